@@ -1,0 +1,31 @@
+"""The one kind of error that a user's mistake leads to, and how it is worded."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class RanklineError(Exception):
+    """Something the user can mend: a message for people, printed without a stack trace."""
+
+
+class SpecError(RanklineError):
+    """A dataset's description contradicts itself or the files it describes."""
+
+
+class DataError(RanklineError):
+    """A file holds something else than its description says."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`; did you mean 'age'?` for a near miss among `known`, else an empty string."""
+    match = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {match[0]!r}?" if match else ""
+
+
+def listing(names: Iterable[str], limit: int = 12) -> str:
+    """Names for an error message, in their order, cut after `limit`."""
+    names = list(names)
+    cut = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + cut
