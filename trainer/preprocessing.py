@@ -1,0 +1,167 @@
+"""The feature spec as a TensorFlow graph: raw columns -> ids and scaled numbers.
+
+TFX runs `preprocessing_fn` over the train split to find vocabularies, means and quantiles, and attaches the
+resulting graph to the served model, so that a request is transformed as the training data was. The layout of its
+output is `trainer.input_columns`' matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_transform as tft
+
+from schema.feature_spec import (
+    LABEL,
+    MISSING,
+    WEIGHT,
+    Categorical,
+    Cross,
+    FeatureSpec,
+    Multivalent,
+    Numeric,
+    Vocabulary,
+)
+from trainer.vocabulary import SEPARATOR, Vocabularies
+
+Tensors = dict[str, tf.Tensor | tf.SparseTensor]
+
+_QUANTILE_ERROR = 0.001
+"""A bucket may hold so much more or less than its share of the rows."""
+
+
+def preprocessing_fn(inputs: Mapping[str, Any], custom_config: Mapping[str, str]) -> Tensors:
+    """TFX's entry point: transforms a batch.
+
+    Args:
+        inputs: column name -> tensor; univalent columns [batch], with `schema.feature_spec.MISSING` where there is
+            no value; multi-valent ones sparse [batch, any]. The label and weight columns may be absent.
+        custom_config: `spec` is the resolved feature spec as JSON.
+
+    Returns:
+        For each categorical feature and cross int64 ids [batch]; for each multi-valent one sparse int64 ids; for
+        each numeric feature float32 [batch], 0 where missing, and where the spec asks for them `<name>_bucket`
+        (int64 [batch]; the last bucket is for missing values) and `<name>_missing` (float32 [batch]).
+    """
+    spec = FeatureSpec.model_validate_json(custom_config["spec"])
+    outputs: Tensors = {name: inputs[name] for name in (LABEL, WEIGHT) if name in inputs}
+    numeric = {name: feature for name, feature in spec.features.items() if isinstance(feature, Numeric)}
+    buckets: dict[str, tf.Tensor] = {}
+    if numeric:
+        outputs |= _scaled(inputs, numeric)
+        buckets = _buckets(inputs, numeric)
+        outputs |= {f"{name}_bucket": bucket for name, bucket in buckets.items()}
+    outputs |= _ids(spec, _tokens(spec, inputs, buckets))
+    return outputs
+
+
+def _scaled(inputs: Mapping[str, Any], features: Mapping[str, Numeric]) -> Tensors:
+    """Numeric features scaled, with all means, variances and extremes found by one analyzer each."""
+    outputs: Tensors = {}
+    values: dict[str, tf.Tensor] = {}
+    for name, feature in features.items():
+        value = tf.cast(inputs[name], tf.float32)
+        values[name] = tf.sign(value) * tf.math.log1p(tf.abs(value)) if feature.log1p else value
+        if feature.missing_indicator:
+            outputs[f"{name}_missing"] = tf.cast(tf.math.is_nan(value), tf.float32)
+
+    by_scale = {
+        scale: [name for name, feature in features.items() if feature.scale == scale]
+        for scale in ("z_score", "min_max")
+    }
+    if names := by_scale["z_score"]:
+        stacked = tf.stack([values[name] for name in names], axis=1)
+        deviation = tf.sqrt(tft.var(stacked, reduce_instance_dims=False))
+        centred = tf.math.divide_no_nan(stacked - tft.mean(stacked, reduce_instance_dims=False), deviation)
+        values |= zip(names, tf.unstack(centred, num=len(names), axis=1), strict=True)
+    if names := by_scale["min_max"]:
+        stacked = tf.stack([values[name] for name in names], axis=1)
+        # Unlike the mean's and the quantiles', these analyzers do not pass over missing values.
+        missing = tf.math.is_nan(stacked)
+        low = tft.min(tf.where(missing, np.inf, stacked), reduce_instance_dims=False)
+        span = tft.max(tf.where(missing, -np.inf, stacked), reduce_instance_dims=False) - low
+        values |= zip(
+            names, tf.unstack(tf.math.divide_no_nan(stacked - low, span), num=len(names), axis=1), strict=True
+        )
+    outputs |= {name: tf.where(tf.math.is_finite(value), value, 0.0) for name, value in values.items()}
+    return outputs
+
+
+def _buckets(inputs: Mapping[str, Any], features: Mapping[str, Numeric]) -> dict[str, tf.Tensor]:
+    """The quantile bucket of each numeric feature that has buckets; one analyzer for all of the same number."""
+    result: dict[str, tf.Tensor] = {}
+    counts = sorted({feature.buckets for feature in features.values() if feature.buckets})
+    for count in counts:
+        names = [name for name, feature in features.items() if feature.buckets == count]
+        values = tf.stack([tf.cast(inputs[name], tf.float32) for name in names], axis=1)
+        boundaries = tft.quantiles(values, num_buckets=count, epsilon=_QUANTILE_ERROR / count, reduce_instance_dims=False)
+        by_feature = tf.transpose(values)
+        found = tf.searchsorted(boundaries, by_feature, side="right", out_type=tf.int64)
+        ids = tf.where(tf.math.is_nan(by_feature), tf.constant(count, tf.int64), found)
+        result |= zip(names, tf.unstack(ids, num=len(names)), strict=True)
+    return result
+
+
+def _tokens(spec: FeatureSpec, inputs: Mapping[str, Any], buckets: Mapping[str, tf.Tensor]) -> Tensors:
+    """Every categorical column, multi-valent column and cross as strings; missing ones are empty."""
+    tokens: Tensors = {}
+    for name, feature in spec.features.items():
+        if isinstance(feature, Multivalent):
+            values = inputs[name]
+            tokens[name] = tf.SparseTensor(values.indices, _as_string(values.values), values.dense_shape)
+        elif isinstance(feature, Categorical):
+            tokens[name] = _as_string(inputs[name])
+    parts = {**tokens, **{name: tf.strings.as_string(bucket) for name, bucket in buckets.items()}}
+    for cross in spec.crosses:
+        tokens[cross.name] = _crossed([parts[column] for column in cross.columns])
+    return tokens
+
+
+def _as_string(values: tf.Tensor) -> tf.Tensor:
+    if values.dtype == tf.string:
+        return values
+    return tf.where(values == MISSING["integer"], "", tf.strings.as_string(values))
+
+
+def _crossed(parts: Sequence[tf.Tensor | tf.SparseTensor]) -> tf.Tensor | tf.SparseTensor:
+    if any(isinstance(part, tf.SparseTensor) for part in parts):
+        columns = [part if isinstance(part, tf.SparseTensor) else part[:, tf.newaxis] for part in parts]
+        return tf.sparse.cross(columns, separator=SEPARATOR)
+    return tf.strings.join(list(parts), separator=SEPARATOR)
+
+
+def _ids(spec: FeatureSpec, tokens: Tensors) -> Tensors:
+    """Tokens -> ids. For categorical features the last id stands for a missing value."""
+    crosses: dict[str, Cross] = {cross.name: cross for cross in spec.crosses}
+    flat = {name: values.values if isinstance(values, tf.SparseTensor) else values for name, values in tokens.items()}
+    owners = {name: crosses.get(name) or spec.base(name) for name in tokens}
+    vocabulary_of = {name: name if name in crosses else spec.base_name(name) for name in tokens}
+
+    known = [name for name, owner in owners.items() if not owner.hash_buckets]
+    counted: dict[str, list[tf.Tensor]] = {}
+    for name in known:
+        counted.setdefault(vocabulary_of[name], []).append(flat[name])
+    ids: dict[str, tf.Tensor] = {}
+    sizes: dict[str, tf.Tensor] = {}
+    if known:
+        vocabularies = Vocabularies(counted, {vocabulary_of[name]: owners[name].vocabulary for name in known})
+        lookups = [(vocabulary_of[name], flat[name], owners[name].oov_buckets) for name in known]
+        ids |= zip(known, vocabularies.lookup(lookups), strict=True)
+        sizes |= {name: vocabularies.size(vocabulary_of[name]) + owners[name].oov_buckets for name in known}
+    for name, owner in owners.items():
+        if owner.hash_buckets:
+            ids[name] = tf.strings.to_hash_bucket_fast(flat[name], owner.hash_buckets)
+            sizes[name] = tf.constant(owner.hash_buckets, tf.int64)
+
+    outputs: Tensors = {}
+    for name, values in tokens.items():
+        if isinstance(values, tf.SparseTensor):
+            outputs[name] = tf.SparseTensor(values.indices, ids[name], values.dense_shape)
+        elif name in crosses:
+            outputs[name] = ids[name]
+        else:
+            outputs[name] = tf.where(values == "", sizes[name], ids[name])
+    return outputs
