@@ -23,9 +23,9 @@ from schema.feature_spec import (
     FeatureSpec,
     Multivalent,
     Numeric,
-    Vocabulary,
 )
-from trainer.vocabulary import SEPARATOR, Vocabularies
+from trainer import vocabulary
+from trainer.vocabulary import SEPARATOR, Tokens
 
 Tensors = dict[str, tf.Tensor | tf.SparseTensor]
 
@@ -97,7 +97,9 @@ def _buckets(inputs: Mapping[str, Any], features: Mapping[str, Numeric]) -> dict
     for count in counts:
         names = [name for name, feature in features.items() if feature.buckets == count]
         values = tf.stack([tf.cast(inputs[name], tf.float32) for name in names], axis=1)
-        boundaries = tft.quantiles(values, num_buckets=count, epsilon=_QUANTILE_ERROR / count, reduce_instance_dims=False)
+        boundaries = tft.quantiles(
+            values, num_buckets=count, epsilon=_QUANTILE_ERROR / count, reduce_instance_dims=False
+        )
         by_feature = tf.transpose(values)
         found = tf.searchsorted(boundaries, by_feature, side="right", out_type=tf.int64)
         ids = tf.where(tf.math.is_nan(by_feature), tf.constant(count, tf.int64), found)
@@ -140,21 +142,17 @@ def _ids(spec: FeatureSpec, tokens: Tensors) -> Tensors:
     owners = {name: crosses.get(name) or spec.base(name) for name in tokens}
     vocabulary_of = {name: name if name in crosses else spec.base_name(name) for name in tokens}
 
-    known = [name for name, owner in owners.items() if not owner.hash_buckets]
-    counted: dict[str, list[tf.Tensor]] = {}
-    for name in known:
-        counted.setdefault(vocabulary_of[name], []).append(flat[name])
-    ids: dict[str, tf.Tensor] = {}
-    sizes: dict[str, tf.Tensor] = {}
-    if known:
-        vocabularies = Vocabularies(counted, {vocabulary_of[name]: owners[name].vocabulary for name in known})
-        lookups = [(vocabulary_of[name], flat[name], owners[name].oov_buckets) for name in known]
-        ids |= zip(known, vocabularies.lookup(lookups), strict=True)
-        sizes |= {name: vocabularies.size(vocabulary_of[name]) + owners[name].oov_buckets for name in known}
-    for name, owner in owners.items():
-        if owner.hash_buckets:
-            ids[name] = tf.strings.to_hash_bucket_fast(flat[name], owner.hash_buckets)
-            sizes[name] = tf.constant(owner.hash_buckets, tf.int64)
+    hashed = {name: owner.hash_buckets for name, owner in owners.items() if owner.hash_buckets}
+    uses = {
+        name: Tokens(vocabulary_of[name], flat[name], owner.oov_buckets)
+        for name, owner in owners.items()
+        if name not in hashed
+    }
+    limits = {vocabulary_of[name]: owners[name].vocabulary for name in uses}
+    ids, sizes = vocabulary.compute_and_apply(uses, limits) if uses else ({}, {})
+    for name, buckets in hashed.items():
+        ids[name] = tf.strings.to_hash_bucket_fast(flat[name], buckets)
+        sizes[name] = tf.constant(buckets, tf.int64)
 
     outputs: Tensors = {}
     for name, values in tokens.items():

@@ -10,6 +10,7 @@ in one asset file::
     user_id␟655
     genres
     genres␟Drama
+    ␟                   <- the end
 
 A token's id is its line's distance from the opening line of its section, less one.
 """
@@ -19,8 +20,8 @@ from __future__ import annotations
 import collections
 import os
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 import numpy as np
@@ -39,61 +40,58 @@ ASSET = "vocabularies"
 _MOST_TOKENS_HELD = 1_000_000
 
 
-class Vocabularies:
-    """The lookup table of a dataset's vocabularies, for use inside a `preprocessing_fn`.
+_END = SEPARATOR
+"""The last line, where the section after the last would begin. No token is empty, so it equals none."""
+
+
+class Tokens(NamedTuple):
+    """One feature's (or cross's) use of a vocabulary."""
+
+    vocabulary: str
+    values: tf.Tensor
+    """string [any]"""
+    oov_buckets: int
+
+
+def compute_and_apply(
+    columns: Mapping[str, Tokens], limits: Mapping[str, Vocabulary]
+) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]:
+    """Counts the tokens of all columns and maps them to ids. For use inside a `preprocessing_fn`, once.
 
     Args:
-        tokens: vocabulary name -> the tokens (string, any shape) to count for it, one tensor per feature that uses
-            it. Empty tokens and tokens with a line break are not counted.
+        columns: column name -> its tokens. Columns of one vocabulary are counted together. Empty tokens, and tokens
+            with a line break in them, are not counted.
         limits: vocabulary name -> which of its tokens to keep.
+
+    Returns:
+        Column name -> int64 ids of the tokens' shape: below the vocabulary's size for tokens in it, and from there
+        on, by hash, one of the OOV buckets for the others; and column name -> the number of such ids (int64 scalar).
     """
+    named = {name: tf.strings.join([use.vocabulary + SEPARATOR, use.values]) for name, use in columns.items()}
+    counted = [tf.boolean_mask(named[name], use.values != "") for name, use in columns.items()]
+    sections = list(limits)
+    (path,) = tft.experimental.ptransform_analyzer(
+        inputs=[tf.concat(counted, axis=0)],
+        ptransform=_Count(limits),
+        output_dtypes=[tf.string],
+        output_shapes=[[]],
+        output_asset_default_values=["\n".join([*sections, _END, ""])],
+        name="vocabularies",
+    )
+    tft.annotate_asset(ASSET, ASSET)
 
-    def __init__(self, tokens: Mapping[str, Sequence[tf.Tensor]], limits: Mapping[str, Vocabulary]) -> None:
-        self._names = list(tokens)
-        counted = [_named(name, tf.boolean_mask(flat, flat != "")) for name in tokens for flat in map(_flat, tokens[name])]
-        headers = "\n".join([*self._names, ""]).encode()
-        (path,) = tft.experimental.ptransform_analyzer(
-            inputs=[tf.concat(counted, axis=0)],
-            ptransform=_Count({name: limits[name] for name in self._names}),
-            output_dtypes=[tf.string],
-            output_shapes=[[]],
-            output_asset_default_values=[headers],
-            name="vocabularies",
-        )
-        tft.annotate_asset(ASSET, ASSET)
-        with tf.init_scope():
-            initializer = tf.lookup.TextFileInitializer(
-                path, tf.string, tf.lookup.TextFileIndex.WHOLE_LINE, tf.int64, tf.lookup.TextFileIndex.LINE_NUMBER
-            )
-            self._table = tf.lookup.StaticHashTable(initializer, default_value=-1)
-        starts = self._table.lookup(tf.constant(self._names))
-        ends = tf.concat([starts[1:], [self._table.size()]], axis=0)
-        self._start = dict(zip(self._names, tf.unstack(starts), strict=True))
-        self._size = dict(zip(self._names, tf.unstack(ends - starts - 1), strict=True))
+    headers = tf.constant([*sections, _END])
+    lines = tft.apply_vocabulary(tf.concat([headers, *named.values()], axis=0), path, default_value=-1)
+    starts, *found = tf.split(lines, [len(sections) + 1, *(tf.size(values) for values in named.values())])
+    start = dict(zip(sections, tf.unstack(starts[:-1], num=len(sections)), strict=True))
+    size = dict(zip(sections, tf.unstack(starts[1:] - starts[:-1] - 1, num=len(sections)), strict=True))
 
-    def size(self, name: str) -> tf.Tensor:
-        """The number of tokens of a vocabulary (int64, scalar)."""
-        return self._size[name]
-
-    def lookup(self, tokens: Sequence[tuple[str, tf.Tensor, int]]) -> list[tf.Tensor]:
-        """The ids of many features' tokens, by one lookup.
-
-        Args:
-            tokens: for each feature the vocabulary's name, the tokens (string, any shape), and its OOV buckets.
-
-        Returns:
-            For each feature int64 ids of the tokens' shape: below the vocabulary's size for tokens in it, and
-            above it, by hash, one of the OOV buckets for the others.
-        """
-        flat = [_flat(values) for _, values, _ in tokens]
-        named = [_named(name, values) for (name, _, _), values in zip(tokens, flat, strict=True)]
-        lines = tf.split(self._table.lookup(tf.concat(named, axis=0)), [tf.size(values) for values in flat])
-        ids = []
-        for (name, values, oov_buckets), line, flat_values in zip(tokens, lines, flat, strict=True):
-            oov = self._size[name] + tf.strings.to_hash_bucket_fast(flat_values, oov_buckets)
-            known = tf.where(line >= 0, line - self._start[name] - 1, oov)
-            ids.append(tf.reshape(known, tf.shape(values)))
-        return ids
+    ids, sizes = {}, {}
+    for (name, use), line in zip(columns.items(), found, strict=True):
+        oov = size[use.vocabulary] + tf.strings.to_hash_bucket_fast(use.values, use.oov_buckets)
+        ids[name] = tf.where(line >= 0, line - start[use.vocabulary] - 1, oov)
+        sizes[name] = size[use.vocabulary] + use.oov_buckets
+    return ids, sizes
 
 
 def read(path: str) -> dict[str, list[str]]:
@@ -101,20 +99,12 @@ def read(path: str) -> dict[str, list[str]]:
     vocabularies: dict[str, list[str]] = {}
     with tf.io.gfile.GFile(path) as file:
         for line in file:
-            name, separator, token = line.rstrip("\n").partition(SEPARATOR)
-            if separator:
+            name, _, token = line.rstrip("\n").partition(SEPARATOR)
+            if token:
                 vocabularies[name].append(token)
-            else:
+            elif name:
                 vocabularies[name] = []
     return vocabularies
-
-
-def _flat(tokens: tf.Tensor) -> tf.Tensor:
-    return tf.reshape(tokens, [-1])
-
-
-def _named(name: str, tokens: tf.Tensor) -> tf.Tensor:
-    return tf.strings.join([name + SEPARATOR, tokens])
 
 
 class _Count(PTransformAnalyzer):  # type: ignore[misc]
@@ -125,7 +115,6 @@ class _Count(PTransformAnalyzer):  # type: ignore[misc]
         self._limits = limits
 
     def expand(self, batches: beam.PCollection[tuple[np.ndarray]]) -> tuple[beam.PCollection[np.ndarray]]:
-        # Beam deep-copies this transform's bound methods into the workers; the closure keeps what it needs only.
         limits, directory = self._limits, self.base_temp_dir
         return (
             batches
@@ -170,4 +159,5 @@ def _write(counted: list[tuple[bytes, int]], limits: Mapping[str, Vocabulary], d
         for name, tokens in sections.items():
             tokens.sort(key=lambda entry: (-entry[1], entry[0]))
             file.write(b"\n".join([name.encode(), *(token for token, _ in tokens[: limits[name].top_k]), b""]))
+        file.write(f"{_END}\n".encode())
     return np.array(path.encode())
