@@ -18,10 +18,16 @@ class DataError(RanklineError):
     """A file holds something else than its description says."""
 
 
+def closest(name: str, known: Iterable[str]) -> str | None:
+    """The one of `known` that `name` was probably meant to be."""
+    matches = difflib.get_close_matches(name, list(known), n=1)
+    return matches[0] if matches else None
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """`; did you mean 'age'?` for a near miss among `known`, else an empty string."""
-    match = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {match[0]!r}?" if match else ""
+    match = closest(name, known)
+    return f"; did you mean {match!r}?" if match else ""
 
 
 def listing(names: Iterable[str], limit: int = 12) -> str:

@@ -1,0 +1,204 @@
+"""What a model gets to see of one column, or of several together."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+
+from schema.errors import listing
+
+ColumnType = Literal["string", "integer", "float", "strings", "integers", "floats"]
+"""What a raw column holds; the plural is a list of any length per row."""
+
+MISSING: Mapping[str, str | int | float] = {"string": "", "integer": -(2**63), "float": math.nan}
+"""The value that stands for a missing one, in tensors that have no room for absence."""
+
+Part = Literal["wide", "deep"]
+Parts = Annotated[tuple[Part, ...], Field(min_length=1)]
+Combiner = Literal["mean", "sum", "sqrtn"]
+
+
+class Described(BaseModel):
+    """A part of a description: unknown keys are mistakes, and nothing changes once it is read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def changed(self, *names: str) -> list[str]:
+        """Those of the fields that differ from their default."""
+        fields = type(self).model_fields
+        return [name for name in names if getattr(self, name) != fields[name].default]
+
+
+class Vocabulary(Described):
+    """The tokens that get an id of their own, the most frequent first."""
+
+    min_count: PositiveInt = 1
+    """Tokens seen less often in the train split are out of vocabulary."""
+    top_k: PositiveInt | None = None
+    """Keep only so many of the most frequent tokens."""
+
+
+class _Ids(Described):
+    """What categorical features, multi-valent ones and crosses share: tokens that become ids."""
+
+    vocabulary: Vocabulary = Vocabulary()
+    hash_buckets: Annotated[int, Field(ge=2)] | None = None
+    """Hash tokens into so many ids instead of keeping a vocabulary."""
+    oov_buckets: PositiveInt = 1
+    """Ids for tokens out of vocabulary, which are hashed among them."""
+    embedding: PositiveInt | None = None
+    """Width of the embedding; none: 6 · size^¼ (Deep & Cross Network, section 2.1), see `embedding_width`."""
+
+    @model_validator(mode="after")
+    def _hash_or_vocabulary(self) -> Self:
+        if self.hash_buckets is not None and (given := self.changed("vocabulary", "oov_buckets")):
+            raise ValueError(f"expected hash_buckets or a vocabulary, received hash_buckets and {listing(given)}")
+        return self
+
+
+class _Feature(Described):
+    max_missing: Annotated[float, Field(ge=0, le=1)] = 0.95
+    """Refuse data in which a larger share of a split's rows lacks this column."""
+    parts: Parts = ("wide", "deep")
+    """Which parts of a Wide & Deep model see this feature."""
+
+
+class Categorical(_Ids, _Feature):
+    """One token per row: a string, or an integer that is a name and not a quantity."""
+
+    type: Literal["categorical"] = "categorical"
+    shares: str | None = None
+    """Use that feature's vocabulary (counted over both) and embedding table."""
+
+    def kept_as(self, kind: ColumnType) -> ColumnType:
+        """The type that a column of this feature has in examples.
+
+        Raises:
+            ValueError: the feature cannot be made of such a column.
+        """
+        if kind not in ("string", "integer"):
+            raise ValueError(f"expected strings or integers in a categorical feature's column, received {kind}")
+        return kind
+
+
+class Multivalent(_Ids, _Feature):
+    """Any number of tokens per row: a list column, or a string with a separator in it."""
+
+    type: Literal["multivalent"] = "multivalent"
+    separator: Annotated[str, Field(min_length=1)] | None = None
+    """Split strings at this; none: the column holds lists."""
+    combiner: Combiner = "mean"
+    """How the embeddings of a row's tokens become one."""
+    shares: str | None = None
+    """Use that feature's vocabulary (counted over both) and embedding table."""
+
+    def kept_as(self, kind: ColumnType) -> ColumnType:
+        """The type that a column of this feature has in examples.
+
+        Raises:
+            ValueError: the feature cannot be made of such a column.
+        """
+        if self.separator is not None:
+            if kind not in ("string", "strings"):
+                raise ValueError(f"expected a column of strings to split at the separator, received {kind}")
+            return "strings"
+        if kind not in ("strings", "integers"):
+            raise ValueError(
+                f"expected lists of strings or integers in a multi-valent feature's column, received {kind}; "
+                "for strings with several tokens in them say 'separator'"
+            )
+        return kind
+
+
+class Numeric(_Feature):
+    """A quantity. The deep part sees it scaled, the wide part its bucket (or, without buckets, also scaled)."""
+
+    type: Literal["numeric"] = "numeric"
+    log1p: bool = False
+    """Take sign(x) · ln(1 + |x|) first: for counts and amounts with a long tail."""
+    scale: Literal["z_score", "min_max", "none"] = "z_score"
+    buckets: Annotated[int, Field(ge=2)] | None = None
+    """Also cut the values into so many buckets of equal count; missing values get one more."""
+    missing_indicator: bool = False
+    """Add an input that is 1 where the value is missing (its scaled value is 0 there)."""
+
+    def kept_as(self, kind: ColumnType) -> ColumnType:
+        """The type that a column of this feature has in examples.
+
+        Raises:
+            ValueError: the feature cannot be made of such a column.
+        """
+        if kind not in ("integer", "float"):
+            raise ValueError(f"expected numbers in a numeric feature's column, received {kind}")
+        return "float"
+
+    def derived(self, name: str) -> list[str]:
+        """Names of the further inputs that a numeric feature called `name` gives."""
+        suffixes = [("_bucket", self.buckets is not None), ("_missing", self.missing_indicator)]
+        return [name + suffix for suffix, present in suffixes if present]
+
+
+AnyFeature = Categorical | Multivalent | Numeric
+Feature = Annotated[AnyFeature, Field(discriminator="type")]
+
+
+class Cross(_Ids):
+    """The co-occurrence of two or more columns as one token: what the wide part memorises.
+
+    Multi-valent columns give one token per combination of their values; numeric ones are crossed by bucket.
+    """
+
+    columns: Annotated[tuple[str, ...], Field(min_length=2)]
+    name: str = ""
+    combiner: Combiner = "sum"
+    parts: Parts = ("wide",)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_name(cls, value: Any) -> Any:
+        if isinstance(value, Mapping) and not value.get("name"):
+            columns = value.get("columns")
+            if isinstance(columns, Sequence) and not isinstance(columns, str):
+                return {**value, "name": "_x_".join(map(str, columns))}
+        return value
+
+    @model_validator(mode="after")
+    def _of_different_columns(self) -> Self:
+        for column in self.columns:
+            if self.columns.count(column) > 1:
+                raise ValueError(f"expected columns that differ, received {column!r} twice")
+        return self
+
+
+_ID = re.compile(r"(?i:(?:.*_)?id)|.*[a-z0-9](?:Id|ID)")
+
+
+def default_feature(name: str, kind: ColumnType) -> AnyFeature:
+    """The feature of a column about which its dataset says nothing.
+
+    Strings are categories, and so are integers whose name says that they are ids (`id`, `user_id`, `userId`);
+    other numbers are quantities.
+
+    Raises:
+        ValueError: no feature fits.
+    """
+    if kind in ("strings", "integers"):
+        return Multivalent()
+    if kind == "floats":
+        raise ValueError("expected no lists of floats, which no feature is made of; add the column to 'ignore'")
+    if kind == "string" or (kind == "integer" and _ID.fullmatch(name)):
+        return Categorical()
+    return Numeric()
+
+
+def embedding_width(size: int, given: int | None) -> int:
+    """The width of an embedding for `size` ids: the given one, else a rule.
+
+    The rule is 6 · size^¼ (Wang et al., Deep & Cross Network for Ad Click Predictions, section 2.1), rounded up to
+    a multiple of 4 so that features share few fused tables.
+    """
+    return given if given is not None else 4 * math.ceil(6 * size**0.25 / 4)

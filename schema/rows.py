@@ -1,0 +1,165 @@
+"""Which rows a dataset has: the files they come from, what is to be predicted of them, how they are split."""
+
+from __future__ import annotations
+
+import datetime
+import math
+import re
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from schema.errors import listing, nearest
+from schema.features import Described
+
+Split = Literal["train", "eval", "test"]
+SPLITS: tuple[Split, ...] = ("train", "eval", "test")
+"""Train the model, stop its training early, judge it: each row is in exactly one of these."""
+
+_RULE = re.compile(r"\s*(>=|<=|==|!=|>|<)\s*(.+?)\s*")
+
+
+class Label(Described):
+    """What is to be predicted: `column` itself where it holds 0 and 1, else whether `positive` holds of it."""
+
+    column: str
+    positive: str | tuple[str | int | float, ...] | None = None
+    """A rule such as `>= 4` or `== yes`, or the list of values that count as positive."""
+
+    @field_validator("positive", mode="before")
+    @classmethod
+    def _rule_or_values(cls, value: object) -> object:
+        is_rule = isinstance(value, str) and _RULE.fullmatch(value)
+        are_values = isinstance(value, list | tuple) and all(
+            isinstance(entry, str | int | float) and not isinstance(entry, bool) for entry in value
+        )
+        if not (value is None or is_rule or (value and are_values)):
+            raise ValueError("expected a rule such as '>= 4' or '== yes', or a list of texts or numbers")
+        return value
+
+    @property
+    def rule(self) -> tuple[str, str] | None:
+        """The comparison and its right-hand side, or none where `positive` is not a rule."""
+        match = _RULE.fullmatch(self.positive) if isinstance(self.positive, str) else None
+        return (match[1], match[2]) if match else None
+
+
+class Ranking(Described):
+    """Who is shown what: a ranked list is judged, and asked for, per `group`."""
+
+    group: str
+    """The column that names the list: a user, a query, a session."""
+    item: str
+    """The column that names the candidate."""
+    item_columns: tuple[str, ...] = ()
+    """Columns that describe the item; all others describe the group or the moment."""
+    title: str | None = None
+    """An item column to show to people."""
+
+
+Fractions = Mapping[Split, Annotated[float, Field(gt=0, lt=1)]]
+_FRACTIONS: Fractions = {"train": 0.8, "eval": 0.1, "test": 0.1}
+
+
+class _BySplit(Described):
+    fractions: Fractions = _FRACTIONS
+
+    @field_validator("fractions")
+    @classmethod
+    def _sum_to_one(cls, value: Fractions) -> Fractions:
+        if set(value) != set(SPLITS) or not math.isclose(sum(value.values()), 1):
+            raise ValueError("expected fractions of train, eval and test that add up to 1")
+        return value
+
+
+class RandomSplits(_BySplit):
+    """By a hash: the same row is in the same split in every run."""
+
+    by: Literal["random"] = "random"
+    key: str | None = None
+    """Rows with the same value of this column stay together; none: each row for itself."""
+
+
+class TimeSplits(_BySplit):
+    """By time: the model is judged on rows later than all it was trained on. Equal times stay together."""
+
+    by: Literal["time"]
+    column: str
+    boundaries: tuple[float, float] | None = None
+    """Where eval and where test begin (inclusive), instead of fractions: dates (in UTC), or numbers like the
+    column's."""
+
+    @field_validator("boundaries", mode="before")
+    @classmethod
+    def _dates_as_seconds(cls, value: object) -> object:
+        return [_unix_seconds(entry) for entry in value] if isinstance(value, list) else value
+
+    @field_validator("boundaries")
+    @classmethod
+    def _ascending(cls, value: tuple[float, float] | None) -> tuple[float, float] | None:
+        if value and value[0] >= value[1]:
+            raise ValueError("expected the beginning of eval before the beginning of test")
+        return value
+
+
+def _unix_seconds(value: object) -> object:
+    if isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
+        value = datetime.datetime(value.year, value.month, value.day)
+    if isinstance(value, datetime.datetime):
+        return (value if value.tzinfo else value.replace(tzinfo=datetime.UTC)).timestamp()
+    return value
+
+
+class GivenSplits(Described):
+    """By file: `source.files` names the files of each split."""
+
+    by: Literal["given"]
+    eval_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """Where no eval files are given, so much of the train rows becomes the eval split, by a hash of the row."""
+
+
+Splits = Annotated[RandomSplits | TimeSplits | GivenSplits, Field(discriminator="by")]
+
+
+class Source(Described):
+    """Where rows come from. Paths are relative to the dataset's folder."""
+
+    files: str | Mapping[Split, str] = ""
+    """A file, a folder or a glob; or one of these for each split. None: all data files of the dataset's folder."""
+    format: Literal["csv", "parquet", "tfrecord"] | None = None
+    """None: told by the file names' ending."""
+    fetch: str | None = None
+    """A Python file whose `fetch(folder: Path) -> None` puts the files into a cache folder, to which `files`
+    is then relative."""
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    """What separates the fields of a CSV file. None: a tab where the file's name says `.tsv`, else a comma."""
+    header: bool = True
+    column_names: tuple[str, ...] = ()
+    """The columns of a CSV file without a header."""
+    null_values: tuple[str, ...] = ("", "NA", "N/A", "NaN", "nan", "NULL", "null")
+    """What a missing value looks like in a CSV file."""
+
+    @field_validator("files", mode="before")
+    @classmethod
+    def _path_or_paths(cls, value: object) -> object:
+        if isinstance(value, str):
+            return value
+        if not isinstance(value, Mapping) or not all(isinstance(path, str) for path in value.values()):
+            raise ValueError("expected a path, or a path for each of train, eval and test")
+        for split in value:
+            if split not in SPLITS:
+                raise ValueError(
+                    f"expected paths for {listing(SPLITS)}, received {split!r}{nearest(str(split), SPLITS)}"
+                )
+        if not {"train", "test"} <= set(value):
+            raise ValueError(f"expected at least train and test, received {listing(value)}")
+        return value
+
+    @model_validator(mode="after")
+    def _header_or_names(self) -> Self:
+        if self.header and self.column_names:
+            raise ValueError("expected column_names only with 'header: false', received them with a header")
+        if not self.header and not self.column_names:
+            raise ValueError("expected column_names for files without a header, received none")
+        return self
