@@ -217,13 +217,17 @@ class FeatureSpec(Described):
         """The raw columns that a model is asked with, in a fixed order."""
         return {name: self.columns[name] for name in self.features}
 
-    def base(self, name: str) -> Categorical | Multivalent:
+    def base_name(self, name: str) -> str:
         """The feature that decides about the vocabulary and embedding of the categorical feature `name`."""
         feature = self.features[name]
         assert not isinstance(feature, Numeric), f"{name} is numeric"
-        shared = self.features[feature.shares] if feature.shares else feature
-        assert not isinstance(shared, Numeric), f"{name} shares a numeric feature"
-        return shared
+        return feature.shares or name
+
+    def base(self, name: str) -> Categorical | Multivalent:
+        """The feature called `base_name(name)`."""
+        feature = self.features[self.base_name(name)]
+        assert not isinstance(feature, Numeric), f"{name} shares a numeric feature"
+        return feature
 
     def is_multivalent(self, cross: Cross) -> bool:
         """Whether the cross can give other than exactly one token per row."""

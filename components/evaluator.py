@@ -1,0 +1,75 @@
+"""Judges the model on the test split, and keeps the verdict where it can be found without TFMA."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import tensorflow_model_analysis as tfma
+from tfx import types
+from tfx.components.evaluator import component, executor
+from tfx.dsl.components.base import executor_spec
+from tfx.types import artifact_utils, standard_component_specs
+
+from components.thresholds import METRICS, name_of
+
+METRICS_PROPERTY = "metrics"
+"""Custom property of the evaluation artifact: metric name -> value over the whole test split."""
+REFUSALS_PROPERTY = "refusals"
+"""Custom property of the evaluation artifact: why the model was not blessed; empty for a blessed one."""
+
+
+class Executor(executor.Executor):  # type: ignore[misc]
+    def Do(  # noqa: N802 (TFX's name)
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Evaluates and validates as TFX does, then adds the properties above to the evaluation."""
+        super().Do(input_dict, output_dict, exec_properties)
+        evaluation = artifact_utils.get_single_instance(output_dict[standard_component_specs.EVALUATION_KEY])
+        evaluation.set_json_value_custom_property(METRICS_PROPERTY, _metrics(evaluation.uri))
+        evaluation.set_json_value_custom_property(REFUSALS_PROPERTY, _refusals(evaluation.uri))
+
+
+class Evaluator(component.Evaluator):  # type: ignore[misc]
+    """`tfx.components.Evaluator` with the executor above; the inputs and outputs are the same."""
+
+    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
+
+
+def _metrics(uri: str) -> dict[str, float]:
+    """Metric name -> value over the whole test split; without those that are NaN."""
+    by_slice = tfma.load_eval_result(uri).slicing_metrics
+    overall = next(outputs for key, outputs in by_slice if not key)
+    values = {
+        name_of(tfma_name): value["doubleValue"]
+        for sub_keys in overall.values()
+        for metrics in sub_keys.values()
+        for tfma_name, value in metrics.items()
+        if "doubleValue" in value
+    }
+    return {name: values[name] for name in METRICS if not math.isnan(values.get(name, math.nan))}
+
+
+def _refusals(uri: str) -> list[str]:
+    """Why the model of an evaluation artifact was not blessed, a line each; empty for a blessed one."""
+    result = tfma.load_validation_result(uri)
+    reasons = []
+    for by_slice in result.metric_validations_per_slice:
+        for failure in by_slice.failures:
+            name = name_of(failure.metric_key.name)
+            threshold = failure.metric_threshold
+            value = failure.metric_value.double_value.value
+            if failure.metric_key.is_diff:
+                allowed = abs(threshold.change_threshold.absolute.value)
+                reasons.append(
+                    f"{name}: expected at most {allowed:g} worse than the last blessed model, received {value:+.4f}"
+                )
+            else:
+                bounds = threshold.value_threshold
+                low = f"at least {bounds.lower_bound.value:g}" if bounds.HasField("lower_bound") else ""
+                high = f"at most {bounds.upper_bound.value:g}" if bounds.HasField("upper_bound") else ""
+                reasons.append(f"{name}: expected {' and '.join(filter(None, [low, high]))}, received {value:.4f}")
+    return reasons

@@ -1,0 +1,81 @@
+"""The TFMD schema of a dataset's examples: the given one, or one inferred from the train split."""
+
+from __future__ import annotations
+
+import os
+
+import tensorflow_data_validation as tfdv
+from google.protobuf import text_format
+from tensorflow_metadata.proto.v0 import schema_pb2
+from tfx.components.statistics_gen import stats_artifact_utils
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.types import standard_artifacts
+
+from schema.feature_spec import MISSING, FeatureSpec
+
+FILE_NAME = "schema.pbtxt"
+
+_INFERRED_PRESENCE = 0.9
+"""An inferred schema asks for so much of the presence seen in the train split: one sample cannot tell more."""
+
+_DOMAIN_TYPES = {"string": schema_pb2.BYTES, "integer": schema_pb2.INT, "float": schema_pb2.FLOAT}
+
+
+@component
+def SchemaGen(  # noqa: N802 (a TFX component)
+    statistics: InputArtifact[standard_artifacts.ExampleStatistics],
+    schema: OutputArtifact[standard_artifacts.Schema],
+    spec: Parameter[str],
+    given: Parameter[str] = "",
+) -> None:
+    """Writes the schema that all later components read examples with.
+
+    Args:
+        statistics: of the train split at least.
+        schema: receives `schema.pbtxt`.
+        spec: the resolved feature spec as JSON.
+        given: the dataset's own schema (TFMD text format); empty to infer one.
+    """
+    if given:
+        proto = text_format.Parse(given, schema_pb2.Schema())
+    else:
+        proto = infer(stats_artifact_utils.load_statistics(statistics, "train").proto())
+    represent(proto, FeatureSpec.model_validate_json(spec))
+    tfdv.write_schema_text(proto, os.path.join(schema.uri, FILE_NAME))
+
+
+def infer(statistics: object) -> schema_pb2.Schema:
+    """A schema of the types and the presence found in the train split, without domains of strings."""
+    proto = tfdv.infer_schema(statistics, infer_feature_shape=False, max_string_domain_size=0)
+    for feature in proto.feature:
+        feature.presence.min_fraction *= _INFERRED_PRESENCE
+    return proto
+
+
+def represent(proto: schema_pb2.Schema, spec: FeatureSpec) -> None:
+    """Adds how columns become tensors: univalent ones dense, with `MISSING` where an example lacks them.
+
+    Without this, TFX makes dense tensors of columns without gaps only, and a request that lacks one is refused.
+    """
+    columns = {feature.name for feature in proto.feature}
+    representations = proto.tensor_representation_group[""].tensor_representation
+    for feature in proto.feature:
+        kind = spec.columns.get(feature.name, "float")
+        if kind in _DOMAIN_TYPES:
+            dense = representations[feature.name].dense_tensor
+            dense.column_name = feature.name
+            dense.shape.SetInParent()
+            _set_default(dense.default_value, kind)
+        else:
+            representations[feature.name].varlen_sparse_tensor.column_name = feature.name
+
+
+
+def _set_default(default: schema_pb2.TensorRepresentation.DefaultValue, kind: str) -> None:
+    if kind == "string":
+        default.bytes_value = str(MISSING[kind]).encode()
+    elif kind == "integer":
+        default.int_value = int(MISSING[kind])
+    else:
+        default.float_value = float(MISSING[kind])

@@ -1,0 +1,98 @@
+"""What a model is judged by, and what makes it refused, in the terms of TFMA."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import tensorflow_model_analysis as tfma
+from pydantic import BaseModel, ConfigDict, NonNegativeFloat
+
+from schema.feature_spec import LABEL, WEIGHT, FeatureSpec
+
+METRICS: Mapping[str, Literal["higher", "lower", "neither"]] = {
+    "auc": "higher",
+    "logloss": "lower",
+    "calibration": "neither",
+    "gauc": "higher",
+    "ndcg@10": "higher",
+}
+"""The metrics in the order they are shown, and which direction is better. Calibration, the mean prediction over the
+mean label, should be 1."""
+
+_RANKING = ("gauc", "ndcg@10")
+
+
+class Threshold(BaseModel):
+    """When a metric refuses a model. Bounds are inclusive."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    min: float | None = None
+    max: float | None = None
+    max_drop: NonNegativeFloat | None = None
+    """By so much may the metric be worse than the last blessed model's. Not for calibration."""
+
+
+def metrics_of(spec: FeatureSpec) -> list[str]:
+    """Names of the metrics that a dataset's models are judged by; the last two need a ranking group."""
+    return [name for name in METRICS if spec.ranking or name not in _RANKING]
+
+
+def eval_config(spec: FeatureSpec, thresholds: Mapping[str, Threshold]) -> tfma.EvalConfig:
+    """TFMA's configuration: the metrics overall and by the spec's slices, and thresholds overall.
+
+    Args:
+        spec: the resolved feature spec.
+        thresholds: metric name (of `METRICS`) -> bounds.
+    """
+    auc = tfma.MetricConfig(class_name="AUC", config='{"name": "auc", "num_thresholds": 10000}')
+    logloss = tfma.MetricConfig(class_name="BinaryCrossEntropy", config='{"name": "logloss"}')
+    metrics = {
+        "auc": auc,
+        "logloss": logloss,
+        "calibration": tfma.MetricConfig(class_name="Calibration", config='{"name": "calibration"}'),
+        "gauc": tfma.MetricConfig(class_name="GroupAUC", module="components.group_auc"),
+        "ndcg@10": tfma.MetricConfig(
+            class_name="NDCG", config=f'{{"name": "ndcg", "gain_key": "{LABEL}", "top_k_list": [10]}}'
+        ),
+    }
+    for name, threshold in thresholds.items():
+        if name in metrics_of(spec):
+            metrics[name].threshold.CopyFrom(_tfma_threshold(name, threshold))
+    plain = [tfma.MetricConfig(class_name="ExampleCount"), *(metrics[n] for n in METRICS if n not in _RANKING)]
+    specs = [tfma.MetricsSpec(metrics=plain)]
+    if spec.ranking:
+        specs.append(tfma.MetricsSpec(metrics=[metrics[n] for n in _RANKING], query_key=spec.ranking.group))
+    return tfma.EvalConfig(
+        model_specs=[
+            tfma.ModelSpec(
+                model_type="tf_generic",
+                signature_name="serving_default",
+                prediction_key="probability",
+                label_key=LABEL,
+                example_weight_key=WEIGHT if spec.weight else "",
+            )
+        ],
+        metrics_specs=specs,
+        slicing_specs=[tfma.SlicingSpec(), *(tfma.SlicingSpec(feature_keys=columns) for columns in spec.slices)],
+    )
+
+
+def _tfma_threshold(name: str, threshold: Threshold) -> tfma.MetricThreshold:
+    result = tfma.MetricThreshold()
+    if threshold.min is not None:
+        result.value_threshold.lower_bound.value = threshold.min
+    if threshold.max is not None:
+        result.value_threshold.upper_bound.value = threshold.max
+    if threshold.max_drop is not None and METRICS[name] != "neither":
+        higher = METRICS[name] == "higher"
+        direction = tfma.MetricDirection.HIGHER_IS_BETTER if higher else tfma.MetricDirection.LOWER_IS_BETTER
+        result.change_threshold.direction = direction
+        result.change_threshold.absolute.value = -threshold.max_drop if higher else threshold.max_drop
+    return result
+
+
+def name_of(tfma_name: str) -> str:
+    """Our name of a metric that `eval_config` configured."""
+    return "ndcg@10" if tfma_name == "ndcg" else tfma_name

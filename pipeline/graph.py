@@ -1,0 +1,141 @@
+"""The chain of components: the only place that knows their order."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from components.example_gen import ExampleGen
+from components.infra_check import InfraCheck
+from schema.dataset import Dataset
+from tfx.components.statistics_gen.component import StatisticsGen
+from tfx.components.trainer.component import Trainer
+from tfx.components.transform.component import Transform
+from tfx.dsl.components.common.resolver import Resolver
+from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import LatestBlessedModelStrategy
+from tfx.orchestration import metadata
+from tfx.orchestration.pipeline import Pipeline
+from tfx.proto import pusher_pb2, trainer_pb2, transform_pb2
+from tfx.types import Channel
+from tfx.types.standard_artifacts import Model, ModelBlessing
+
+from components.evaluator import Evaluator
+from components.example_validator import ExampleValidator
+from components.pusher import Pusher
+from components.schema_gen import SchemaGen
+from components.thresholds import eval_config
+from pipeline.config import RunConfig
+from pipeline.layout import Layout
+
+_SOURCES = Path(__file__).parent.parent
+
+
+def create_pipeline(config: RunConfig, dataset: Dataset) -> Pipeline:
+    """The pipeline that turns a dataset's rows into a served model.
+
+    Args:
+        config: how to run it.
+        dataset: what to run it on; its spec is resolved.
+    """
+    layout = Layout(config.root.resolve(), dataset.name)
+    spec = dataset.spec.model_dump_json()
+
+    example_gen = ExampleGen(dataset, code=code_version("schema", "components/example_gen.py"))
+    examples = example_gen.outputs["examples"]
+    statistics = StatisticsGen(examples=examples)
+    schema = SchemaGen(
+        statistics=statistics.outputs["statistics"],
+        spec=spec,
+        given=dataset.schema_path.read_text() if dataset.schema_path else "",
+    )
+    validator = ExampleValidator(statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"])
+    transform = Transform(
+        examples=examples,
+        schema=schema.outputs["schema"],
+        preprocessing_fn="trainer.preprocessing.preprocessing_fn",
+        # The test split is for the Evaluator, which reads raw examples.
+        splits_config=transform_pb2.SplitsConfig(analyze=["train"], transform=["train", "eval"]),
+        disable_statistics=True,
+        custom_config={
+            "spec": spec,
+            "code": code_version("schema", "trainer/preprocessing.py", "trainer/vocabulary.py"),
+        },
+    )
+    # Nothing may be trained on data that failed its validation.
+    transform.add_upstream_node(validator)
+    trainer = Trainer(
+        run_fn="trainer.task.run_fn",
+        examples=transform.outputs["transformed_examples"],
+        transform_graph=transform.outputs["transform_graph"],
+        train_args=trainer_pb2.TrainArgs(splits=["train"]),
+        eval_args=trainer_pb2.EvalArgs(splits=["eval"]),
+        custom_config={
+            "spec": spec,
+            "params": config.train.model_dump_json(),
+            "work_dir": str(layout.work),
+            "code": code_version("schema", "trainer"),
+        },
+    )
+    blessed = Resolver(
+        strategy_class=LatestBlessedModelStrategy,
+        model=Channel(type=Model),
+        model_blessing=Channel(type=ModelBlessing),
+    ).with_id("LatestBlessedModel")
+    evaluator = Evaluator(
+        examples=examples,
+        example_splits=["test"],
+        model=trainer.outputs["model"],
+        baseline_model=blessed.outputs["model"],
+        schema=schema.outputs["schema"],
+        eval_config=eval_config(dataset.spec, config.thresholds),
+    )
+    infra_check = InfraCheck(
+        model=trainer.outputs["model"],
+        model_blessing=evaluator.outputs["blessing"],
+        examples=examples,
+        rows=config.infra_check_rows,
+        code=code_version("serving", "components/infra_check.py"),
+    )
+    pusher = Pusher(
+        model=trainer.outputs["model"],
+        model_blessing=evaluator.outputs["blessing"],
+        infra_blessing=infra_check.outputs["blessing"],
+        push_destination=pusher_pb2.PushDestination(
+            filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=str(layout.serving))
+        ),
+    )
+    return Pipeline(
+        pipeline_name=dataset.name,
+        pipeline_root=str(layout.artifacts),
+        components=[
+            example_gen,
+            statistics,
+            schema,
+            validator,
+            transform,
+            trainer,
+            blessed,
+            evaluator,
+            infra_check,
+            pusher,
+        ],
+        metadata_connection_config=metadata.sqlite_metadata_connection_config(str(layout.metadata)),
+        enable_cache=config.cache,
+        beam_pipeline_args=list(config.beam),
+    )
+
+
+def code_version(*paths: str) -> str:
+    """A digest of our own sources, so that a component runs again when what it calls has changed.
+
+    TFX does this for module files; ours are importable functions, which it does not look into.
+
+    Args:
+        paths: packages (folders) and modules (files), relative to the project.
+    """
+    digest = hashlib.sha256()
+    for path in paths:
+        source = _SOURCES / path
+        for file in sorted(source.rglob("*.py")) if source.is_dir() else [source]:
+            digest.update(file.relative_to(_SOURCES).as_posix().encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,38 @@
+"""Where a run's things are, all below `RunConfig.root`.
+
+runs/metadata.sqlite                    ML Metadata of all datasets
+runs/<dataset>/artifacts/<Component>/   what components wrote
+runs/<dataset>/serving/<version>/       pushed models: the base path of a model server
+runs/<dataset>/logs/<run id>/           run.log, the inferred schema, a summary
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Layout:
+    root: Path
+    dataset: str
+
+    @property
+    def metadata(self) -> Path:
+        return self.root / "metadata.sqlite"
+
+    @property
+    def artifacts(self) -> Path:
+        return self.root / self.dataset / "artifacts"
+
+    @property
+    def serving(self) -> Path:
+        return self.root / self.dataset / "serving"
+
+    @property
+    def work(self) -> Path:
+        """Checkpoints of a training that was interrupted."""
+        return self.root / self.dataset / "work"
+
+    def logs(self, run_id: str) -> Path:
+        return self.root / self.dataset / "logs" / run_id

@@ -1,0 +1,128 @@
+"""Runs the whole chain on this machine, one node after the other, and says how it goes."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import logging
+import re
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from components.example_gen import read_summary
+from rich.console import Console
+from schema.dataset import Dataset
+
+from components import evaluator
+from components.schema_gen import FILE_NAME as SCHEMA_FILE
+from pipeline.config import RunConfig
+from pipeline.graph import create_pipeline
+from pipeline.layout import Layout
+from pipeline.node import CompiledPipeline, Outcome
+from schema.errors import RanklineError
+
+
+class RefusedError(RanklineError):
+    """The model was not good enough to be pushed."""
+
+
+@dataclass
+class RunResult:
+    """What a run gave, as it is also written to `summary.json` beside the log."""
+
+    run_id: str
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    refusals: list[str] = field(default_factory=list)
+    pushed: str | None = None
+    """The pushed version's folder."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Of each component; those of cached ones are what looking them up took."""
+    rows: dict[str, int] = field(default_factory=dict)
+    """Of each split."""
+    cached: list[str] = field(default_factory=list)
+
+
+def new_run_id() -> str:
+    """The UTC time, to the millisecond, in a form that sorts and is a good folder name."""
+    return datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%S.%f")[:-3]
+
+
+def run(config: RunConfig, dataset: Dataset, run_id: str, console: Console) -> RunResult:
+    """Runs the pipeline.
+
+    Args:
+        config: how.
+        dataset: on what.
+        run_id: names the run; its log folder exists.
+        console: where progress is shown.
+
+    Returns:
+        What it gave, also for a model that was refused.
+
+    Raises:
+        RanklineError: what stopped the run, in the user's terms.
+    """
+    layout = Layout(config.root, dataset.name)
+    pipeline = CompiledPipeline(create_pipeline(config, dataset), run_id)
+    result = RunResult(run_id)
+    for node_id in pipeline.node_ids():
+        start = time.monotonic()
+        with console.status(node_id):
+            try:
+                outcome = pipeline.launch(node_id)
+            except Exception as error:
+                console.print(f"  [red]✗[/] {node_id}")
+                raise _explained(node_id, error) from error
+        seconds = time.monotonic() - start
+        result.seconds[node_id] = round(seconds, 2)
+        if outcome.cached:
+            result.cached.append(node_id)
+        _collect(result, node_id, outcome, layout.logs(run_id), inferred=dataset.schema_path is None)
+        console.print(_progress_line(node_id, outcome, seconds, result))
+    (layout.logs(run_id) / "summary.json").write_text(json.dumps(asdict(result), indent=2) + "\n")
+    return result
+
+
+def _explained(node_id: str, error: Exception) -> RanklineError:
+    """A refusal as it was meant, whatever Beam wrapped it into; anything else as one sentence."""
+    logging.getLogger(__name__).exception("%s failed", node_id, exc_info=error)
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, RanklineError):
+            # Beam adds the step's name to the message.
+            return RanklineError(re.sub(r" \[while running '[^']*'\]", "", str(cause)))
+        cause = cause.__cause__ or cause.__context__
+    lines = str(error).strip().splitlines() or [""]
+    return RanklineError(f"{node_id} failed: {type(error).__name__}: {lines[0]}")
+
+
+def _collect(result: RunResult, node_id: str, outcome: Outcome, logs: Path, inferred: bool) -> None:
+    """Takes over what the run's summary says about the node's outputs."""
+    artifact = {key: artifacts[0] for key, artifacts in outcome.outputs.items() if artifacts}
+    if node_id == "ExampleGen":
+        result.rows = {split: counts["rows"] for split, counts in read_summary(artifact["examples"].uri).items()}
+    elif node_id == "SchemaGen" and inferred:
+        shutil.copy(Path(artifact["schema"].uri) / SCHEMA_FILE, logs / SCHEMA_FILE)
+    elif node_id == "Evaluator":
+        evaluation = artifact["evaluation"]
+        result.metrics = evaluation.get_json_value_custom_property(evaluator.METRICS_PROPERTY)
+        result.refusals = evaluation.get_json_value_custom_property(evaluator.REFUSALS_PROPERTY)
+    elif node_id == "Pusher" and artifact["pushed_model"].get_int_custom_property("pushed"):
+        result.pushed = artifact["pushed_model"].get_string_custom_property("pushed_destination")
+
+
+def _progress_line(node_id: str, outcome: Outcome, seconds: float, result: RunResult) -> str:
+    mark, took = ("[dim]=[/]", "unchanged") if outcome.cached else ("[green]✓[/]", f"{seconds:6.1f} s")
+    rows = f"{sum(result.rows.values()):>11,} rows" if node_id in ("ExampleGen", "StatisticsGen") else ""
+    uri = next((artifacts[0].uri for artifacts in outcome.outputs.values() if artifacts), "")
+    return f"  {mark} {node_id:<20} {took:>9} {rows:>16}  [dim]{_relative(uri)}[/]"
+
+
+def _relative(path: str) -> str:
+    try:
+        return str(Path(path).relative_to(Path.cwd())) if path else ""
+    except ValueError:
+        return path
