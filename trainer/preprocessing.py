@@ -130,9 +130,19 @@ def _as_string(values: tf.Tensor) -> tf.Tensor:
 
 def _crossed(parts: Sequence[tf.Tensor | tf.SparseTensor]) -> tf.Tensor | tf.SparseTensor:
     if any(isinstance(part, tf.SparseTensor) for part in parts):
-        columns = [part if isinstance(part, tf.SparseTensor) else part[:, tf.newaxis] for part in parts]
-        return tf.sparse.cross(columns, separator=SEPARATOR)
+        return tf.sparse.cross([_sparse(part) for part in parts], separator=SEPARATOR)
     return tf.strings.join(list(parts), separator=SEPARATOR)
+
+
+def _sparse(values: tf.Tensor | tf.SparseTensor) -> tf.SparseTensor:
+    """One value per row, empty ones too (which `tf.sparse.from_dense` drops).
+
+    `tf.sparse.cross` takes dense tensors as well, but puts their tokens behind those of the sparse ones.
+    """
+    if isinstance(values, tf.SparseTensor):
+        return values
+    rows = tf.range(tf.size(values, out_type=tf.int64))
+    return tf.SparseTensor(tf.stack([rows, tf.zeros_like(rows)], axis=1), values, [tf.size(rows, tf.int64), 1])
 
 
 def _ids(spec: FeatureSpec, tokens: Tensors) -> Tensors:
