@@ -11,12 +11,8 @@ from tfx.components.evaluator import component, executor
 from tfx.dsl.components.base import executor_spec
 from tfx.types import artifact_utils, standard_component_specs
 
+from components.properties import METRICS_PROPERTY, REFUSALS_PROPERTY
 from components.thresholds import METRICS, name_of
-
-METRICS_PROPERTY = "metrics"
-"""Custom property of the evaluation artifact: metric name -> value over the whole test split."""
-REFUSALS_PROPERTY = "refusals"
-"""Custom property of the evaluation artifact: why the model was not blessed; empty for a blessed one."""
 
 
 class Executor(executor.Executor):  # type: ignore[misc]
@@ -26,7 +22,7 @@ class Executor(executor.Executor):  # type: ignore[misc]
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Evaluates and validates as TFX does, then adds the properties above to the evaluation."""
+        """Evaluates and validates as TFX does, then leaves the metrics and the reasons with the evaluation."""
         super().Do(input_dict, output_dict, exec_properties)
         evaluation = artifact_utils.get_single_instance(output_dict[standard_component_specs.EVALUATION_KEY])
         evaluation.set_json_value_custom_property(METRICS_PROPERTY, _metrics(evaluation.uri))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from components.thresholds import Threshold
 from trainer.params import TrainParams
@@ -37,3 +38,39 @@ class RunConfig(BaseModel):
     """Beam pipeline options, such as `--direct_num_workers=2`."""
     cache: bool = True
     """Reuse the results of components whose inputs and code are unchanged."""
+
+
+def load(path: Path | None, options: Mapping[str, object], settings: Sequence[str]) -> RunConfig:
+    """A configuration from a file, overridden by options, overridden by settings.
+
+    Args:
+        path: a YAML file with `RunConfig`'s keys, or None for the defaults.
+        options: dotted key -> value, as `train.model`; None where an option was not given.
+        settings: `key=value` with a dotted key and a YAML value.
+
+    Raises:
+        SpecError: with one line per mistake, naming file, key, what was expected and what was received.
+    """
+    content: dict[str, Any] = dict(read_yaml(path)) if path else {}
+    for key, value in options.items():
+        if value is not None:
+            _put(content, key, value)
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals:
+            raise SpecError(f"--set: expected KEY=VALUE such as train.epochs=3, received {setting!r}")
+        _put(content, key, yaml.safe_load(text))
+    try:
+        return RunConfig.model_validate(content)
+    except ValidationError as error:
+        where = str(path) if path else "configuration"
+        raise SpecError("\n".join(f"{where}: {line}" for line in explain(error, RunConfig))) from None
+
+
+def _put(content: dict[str, Any], key: str, value: object) -> None:
+    *parents, name = key.split(".")
+    for parent in parents:
+        inner = content.get(parent)
+        content[parent] = inner = dict(inner) if isinstance(inner, Mapping) else {}
+        content = inner
+    content[name] = value

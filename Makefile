@@ -1,0 +1,55 @@
+.DEFAULT_GOAL := help
+DATASET ?= movielens
+USER_ID ?= 42
+
+# Each target makes the environment if it is missing, then calls one tool.
+bin := .venv/bin
+
+.PHONY: help setup run serve rank validate runs test test-long lint format bench lock clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## Make .venv (GPU=1: with TensorFlow's CUDA wheels)
+	@GPU=$(GPU) ./setup.sh
+
+run: setup ## Rows to a served ranking: the whole chain on DATASET (movielens)
+	@$(bin)/rankline run --dataset $(DATASET)
+
+serve: setup ## Serve DATASET's pushed models on ports 8500 (gRPC) and 8501 (REST)
+	@$(bin)/rankline serve --dataset $(DATASET)
+
+rank: setup ## Ask that server for the best items for USER_ID (42)
+	@$(bin)/rankline rank --dataset $(DATASET) --user $(USER_ID)
+
+validate: setup ## Show what each column of DATASET becomes
+	@$(bin)/rankline validate --dataset $(DATASET)
+
+runs: setup ## List past runs
+	@$(bin)/rankline runs
+
+test: setup ## The tests, under 15 minutes
+	@$(bin)/pytest -m "not long"
+
+test-long: setup ## All tests
+	@$(bin)/pytest
+
+lint: setup ## Style, types, layers
+	@$(bin)/ruff check .
+	@$(bin)/ruff format --check .
+	@$(bin)/mypy
+	@$(bin)/lint-imports
+
+format: setup ## Put the code into shape
+	@$(bin)/ruff check --fix .
+	@$(bin)/ruff format .
+
+bench: setup ## Seconds and rows/s of each component on DATASET, as a table and as JSON
+	@$(bin)/rankline bench --dataset $(DATASET)
+
+lock: ## Resolve the dependencies anew into requirements.lock (needs uv)
+	uv pip compile pyproject.toml --extra dev --python-version 3.11 --python-platform x86_64-manylinux_2_39 \
+	    --generate-hashes --no-emit-index-url --no-emit-find-links --quiet --output-file requirements.lock
+
+clean: ## Remove the environment and caches, not the runs
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache *.egg-info

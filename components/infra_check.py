@@ -1,0 +1,134 @@
+"""Serves the candidate before it is pushed, and compares what is served with what the model itself says.
+
+TFX's InfraValidator needs docker or Kubernetes, and asks only whether requests are answered. This component starts
+the server on a free loopback port, which replays the model's warm-up requests before it calls the version available,
+and sends rows of the test split as a client would.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import tempfile
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.types import artifact_utils, standard_artifacts
+from tfx.utils import path_utils
+
+from schema.errors import RanklineError
+from serving.client import Client
+from serving.server.server import Server, ServerOptions
+
+TOLERANCE = 1e-5
+"""By so much a served probability may differ from the in-process one."""
+
+REPORT_FILE = "infra_check.json"
+_MODEL_NAME = "candidate"
+_BATCH = 100
+_LOAD_TIMEOUT_S = 120.0
+_BLESSED, _NOT_BLESSED = "INFRA_BLESSED", "INFRA_NOT_BLESSED"
+
+
+class InfraCheckError(RanklineError):
+    """The candidate cannot be served, or is served wrongly."""
+
+
+@component
+def InfraCheck(  # noqa: N802 (a TFX component)
+    model: InputArtifact[standard_artifacts.Model],
+    model_blessing: InputArtifact[standard_artifacts.ModelBlessing],
+    examples: InputArtifact[standard_artifacts.Examples],
+    blessing: OutputArtifact[standard_artifacts.InfraBlessing],
+    rows: Parameter[int],
+    code: Parameter[str],
+) -> None:
+    """Blesses a model that can be served.
+
+    Args:
+        model: the candidate.
+        model_blessing: the Evaluator's; a refused model will not be pushed, so it is not checked either.
+        examples: raw examples with a test split.
+        blessing: receives the report, and TFX's mark for the Pusher.
+        rows: how many rows of the test split to compare.
+        code: version of the code that does it, so that its change leads to a new check.
+
+    Raises:
+        InfraCheckError: the server cannot load the model or replay its warm-up, or answers something else than the
+            model does.
+    """
+    del code  # part of the cache key only
+    report: dict[str, object] = {"checked": False}
+    blessed = model_blessing.get_int_custom_property("blessed") == 1
+    if blessed:
+        serialized = _first_rows(artifact_utils.get_split_uri([examples], "test"), rows)
+        report = check(path_utils.serving_model_path(model.uri), serialized)
+    tf.io.gfile.makedirs(blessing.uri)
+    with tf.io.gfile.GFile(os.path.join(blessing.uri, REPORT_FILE), "w") as file:
+        file.write(json.dumps(report, indent=2) + "\n")
+    # What TFX's Pusher looks for.
+    blessing.set_string_custom_property("blessing_status", _BLESSED if blessed else _NOT_BLESSED)
+    blessing.set_int_custom_property("blessed", int(blessed))
+
+
+def check(model_path: str, examples: Sequence[bytes]) -> dict[str, object]:
+    """Serves a SavedModel and compares its answers with the model's own.
+
+    Args:
+        model_path: the SavedModel's folder.
+        examples: serialized raw tf.Examples.
+
+    Returns:
+        A report: rows compared, the largest difference, seconds until available, milliseconds per request.
+
+    Raises:
+        InfraCheckError: see `InfraCheck`.
+    """
+    with tempfile.TemporaryDirectory() as base:
+        # The server looks for numbered folders.
+        os.symlink(os.path.abspath(model_path), os.path.join(base, "1"))
+        options = ServerOptions(_MODEL_NAME, base, file_system_poll_wait_seconds=0, max_num_load_retries=0)
+        start = time.monotonic()
+        with Server(options) as server:
+            try:
+                server.wait_until_available(_LOAD_TIMEOUT_S)
+            except Exception as error:
+                raise InfraCheckError(f"infra check: expected a model that can be served, received: {error}") from error
+            load_seconds = time.monotonic() - start
+            with Client(f"127.0.0.1:{server.port}", _MODEL_NAME) as client:
+                batches = [examples[i : i + _BATCH] for i in range(0, len(examples), _BATCH)]
+                start = time.monotonic()
+                served = np.concatenate([client.predict(batch)["probability"] for batch in batches])
+                seconds = time.monotonic() - start
+    expected = _in_process(model_path, examples)
+    difference = np.abs(served - expected)
+    worst = int(np.argmax(difference)) if len(difference) else 0
+    if not np.all(difference <= TOLERANCE):  # true for NaN, too
+        raise InfraCheckError(
+            f"infra check: expected served probabilities equal to the model's own to {TOLERANCE:g}, "
+            f"received {served[worst]:.6f} instead of {expected[worst]:.6f} for row {worst + 1} of the test split"
+        )
+    return {
+        "checked": True,
+        "rows": len(examples),
+        "largest_difference": float(difference.max(initial=0.0)),
+        "load_seconds": round(load_seconds, 3),
+        "milliseconds_per_request": round(1000 * seconds / max(1, len(batches)), 3),
+        "rows_per_request": _BATCH,
+    }
+
+
+def _first_rows(split_uri: str, rows: int) -> list[bytes]:
+    dataset = tf.data.TFRecordDataset(tf.io.gfile.glob(os.path.join(split_uri, "*")), compression_type="GZIP")
+    return list(itertools.islice(dataset.as_numpy_iterator(), rows))
+
+
+def _in_process(model_path: str, examples: Sequence[bytes]) -> np.ndarray:
+    signature = tf.saved_model.load(model_path).signatures["serving_default"]
+    result: np.ndarray = signature(examples=tf.constant(list(examples)))["probability"].numpy()
+    return result

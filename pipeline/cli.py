@@ -1,0 +1,157 @@
+"""`rankline`: the command line. Thin: every command calls one function and shows what it returns.
+
+Imports that take seconds (TFX, TensorFlow) are inside the commands that need them, so that `--help` is quick.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from schema.errors import RanklineError
+
+_dataset = click.option(
+    "--dataset", "-d", help="A name from `rankline datasets`, or a folder.  [default: movielens]"
+)
+_root = click.option(
+    "--root", type=click.Path(path_type=Path, file_okay=False), help="Where all runs are kept.  [default: runs]"
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="rankline", message="%(version)s")
+def cli() -> None:
+    """From raw click or rating logs to a validated, versioned, served ranking model."""
+
+
+@cli.command()
+@_dataset
+@click.option("--model", "-m", help="The model to train.  [default: wide_deep]")
+@_root
+@click.option("--config", "-c", type=click.Path(path_type=Path), help="A YAML file with a run's configuration.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE",
+    help="One key of the configuration, such as train.epochs=3. Repeatable.",
+)  # fmt: skip
+@click.option("--no-cache", is_flag=True, help="Run every component, also those whose inputs are unchanged.")
+@click.option("--serve/--no-serve", default=True, help="Serve the result and ask it for rankings.  [default: serve]")
+def run(
+    dataset: str | None,
+    model: str | None,
+    root: Path | None,
+    config: Path | None,
+    settings: tuple[str, ...],
+    no_cache: bool,
+    serve: bool,
+) -> None:
+    """Run the whole pipeline, from rows to a pushed model.
+
+    Exit status: 0 if a model was pushed, 1 if something stopped the run, 2 for wrong options, 3 if the model was
+    refused.
+    """
+    # Before the imports, so that they are not what the user waits for in silence.
+    console = _console()
+    with console.status("Loading TFX"):
+        from pipeline import config as configuration
+        from pipeline.main_job import run_and_show
+
+        run_config = configuration.load(
+            config,
+            {"dataset": dataset, "train.model": model, "root": root, "cache": False if no_cache else None},
+            settings,
+        )
+    sys.exit(run_and_show(run_config, serve=serve))
+
+
+@cli.command()
+@_dataset
+@_root
+@click.option("--port", default=8500, show_default=True, help="For gRPC; 0 is a free one.")
+@click.option("--rest-api-port", default=8501, show_default=True, help="For HTTP; 0 is a free one.")
+def serve(dataset: str | None, root: Path | None, port: int, rest_api_port: int) -> None:
+    """Serve the pushed models of a dataset until interrupted; newer versions are taken over as they come."""
+    from pipeline.serving import exec_server
+
+    exec_server(_layout(dataset, root), port, rest_api_port)
+
+
+@cli.command()
+@_dataset
+@click.option("--user", "-u", "group", required=True, help="Whom to rank for: a value of the ranking group's column.")
+@click.option("-k", default=10, show_default=True, help="How many items.")
+@click.option("--target", "-t", default="127.0.0.1:8500", show_default=True, help="The server's gRPC address.")
+@click.option("--all", "include_seen", is_flag=True, help="Rank items too that the user has seen.")
+def rank(dataset: str | None, group: str, k: int, target: str, include_seen: bool) -> None:
+    """Ask a running server for the best items for a user."""
+    from pipeline.ranking import Ranker, ranking_table
+    from schema import dataset as datasets
+
+    found = datasets.find(dataset or "movielens")
+    with Ranker(found, target) as ranker:
+        _console().print(ranking_table(ranker.rank(group, k, include_seen=include_seen)))
+
+
+@cli.command()
+@_root
+@click.option("--limit", "-n", default=20, show_default=True, help="How many, newest first.")
+def runs(root: Path | None, limit: int) -> None:
+    """List past runs with their dataset, model, metrics, and whether they were blessed and pushed."""
+    from pipeline.layout import Layout
+    from pipeline.runs import list_runs, runs_table
+
+    found = list_runs(Layout(root or Path("runs"), "").metadata)
+    _console().print(runs_table(found[:limit]) if found else "No runs yet: `rankline run` makes one.")
+
+
+@cli.command()
+def datasets() -> None:
+    """List the datasets that come with Rankline."""
+    from schema.dataset import available
+
+    for name, description in available():
+        click.echo(f"{name:<12} {description}")
+
+
+@cli.command()
+@_dataset
+def validate(dataset: str | None) -> None:
+    """Check a dataset's description against its files, and show what every column becomes."""
+    from pipeline.tables import description_tables
+    from schema.dataset import find
+    from schema.describe import describe
+
+    console = _console()
+    with console.status("Reading the files"):
+        description = describe(find(dataset or "movielens"))
+    for table in description_tables(description):
+        console.print(table)
+
+
+def _console() -> Console:
+    return Console(highlight=False, soft_wrap=True)
+
+
+def _layout(dataset: str | None, root: Path | None) -> Any:
+    from pipeline.layout import Layout
+    from schema.dataset import find
+
+    return Layout(root or Path("runs"), find(dataset or "movielens").name)
+
+
+def main() -> None:
+    """Runs a command; what the user can mend is one paragraph on standard error, and exit status 1."""
+    try:
+        cli.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        click.echo("Interrupted.", err=True)
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except RanklineError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(1)
