@@ -32,8 +32,8 @@ class GroupAUC(metric_types.Metric):  # type: ignore[misc]
 def _computations(
     name: str = NAME,
     eval_config: Any = None,
-    model_names: Iterable[str] = ("",),
-    output_names: Iterable[str] = ("",),
+    model_names: Iterable[str] | None = None,
+    output_names: Iterable[str] | None = None,
     example_weighted: bool = False,
     query_key: str = "",
 ) -> list[metric_types.MetricComputation]:
@@ -41,8 +41,8 @@ def _computations(
         raise ValueError(f"{name}: expected a query_key, received none")
     keys = [
         metric_types.MetricKey(name, model_name=model, output_name=output, example_weighted=example_weighted)
-        for model in model_names
-        for output in output_names
+        for model in model_names or [""]
+        for output in output_names or [""]
     ]
     return [
         metric_types.MetricComputation(keys=[key], preprocessors=None, combiner=_GroupAUCCombiner(key, eval_config))

@@ -1,0 +1,85 @@
+import os
+import time
+from pathlib import Path
+
+import pytest
+from tfx.dsl.io import fileio
+from tfx.proto import pusher_pb2
+from tfx.types import standard_artifacts
+from tfx.utils import proto_utils
+
+from components import pusher
+
+
+def push(tmp_path: Path, blessed: bool = True) -> standard_artifacts.PushedModel:
+    """Runs the executor on a SavedModel-like folder; returns the artifact that it fills."""
+    model = standard_artifacts.Model()
+    model.uri = str(tmp_path / "model")
+    saved = tmp_path / "model" / "Format-Serving"
+    (saved / "assets.extra").mkdir(parents=True, exist_ok=True)
+    (saved / "saved_model.pb").write_text("graph")
+    (saved / "assets.extra" / "tf_serving_warmup_requests").write_text("records")
+    blessing = standard_artifacts.ModelBlessing()
+    blessing.set_int_custom_property("blessed", int(blessed))
+    pushed = standard_artifacts.PushedModel()
+    pushed.uri = str(tmp_path / "pushed")
+    destination = pusher_pb2.PushDestination(
+        filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=str(tmp_path / "serving"))
+    )
+    pusher.Executor().Do(
+        {"model": [model], "model_blessing": [blessing]},
+        {"pushed_model": [pushed]},
+        {"push_destination": proto_utils.proto_to_json(destination)},
+    )
+    return pushed
+
+
+def test_pushes_a_version_with_its_warmup_records(tmp_path):
+    before = int(time.time())
+    pushed = push(tmp_path)
+    (version,) = os.listdir(tmp_path / "serving")
+    assert before <= int(version) <= time.time()
+    assert (tmp_path / "serving" / version / "saved_model.pb").read_text() == "graph"
+    assert (tmp_path / "serving" / version / "assets.extra" / "tf_serving_warmup_requests").exists()
+    assert pushed.get_string_custom_property("pushed_destination") == str(tmp_path / "serving" / version)
+    assert pushed.get_string_custom_property("pushed_version") == version
+    assert (tmp_path / "pushed" / "saved_model.pb").exists()
+
+
+def test_a_numbered_folder_is_complete_whenever_it_can_be_seen(tmp_path, monkeypatch):
+    seen = []
+    copy_dir = pusher.io_utils.copy_dir
+
+    def copy_and_look(source: str, target: str) -> None:
+        copy_dir(source, target)
+        seen.append([name for name in os.listdir(tmp_path / "serving") if name.isdigit()])
+
+    monkeypatch.setattr(pusher.io_utils, "copy_dir", copy_and_look)
+    push(tmp_path)
+    assert seen[0] == []  # while the files were copied, no server could find them
+    assert len(seen[1]) == 1
+
+
+def test_an_interrupted_push_leaves_no_version_and_is_made_good(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(fileio, "rename", lambda *args, **kwargs: (_ for _ in ()).throw(OSError("killed")))
+        with pytest.raises(OSError, match="killed"):
+            push(tmp_path)
+    assert not any(name.isdigit() for name in os.listdir(tmp_path / "serving"))
+    push(tmp_path)
+    assert [name.isdigit() for name in os.listdir(tmp_path / "serving")] == [True]
+
+
+def test_a_refused_model_is_not_pushed(tmp_path):
+    pushed = push(tmp_path, blessed=False)
+    assert pushed.get_int_custom_property("pushed") == 0
+    assert not (tmp_path / "serving").exists()
+
+
+def test_versions_ascend_when_the_clock_stands_still_or_goes_back(tmp_path, monkeypatch):
+    monkeypatch.setattr(time, "time", lambda: 1000.0)
+    push(tmp_path)
+    monkeypatch.setattr(time, "time", lambda: 500.0)
+    push(tmp_path)
+    push(tmp_path)
+    assert sorted(os.listdir(tmp_path / "serving")) == ["1000", "1001", "1002"]
