@@ -24,25 +24,46 @@ class Label(Described):
     """What is to be predicted: `column` itself where it holds 0 and 1, else whether `positive` holds of it."""
 
     column: str
-    positive: str | tuple[str | int | float, ...] | None = None
-    """A rule such as `>= 4` or `== yes`, or the list of values that count as positive."""
+    positive: str | tuple[str, ...] | tuple[float, ...] | None = None
+    """A rule such as `>= 4` or `== yes`, or the list of values that count as positive, texts or numbers."""
 
     @field_validator("positive", mode="before")
     @classmethod
     def _rule_or_values(cls, value: object) -> object:
-        is_rule = isinstance(value, str) and _RULE.fullmatch(value)
-        are_values = isinstance(value, list | tuple) and all(
-            isinstance(entry, str | int | float) and not isinstance(entry, bool) for entry in value
+        if value is None or (isinstance(value, str) and _is_rule(value)) or _are_values(value):
+            return value
+        raise ValueError(
+            "expected a rule such as '>= 4' or '== yes', or a list of values that are all texts or all numbers"
         )
-        if not (value is None or is_rule or (value and are_values)):
-            raise ValueError("expected a rule such as '>= 4' or '== yes', or a list of texts or numbers")
-        return value
 
     @property
-    def rule(self) -> tuple[str, str] | None:
-        """The comparison and its right-hand side, or none where `positive` is not a rule."""
-        match = _RULE.fullmatch(self.positive) if isinstance(self.positive, str) else None
-        return (match[1], match[2]) if match else None
+    def rule(self) -> tuple[str, str | float] | None:
+        """The comparison and its right-hand side (a number, or a text), or none where `positive` is not a rule."""
+        return _rule(self.positive) if isinstance(self.positive, str) else None
+
+
+def _rule(text: str) -> tuple[str, str | float] | None:
+    match = _RULE.fullmatch(text)
+    if not match:
+        return None
+    comparison, value = match.groups()
+    try:
+        return comparison, float(value)
+    except ValueError:
+        quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
+        return comparison, value[1:-1] if quoted else value
+
+
+def _is_rule(text: str) -> bool:
+    rule = _rule(text)
+    return rule is not None and (isinstance(rule[1], float) or rule[0] in ("==", "!="))
+
+
+def _are_values(value: object) -> bool:
+    if not isinstance(value, list | tuple) or not value:
+        return False
+    numbers = [isinstance(entry, int | float) and not isinstance(entry, bool) for entry in value]
+    return all(numbers) or all(isinstance(entry, str) for entry in value)
 
 
 class Ranking(Described):

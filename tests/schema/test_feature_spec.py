@@ -114,7 +114,7 @@ def test_the_whole_language_and_its_journey_as_json(tmp_path):
     spec = load(written(tmp_path, FULL))
     resolved = spec.resolve(FULL_COLUMNS)
 
-    assert resolved.label.rule == (">=", "4")
+    assert resolved.label.rule == (">=", 4.0)
     assert list(resolved.features) == ["age", "last", "movie", "genres", "yes", "zip", "user"]
     assert resolved.columns == {
         "age": "float",
@@ -298,10 +298,10 @@ def test_files_per_split_are_given_splits(tmp_path):
              "received 'age'"],
         ),
         ("{label: {column: clicked, positive: about 4}}",
-         ["label.positive: expected a rule such as '>= 4' or '== yes', or a list of texts or numbers, "
+         ["label.positive: expected a rule such as '>= 4' or '== yes', or a list of values that are all texts or all numbers, "
           "received 'about 4'"]),
         ("{label: {column: clicked, positive: [[4]]}}",
-         ["label.positive: expected a rule such as '>= 4' or '== yes', or a list of texts or numbers, "
+         ["label.positive: expected a rule such as '>= 4' or '== yes', or a list of values that are all texts or all numbers, "
           "received [[4]]"]),
         ("{label: clicked, columns: {age: int}}",
          ["columns.age: expected one of string, integer, float, strings, integers, floats, received 'int'; "

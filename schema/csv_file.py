@@ -1,0 +1,142 @@
+"""One CSV file as batches of texts, with an editor's line numbers for what is wrong in it."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import zlib
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO, ClassVar, cast
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+
+from schema.conversion import text_column_type
+from schema.errors import DataError
+from schema.features import ColumnType
+from schema.rows import Source
+
+_BLOCK_BYTES = 4 << 20
+
+
+class CsvFile:
+    """A CSV file as RFC 4180 describes it, in UTF-8, plain or gzipped.
+
+    Spaces around a field are no part of it.
+
+    Args:
+        path: the file.
+        source: says how it is written.
+
+    Raises:
+        DataError: an empty file, or a header with a name twice.
+    """
+
+    every_row_alike: ClassVar[bool] = True
+
+    def __init__(self, path: Path, source: Source) -> None:
+        self._path = path
+        self._delimiter = source.delimiter or ("\t" if ".tsv" in path.suffixes else ",")
+        self._header = source.header
+        self._null_values = pa.array(source.null_values, pa.string())
+        first = next(self._records(), None)
+        if first is None:
+            raise DataError(f"{path}: expected rows, received an empty file")
+        line, fields = first
+        names = fields if source.header else source.column_names
+        self.names: Sequence[str] = [name.strip() for name in names]
+        for name in self.names:
+            if not _is_utf8(name):
+                raise DataError(f"{path}: line {line}: {self._foreign_byte()}")
+            if name and self.names.count(name) > 1:
+                raise DataError(f"{path}: line {line}: expected each column once, received {name!r} twice")
+
+    def column_types(self, names: Sequence[str]) -> dict[str, ColumnType]:
+        """What the first block of the file says about the types of its columns."""
+        batch = next(self.batches(names), None)
+        if batch is None:
+            raise DataError(f"{self._path}: expected rows, received none after the header")
+        return {name: text_column_type(batch[name]) for name in names}
+
+    def batches(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """The columns of that name, as texts; null where the text is one of the source's null values.
+
+        Raises:
+            DataError: a row with another number of fields than the header, or not in UTF-8.
+        """
+        # Arrow is told the names, so that the header is one more row, to be cut off.
+        read = pa_csv.ReadOptions(use_threads=False, block_size=_BLOCK_BYTES, column_names=list(self.names))
+        parse = pa_csv.ParseOptions(delimiter=self._delimiter, newlines_in_values=True)
+        convert = pa_csv.ConvertOptions(
+            column_types=dict.fromkeys(names, pa.string()), include_columns=list(names), strings_can_be_null=False
+        )
+        header = int(self._header)
+        try:
+            with pa.input_stream(str(self._path), compression="detect") as stream:
+                for batch in pa_csv.open_csv(stream, read, parse, convert):
+                    rows = batch[header:]
+                    header = 0
+                    if len(rows):
+                        yield pa.RecordBatch.from_arrays([self._cleaned(column) for column in rows], list(names))
+        except (pa.ArrowInvalid, OSError) as error:
+            raise DataError(f"{self._path}: {self._mistake() or error}") from None
+
+    def place(self, row: int) -> str:
+        """Where an editor shows the row of that index, the header left out."""
+        index = row + int(self._header)
+        line, _ = next(islice(self._records(), index, None))
+        return f"line {line}"
+
+    def _cleaned(self, texts: pa.Array) -> pa.Array:
+        texts = pc.utf8_trim_whitespace(texts)
+        return pc.if_else(pc.is_in(texts, self._null_values), pa.scalar(None, pa.string()), texts)
+
+    def _open(self) -> BinaryIO:
+        return cast(BinaryIO, gzip.open(self._path)) if self._path.suffix == ".gz" else self._path.open("rb")
+
+    def _records(self) -> Iterator[tuple[int, list[str]]]:
+        """Every row with the number of its first line, without blank lines, which Arrow leaves out too."""
+        line = 1
+        try:
+            with io.TextIOWrapper(self._open(), "utf-8-sig", errors="surrogateescape", newline="") as text:
+                reader = csv.reader(text, delimiter=self._delimiter)
+                for fields in reader:
+                    if fields:
+                        yield line, fields
+                    line = reader.line_num + 1
+        except (csv.Error, OSError, EOFError, zlib.error) as error:
+            raise DataError(f"{self._path}: line {line}: expected CSV, received something else: {error}") from None
+
+    def _mistake(self) -> str | None:
+        """The first mistake of a file that Arrow refuses, found by reading it again, slowly."""
+        for line, fields in self._records():
+            if len(fields) != len(self.names):
+                return f"line {line}: expected {len(self.names)} fields, received {len(fields)}"
+            for name, field in zip(self.names, fields, strict=True):
+                if not _is_utf8(field):
+                    return f"line {line}: {name}: {self._foreign_byte()}"
+        return None
+
+    def _foreign_byte(self) -> str:
+        """What to say of the first byte that is not UTF-8."""
+        offset = 0
+        with self._open() as stream:
+            for line in stream:
+                try:
+                    line.decode("utf-8")
+                except UnicodeDecodeError as error:
+                    return (
+                        f"expected UTF-8 text, received byte 0x{line[error.start]:02x} at offset "
+                        f"{offset + error.start} of the file; save the file as UTF-8"
+                    )
+                offset += len(line)
+        raise AssertionError("called for a file that is all UTF-8")
+
+
+def _is_utf8(text: str) -> bool:
+    """Whether no byte of the text had to be escaped to read it."""
+    return not any("\udc80" <= letter <= "\udcff" for letter in text)

@@ -1,0 +1,152 @@
+"""Datasets by name or path: a folder with a `features.yaml`, and the files that it describes."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast
+
+from schema.errors import DataError, SpecError, listing, nearest
+from schema.feature_spec import SPLITS, ColumnType, FeatureSpec, Split, load
+from schema.fetching import fetched
+from schema.reader import ENDINGS, column_types, told_format
+
+_HERE = Path(__file__).parent
+_SPEC = "features.yaml"
+_SCHEMA = "schema.pbtxt"
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset whose files are at hand.
+
+    Attributes:
+        name: the spec's name, by default that of its folder.
+        folder: where its `features.yaml` is.
+        spec: resolved against the columns of the files.
+        base: the folder to which `source.files` is relative.
+        files: the files of each split, where they are given by split, else all files under "all".
+        schema_path: the dataset's `schema.pbtxt`, if it brings one.
+    """
+
+    name: str
+    folder: Path
+    spec: FeatureSpec
+    base: Path
+    files: Mapping[Split | Literal["all"], Sequence[Path]]
+    schema_path: Path | None
+
+
+def available() -> list[str]:
+    """Names of the datasets that come with Rankline."""
+    return sorted(path.parent.name for path in _HERE.glob(f"*/{_SPEC}"))
+
+
+def spec_path(name_or_path: str | Path) -> Path:
+    """The `features.yaml` of a dataset.
+
+    Args:
+        name_or_path: a dataset's name; or a folder with a `features.yaml`, or such a file.
+
+    Raises:
+        SpecError: neither a name nor a path.
+    """
+    text = str(name_or_path)
+    if text in available():
+        return _HERE / text / _SPEC
+    path = Path(name_or_path).expanduser()
+    if path.is_file():
+        return path
+    if (path / _SPEC).is_file():
+        return path / _SPEC
+    if path.is_dir():
+        raise SpecError(f"{path}: expected a folder with a {_SPEC}, found none in it")
+    raise SpecError(
+        f"dataset: expected one of {listing(available())}, or a folder with a {_SPEC}, "
+        f"received {text!r}{nearest(text, available())}"
+    )
+
+
+def find(name_or_path: str | Path) -> Dataset:
+    """A dataset, its files fetched if need be, its spec completed from their columns.
+
+    Args:
+        name_or_path: a dataset's name (see `available`); or a folder with a `features.yaml`, or such a file.
+
+    Raises:
+        SpecError: no such dataset, or a mistake in its description.
+        DataError: files that are not there or cannot be read.
+    """
+    path = spec_path(name_or_path)
+    spec = load(path)
+    folder = path.parent.resolve()
+    base = fetched(spec.name, folder / spec.source.fetch) if spec.source.fetch else folder
+    files = _files(spec, base, path)
+    schema = folder / _SCHEMA
+    return Dataset(
+        name=spec.name,
+        folder=folder,
+        spec=spec.resolve(_columns(spec, files), path),
+        base=base,
+        files=files,
+        schema_path=schema if schema.is_file() else None,
+    )
+
+
+def _files(spec: FeatureSpec, base: Path, path: Path) -> dict[Split | Literal["all"], Sequence[Path]]:
+    given = spec.source.files
+    if isinstance(given, str):
+        return {"all": _matching(spec, base, given, f"{path}: source.files")}
+    return {
+        split: _matching(spec, base, given[split], f"{path}: source.files.{split}")
+        for split in SPLITS
+        if split in given
+    }
+
+
+def _matching(spec: FeatureSpec, base: Path, pattern: str, key: str) -> Sequence[Path]:
+    """The data files that a path stands for, in a fixed order."""
+    path = base / Path(pattern).expanduser()
+    if path.is_file():
+        return (path,)
+    found: Iterable[Path]
+    if path.is_dir():
+        found = path.rglob("*") if pattern else path.glob("*")
+    else:
+        found = map(Path, glob.glob(str(path), recursive=True))
+    any_name = pattern and spec.source.format
+    # What writers leave beside their files, such as _SUCCESS or .part-0.crc, holds no rows.
+    files = sorted(
+        file
+        for file in found
+        if file.is_file() and not file.name.startswith(("_", ".")) and (any_name or told_format(file))
+    )
+    if not files:
+        place = f"{pattern!r} in {base}" if pattern else str(base)
+        raise DataError(
+            f"{key}: expected data files, whose names end in {listing(ENDINGS)} or whose format is said in "
+            f"source.format, received {place}, where there are none"
+        )
+    formats = sorted({str(told_format(file)) for file in files})
+    if spec.source.format is None and len(formats) > 1:
+        raise DataError(f"{key}: expected files of one format, received {listing(formats)}; say source.files")
+    return tuple(files)
+
+
+def _columns(spec: FeatureSpec, files: Mapping[Split | Literal["all"], Sequence[Path]]) -> dict[str, ColumnType]:
+    """The columns as the first file of each split shows them, in types that hold the values of all."""
+    columns: dict[str, ColumnType] = {}
+    for paths in files.values():
+        for name, kind in column_types(paths[0], spec).items():
+            columns[name] = _wider(columns.get(name, kind), kind)
+    return columns
+
+
+def _wider(one: ColumnType, other: ColumnType) -> ColumnType:
+    """The narrowest type that holds the values of both."""
+    elements = {kind.removesuffix("s") for kind in (one, other)}
+    element = elements.pop() if len(elements) == 1 else "string" if "string" in elements else "float"
+    several = one.endswith("s") or other.endswith("s")
+    return cast(ColumnType, element + "s" * several)

@@ -1,0 +1,98 @@
+"""Data that is fetched once and kept: in `$RANKLINE_CACHE`, else in the user's cache folder."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from types import ModuleType
+from typing import cast
+
+from schema.errors import DataError, SpecError
+
+
+def cache_folder() -> Path:
+    """Where fetched data is kept."""
+    if chosen := os.environ.get("RANKLINE_CACHE"):
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rankline"
+
+
+def fetched(name: str, source: Path) -> Path:
+    """The folder that a dataset's `fetch` fills; it is called where that has not happened yet.
+
+    Args:
+        name: of the dataset.
+        source: a Python file with `fetch(folder: Path) -> None`. Another content of it is another folder, so that
+            data is fetched again when the way to fetch it changes.
+
+    Raises:
+        SpecError: no such file, or without `fetch`.
+        DataError: what `fetch` raises where the data cannot be had.
+    """
+    if not source.is_file():
+        raise SpecError(f"{source}: expected a Python file with fetch(folder), found none")
+    digest = hashlib.sha256(source.read_bytes()).hexdigest()[:12]
+    folder = cache_folder() / f"{name}-{digest}"
+    if not folder.is_dir():
+        fetch = _fetch_function(source)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        try:
+            fetch(work)
+            # Complete or not there: never a folder that is half filled. Where another process was faster, its
+            # folder holds the same.
+            if not folder.is_dir():
+                work.rename(folder)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+    return folder
+
+
+def _fetch_function(source: Path) -> Callable[[Path], None]:
+    module = ModuleType(f"source_of_{source.parent.name}")
+    SourceFileLoader(module.__name__, str(source)).exec_module(module)
+    fetch = getattr(module, "fetch", None)
+    if not callable(fetch):
+        raise SpecError(f"{source}: expected a function fetch(folder: Path) -> None, found none")
+    return cast(Callable[[Path], None], fetch)
+
+
+@contextmanager
+def package_file(requirement: str, sha256: str) -> Iterator[Path]:
+    """Downloads the distribution file of a Python package that carries data. Nothing is installed.
+
+    Args:
+        requirement: such as `recbole==1.2.1`.
+        sha256: of the wheel or source archive; a file with another one is refused.
+
+    Yields:
+        The file, which is removed at the end of the context.
+
+    Raises:
+        DataError: what could not be had, and how to provide it by hand.
+    """
+    with tempfile.TemporaryDirectory(prefix="rankline-") as name:
+        folder = Path(name)
+        requirements = folder / "requirements.txt"
+        requirements.write_text(f"{requirement} --hash=sha256:{sha256}\n", encoding="utf-8")
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
+        command += ["--disable-pip-version-check", "--dest", name, "--requirement", str(requirements)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        files = [path for path in folder.iterdir() if path != requirements]
+        if done.returncode or len(files) != 1:
+            errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
+            reason = errors[0].removeprefix("ERROR: ") if errors else f"pip's exit code {done.returncode}"
+            raise DataError(
+                f"{requirement}: expected its file with the SHA-256 {sha256} from the package index, "
+                f"received: {reason} To provide it by hand, put that file into a folder and set PIP_FIND_LINKS to the "
+                "folder's path"
+            )
+        yield files[0]
