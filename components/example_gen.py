@@ -2,96 +2,147 @@
 
 TFX's CsvExampleGen infers types file by file, drops what it cannot read, and splits by hash only. This component
 reads CSV, Parquet and TFRecord through `schema.reader` in Arrow batches, which names file and row of anything wrong,
-and encodes a batch at a time. It keeps the driver of TFX's file-based ExampleGens: fingerprints of the files for the
-cache, `{SPAN}` in file names.
+and encodes a batch at a time.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-from google.protobuf import any_pb2, wrappers_pb2
-from tfx.components.example_gen import component
-from tfx.components.example_gen.base_example_gen_executor import BaseExampleGenExecutor
-from tfx.dsl.components.base import executor_spec
+from schema.checks import Checks
+from tfx.components.example_gen.write_split import WriteSplit
+from tfx.components.util import examples_utils
+from tfx.dsl.component.experimental.annotations import BeamComponentParameter, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
 from tfx.dsl.io import fileio
 from tfx.proto import example_gen_pb2
-from tfx.types import standard_component_specs
-from tfx.utils import proto_utils
-from tfx_bsl.coders import example_coder
+from tfx.types import artifact_utils, standard_artifacts
+from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 
-from schema import reader
-from schema.checks import Checks
+from schema import reader, splits
 from schema.dataset import Dataset
-from schema.feature_spec import SPLITS, FeatureSpec
-from schema.splits import Splitter
+from schema.feature_spec import SPLITS, FeatureSpec, Split
 
-SUMMARY_FILE = "summary.json"
+_SUMMARY_FILE = "summary.json"
 _CHECKS = "checks"
 
 
-class ExampleGen(component.FileBasedExampleGen):  # type: ignore[misc]
-    """Files -> `Examples` with the splits train, eval and test.
+@component(use_beam=True)
+def ExampleGen(  # noqa: N802 (a TFX component)
+    examples: OutputArtifact[standard_artifacts.Examples],
+    spec: Parameter[str],
+    files: Parameter[str],
+    code: Parameter[str],
+    beam_pipeline: BeamComponentParameter[beam.Pipeline] = None,
+) -> None:
+    """Writes the splits train, eval and test as gzipped TFRecords of tf.Examples.
 
     Args:
-        dataset: what to read.
-        code: version of the code that reads, so that its change leads to new examples.
+        examples: receives the splits, and a summary of them.
+        spec: the resolved feature spec as JSON.
+        files: what to read, see `fingerprinted`.
+        code: version of the code that does it, so that its change leads to new examples.
+        beam_pipeline: given by TFX.
+
+    Raises:
+        DataError: naming the file, and the row where it is one, of whatever the spec does not allow.
     """
-
-    def __init__(self, dataset: Dataset, code: str) -> None:
-        # An input split for each output split; where the files do not say, all three read the same files.
-        patterns = dataset.patterns
-        splits = [example_gen_pb2.Input.Split(name=split, pattern=patterns[split]) for split in SPLITS]
-        settings = any_pb2.Any()
-        settings.Pack(
-            wrappers_pb2.StringValue(value=json.dumps({"spec": dataset.spec.model_dump_json(), "code": code}))
-        )
-        super().__init__(
-            input_base=str(dataset.base),
-            input_config=example_gen_pb2.Input(splits=splits),
-            custom_config=example_gen_pb2.CustomConfig(custom_config=settings),
-            custom_executor_spec=executor_spec.BeamExecutorSpec(Executor),
-        )
-
-
-class Executor(BaseExampleGenExecutor):  # type: ignore[misc]
-    """Reads each part of each file (a Parquet row group, or a file) as one Beam element."""
-
-    def GetInputSourceToExamplePTransform(self) -> beam.PTransform:  # noqa: N802 (TFX's name)
-        """Not used: rows are split by the spec, not by TFX's hash of serialized examples."""
-        raise NotImplementedError
-
-    def GenerateExamplesByBeam(  # noqa: N802 (TFX's name)
-        self, pipeline: beam.Pipeline, exec_properties: dict[str, Any]
-    ) -> dict[str, beam.PCollection]:
-        """Split name -> serialized examples, checked.
-
-        Raises:
-            DataError: at once for what is wrong with a file as a whole; when the pipeline runs, for a row or for all.
-        """
-        spec = _spec(exec_properties)
-        files = _files(exec_properties)
-        every_file = sorted({path for paths in files.values() for path in paths})
-        splitter = Splitter(spec, every_file)
-        given = {path: split for split in reversed(SPLITS) for path in files[split]} if splitter.given else {}
-        parts = [(str(path), part, given.get(path)) for path in every_file for part in range(reader.parts(path, spec))]
+    del code  # part of the cache key only
+    feature_spec = FeatureSpec.model_validate_json(spec)
+    by_split = {key: [Path(path) for path in paths] for key, paths in json.loads(files)["files"].items()}
+    every_file = [path for paths in by_split.values() for path in paths]
+    boundaries = splits.time_boundaries(every_file, feature_spec)
+    parts = [
+        (path, part, None if key == "all" else key)
+        for key, paths in by_split.items()
+        for path in paths
+        for part in range(reader.parts(path, feature_spec))
+    ]
+    examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
+    examples_utils.set_payload_format(examples, example_gen_pb2.FORMAT_TF_EXAMPLE)
+    fileio.makedirs(examples.uri)
+    with beam_pipeline as pipeline:
         outputs = (
             pipeline
             | "Parts" >> beam.Create(parts)
             | "Spread" >> beam.Reshuffle()
-            | "Read" >> beam.ParDo(_Read(spec, splitter)).with_outputs(_CHECKS, *SPLITS)
+            | "Read" >> beam.ParDo(_Read(feature_spec, boundaries)).with_outputs(_CHECKS, *SPLITS)
         )
         _ = (
             outputs[_CHECKS]
-            | "Merge" >> beam.CombineGlobally(_merge)
-            | "Verify" >> beam.Map(_verify, spec, self._get_tmp_dir() if False else exec_properties["_summary"])
+            | "Merge" >> beam.CombineGlobally(_merged)
+            | "Verify" >> beam.Map(_verify, os.path.join(examples.uri, _SUMMARY_FILE))
         )
-        return {split: outputs[split] for split in SPLITS}
+        for split in SPLITS:
+            uri = artifact_utils.get_split_uri([examples], split)
+            _ = outputs[split] | f"Write[{split}]" >> WriteSplit(uri, example_gen_pb2.FORMAT_TFRECORDS_GZIP, {})
+
+
+def fingerprinted(dataset: Dataset) -> str:
+    """The dataset's files as JSON, with a digest of their sizes and times, so that changed files are read again."""
+    digest = hashlib.sha256()
+    for path in (path for paths in dataset.files.values() for path in paths):
+        stat = path.stat()
+        digest.update(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\0".encode())
+    files = {split: [str(path) for path in paths] for split, paths in dataset.files.items()}
+    return json.dumps({"files": files, "digest": digest.hexdigest()})
+
+
+def read_summary(uri: str) -> dict[str, dict[str, int]]:
+    """Split name -> its number of `rows` and of `positives`, from the URI of an examples artifact."""
+    with fileio.open(os.path.join(uri, _SUMMARY_FILE)) as file:
+        summary: dict[str, dict[str, int]] = json.loads(file.read())
+    return summary
+
+
+class _Read(beam.DoFn):  # type: ignore[misc]
+    """A part of a file -> serialized examples by split, and the part's checks."""
+
+    def __init__(self, spec: FeatureSpec, boundaries: splits.Boundaries | None) -> None:
+        self._spec = spec
+        self._boundaries = boundaries
+
+    def process(self, element: tuple[Path, int, Split | None]) -> Iterator[beam.pvalue.TaggedOutput]:
+        path, part, given = element
+        checks = Checks(self._spec)
+        encoder = RecordBatchToExamplesEncoder()
+        for batch in reader.read(path, self._spec, part=part):
+            for split, rows in splits.split(batch, self._spec, given, self._boundaries).items():
+                checks.add(split, rows, path)
+                for example in encoder.encode(_as_lists(rows)):
+                    yield beam.pvalue.TaggedOutput(split, example)
+        yield beam.pvalue.TaggedOutput(_CHECKS, checks)
+
+
+def _as_lists(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch as the encoder wants it: every value in a list, texts as bytes, nothing where it is missing."""
+    return pa.RecordBatch.from_arrays([_as_list(column) for column in batch.columns], names=batch.schema.names)
+
+
+def _as_list(column: pa.Array) -> pa.Array:
+    if not pa.types.is_list(column.type):
+        offsets = np.append(0, np.cumsum(np.asarray(column.is_valid())))
+        values = column.drop_null()
+        column = pa.LargeListArray.from_arrays(pa.array(offsets, pa.int64()), values, mask=column.is_null())
+    element = column.type.value_type
+    return column.cast(pa.large_list(pa.large_binary() if pa.types.is_string(element) else element))
+
+
+def _merged(parts: Iterable[Checks]) -> Checks | None:
+    merged: Checks | None = None
+    for part in parts:
+        merged = part if merged is None else merged.merge(part)
+    return merged
+
+
+def _verify(checks: Checks, summary_path: str) -> None:
+    checks.verify()
+    with fileio.open(summary_path, "w") as file:
+        file.write(json.dumps(checks.summary(), indent=2) + "\n")

@@ -16,13 +16,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
+from serving.client import Client
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types import artifact_utils, standard_artifacts
 from tfx.utils import path_utils
 
 from schema.errors import RanklineError
-from serving.client import Client
 from serving.server.server import Server, ServerOptions
 
 TOLERANCE = 1e-5

@@ -19,7 +19,7 @@ FILE_NAME = "schema.pbtxt"
 _INFERRED_PRESENCE = 0.9
 """An inferred schema asks for so much of the presence seen in the train split: one sample cannot tell more."""
 
-_DOMAIN_TYPES = {"string": schema_pb2.BYTES, "integer": schema_pb2.INT, "float": schema_pb2.FLOAT}
+_TYPES = {"string": schema_pb2.BYTES, "integer": schema_pb2.INT, "float": schema_pb2.FLOAT}
 
 
 @component
@@ -37,19 +37,27 @@ def SchemaGen(  # noqa: N802 (a TFX component)
         spec: the resolved feature spec as JSON.
         given: the dataset's own schema (TFMD text format); empty to infer one.
     """
+    feature_spec = FeatureSpec.model_validate_json(spec)
     if given:
         proto = text_format.Parse(given, schema_pb2.Schema())
     else:
-        proto = infer(stats_artifact_utils.load_statistics(statistics, "train").proto())
-    represent(proto, FeatureSpec.model_validate_json(spec))
+        proto = infer(stats_artifact_utils.load_statistics(statistics, "train").proto(), feature_spec)
+    represent(proto, feature_spec)
     tfdv.write_schema_text(proto, os.path.join(schema.uri, FILE_NAME))
 
 
-def infer(statistics: object) -> schema_pb2.Schema:
-    """A schema of the types and the presence found in the train split, without domains of strings."""
+def infer(statistics: object, spec: FeatureSpec) -> schema_pb2.Schema:
+    """A schema of the types and the presence found in the train split, without domains of strings.
+
+    Args:
+        statistics: `DatasetFeatureStatisticsList` of the train split.
+        spec: the resolved feature spec; columns that are empty throughout the split have their type from it.
+    """
     proto = tfdv.infer_schema(statistics, infer_feature_shape=False, max_string_domain_size=0)
     for feature in proto.feature:
         feature.presence.min_fraction *= _INFERRED_PRESENCE
+    for name in spec.columns.keys() - {feature.name for feature in proto.feature}:
+        proto.feature.add(name=name, type=_TYPES[spec.columns[name].removesuffix("s")])
     return proto
 
 
@@ -58,18 +66,16 @@ def represent(proto: schema_pb2.Schema, spec: FeatureSpec) -> None:
 
     Without this, TFX makes dense tensors of columns without gaps only, and a request that lacks one is refused.
     """
-    columns = {feature.name for feature in proto.feature}
     representations = proto.tensor_representation_group[""].tensor_representation
     for feature in proto.feature:
         kind = spec.columns.get(feature.name, "float")
-        if kind in _DOMAIN_TYPES:
+        if kind in _TYPES:
             dense = representations[feature.name].dense_tensor
             dense.column_name = feature.name
             dense.shape.SetInParent()
             _set_default(dense.default_value, kind)
         else:
             representations[feature.name].varlen_sparse_tensor.column_name = feature.name
-
 
 
 def _set_default(default: schema_pb2.TensorRepresentation.DefaultValue, kind: str) -> None:

@@ -6,6 +6,7 @@ Imports that take seconds (TFX, TensorFlow) are inside the commands that need th
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,7 @@ from rich.console import Console
 
 from schema.errors import RanklineError
 
-_dataset = click.option(
-    "--dataset", "-d", help="A name from `rankline datasets`, or a folder.  [default: movielens]"
-)
+_dataset = click.option("--dataset", "-d", help="A name from `rankline datasets`, or a folder.  [default: movielens]")
 _root = click.option(
     "--root", type=click.Path(path_type=Path, file_okay=False), help="Where all runs are kept.  [default: runs]"
 )
@@ -71,7 +70,7 @@ def run(
 @_dataset
 @_root
 @click.option("--port", default=8500, show_default=True, help="For gRPC; 0 is a free one.")
-@click.option("--rest-api-port", default=8501, show_default=True, help="For HTTP; 0 is a free one.")
+@click.option("--rest-api-port", default=8501, show_default=True, help="For HTTP; 0 is none.")
 def serve(dataset: str | None, root: Path | None, port: int, rest_api_port: int) -> None:
     """Serve the pushed models of a dataset until interrupted; newer versions are taken over as they come."""
     from pipeline.serving import exec_server
@@ -120,15 +119,34 @@ def datasets() -> None:
 @_dataset
 def validate(dataset: str | None) -> None:
     """Check a dataset's description against its files, and show what every column becomes."""
+    from schema.describe import describe
+
     from pipeline.tables import description_tables
     from schema.dataset import find
-    from schema.describe import describe
 
     console = _console()
     with console.status("Reading the files"):
         description = describe(find(dataset or "movielens"))
     for table in description_tables(description):
         console.print(table)
+
+
+@cli.command()
+@_dataset
+@click.option("--model", "-m", help="The model to train.  [default: wide_deep]")
+@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write the numbers to this file.")
+def bench(dataset: str | None, model: str | None, json_path: Path | None) -> None:
+    """Measure each component on a cold run: seconds, rows per second, memory."""
+    start = time.monotonic()
+    from pipeline import config as configuration
+    from pipeline.bench import chain
+
+    imported = time.monotonic() - start
+    run_config = configuration.load(None, {"dataset": dataset, "train.model": model}, ())
+    result = chain.run(run_config, imported)
+    _console().print(chain.table(result))
+    if json_path:
+        json_path.write_text(chain.to_json(result) + "\n")
 
 
 def _console() -> Console:

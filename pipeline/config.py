@@ -10,6 +10,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from components.thresholds import Threshold
+from schema.errors import SpecError
+from schema.explain import explain, read_yaml
 from trainer.params import TrainParams
 
 DEFAULT_THRESHOLDS: Mapping[str, Threshold] = {

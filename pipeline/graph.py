@@ -5,9 +5,6 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from components.example_gen import ExampleGen
-from components.infra_check import InfraCheck
-from schema.dataset import Dataset
 from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.components.trainer.component import Trainer
 from tfx.components.transform.component import Transform
@@ -20,12 +17,15 @@ from tfx.types import Channel
 from tfx.types.standard_artifacts import Model, ModelBlessing
 
 from components.evaluator import Evaluator
+from components.example_gen import ExampleGen, fingerprinted
 from components.example_validator import ExampleValidator
+from components.infra_check import InfraCheck
 from components.pusher import Pusher
 from components.schema_gen import SchemaGen
 from components.thresholds import eval_config
 from pipeline.config import RunConfig
 from pipeline.layout import Layout
+from schema.dataset import Dataset
 
 _SOURCES = Path(__file__).parent.parent
 
@@ -40,7 +40,9 @@ def create_pipeline(config: RunConfig, dataset: Dataset) -> Pipeline:
     layout = Layout(config.root.resolve(), dataset.name)
     spec = dataset.spec.model_dump_json()
 
-    example_gen = ExampleGen(dataset, code=code_version("schema", "components/example_gen.py"))
+    example_gen = ExampleGen(
+        spec=spec, files=fingerprinted(dataset), code=code_version("schema", "components/example_gen.py")
+    )
     examples = example_gen.outputs["examples"]
     statistics = StatisticsGen(examples=examples)
     schema = SchemaGen(

@@ -12,16 +12,16 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from components.example_gen import read_summary
 from rich.console import Console
-from schema.dataset import Dataset
 
+from components.example_gen import read_summary
 from components.properties import METRICS_PROPERTY, REFUSALS_PROPERTY
 from components.schema_gen import FILE_NAME as SCHEMA_FILE
 from pipeline.config import RunConfig
 from pipeline.graph import create_pipeline
 from pipeline.layout import Layout
 from pipeline.node import CompiledPipeline, Outcome
+from schema.dataset import Dataset
 from schema.errors import RanklineError
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import ml_metadata as mlmd
 from ml_metadata.proto import metadata_store_pb2
@@ -24,6 +25,7 @@ class Run:
     metrics: Mapping[str, float] = field(default_factory=dict)
     """Of the test split; empty where evaluation was not reached."""
     blessed: bool | None = None
+    """None where evaluation was not reached."""
     pushed_version: str | None = None
     failed: str | None = None
     """The component that stopped the run."""
@@ -41,29 +43,28 @@ def list_runs(metadata: Path) -> list[Run]:
     config.sqlite.filename_uri = str(metadata)
     config.sqlite.connection_mode = metadata_store_pb2.SqliteMetadataSourceConfig.READONLY
     store = mlmd.MetadataStore(config)
-    runs = [_run(store, context) for context in store.get_contexts_by_type("pipeline_run")]
+    types = {kind.id: kind.name for kind in store.get_execution_types()}
+    runs = [_run(store, types, context) for context in store.get_contexts_by_type("pipeline_run")]
     return sorted(runs, key=lambda run: run.run_id, reverse=True)
 
 
-def _run(store: mlmd.MetadataStore, context: metadata_store_pb2.Context) -> Run:
-    executions = {_node(store, e): e for e in store.get_executions_by_context(context.id)}
-    failed = next((n for n, e in executions.items() if e.last_known_state == metadata_store_pb2.Execution.FAILED), None)
+def _run(store: Any, types: Mapping[int, str], context: Any) -> Run:
+    executions = {types[e.type_id].split(".")[-1]: e for e in store.get_executions_by_context(context.id)}
+    artifacts = {artifact.type: artifact.custom_properties for artifact in store.get_artifacts_by_context(context.id)}
+    states = metadata_store_pb2.Execution
+    (pipeline,) = [c for c in store.get_parent_contexts_by_context(context.id) if c.type == "pipeline"]
     model = None
-    if trainer := executions.get("Trainer"):
-        custom_config = json.loads(trainer.custom_properties["custom_config"].string_value)
+    if "Trainer" in executions:
+        custom_config = json.loads(executions["Trainer"].custom_properties["custom_config"].string_value)
         model = json.loads(custom_config["params"])["model"]
-    outputs = {node: _outputs(store, execution) for node, execution in executions.items()}
-    metrics: Mapping[str, float] = {}
-    if evaluation := outputs.get("Evaluator", {}).get("ModelEvaluation"):
-        metrics = _json(evaluation.custom_properties[METRICS_PROPERTY])
-    blessing = outputs.get("Evaluator", {}).get("ModelBlessing")
-    pushed = outputs.get("Pusher", {}).get("PushedModel")
+    evaluation, blessing = artifacts.get("ModelEvaluation"), artifacts.get("ModelBlessing")
+    pushed = artifacts.get("PushedModel")
     return Run(
-        run_id=context.name.split(".", 1)[-1] if False else context.name,
-        dataset="",
+        run_id=context.name,
+        dataset=pipeline.name,
         model=model,
-        metrics=metrics,
-        blessed=None if blessing is None else blessing.custom_properties["blessed"].int_value == 1,
-        pushed_version=pushed.custom_properties["pushed_version"].string_value or None if pushed else None,
-        failed=failed,
+        metrics=json.loads(evaluation[METRICS_PROPERTY].string_value) if evaluation else {},
+        blessed=blessing["blessed"].int_value == 1 if blessing else None,
+        pushed_version=(pushed["pushed_version"].string_value or None) if pushed else None,
+        failed=next((name for name, e in executions.items() if e.last_known_state == states.FAILED), None),
     )

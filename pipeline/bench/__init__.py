@@ -1,0 +1,1 @@
+"""Benchmarks: what costs how much, measured by commands that anyone can run again."""

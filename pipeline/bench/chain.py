@@ -1,0 +1,98 @@
+"""`rankline bench`: seconds and rows per second of each component of the chain, nothing cached."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import resource
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.table import Table
+
+from pipeline import local
+from pipeline.config import RunConfig
+from pipeline.console import quiet
+from pipeline.layout import Layout
+from schema.dataset import find
+
+_MEBIBYTE = 1024  # of ru_maxrss's kibibytes
+
+_READS = {"ExampleGen": ("train", "eval", "test"), "StatisticsGen": ("train", "eval", "test"),
+          "Transform": ("train", "eval"), "Evaluator": ("test",)}  # fmt: skip
+"""The splits whose rows a component goes through. The Trainer's rows depend on its epochs, so it has no rate."""
+
+
+@dataclass(frozen=True)
+class ChainBenchmark:
+    """One cold run of the chain."""
+
+    dataset: str
+    model: str
+    cpus: int
+    processor: str
+    rows: int
+    seconds: Mapping[str, float]
+    rows_per_second: Mapping[str, float]
+    total_seconds: float
+    """Of all components and what is between them, without imports."""
+    import_seconds: float
+    peak_mebibytes: int
+
+
+def run(config: RunConfig, import_seconds: float) -> ChainBenchmark:
+    """Runs the chain in a folder of its own.
+
+    Args:
+        config: the run; its root is not used.
+        import_seconds: what importing the libraries took.
+    """
+    dataset = find(config.dataset)
+    with tempfile.TemporaryDirectory(prefix="rankline-bench-") as folder:
+        config = config.model_copy(update={"root": Path(folder), "cache": False})
+        run_id = local.new_run_id()
+        with quiet(Layout(config.root, dataset.name).logs(run_id) / "run.log") as console:
+            start = time.monotonic()
+            result = local.run(config, dataset, run_id, console)
+            total = time.monotonic() - start
+    return ChainBenchmark(
+        dataset=dataset.name,
+        model=config.train.model,
+        cpus=len(os.sched_getaffinity(0)),
+        processor=platform.processor() or platform.machine(),
+        rows=sum(result.rows.values()),
+        seconds=result.seconds,
+        rows_per_second={
+            node: round(sum(result.rows[split] for split in splits) / result.seconds[node])
+            for node, splits in _READS.items()
+        },
+        total_seconds=round(total, 2),
+        import_seconds=round(import_seconds, 2),
+        peak_mebibytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // _MEBIBYTE,
+    )
+
+
+def table(benchmark: ChainBenchmark) -> Table:
+    """The benchmark for people."""
+    result = Table(title=f"{benchmark.model} on {benchmark.dataset}, {benchmark.rows:,} rows, {benchmark.cpus} CPUs")
+    result.add_column("Component")
+    for heading in ("Seconds", "Share", "Rows/s"):
+        result.add_column(heading, justify="right")
+    whole = benchmark.import_seconds + benchmark.total_seconds
+    lines = {"imports": benchmark.import_seconds, **benchmark.seconds}
+    for name, seconds in lines.items():
+        rate = benchmark.rows_per_second.get(name)
+        result.add_row(name, f"{seconds:.1f}", f"{seconds / whole:.0%}", f"{rate:,.0f}" if rate else "")
+    result.add_section()
+    result.add_row("all", f"{whole:.1f}", "", f"{benchmark.rows / whole:,.0f}")
+    result.caption = f"peak memory {benchmark.peak_mebibytes:,} MiB"
+    return result
+
+
+def to_json(benchmark: ChainBenchmark) -> str:
+    """The benchmark for programs."""
+    return json.dumps(asdict(benchmark), indent=2)

@@ -1,0 +1,97 @@
+"""`rankline run`: the whole job as a person sees it, from the first line to the ranked titles."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+from rich.console import Console
+
+from components.thresholds import METRICS
+from pipeline import local
+from pipeline.config import RunConfig
+from pipeline.console import quiet
+from pipeline.layout import Layout
+from pipeline.ranking import Ranker, ranking_table
+from pipeline.serving import server
+from schema.dataset import Dataset, find
+
+PUSHED, REFUSED = 0, 3
+"""Exit statuses of a run that came to its end."""
+
+_DEMO_USERS = 3
+_DEMO_ITEMS = 5
+_LOAD_TIMEOUT_S = 60.0
+
+_WHAT = {
+    "auc": "a positive row scores above a negative one",
+    "logloss": "the mean loss; lower is better",
+    "calibration": "mean prediction / mean label; 1 is right",
+    "gauc": "AUC within a {group}'s own rows",
+    "ndcg@10": "order of the first ten of each {group}; 1 is ideal",
+}
+
+
+def run_and_show(config: RunConfig, serve: bool) -> int:
+    """Runs the pipeline, shows how it goes and what it gave, and asks the served model for rankings.
+
+    Args:
+        config: the run.
+        serve: start a server on the pushed model and ask it.
+
+    Returns:
+        The exit status: `PUSHED` or `REFUSED`.
+
+    Raises:
+        RanklineError: what stopped the run.
+    """
+    run_id = local.new_run_id()
+    log = Path()
+    with contextlib.ExitStack() as stack:
+        dataset = find(config.dataset)
+        layout = Layout(config.root, dataset.name)
+        log = layout.logs(run_id) / "run.log"
+        console = stack.enter_context(quiet(log))
+        console.print(f"[bold]{config.train.model}[/] on [bold]{dataset.name}[/], run {run_id}")
+        console.print(f"  [dim]log: {log}[/]")
+        # It takes seconds to start and waits for a first version, so it starts while the pipeline runs.
+        target = stack.enter_context(server(layout, layout.logs(run_id) / "server.log")) if serve else None
+        result = local.run(config, dataset, run_id, console)
+        _show(console, result, dataset, layout, run_id)
+        if result.refusals:
+            return REFUSED
+        if target and dataset.spec.ranking:
+            _rank_for_some(console, dataset, target, result)
+    return PUSHED
+
+
+def _show(console: Console, result: local.RunResult, dataset: Dataset, layout: Layout, run_id: str) -> None:
+    console.print(f"\n[bold]Test split[/], {result.rows['test']:,} rows")
+    group = dataset.spec.ranking.group if dataset.spec.ranking else ""
+    for name in METRICS:
+        if name in result.metrics:
+            console.print(f"  {name:<12} {result.metrics[name]:.4f}  [dim]{_WHAT[name].format(group=group)}[/]")
+    if dataset.schema_path is None:
+        console.print(
+            f"\nNo schema.pbtxt in {dataset.folder}: inferred one from the train split. "
+            f"Look at {layout.logs(run_id) / 'schema.pbtxt'}, and put it there once it says what you expect of the data."
+        )
+    if len(result.cached) > 1:
+        console.print(f"\nReused {len(result.cached)} components whose inputs are unchanged (--no-cache runs them all).")
+    if result.refusals:
+        console.print("\n[bold red]Refused[/]: the model is not pushed.")
+        for reason in result.refusals:
+            console.print(f"  {reason}")
+    else:
+        console.print(f"\n[bold green]Pushed[/] version {Path(result.pushed or '').name} to {layout.serving}")
+        console.print(f"  [dim]artifacts: {layout.artifacts}[/]")
+
+
+def _rank_for_some(console: Console, dataset: Dataset, target: str, result: local.RunResult) -> None:
+    with Ranker(dataset, target) as ranker:
+        version = int(Path(result.pushed or "").name)
+        with console.status("Waiting for the server"):
+            ranker.client.wait_until_available(_LOAD_TIMEOUT_S, version=version)
+        console.print(f"\n[bold]Ranked over gRPC[/] by version {version} at {target}")
+        for group in ranker.latest_groups(_DEMO_USERS):
+            console.print(ranking_table(ranker.rank(group, _DEMO_ITEMS)))

@@ -1,0 +1,55 @@
+"""Starts the embedded server on a dataset's pushed models."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import portpicker
+
+from pipeline.layout import Layout
+
+
+def server_command(layout: Layout, port: int, rest_api_port: int) -> list[str]:
+    """The command line of a server of the dataset's pushed models; the model is named like the dataset."""
+    return [
+        sys.executable,
+        "-m",
+        "serving.server",
+        f"--port={port}",
+        f"--rest_api_port={rest_api_port}",
+        f"--model_name={layout.dataset}",
+        f"--model_base_path={layout.serving.resolve()}",
+    ]
+
+
+def exec_server(layout: Layout, port: int, rest_api_port: int) -> None:
+    """Becomes the server: signals and the exit status are its own."""
+    command = server_command(layout, port, rest_api_port)
+    os.execv(command[0], command)  # noqa: S606 (no shell is wanted)
+
+
+@contextlib.contextmanager
+def server(layout: Layout, log: Path) -> Iterator[str]:
+    """Runs a server beside this process until the block is left.
+
+    Args:
+        layout: whose models to serve; there may be none yet, the server waits for the first.
+        log: file that its output is added to.
+
+    Yields:
+        Its gRPC address.
+    """
+    port = portpicker.pick_unused_port()
+    with log.open("a", encoding="utf-8") as output:
+        process = subprocess.Popen(server_command(layout, port, 0), stdout=output, stderr=output)
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait()
