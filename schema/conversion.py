@@ -103,6 +103,8 @@ def convert(array: pa.Array, wanted: ColumnType, separator: str | None = None) -
         BadValueError: the first value that cannot be converted.
     """
     array = _plain(array)
+    if pa.types.is_null(array.type):
+        return pa.nulls(len(array), ARROW_TYPES[wanted])
     if wanted in _ELEMENT:
         return _lists(array, _ELEMENT[wanted], separator)
     if _is_list(array.type):
@@ -148,7 +150,8 @@ def weights(array: pa.Array) -> pa.Array:
     Raises:
         BadValueError: the first value that is missing or negative.
     """
-    numbers = _float32(_plain(array))
+    array = _plain(array)
+    numbers = _float32(array)
     _refuse_where(pc.fill_null(pc.less(numbers, 0), True), array, "a weight of at least 0 in every row")
     return numbers
 
@@ -179,12 +182,12 @@ def _compared(array: pa.Array, values: Sequence[str | float], rule: str) -> pa.A
 
 
 def _plain(array: pa.Array) -> pa.Array:
-    """Without a dictionary, binary strings as text."""
+    """Without a dictionary, binary strings as texts, NaN as null."""
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
     if _is_binary(array.type):
         array = _cast_all(array, [lambda part: part.cast(pa.string())], "UTF-8 text")
-    return array
+    return _nan_as_null(array) if pa.types.is_floating(array.type) else array
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -200,8 +203,6 @@ def _is_list(kind: pa.DataType) -> bool:
 
 
 def _texts(array: pa.Array) -> pa.Array:
-    if pa.types.is_floating(array.type):
-        array = _nan_as_null(array)
     return array.cast(pa.string())
 
 
@@ -215,8 +216,6 @@ def _integers(array: pa.Array) -> pa.Array:
         return _cast_all(array, [_int64, _whole_floats, _booleans, _seconds], "a whole number", advice)
     if pa.types.is_temporal(array.type):
         return _cast_all(array, [_seconds], "a time")
-    if pa.types.is_floating(array.type):
-        return _cast_all(_nan_as_null(array), [_int64], "a whole number")
     return _cast_all(array, [_int64], "a whole number")
 
 
@@ -262,7 +261,7 @@ def _single_values(array: pa.Array) -> pa.Array:
     """Lists of one value as values, empty ones as null."""
     lengths = pc.fill_null(pc.list_value_length(array), 0)
     several = pc.greater(lengths, 1)
-    _refuse_where(several, array, "one value", "for several say columns: {COLUMN: strings} or integers")
+    _refuse_where(several, array, "one value", f"for several say columns: {{COLUMN: {column_type(array)}}}")
     places = np.where(np.asarray(lengths) == 1, np.cumsum(np.asarray(lengths)) - 1, -1)
     return array.flatten().take(pa.array(places, mask=places < 0))
 

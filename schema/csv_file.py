@@ -21,6 +21,7 @@ from schema.features import ColumnType
 from schema.rows import Source
 
 _BLOCK_BYTES = 4 << 20
+_OPEN_QUOTE = "expected a closing quote, received none"
 
 
 class CsvFile:
@@ -71,19 +72,24 @@ class CsvFile:
         # Arrow is told the names, so that the header is one more row, to be cut off.
         read = pa_csv.ReadOptions(use_threads=False, block_size=_BLOCK_BYTES, column_names=list(self.names))
         parse = pa_csv.ParseOptions(delimiter=self._delimiter, newlines_in_values=True)
+        taken = list(dict.fromkeys([*names, self.names[-1]]))
         convert = pa_csv.ConvertOptions(
-            column_types=dict.fromkeys(names, pa.string()), include_columns=list(names), strings_can_be_null=False
+            column_types=dict.fromkeys(taken, pa.string()), include_columns=taken, strings_can_be_null=False
         )
         header = int(self._header)
+        last = ""
         try:
             with pa.input_stream(str(self._path), compression="detect") as stream:
                 for batch in pa_csv.open_csv(stream, read, parse, convert):
                     rows = batch[header:]
                     header = 0
                     if len(rows):
-                        yield pa.RecordBatch.from_arrays([self._cleaned(column) for column in rows], list(names))
+                        last = rows[self.names[-1]][-1].as_py()
+                        yield pa.RecordBatch.from_arrays([self._cleaned(rows[name]) for name in names], list(names))
         except (pa.ArrowInvalid, OSError) as error:
             raise DataError(f"{self._path}: {self._mistake() or error}") from None
+        if "\n" in last:
+            self._refuse_open_quote()
 
     def place(self, row: int) -> str:
         """Where an editor shows the row of that index, the header left out."""
@@ -98,18 +104,21 @@ class CsvFile:
     def _open(self) -> BinaryIO:
         return cast(BinaryIO, gzip.open(self._path)) if self._path.suffix == ".gz" else self._path.open("rb")
 
-    def _records(self) -> Iterator[tuple[int, list[str]]]:
+    def _records(self, strict: bool = False) -> Iterator[tuple[int, list[str]]]:
         """Every row with the number of its first line, without blank lines, which Arrow leaves out too."""
         line = 1
         try:
             with io.TextIOWrapper(self._open(), "utf-8-sig", errors="surrogateescape", newline="") as text:
-                reader = csv.reader(text, delimiter=self._delimiter)
+                reader = csv.reader(text, delimiter=self._delimiter, strict=strict)
                 for fields in reader:
                     if fields:
                         yield line, fields
                     line = reader.line_num + 1
         except (csv.Error, OSError, EOFError, zlib.error) as error:
-            raise DataError(f"{self._path}: line {line}: expected CSV, received something else: {error}") from None
+            mistake = f"expected CSV, received something else: {error}"
+            if "unexpected end of data" in str(error):
+                mistake = _OPEN_QUOTE
+            raise DataError(f"{self._path}: line {line}: {mistake}") from None
 
     def _mistake(self) -> str | None:
         """The first mistake of a file that Arrow refuses, found by reading it again, slowly."""
@@ -120,6 +129,16 @@ class CsvFile:
                 if not _is_utf8(field):
                     return f"line {line}: {name}: {self._foreign_byte()}"
         return None
+
+    def _refuse_open_quote(self) -> None:
+        """Raises where the last field is quoted and its quote never closed: it holds all rows that follow it."""
+        try:
+            for _ in self._records(strict=True):
+                pass
+        except DataError as error:
+            # Other things that a strict reader minds are ones that Arrow takes.
+            if _OPEN_QUOTE in str(error):
+                raise
 
     def _foreign_byte(self) -> str:
         """What to say of the first byte that is not UTF-8."""

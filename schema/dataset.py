@@ -39,8 +39,12 @@ class Dataset:
     schema_path: Path | None
 
 
-def available() -> list[str]:
-    """Names of the datasets that come with Rankline."""
+def available() -> list[tuple[str, str]]:
+    """Name and description of the datasets that come with Rankline."""
+    return [(name, load(_HERE / name / _SPEC).description) for name in _names()]
+
+
+def _names() -> list[str]:
     return sorted(path.parent.name for path in _HERE.glob(f"*/{_SPEC}"))
 
 
@@ -54,7 +58,7 @@ def spec_path(name_or_path: str | Path) -> Path:
         SpecError: neither a name nor a path.
     """
     text = str(name_or_path)
-    if text in available():
+    if text in _names():
         return _HERE / text / _SPEC
     path = Path(name_or_path).expanduser()
     if path.is_file():
@@ -64,8 +68,8 @@ def spec_path(name_or_path: str | Path) -> Path:
     if path.is_dir():
         raise SpecError(f"{path}: expected a folder with a {_SPEC}, found none in it")
     raise SpecError(
-        f"dataset: expected one of {listing(available())}, or a folder with a {_SPEC}, "
-        f"received {text!r}{nearest(text, available())}"
+        f"dataset: expected one of {listing(_names())}, or a folder with a {_SPEC}, "
+        f"received {text!r}{nearest(text, _names())}"
     )
 
 

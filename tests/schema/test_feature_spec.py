@@ -298,11 +298,11 @@ def test_files_per_split_are_given_splits(tmp_path):
              "received 'age'"],
         ),
         ("{label: {column: clicked, positive: about 4}}",
-         ["label.positive: expected a rule such as '>= 4' or '== yes', or a list of values that are all texts or all numbers, "
-          "received 'about 4'"]),
+         ["label.positive: expected a rule such as '>= 4' or '== yes', or a list of values that are all texts or all "
+          "numbers, received 'about 4'"]),
         ("{label: {column: clicked, positive: [[4]]}}",
-         ["label.positive: expected a rule such as '>= 4' or '== yes', or a list of values that are all texts or all numbers, "
-          "received [[4]]"]),
+         ["label.positive: expected a rule such as '>= 4' or '== yes', or a list of values that are all texts or all "
+          "numbers, received [[4]]"]),
         ("{label: clicked, columns: {age: int}}",
          ["columns.age: expected one of string, integer, float, strings, integers, floats, received 'int'; "
           "did you mean 'integer'?"]),

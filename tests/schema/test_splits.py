@@ -1,0 +1,223 @@
+"""Every row is in exactly one split, always the same, and no later split holds an earlier row."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schema.errors import DataError
+from schema.feature_spec import FeatureSpec
+from schema.reader import read
+from schema.splits import _cut, split, time_boundaries, uniform
+
+COLUMNS = {"y": "integer", "user": "integer", "name": "string", "tags": "strings", "t": "integer"}
+
+
+def spec_with(splits: dict) -> FeatureSpec:
+    return FeatureSpec.model_validate({"label": "y", "splits": splits}).resolve(COLUMNS)
+
+
+def batch_of(rows: int, seed: int = 0) -> pa.RecordBatch:
+    random = np.random.default_rng(seed)
+    return pa.record_batch(
+        {
+            "user": pa.array(random.integers(0, 500, rows)),
+            "name": pa.array([f"n{number}" if number else None for number in random.integers(0, 50, rows)]),
+            "tags": pa.array([["a"] * number for number in random.integers(0, 4, rows)]),
+            "t": pa.array(random.integers(0, 10_000, rows)),
+            "row": pa.array(np.arange(rows)),
+        }
+    )
+
+
+def test_random_fractions_are_met_and_no_row_is_lost():
+    batch = batch_of(20_000)
+    spec = spec_with({"fractions": {"train": 0.7, "eval": 0.2, "test": 0.1}})
+
+    found = split(batch, spec)
+
+    # Standard deviation of a share of n = 20,000 rows: at most sqrt(0.21 / n) = 0.0032. Four of them:
+    for name, fraction in spec.splits.fractions.items():
+        assert len(found[name]) / len(batch) == pytest.approx(fraction, abs=0.013)
+    rows = [row for part in found.values() for row in part["row"].to_pylist()]
+    assert sorted(rows) == list(range(len(batch)))
+    assert all(part["row"].to_pylist() == sorted(part["row"].to_pylist()) for part in found.values())
+
+
+def test_rows_with_the_same_key_stay_together():
+    found = split(batch_of(5_000), spec_with({"key": "user"}))
+
+    users = {name: set(part["user"].to_pylist()) for name, part in found.items()}
+    assert len(users["train"] | users["eval"] | users["test"]) == sum(map(len, users.values()))
+    assert len(users["train"]) == pytest.approx(400, abs=36)  # 500 users, four standard deviations of 9
+
+
+def test_a_row_is_in_the_same_split_whatever_stands_around_it():
+    batch = batch_of(300)
+    names = batch.schema.names
+    alone = np.concatenate([uniform(batch.slice(row, 1), names) for row in range(len(batch))])
+
+    assert np.array_equal(uniform(batch, names), alone)
+
+
+def test_hashes_are_the_same_in_every_process():
+    batch = pa.record_batch(
+        {
+            "i": pa.array([1, None]),
+            "s": pa.array(["ann", ""]),
+            "f": pa.array([1.5, None], pa.float32()),
+            "l": pa.array([["a", "b"], None]),
+        }
+    )
+    code = (
+        "import pyarrow as pa; from schema.splits import uniform;"
+        "b = pa.record_batch({'i': pa.array([1, None]), 's': pa.array(['ann', '']),"
+        "'f': pa.array([1.5, None], pa.float32()), 'l': pa.array([['a', 'b'], None])});"
+        "print([value.hex() for value in uniform(b, b.schema.names)])"
+    )
+    printed = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[2],
+        env={"PYTHONHASHSEED": "123"},
+    ).stdout
+
+    assert printed.strip() == str([value.hex() for value in uniform(batch, batch.schema.names)])
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (["a", "b"], ["b", "a"]),
+        (["a"], ["a", "a"]),
+        (["ab"], ["a", "b"]),
+        ([], ["a"]),
+        (["a"], None),
+    ],
+)
+def test_lists_that_differ_have_other_hashes(one, other):
+    batch = pa.record_batch({"tags": pa.array([one, other])})
+
+    first, second = uniform(batch, ["tags"])
+    assert first != second
+
+
+def test_values_that_change_columns_have_other_hashes():
+    batch = pa.record_batch({"a": pa.array(["x", "y"]), "b": pa.array(["y", "x"])})
+
+    first, second = uniform(batch, ["a", "b"])
+    assert first != second
+
+
+def test_hashes_are_uniform():
+    batch = pa.record_batch({"id": pa.array(range(10_000))})
+    counts, _ = np.histogram(uniform(batch, ["id"]), bins=10, range=(0, 1))
+
+    # Chi-squared with 9 degrees of freedom exceeds 27.9 once in a thousand times.
+    assert ((counts - 1000) ** 2 / 1000).sum() < 27.9
+
+
+def files_of(folder: Path, times: list[int], count: int) -> tuple[list[Path], FeatureSpec]:
+    spec = FeatureSpec.model_validate({"label": "y", "splits": {"by": "time", "column": "t"}})
+    paths = []
+    for index, part in enumerate(np.array_split(np.array(times), count)):
+        paths.append(folder / f"{index}.parquet")
+        pq.write_table(pa.table({"y": [1] * len(part), "t": pa.array(part), "a": ["x"] * len(part)}), paths[-1])
+    return paths, spec.resolve({"y": "integer", "t": "integer", "a": "string"})
+
+
+def test_no_row_of_a_later_split_is_earlier(tmp_path):
+    times = np.random.default_rng(0).integers(0, 400, 10_000).tolist()
+    files, spec = files_of(tmp_path, times, 3)
+    boundaries = time_boundaries(files, spec)
+
+    found: dict[str, list[int]] = {"train": [], "eval": [], "test": []}
+    for path in files:
+        for batch in read(path, spec):
+            for name, part in split(batch, spec, boundaries=boundaries).items():
+                found[name] += part["t"].to_pylist()
+
+    assert max(found["train"]) < min(found["eval"])
+    assert max(found["eval"]) < min(found["test"])
+    assert min(found["eval"]), min(found["test"]) == boundaries
+    assert sorted(found["train"] + found["eval"] + found["test"]) == sorted(times)
+    # One time holds about 1/400 of the rows: no share can be further off than that.
+    assert len(found["train"]) / len(times) == pytest.approx(0.8, abs=0.004)
+    assert len(found["eval"]) / len(times) == pytest.approx(0.1, abs=0.004)
+
+
+def test_boundaries_by_hand():
+    # Times 1..10, one row each: eight before 9, nine before 10.
+    assert _cut(np.arange(1.0, 11), np.ones(10, np.int64), 0.8, 0.9) == (9.0, 10.0)
+    # 90 of 100 rows at one time: that time is train alone, and eval and test get what is left.
+    assert _cut(np.array([1.0, 2, 3]), np.array([90, 5, 5]), 0.8, 0.9) == (2.0, 3.0)
+    # 98 rows at the last time: it can only be test.
+    assert _cut(np.array([1.0, 2, 3]), np.array([1, 1, 98]), 0.8, 0.9) == (2.0, 3.0)
+
+
+@given(st.lists(st.integers(1, 100), min_size=3, max_size=30))
+def test_no_split_by_time_is_empty(counts):
+    times = np.arange(len(counts), dtype=float)
+
+    first_eval, first_test = _cut(times, np.array(counts), 0.8, 0.9)
+
+    assert times[0] < first_eval < first_test <= times[-1]
+
+
+def test_too_few_times(tmp_path):
+    files, spec = files_of(tmp_path, [5, 5, 6], 1)
+    with pytest.raises(DataError, match="t: expected at least three different times to split by, received 2"):
+        time_boundaries(files, spec)
+
+
+def test_boundaries_that_the_spec_names_need_no_files():
+    spec = spec_with({"by": "time", "column": "t", "boundaries": [100, 200]})
+    batch = pa.record_batch({"t": pa.array([200, 99, 100, 199])})
+
+    found = split(batch, spec, boundaries=time_boundaries([], spec))
+
+    assert {name: part["t"].to_pylist() for name, part in found.items()} == {
+        "train": [99],
+        "eval": [100, 199],
+        "test": [200],
+    }
+
+
+def given_spec(files: dict[str, str]) -> FeatureSpec:
+    return FeatureSpec.model_validate({"label": "y", "source": {"files": files}}).resolve(COLUMNS)
+
+
+def test_given_splits_keep_their_files():
+    batch = batch_of(1_000)
+    spec = given_spec({"train": "a", "eval": "b", "test": "c"})
+
+    assert split(batch, spec, "train") == {"train": batch}
+    assert split(batch, spec, "test") == {"test": batch}
+
+
+def test_given_splits_without_eval_files_take_it_from_train():
+    batch = batch_of(5_000)
+    spec = given_spec({"train": "a", "test": "c"})
+
+    found = split(batch, spec, "train")
+
+    assert set(found) == {"train", "eval"}
+    assert len(found["eval"]) == pytest.approx(500, abs=85)  # four standard deviations of 21
+    assert len(found["train"]) + len(found["eval"]) == 5_000
+    assert split(batch, spec, "test") == {"test": batch}
+
+
+def test_other_splits_have_no_time_boundaries():
+    assert time_boundaries([], spec_with({})) is None
+    with pytest.raises(ValueError, match="expected the boundaries"):
+        split(batch_of(1), spec_with({"by": "time", "column": "t"}))
+    with pytest.raises(ValueError, match="expected the split of the file"):
+        split(batch_of(1), given_spec({"train": "a", "test": "c"}))
