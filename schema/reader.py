@@ -126,6 +126,25 @@ def read(
         raise DataError(f"{path}: expected rows, received none")
 
 
+def first_missing(path: Path, spec: FeatureSpec, column: str) -> str:
+    """The place of the first row of a file in which a column has no value, such as `line 12`."""
+    rows = 0
+    for batch in read(path, spec, only=[column]):
+        missing = is_missing(batch.column(0))
+        row = pc.index(missing, True).as_py()
+        if row >= 0:
+            return _open(path, spec.source).place(rows + row)
+        rows += len(batch)
+    raise ValueError(f"{path} has a value of {column} in every row")
+
+
+def is_missing(column: pa.Array) -> pa.Array:
+    """Which rows have no value: none at all, or an empty list."""
+    if pa.types.is_list(column.type):
+        return pc.equal(pc.fill_null(pc.list_value_length(column), 0), 0)
+    return column.is_null()
+
+
 def _open(path: Path, source: Source, part: int | None = None) -> RawFile:
     kind = source.format or told_format(path)
     if kind == "csv":

@@ -1,0 +1,105 @@
+"""What must hold of a whole split, and no single row shows: gathered batch by batch, judged at the end."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schema.errors import DataError
+from schema.feature_spec import LABEL, SPLITS, FeatureSpec, Split
+from schema.reader import first_missing, is_missing
+
+
+@dataclass
+class _Counts:
+    """Of one split: rows, those of them with label 1, and by column those without a value."""
+
+    rows: int = 0
+    positives: int = 0
+    missing: Counter[str] = field(default_factory=Counter)
+    first_file: Path | None = None
+    files_with_missing: dict[str, Path] = field(default_factory=dict)
+
+
+class Checks:
+    """Counts over the splits, and whether a model can be made and judged with them.
+
+    An accumulator: `add` batches, in any order and on any number of workers, `merge` what they have gathered, then
+    `verify`.
+
+    Args:
+        spec: a resolved spec.
+    """
+
+    def __init__(self, spec: FeatureSpec) -> None:
+        self._spec = spec
+        self._splits: dict[Split, _Counts] = {split: _Counts() for split in SPLITS}
+
+    def add(self, split: Split, rows: pa.RecordBatch, path: Path) -> None:
+        """Counts rows of a split, as `schema.splits.split` gives them, that are from the file `path`."""
+        counts = self._splits[split]
+        counts.rows += len(rows)
+        counts.positives += int(pc.sum(rows[LABEL]).as_py() or 0)
+        counts.first_file = min(path, counts.first_file or path)
+        for name in self._spec.features:
+            if missing := pc.sum(is_missing(rows[name])).as_py():
+                counts.missing[name] += missing
+                counts.files_with_missing[name] = min(path, counts.files_with_missing.get(name, path))
+
+    def merge(self, other: Checks) -> Self:
+        """Takes over what another accumulator has counted."""
+        for split, counts in self._splits.items():
+            more = other._splits[split]
+            counts.rows += more.rows
+            counts.positives += more.positives
+            counts.missing += more.missing
+            if more.first_file:
+                counts.first_file = min(more.first_file, counts.first_file or more.first_file)
+            for name, path in more.files_with_missing.items():
+                counts.files_with_missing[name] = min(path, counts.files_with_missing.get(name, path))
+        return self
+
+    def summary(self) -> dict[str, dict[str, int]]:
+        """Split -> its number of `rows` and of `positives`."""
+        return {split: {"rows": counts.rows, "positives": counts.positives} for split, counts in self._splits.items()}
+
+    def verify(self) -> None:
+        """Judges what was counted.
+
+        Raises:
+            DataError: with a line for each split that is empty or has labels of one class only, and for each column
+                that is missing more often than its feature allows.
+        """
+        problems = [line for split in SPLITS for line in self._problems(split)]
+        if problems:
+            raise DataError("\n".join(problems))
+
+    def _problems(self, split: Split) -> Iterator[str]:
+        counts = self._splits[split]
+        if not counts.rows:
+            yield f"{split} split: expected rows, received none; change 'splits', or bring more data"
+            return
+        if counts.positives in (0, counts.rows):
+            label = self._spec.label
+            rule = "1" if label.positive is None else label.positive
+            yield (
+                f"{counts.first_file}: {label.column}: expected labels of both classes in the {split} split, received "
+                f"{int(counts.positives > 0)} in all of its {counts.rows:,} rows; check which values are positive "
+                f"({rule})"
+            )
+        for name, missing in sorted(counts.missing.items()):
+            allowed = self._spec.features[name].max_missing
+            if missing > allowed * counts.rows:
+                path = counts.files_with_missing[name]
+                place = first_missing(path, self._spec, name)
+                yield (
+                    f"{path}: {place}: {name}: expected a value in at least {100 * (1 - allowed):.3g}% of the rows of "
+                    f"the {split} split, received none in {missing:,} of {counts.rows:,} (first here); "
+                    f"mend the data, add the column to 'ignore' or raise features.{name}.max_missing"
+                )

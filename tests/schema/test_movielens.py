@@ -1,0 +1,105 @@
+"""MovieLens-100k as it is fetched, joined and split."""
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from schema.checks import Checks
+from schema.dataset import find
+from schema.reader import read
+from schema.splits import split, time_boundaries
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    return find("movielens")
+
+
+@pytest.fixture(scope="module")
+def splits(dataset) -> dict[str, pa.Table]:
+    (path,) = dataset.files["all"]
+    boundaries = time_boundaries([path], dataset.spec)
+    checks = Checks(dataset.spec)
+    found: dict[str, list[pa.RecordBatch]] = {"train": [], "eval": [], "test": []}
+    for batch in read(path, dataset.spec):
+        for name, part in split(batch, dataset.spec, boundaries=boundaries).items():
+            found[name].append(part)
+            checks.add(name, part, path)
+    checks.verify()
+    return {name: pa.Table.from_batches(parts) for name, parts in found.items()}
+
+
+def test_all_ratings_are_there(splits):
+    rows = pa.concat_tables(splits.values())
+
+    assert len(rows) == 100_000
+    assert pc.sum(rows["_label"]).as_py() == 55_375  # ratings of 4 and 5
+    assert len(pc.unique(rows["user_id"])) == 943
+    assert len(pc.unique(rows["item_id"])) == 1_682
+    assert set(pc.unique(rows["gender"]).to_pylist()) == {"F", "M"}
+    assert len(pc.unique(rows["occupation"])) == 21
+    assert len(pc.unique(rows["genres"].combine_chunks().flatten())) == 18
+    assert len(pc.unique(rows["weekday"])) == 7
+    assert pc.min_max(rows["hour"]).as_py() == {"min": 0, "max": 23}
+    assert pc.min_max(rows["age"]).as_py() == {"min": 7, "max": 73}
+    assert pc.min_max(rows["year"]).as_py() == {"min": 1922, "max": 1998}
+
+
+def test_one_rating_by_hand(splits):
+    # 196  242  3  881250949 in the file of ratings; 881250949 s is Thursday, 4 December 1997, 15:55 UTC.
+    rows = pa.concat_tables(splits.values())
+    row = rows.filter((pc.field("user_id") == 196) & (pc.field("item_id") == 242)).to_pylist()
+
+    assert row == [
+        {
+            "user_id": 196,
+            "item_id": 242,
+            "gender": "M",
+            "age": 49.0,
+            "occupation": "writer",
+            "zip_prefix": "55",
+            "genres": ["Comedy"],
+            "year": 1996.0,
+            "hour": 15,
+            "weekday": "Thursday",
+            "title": "Kolya",
+            "timestamp": 881250949,
+            "_label": 0.0,
+        }
+    ]
+
+
+def test_no_rating_leaks_from_a_later_split(splits):
+    times = {name: pc.min_max(rows["timestamp"]).as_py() for name, rows in splits.items()}
+
+    assert times["train"]["max"] < times["eval"]["min"]
+    assert times["eval"]["max"] < times["test"]["min"]
+    assert [len(splits[name]) / 100_000 for name in ("train", "eval", "test")] == pytest.approx(
+        [0.8, 0.1, 0.1], abs=0.001
+    )
+
+
+def test_strangers_are_in_training_too(dataset, splits):
+    """Most later ratings are by people who gave none before: the model must meet unknown people in training."""
+    known = {
+        row["values"]
+        for row in pc.value_counts(splits["train"]["user_id"].combine_chunks()).to_pylist()
+        if row["counts"] >= dataset.spec.features["user_id"].vocabulary.min_count
+    }
+    share = {
+        name: 1 - pc.mean(pc.is_in(rows["user_id"], pa.array(list(known)))).as_py() for name, rows in splits.items()
+    }
+
+    assert share["train"] > 0.1
+    assert share["test"] > 0.8
+
+
+def test_it_is_a_ranking(dataset):
+    assert dataset.spec.ranking.group == "user_id"
+    assert dataset.spec.ranking.item == "item_id"
+    assert [cross.name for cross in dataset.spec.crosses if dataset.spec.is_multivalent(cross)] == [
+        "user_id_x_genres",
+        "occupation_x_genres",
+        "age_x_genres",
+        "gender_x_genres",
+    ]
