@@ -1,0 +1,117 @@
+"""The trained model as a SavedModel over raw columns, with the signatures that servers and evaluators call.
+
+==================  =========================================  ====================================================
+signature           inputs                                     outputs
+==================  =========================================  ====================================================
+serving_default     examples: string [N]                       probability, logit: float32 [N]
+rank                one per raw column, named as the column    probability, logit: float32 [N]
+classify            inputs: string [N]                         classes: string [N, 2], scores: float32 [N, 2]
+regress             inputs: string [N]                         outputs: float32 [N], the probability
+transform_features  examples: string [N]                       one per transformed column
+==================  =========================================  ====================================================
+
+Strings are serialized tf.Examples, from which any column may be absent. `rank` takes plain tensors: [N] for a univalent
+column, [N, any] for a multi-valent one, filled up with `schema.feature_spec.MISSING`, and for columns that are the same
+in all rows of a request (a user's, say) [1] or [1, any].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import tensorflow as tf
+import tensorflow_transform as tft
+
+from schema.feature_spec import FeatureSpec
+from trainer.models.joint import Joint
+from trainer.raw_columns import raw_columns
+
+_CLASSES = ("0", "1")
+
+Tensors = Mapping[str, tf.Tensor | tf.SparseTensor]
+
+
+class ServedModel(tf.Module):  # type: ignore[misc]
+    """A model behind the transform graph that its training data went through.
+
+    Args:
+        model: from transformed columns to a logit.
+        spec: the resolved feature spec.
+        transform_output: holds the transform graph.
+    """
+
+    def __init__(
+        self,
+        model: Joint,
+        spec: FeatureSpec,
+        transform_output: tft.TFTransformOutput,
+    ) -> None:
+        super().__init__()
+        self._model = model
+        # An attribute of the module that is saved, or else its lookup tables would not be saved with it.
+        self._transform = transform_output.transform_features_layer()
+        self._raw = raw_columns(spec)
+
+    def save(self, path: str) -> None:
+        """Writes the SavedModel."""
+        examples = tf.TensorSpec([None], tf.string, "examples")
+        inputs = tf.TensorSpec([None], tf.string, "inputs")
+        rank_inputs = {name: column.tensor_spec for name, column in self._raw.items()}
+        tf.saved_model.save(
+            self,
+            path,
+            signatures={
+                "serving_default": tf.function(self.predict_examples).get_concrete_function(examples),
+                "rank": tf.function(self.rank).get_concrete_function(rank_inputs),
+                "classify": tf.function(self.classify).get_concrete_function(inputs),
+                "regress": tf.function(self.regress).get_concrete_function(inputs),
+                "transform_features": tf.function(self.transform_examples).get_concrete_function(examples),
+            },
+        )
+        # TensorFlow 2 marks every signature as one to predict with; TF Serving's other calls look for their own mark.
+        updater = tf.compat.v1.saved_model.signature_def_utils.MethodNameUpdater(path)
+        updater.replace_method_name("classify", tf.compat.v1.saved_model.CLASSIFY_METHOD_NAME)
+        updater.replace_method_name("regress", tf.compat.v1.saved_model.REGRESS_METHOD_NAME)
+        updater.save()
+
+    def predict_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Signature `serving_default`."""
+        return self._predict(self._parsed(examples))
+
+    def rank(self, columns: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Signature `rank`."""
+        sizes = tf.stack([tf.shape(values)[0] for values in columns.values()])
+        rows = tf.reduce_max(sizes) * tf.cast(tf.reduce_min(sizes) > 0, tf.int32)
+        return self._predict({name: self._raw[name].to_rows(values, rows) for name, values in columns.items()})
+
+    def classify(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Signature `classify`."""
+        probability = self.regress(inputs)["outputs"]
+        return {
+            "classes": tf.tile([_CLASSES], [tf.size(inputs), 1]),
+            "scores": tf.stack([1 - probability, probability], axis=1),
+        }
+
+    def regress(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Signature `regress`."""
+        return {"outputs": self._predict(self._parsed(inputs))["probability"]}
+
+    def transform_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Signature `transform_features`."""
+        return self._transformed(self._parsed(examples))
+
+    def _parsed(self, examples: tf.Tensor) -> Tensors:
+        return tf.io.parse_example(examples, {name: column.feature for name, column in self._raw.items()})
+
+    def _transformed(self, raw: Tensors) -> dict[str, tf.Tensor]:
+        transformed = self._transform(raw)
+        return {
+            column.name: tf.sparse.to_dense(transformed[column.name], default_value=-1)
+            if column.kind == "multivalent"
+            else transformed[column.name]
+            for column in self._model.columns
+        }
+
+    def _predict(self, raw: Tensors) -> dict[str, tf.Tensor]:
+        logit = self._model(self._transformed(raw), training=False)
+        return {"probability": tf.sigmoid(logit), "logit": logit}

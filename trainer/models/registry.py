@@ -1,0 +1,45 @@
+"""Models by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from schema.errors import SpecError, listing, nearest
+from trainer.input_columns import InputColumn
+from trainer.models.joint import Joint
+from trainer.params import TrainParams
+
+Builder = Callable[[Sequence[InputColumn], TrainParams], Joint]
+"""Makes a model, with initial weights, for some or all of the columns."""
+
+_BUILDERS: dict[str, Builder] = {}
+
+
+def register(name: str) -> Callable[[Builder], Builder]:
+    """Decorates a model's builder with its name."""
+
+    def decorate(builder: Builder) -> Builder:
+        if name in _BUILDERS:
+            raise ValueError(f"expected names of models that differ, received {name!r} twice")
+        _BUILDERS[name] = builder
+        return builder
+
+    return decorate
+
+
+def names() -> list[str]:
+    """The names of all models."""
+    return sorted(_BUILDERS)
+
+
+def build(columns: Sequence[InputColumn], params: TrainParams) -> Joint:
+    """The model that `params.model` names, with initial weights.
+
+    Raises:
+        SpecError: there is no such model, or no column that it could use.
+    """
+    if params.model not in _BUILDERS:
+        raise SpecError(
+            f"model: expected one of {listing(names())}, received {params.model!r}{nearest(params.model, names())}"
+        )
+    return _BUILDERS[params.model](columns, params)

@@ -1,0 +1,128 @@
+"""FTRL, AdaGrad and Adam whose step costs what the batch touches, however large the tables are.
+
+The gradient of a table lookup is a `tf.IndexedSlices`: the rows that the batch used and their gradients. Keras 3
+turns it into a dense gradient of the whole table first. The optimizers here are Keras' own (same arguments, same
+slots, same rule for dense gradients) with the update done by TensorFlow's fused kernels: in place, and for
+`IndexedSlices` on the touched rows only. A row that a batch does not touch keeps its value and its slots.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+Gradient = tf.Tensor | tf.IndexedSlices
+
+
+class Ftrl(keras.optimizers.Ftrl):
+    """Follow the regularized leader, per coordinate (McMahan et al., Ad Click Prediction, 2013, algorithm 1).
+
+    With g the gradient, per weight w and its slots n (squares of gradients) and z::
+
+        z ← z + g - (√(n + g²) - √n) / α · w
+        n ← n + g²
+        w ← 0 if |z| ≤ λ1 else -(z - sgn(z) λ1) / (√n / α + 2 λ2)
+
+    Arguments are those of `keras.optimizers.Ftrl`. α (`learning_rate`): 0.01 to 0.5. λ1 holds weights of rare and
+    useless ids at exactly 0: since g is the gradient of a batch's mean loss, useful values are a small multiple of
+    1 / batch size.
+    """
+
+    def update_step(self, gradient: Gradient, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
+        index = self._get_variable_index(variable)
+        rate = tf.cast(learning_rate, variable.dtype)
+        rule = {
+            "lr": rate,
+            "l1": self.l1_regularization_strength,
+            "l2": self.l2_regularization_strength + self.beta / (2 * rate),
+            "l2_shrinkage": self.l2_shrinkage_regularization_strength,
+            "lr_power": self.learning_rate_power,
+        }
+        resources = {
+            "var": variable.handle,
+            "accum": self._accumulators[index].value.handle,
+            "linear": self._linears[index].value.handle,
+        }
+        if isinstance(gradient, tf.IndexedSlices):
+            rows, values = sum_by_row(gradient)
+            tf.raw_ops.ResourceSparseApplyFtrlV2(**resources, grad=values, indices=rows, **rule)
+        else:
+            tf.raw_ops.ResourceApplyFtrlV2(**resources, grad=gradient, **rule)
+
+
+class Adagrad(keras.optimizers.Adagrad):
+    """AdaGrad (Duchi et al., 2011, figure 1, diagonal)::
+
+        n ← n + g²
+        w ← w - α g / (√n + ε)
+
+    Arguments are those of `keras.optimizers.Adagrad`. α (`learning_rate`): 0.01 to 0.1.
+    """
+
+    def update_step(self, gradient: Gradient, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
+        index = self._get_variable_index(variable)
+        rule = {"lr": tf.cast(learning_rate, variable.dtype), "epsilon": self.epsilon}
+        resources = {"var": variable.handle, "accum": self._accumulators[index].value.handle}
+        if isinstance(gradient, tf.IndexedSlices):
+            rows, values = sum_by_row(gradient)
+            tf.raw_ops.ResourceSparseApplyAdagradV2(**resources, grad=values, indices=rows, **rule)
+        else:
+            tf.raw_ops.ResourceApplyAdagradV2(**resources, grad=gradient, **rule)
+
+
+class Adam(keras.optimizers.Adam):
+    """Adam (Kingma and Ba, 2015, section 2), lazy on table rows. At step t::
+
+        m ← m + (1 - β1)(g - m)
+        v ← v + (1 - β2)(g² - v)
+        w ← w - α √(1 - β2ᵗ) / (1 - β1ᵗ) · m / (√v + ε)
+
+    The moments of a row decay only in steps that touch it, while t counts all steps: for rows that every batch
+    touches this is Adam, for rare ones the moments are those of the batches that had them.
+
+    Arguments are those of `keras.optimizers.Adam`, without `amsgrad`. α (`learning_rate`): 0.0005 to 0.002.
+    """
+
+    def update_step(self, gradient: Gradient, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
+        index = self._get_variable_index(variable)
+        step = tf.cast(self.iterations.value + 1, variable.dtype)
+        rate = tf.cast(learning_rate, variable.dtype)
+        beta_1, beta_2 = (tf.constant(beta, variable.dtype) for beta in (self.beta_1, self.beta_2))
+        beta_1_power, beta_2_power = beta_1**step, beta_2**step
+        momentum, velocity = self._momentums[index].value, self._velocities[index].value
+        if isinstance(gradient, tf.IndexedSlices):
+            rows, values = sum_by_row(gradient)
+            m = tf.gather(momentum, rows)
+            m += (1 - beta_1) * (values - m)
+            v = tf.gather(velocity, rows)
+            v += (1 - beta_2) * (tf.square(values) - v)
+            scaled_rate = rate * tf.sqrt(1 - beta_2_power) / (1 - beta_1_power)
+            momentum.scatter_update(tf.IndexedSlices(m, rows))
+            velocity.scatter_update(tf.IndexedSlices(v, rows))
+            variable.scatter_sub(tf.IndexedSlices(scaled_rate * m / (tf.sqrt(v) + self.epsilon), rows))
+        else:
+            tf.raw_ops.ResourceApplyAdam(
+                var=variable.handle,
+                m=momentum.handle,
+                v=velocity.handle,
+                beta1_power=beta_1_power,
+                beta2_power=beta_2_power,
+                lr=rate,
+                beta1=beta_1,
+                beta2=beta_2,
+                epsilon=self.epsilon,
+                grad=gradient,
+            )
+
+
+def sum_by_row(gradient: tf.IndexedSlices) -> tuple[tf.Tensor, tf.Tensor]:
+    """The distinct rows of a gradient ([rows]) and the sum of the slices of each ([rows, ...]).
+
+    TensorFlow's sparse kernels would apply the slices of a row one after the other, which is another rule for
+    every optimizer that is not linear in the gradient.
+    """
+    rows, positions = tf.unique(gradient.indices)
+    return rows, tf.math.unsorted_segment_sum(gradient.values, positions, tf.size(rows))

@@ -1,0 +1,50 @@
+"""The raw columns of a request, in the terms of TensorFlow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+from schema.feature_spec import MISSING, FeatureSpec
+
+
+@dataclass(frozen=True)
+class RawColumn:
+    """A raw column: how it is parsed from tf.Examples, and how it is sent as a plain tensor."""
+
+    name: str
+    dtype: tf.DType
+    missing: str | int | float
+    """Stands for a missing value, and fills up lists."""
+    multivalent: bool
+
+    @property
+    def feature(self) -> tf.io.FixedLenFeature | tf.io.VarLenFeature:
+        """For `tf.io.parse_example`."""
+        if self.multivalent:
+            return tf.io.VarLenFeature(self.dtype)
+        return tf.io.FixedLenFeature([], self.dtype, self.missing)
+
+    @property
+    def tensor_spec(self) -> tf.TensorSpec:
+        """As a plain tensor: [rows], or [rows, any]."""
+        return tf.TensorSpec([None, None] if self.multivalent else [None], self.dtype, self.name)
+
+    def to_rows(self, values: tf.Tensor, rows: tf.Tensor) -> tf.Tensor | tf.SparseTensor:
+        """What parsing would have given, from a plain tensor of `rows` rows, or of one that stands for all."""
+        values = tf.broadcast_to(values, tf.concat([[rows], tf.shape(values)[1:]], axis=0))
+        if not self.multivalent:
+            return values
+        present = tf.where(values != self.missing)
+        return tf.SparseTensor(present, tf.gather_nd(values, present), tf.shape(values, tf.int64))
+
+
+def raw_columns(spec: FeatureSpec) -> dict[str, RawColumn]:
+    """The raw columns that a model is asked with, by name, in the spec's order."""
+    dtypes = {"string": tf.string, "integer": tf.int64, "float": tf.float32}
+    columns = {}
+    for name, kind in spec.input_columns.items():
+        element = kind.removesuffix("s")
+        columns[name] = RawColumn(name, dtypes[element], MISSING[element], multivalent=element != kind)
+    return columns
