@@ -4,33 +4,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from schema.checks import Checks
-from schema.dataset import find
-from schema.reader import read
-from schema.splits import split, time_boundaries
 
-
-@pytest.fixture(scope="module")
-def dataset():
-    return find("movielens")
-
-
-@pytest.fixture(scope="module")
-def splits(dataset) -> dict[str, pa.Table]:
-    (path,) = dataset.files["all"]
-    boundaries = time_boundaries([path], dataset.spec)
-    checks = Checks(dataset.spec)
-    found: dict[str, list[pa.RecordBatch]] = {"train": [], "eval": [], "test": []}
-    for batch in read(path, dataset.spec):
-        for name, part in split(batch, dataset.spec, boundaries=boundaries).items():
-            found[name].append(part)
-            checks.add(name, part, path)
-    checks.verify()
-    return {name: pa.Table.from_batches(parts) for name, parts in found.items()}
-
-
-def test_all_ratings_are_there(splits):
-    rows = pa.concat_tables(splits.values())
+def test_all_ratings_are_there(movielens):
+    rows = pa.concat_tables(movielens.splits.values())
 
     assert len(rows) == 100_000
     assert pc.sum(rows["_label"]).as_py() == 55_375  # ratings of 4 and 5
@@ -45,9 +21,9 @@ def test_all_ratings_are_there(splits):
     assert pc.min_max(rows["year"]).as_py() == {"min": 1922, "max": 1998}
 
 
-def test_one_rating_by_hand(splits):
+def test_one_rating_by_hand(movielens):
     # 196  242  3  881250949 in the file of ratings; 881250949 s is Thursday, 4 December 1997, 15:55 UTC.
-    rows = pa.concat_tables(splits.values())
+    rows = pa.concat_tables(movielens.splits.values())
     row = rows.filter((pc.field("user_id") == 196) & (pc.field("item_id") == 242)).to_pylist()
 
     assert row == [
@@ -69,37 +45,42 @@ def test_one_rating_by_hand(splits):
     ]
 
 
-def test_no_rating_leaks_from_a_later_split(splits):
-    times = {name: pc.min_max(rows["timestamp"]).as_py() for name, rows in splits.items()}
+def test_no_rating_leaks_from_a_later_split(movielens):
+    times = {name: pc.min_max(rows["timestamp"]).as_py() for name, rows in movielens.splits.items()}
 
     assert times["train"]["max"] < times["eval"]["min"]
     assert times["eval"]["max"] < times["test"]["min"]
-    assert [len(splits[name]) / 100_000 for name in ("train", "eval", "test")] == pytest.approx(
+    assert [len(movielens.splits[name]) / 100_000 for name in ("train", "eval", "test")] == pytest.approx(
         [0.8, 0.1, 0.1], abs=0.001
     )
 
 
-def test_strangers_are_in_training_too(dataset, splits):
+def test_strangers_are_in_training_too(movielens):
     """Most later ratings are by people who gave none before: the model must meet unknown people in training."""
     known = {
         row["values"]
-        for row in pc.value_counts(splits["train"]["user_id"].combine_chunks()).to_pylist()
-        if row["counts"] >= dataset.spec.features["user_id"].vocabulary.min_count
+        for row in pc.value_counts(movielens.splits["train"]["user_id"].combine_chunks()).to_pylist()
+        if row["counts"] >= movielens.dataset.spec.features["user_id"].vocabulary.min_count
     }
     share = {
-        name: 1 - pc.mean(pc.is_in(rows["user_id"], pa.array(list(known)))).as_py() for name, rows in splits.items()
+        name: 1 - pc.mean(pc.is_in(rows["user_id"], pa.array(list(known)))).as_py()
+        for name, rows in movielens.splits.items()
     }
 
     assert share["train"] > 0.1
     assert share["test"] > 0.8
 
 
-def test_it_is_a_ranking(dataset):
-    assert dataset.spec.ranking.group == "user_id"
-    assert dataset.spec.ranking.item == "item_id"
-    assert [cross.name for cross in dataset.spec.crosses if dataset.spec.is_multivalent(cross)] == [
+def test_it_is_a_ranking(movielens):
+    assert movielens.dataset.spec.ranking.group == "user_id"
+    assert movielens.dataset.spec.ranking.item == "item_id"
+    assert [cross.name for cross in movielens.dataset.spec.crosses if movielens.dataset.spec.is_multivalent(cross)] == [
         "user_id_x_genres",
         "occupation_x_genres",
         "age_x_genres",
         "gender_x_genres",
     ]
+
+
+def test_its_schema_holds(movielens, schema_holds):
+    schema_holds(movielens)
