@@ -5,19 +5,19 @@ reads CSV, Parquet and TFRecord through `schema.reader` in Arrow batches, which 
 and encodes a batch at a time.
 """
 
-from __future__ import annotations
-
+import contextlib
+import functools
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Self
 
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
-from schema.checks import Checks
-from tfx.components.example_gen.write_split import WriteSplit
+import tensorflow as tf
 from tfx.components.util import examples_utils
 from tfx.dsl.component.experimental.annotations import BeamComponentParameter, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
@@ -27,14 +27,16 @@ from tfx.types import artifact_utils, standard_artifacts
 from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 
 from schema import reader, splits
+from schema.checks import Checks
 from schema.dataset import Dataset
 from schema.feature_spec import SPLITS, FeatureSpec, Split
 
 _SUMMARY_FILE = "summary.json"
-_CHECKS = "checks"
+_ROWS_PER_SHARD = 250_000
+_GZIP = tf.io.TFRecordOptions(compression_type="GZIP", compression_level=1)
 
 
-@component(use_beam=True)
+@component(use_beam=True)  # type: ignore[untyped-decorator]
 def ExampleGen(  # noqa: N802 (a TFX component)
     examples: OutputArtifact[standard_artifacts.Examples],
     spec: Parameter[str],
@@ -47,7 +49,7 @@ def ExampleGen(  # noqa: N802 (a TFX component)
     Args:
         examples: receives the splits, and a summary of them.
         spec: the resolved feature spec as JSON.
-        files: what to read, see `fingerprinted`.
+        files: what to read, see `fingerprinted`; the parts of each (row groups of Parquet files) are read in parallel.
         code: version of the code that does it, so that its change leads to new examples.
         beam_pipeline: given by TFX.
 
@@ -67,22 +69,18 @@ def ExampleGen(  # noqa: N802 (a TFX component)
     ]
     examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
     examples_utils.set_payload_format(examples, example_gen_pb2.FORMAT_TF_EXAMPLE)
-    fileio.makedirs(examples.uri)
+    folders = {split: artifact_utils.get_split_uri([examples], split) for split in SPLITS}
+    for folder in folders.values():
+        fileio.makedirs(folder)
     with beam_pipeline as pipeline:
-        outputs = (
-            pipeline
-            | "Parts" >> beam.Create(parts)
-            | "Spread" >> beam.Reshuffle()
-            | "Read" >> beam.ParDo(_Read(feature_spec, boundaries)).with_outputs(_CHECKS, *SPLITS)
-        )
         _ = (
-            outputs[_CHECKS]
-            | "Merge" >> beam.CombineGlobally(_merged)
+            pipeline
+            | "Parts" >> beam.Create(list(enumerate(parts)))
+            | "Spread" >> beam.Reshuffle()
+            | "Convert" >> beam.ParDo(_Convert(feature_spec, boundaries, folders))
+            | "Merge" >> beam.CombineGlobally(_merged).without_defaults()
             | "Verify" >> beam.Map(_verify, os.path.join(examples.uri, _SUMMARY_FILE))
         )
-        for split in SPLITS:
-            uri = artifact_utils.get_split_uri([examples], split)
-            _ = outputs[split] | f"Write[{split}]" >> WriteSplit(uri, example_gen_pb2.FORMAT_TFRECORDS_GZIP, {})
 
 
 def fingerprinted(dataset: Dataset) -> str:
@@ -102,23 +100,62 @@ def read_summary(uri: str) -> dict[str, dict[str, int]]:
     return summary
 
 
-class _Read(beam.DoFn):  # type: ignore[misc]
-    """A part of a file -> serialized examples by split, and the part's checks."""
+class _Convert(beam.DoFn):  # type: ignore[misc]
+    """A part of a file -> its examples in the splits' folders; yields the part's checks.
 
-    def __init__(self, spec: FeatureSpec, boundaries: splits.Boundaries | None) -> None:
+    Examples are written from here, not handed to a Beam sink, which costs as much per row as everything else
+    together. A part that Beam tries again writes the same files again.
+    """
+
+    def __init__(self, spec: FeatureSpec, boundaries: splits.Boundaries | None, folders: Mapping[Split, str]) -> None:
         self._spec = spec
         self._boundaries = boundaries
+        self._folders = folders
 
-    def process(self, element: tuple[Path, int, Split | None]) -> Iterator[beam.pvalue.TaggedOutput]:
-        path, part, given = element
+    def process(self, element: tuple[int, tuple[Path, int, Split | None]]) -> Iterator[Checks]:
+        index, (path, part, given) = element
         checks = Checks(self._spec)
         encoder = RecordBatchToExamplesEncoder()
-        for batch in reader.read(path, self._spec, part=part):
-            for split, rows in splits.split(batch, self._spec, given, self._boundaries).items():
-                checks.add(split, rows, path)
-                for example in encoder.encode(_as_lists(rows)):
-                    yield beam.pvalue.TaggedOutput(split, example)
-        yield beam.pvalue.TaggedOutput(_CHECKS, checks)
+        with contextlib.ExitStack() as stack:
+            shards = {split: stack.enter_context(_Shards(folder, index)) for split, folder in self._folders.items()}
+            for batch in reader.read(path, self._spec, part=part):
+                for split, rows in splits.split(batch, self._spec, given, self._boundaries).items():
+                    checks.add(split, rows, path)
+                    shards[split].write(encoder.encode(_as_lists(rows)))
+        yield checks
+
+
+class _Shards:
+    """Writes the examples of one part into files of a size that workers can share out.
+
+    Args:
+        folder: of the split.
+        part: number of the part, which names the files.
+    """
+
+    def __init__(self, folder: str, part: int) -> None:
+        self._pattern = os.path.join(folder, f"data_tfrecord-{part:05d}-{{:05d}}.gz")
+        self._shards = 0
+        self._rows = 0
+        self._open = contextlib.ExitStack()
+
+    def write(self, examples: Sequence[bytes]) -> None:
+        for example in examples:
+            if self._rows % _ROWS_PER_SHARD == 0:
+                self._next_shard()
+            self._writer.write(example)
+            self._rows += 1
+
+    def _next_shard(self) -> None:
+        self._open.close()
+        self._writer = self._open.enter_context(tf.io.TFRecordWriter(self._pattern.format(self._shards), _GZIP))
+        self._shards += 1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._open.close()
 
 
 def _as_lists(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -135,11 +172,8 @@ def _as_list(column: pa.Array) -> pa.Array:
     return column.cast(pa.large_list(pa.large_binary() if pa.types.is_string(element) else element))
 
 
-def _merged(parts: Iterable[Checks]) -> Checks | None:
-    merged: Checks | None = None
-    for part in parts:
-        merged = part if merged is None else merged.merge(part)
-    return merged
+def _merged(parts: Iterable[Checks]) -> Checks:
+    return functools.reduce(Checks.merge, parts)
 
 
 def _verify(checks: Checks, summary_path: str) -> None:

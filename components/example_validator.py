@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from typing import Any
 
-import tensorflow_data_validation as tfdv
+from tensorflow_metadata.proto.v0 import anomalies_pb2
 from tfx import types
 from tfx.components.example_validator import component, executor
 from tfx.dsl.components.base import executor_spec
+from tfx.dsl.io import fileio
 from tfx.types import artifact_utils, standard_component_specs
 
 from schema.errors import DataError
@@ -44,7 +45,8 @@ class Executor(executor.Executor):  # type: ignore[misc]
 
 def _lines(anomalies: types.Artifact, split: str) -> list[str]:
     path = os.path.join(artifact_utils.get_split_uri([anomalies], split), executor.DEFAULT_FILE_NAME)
-    found = tfdv.load_anomalies_binary(path)
+    with fileio.open(path, "rb") as file:
+        found = anomalies_pb2.Anomalies.FromString(file.read())
     lines = [f"  {split} split, {column}: {info.description}" for column, info in sorted(found.anomaly_info.items())]
     if found.HasField("dataset_anomaly_info"):
         lines.append(f"  {split} split: {found.dataset_anomaly_info.description}")

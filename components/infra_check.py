@@ -5,8 +5,6 @@ the server on a free loopback port, which replays the model's warm-up requests b
 and sends rows of the test split as a client would.
 """
 
-from __future__ import annotations
-
 import itertools
 import json
 import os
@@ -16,14 +14,14 @@ from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
-from serving.client import Client
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types import artifact_utils, standard_artifacts
 from tfx.utils import path_utils
 
 from schema.errors import RanklineError
-from serving.server.server import Server, ServerOptions
+from serving.client import Client
+from serving.server import Server, ServerOptions
 
 TOLERANCE = 1e-5
 """By so much a served probability may differ from the in-process one."""
@@ -39,7 +37,7 @@ class InfraCheckError(RanklineError):
     """The candidate cannot be served, or is served wrongly."""
 
 
-@component
+@component  # type: ignore[untyped-decorator]
 def InfraCheck(  # noqa: N802 (a TFX component)
     model: InputArtifact[standard_artifacts.Model],
     model_blessing: InputArtifact[standard_artifacts.ModelBlessing],
@@ -103,7 +101,7 @@ def check(model_path: str, examples: Sequence[bytes]) -> dict[str, object]:
             with Client(f"127.0.0.1:{server.port}", _MODEL_NAME) as client:
                 batches = [examples[i : i + _BATCH] for i in range(0, len(examples), _BATCH)]
                 start = time.monotonic()
-                served = np.concatenate([client.predict(batch)["probability"] for batch in batches])
+                served = np.concatenate([client.predict(batch).probability for batch in batches])
                 seconds = time.monotonic() - start
     expected = _in_process(model_path, examples)
     difference = np.abs(served - expected)

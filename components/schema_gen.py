@@ -1,7 +1,5 @@
 """The TFMD schema of a dataset's examples: the given one, or one inferred from the train split."""
 
-from __future__ import annotations
-
 import os
 
 import tensorflow_data_validation as tfdv
@@ -22,7 +20,7 @@ _INFERRED_PRESENCE = 0.9
 _TYPES = {"string": schema_pb2.BYTES, "integer": schema_pb2.INT, "float": schema_pb2.FLOAT}
 
 
-@component
+@component  # type: ignore[untyped-decorator]
 def SchemaGen(  # noqa: N802 (a TFX component)
     statistics: InputArtifact[standard_artifacts.ExampleStatistics],
     schema: OutputArtifact[standard_artifacts.Schema],

@@ -119,10 +119,9 @@ def datasets() -> None:
 @_dataset
 def validate(dataset: str | None) -> None:
     """Check a dataset's description against its files, and show what every column becomes."""
-    from schema.describe import describe
-
     from pipeline.tables import description_tables
     from schema.dataset import find
+    from schema.describe import describe
 
     console = _console()
     with console.status("Reading the files"):

@@ -77,7 +77,9 @@ def _show(console: Console, result: local.RunResult, dataset: Dataset, layout: L
             f"Look at {layout.logs(run_id) / 'schema.pbtxt'}, and put it there once it says what you expect of the data."
         )
     if len(result.cached) > 1:
-        console.print(f"\nReused {len(result.cached)} components whose inputs are unchanged (--no-cache runs them all).")
+        console.print(
+            f"\nReused {len(result.cached)} components whose inputs are unchanged (--no-cache runs them all)."
+        )
     if result.refusals:
         console.print("\n[bold red]Refused[/]: the model is not pushed.")
         for reason in result.refusals:
