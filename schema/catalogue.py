@@ -1,0 +1,143 @@
+"""What there is to rank for whom, from a dataset's own rows: its items, its groups, and which has met which."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schema.dataset import Dataset
+from schema.errors import RanklineError, SpecError, listing
+from schema.feature_spec import TimeSplits
+from schema.reader import read
+
+Rows = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """A ranking dataset's items and groups, each as its latest row describes it.
+
+    Attributes:
+        items: a row per item: its id, what describes it, its title. In the columns of examples.
+        contexts: a row per group (a user, a query): the other columns that a model is asked with. The group that was
+            seen last comes last.
+        groups: of `contexts`, the values of the group column.
+    """
+
+    items: pa.Table
+    contexts: pa.Table
+    groups: pa.Array
+    _group_column: str
+    _starts: Rows
+    """Where the items of each group begin in `_seen`, and where those of the last one end."""
+    _seen: Rows
+    """Rows of `items`, group after group."""
+
+    def context(self, group: str | int) -> Mapping[str, Any]:
+        """The model's inputs that describe a group; None for a missing value.
+
+        Raises:
+            RanklineError: a group that does not occur in the data.
+        """
+        (row,) = self.contexts.slice(self._row(group), 1).to_pylist()
+        return dict(row)
+
+    def seen(self, group: str | int) -> pa.Table:
+        """The items that occur in a row of the group.
+
+        Raises:
+            RanklineError: a group that does not occur in the data.
+        """
+        row = self._row(group)
+        return self.items.take(self._seen[self._starts[row] : self._starts[row + 1]])
+
+    def unseen(self, group: str | int) -> pa.Table:
+        """The items that occur in none of the group's rows.
+
+        Raises:
+            RanklineError: a group that does not occur in the data.
+        """
+        row = self._row(group)
+        unseen = np.ones(len(self.items), bool)
+        unseen[self._seen[self._starts[row] : self._starts[row + 1]]] = False
+        return self.items.filter(pa.array(unseen))
+
+    def _row(self, group: str | int) -> int:
+        texts = self.groups.cast(pa.string())
+        row: int = pc.index(texts, str(group)).as_py()
+        if row < 0:
+            raise RanklineError(
+                f"{self._group_column}: expected one of the data's {len(texts):,}, such as "
+                f"{listing(texts[-5:].to_pylist())}, received {str(group)!r}"
+            )
+        return row
+
+
+def catalogue(dataset: Dataset) -> Catalogue:
+    """Reads all of a dataset's files, whatever their split; the columns needed are held in memory.
+
+    The latest row is the one with the latest time, where the dataset is split by time, else the last one read.
+
+    Raises:
+        SpecError: the dataset ranks nothing.
+        DataError: what `schema.reader.read` raises.
+    """
+    spec, ranking = dataset.spec, dataset.spec.ranking
+    if ranking is None:
+        raise SpecError(f"{dataset.folder / 'features.yaml'}: ranking: expected a group and an item, received none")
+    titles = [ranking.title] if ranking.title else []
+    item_columns = list(dict.fromkeys([ranking.item, *ranking.item_columns, *titles]))
+    context_columns = [name for name in spec.input_columns if name not in item_columns]
+    table = _rows(dataset, [ranking.group, *item_columns, *context_columns])
+    table = table.filter(pc.and_(table[ranking.group].is_valid(), table[ranking.item].is_valid()))
+
+    item, items = _coded(table[ranking.item])
+    group, groups = _coded(table[ranking.group])
+    item_rows = _last_rows(item, len(items))
+    group_rows = _last_rows(group, len(groups))
+    by_time = np.argsort(group_rows)  # codes of the groups, the one seen last at the end
+    place = np.empty_like(by_time)
+    place[by_time] = np.arange(len(by_time))
+    pairs = np.unique(place[group] * len(items) + item)
+    return Catalogue(
+        items=table.select(item_columns).take(item_rows),
+        contexts=table.select(context_columns).take(group_rows[by_time]),
+        groups=groups.take(pa.array(by_time)),
+        _group_column=ranking.group,
+        _starts=np.searchsorted(pairs, np.arange(len(groups) + 1) * len(items)),
+        _seen=pairs % len(items),
+    )
+
+
+def _rows(dataset: Dataset, columns: list[str]) -> pa.Table:
+    """All rows of those columns, the latest at the end."""
+    splits = dataset.spec.splits
+    time = [splits.column] if isinstance(splits, TimeSplits) else []
+    names = list(dict.fromkeys([*columns, *time]))
+    batches = (
+        batch for paths in dataset.files.values() for path in paths for batch in read(path, dataset.spec, only=names)
+    )
+    table = pa.Table.from_batches(batches)
+    if time:
+        order = np.argsort(table[time[0]].to_numpy(), kind="stable")
+        table = table.take(pa.array(order))
+    return table.combine_chunks()
+
+
+def _coded(column: pa.ChunkedArray) -> tuple[Rows, pa.Array]:
+    """Each value as an index into the different values, and these."""
+    encoded = column.combine_chunks().dictionary_encode()
+    return np.asarray(encoded.indices).astype(np.int64), encoded.dictionary
+
+
+def _last_rows(codes: Rows, count: int) -> Rows:
+    """The last row of each of `count` codes."""
+    rows = np.zeros(count, np.int64)
+    np.maximum.at(rows, codes, np.arange(len(codes)))
+    return rows
