@@ -65,9 +65,14 @@ class Checks:
                 counts.files_with_missing[name] = min(path, counts.files_with_missing.get(name, path))
         return self
 
-    def summary(self) -> dict[str, dict[str, int]]:
+    def summary(self) -> dict[Split, dict[str, int]]:
         """Split -> its number of `rows` and of `positives`."""
         return {split: {"rows": counts.rows, "positives": counts.positives} for split, counts in self._splits.items()}
+
+    def missing_shares(self, split: Split) -> dict[str, float]:
+        """Feature -> the share of the split's rows that lack its column."""
+        counts = self._splits[split]
+        return {name: counts.missing[name] / max(counts.rows, 1) for name in self._spec.features}
 
     def verify(self) -> None:
         """Judges what was counted.

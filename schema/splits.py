@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schema.dataset import Dataset
 from schema.errors import DataError
 from schema.feature_spec import SPLITS, FeatureSpec, GivenSplits, Split, TimeSplits
 from schema.reader import read
@@ -107,6 +108,23 @@ def split(
         ends = np.cumsum([splits.fractions[name] for name in SPLITS[:-1]])
         place = np.searchsorted(ends, shares, side="right")
     return {name: batch.filter(pa.array(place == index)) for index, name in enumerate(SPLITS) if (place == index).any()}
+
+
+def read_splits(dataset: Dataset, boundaries: Boundaries | None = None) -> Iterator[tuple[Split, pa.RecordBatch, Path]]:
+    """All rows of a dataset: batches of one split each, with the file they are from.
+
+    Args:
+        dataset: the dataset.
+        boundaries: from `time_boundaries`, where the spec splits by time.
+
+    Raises:
+        DataError: what `schema.reader.read` raises.
+    """
+    for key, paths in dataset.files.items():
+        for path in paths:
+            for batch in read(path, dataset.spec):
+                for name, rows in split(batch, dataset.spec, None if key == "all" else key, boundaries).items():
+                    yield name, rows, path
 
 
 Hashes = npt.NDArray[np.uint64]

@@ -1,0 +1,152 @@
+"""How many tokens Transform will find in the train split, counted as it counts, without TensorFlow.
+
+A vocabulary takes the tokens of its feature, of those that share it, or of a cross, without empty ones. A cross has a
+token for each combination of its columns' tokens in a row; a value that is missing is an empty token in it, a missing
+list none at all.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schema.feature_spec import Cross, FeatureSpec, Multivalent, Numeric, Vocabulary
+
+Boundaries = npt.NDArray[np.float32]
+
+_QUANTILE_ERROR = 0.001
+"""As in Transform: a bucket may hold so much more or less than its share of the rows."""
+
+
+class TokenCounts:
+    """Counts of the tokens of each vocabulary; all different tokens are held in memory.
+
+    `add` all batches of the train split; then, since crosses need the boundaries of buckets, `add_crossed` them
+    again; then ask for `sizes`.
+
+    Args:
+        spec: a resolved spec.
+    """
+
+    def __init__(self, spec: FeatureSpec) -> None:
+        self._spec = spec
+        self._limits: dict[str, Vocabulary] = {
+            spec.base_name(name): spec.base(name).vocabulary
+            for name, feature in spec.features.items()
+            if not isinstance(feature, Numeric) and not spec.base(name).hash_buckets
+        }
+        self.crosses: Sequence[Cross] = [cross for cross in spec.crosses if not cross.hash_buckets]
+        """Those that have a vocabulary."""
+        self._limits |= {cross.name: cross.vocabulary for cross in self.crosses}
+        self._counts: dict[str, Counter[object]] = {name: Counter() for name in self._limits}
+        self._quantiles = _Quantiles(
+            {
+                name: feature.buckets
+                for cross in self.crosses
+                for name in cross.columns
+                if isinstance(feature := spec.features[name], Numeric) and feature.buckets
+            }
+        )
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Counts the tokens of features in rows that `schema.reader.read` gave."""
+        for name, feature in self._spec.features.items():
+            if not isinstance(feature, Numeric) and self._spec.base_name(name) in self._counts:
+                self._counts[self._spec.base_name(name)].update(_count(batch[name]))
+        self._quantiles.add(batch)
+
+    def add_crossed(self, batch: pa.RecordBatch) -> None:
+        """Counts the tokens of crosses."""
+        boundaries = self._quantiles.boundaries
+        for cross in self.crosses:
+            self._counts[cross.name].update(_count_crossed(batch, self._spec, cross, boundaries))
+
+    def sizes(self) -> dict[str, int]:
+        """Name of a cross, or of a feature that shares no other's vocabulary -> number of tokens in its vocabulary;
+        without those that are hashed."""
+        return {name: _kept(self._counts[name], limits) for name, limits in self._limits.items()}
+
+
+def _kept(counts: Counter[object], vocabulary: Vocabulary) -> int:
+    frequent = sum(count >= vocabulary.min_count for count in counts.values())
+    return min(frequent, vocabulary.top_k or frequent)
+
+
+def _count(column: pa.Array) -> dict[object, int]:
+    values = column.flatten() if pa.types.is_list(column.type) else column
+    counted = pc.value_counts(values.drop_null())
+    tokens = counted.field("values").cast(pa.string()).to_pylist()
+    return {
+        token: count
+        for token, count in zip(tokens, counted.field("counts").to_pylist(), strict=True)
+        if token and "\n" not in token and "\r" not in token
+    }
+
+
+def _count_crossed(
+    batch: pa.RecordBatch, spec: FeatureSpec, cross: Cross, boundaries: Mapping[str, Boundaries]
+) -> dict[object, int]:
+    names = list(cross.columns)
+    frames = [_tokens_by_row(batch[name], spec, name, boundaries) for name in names]
+    combined = frames[0]
+    for frame in frames[1:]:
+        combined = combined.merge(frame, on="row")  # all combinations of a row's tokens
+    counted = combined.groupby(names, sort=False).size()
+    return {
+        tokens: int(count)
+        for tokens, count in counted.items()
+        if not any("\n" in token or "\r" in token for token in tokens)
+    }
+
+
+def _tokens_by_row(
+    column: pa.Array, spec: FeatureSpec, name: str, boundaries: Mapping[str, Boundaries]
+) -> pd.DataFrame:
+    """The tokens of a column, each with the index of its row."""
+    if isinstance(spec.features[name], Multivalent):
+        rows, values = np.asarray(pc.list_parent_indices(column)), column.flatten()
+        return pd.DataFrame({"row": rows, name: values.cast(pa.string()).to_pandas()})
+    if name in boundaries:
+        numbers = column.to_numpy(zero_copy_only=False)
+        missing = len(boundaries[name]) + 1
+        buckets = np.where(np.isnan(numbers), missing, np.searchsorted(boundaries[name], numbers, side="right"))
+        return pd.DataFrame({"row": np.arange(len(column)), name: buckets.astype(str)})
+    texts = column.cast(pa.string()).fill_null("")
+    return pd.DataFrame({"row": np.arange(len(column)), name: texts.to_pandas()})
+
+
+class _Quantiles:
+    """The boundaries of buckets, by the sketch that Transform uses too.
+
+    Args:
+        buckets: column -> number of its buckets.
+    """
+
+    def __init__(self, buckets: Mapping[str, int]) -> None:
+        self._buckets = buckets
+        self._sketches = {}
+        if buckets:
+            from tfx_bsl.sketches import QuantilesSketch  # not needed by most datasets
+
+            self._sketches = {
+                name: QuantilesSketch(_QUANTILE_ERROR / count, 1 << 32, 1) for name, count in buckets.items()
+            }
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        for name, sketch in self._sketches.items():
+            sketch.AddValues(batch[name].drop_null())
+
+    @cached_property
+    def boundaries(self) -> dict[str, Boundaries]:
+        """Column -> float32 [buckets - 1]; the end of adding."""
+        return {
+            name: np.array(sketch.GetQuantiles(self._buckets[name]).to_pylist()[0], np.float32)[1:-1]
+            for name, sketch in self._sketches.items()
+        }

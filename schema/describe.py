@@ -1,0 +1,198 @@
+"""What a dataset becomes: every column, cross and split in numbers, before anything is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from schema.checks import Checks
+from schema.counts import TokenCounts
+from schema.dataset import Dataset
+from schema.errors import listing
+from schema.feature_spec import (
+    Categorical,
+    Cross,
+    FeatureSpec,
+    Multivalent,
+    Numeric,
+    Part,
+    Split,
+    embedding_width,
+)
+from schema.splits import read_splits, time_boundaries
+
+
+@dataclass(frozen=True)
+class Input:
+    """A feature or a cross, as a model gets it.
+
+    Attributes:
+        name: of the feature or cross.
+        holds: the type of the column, or the columns of the cross.
+        becomes: what is made of it, in words.
+        missing: share of the train split's rows without a value; none for crosses.
+        ids: number of ids; 0 for numbers.
+        width: of its embedding in the deep part, or how many numbers it gives there; 0 where that does not see it.
+        parts: of a Wide & Deep model, which see it.
+    """
+
+    name: str
+    holds: str
+    becomes: str
+    missing: float | None
+    ids: int
+    width: int
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True)
+class SplitSize:
+    """Rows of a split, and how many of them are positive."""
+
+    rows: int
+    positives: int
+
+
+@dataclass(frozen=True)
+class Description:
+    """A dataset in numbers.
+
+    Attributes:
+        name: of the dataset.
+        features: in the spec's order.
+        crosses: in the spec's order.
+        others: columns that are no features -> what they are.
+        splits: the size of each.
+        sizes: number of ids of each categorical and multi-valent feature and of each cross.
+        deep_width: numbers that enter the deep part's first layer.
+        wide_ids: ids that have a weight in the wide part, buckets included.
+    """
+
+    name: str
+    features: tuple[Input, ...]
+    crosses: tuple[Input, ...]
+    others: Mapping[str, str]
+    splits: Mapping[Split, SplitSize]
+    sizes: Mapping[str, int]
+    deep_width: int
+    wide_ids: int
+
+
+def describe(dataset: Dataset) -> Description:
+    """Reads all of a dataset, checks it, and tells what becomes of it.
+
+    Raises:
+        DataError: what the reader, the splits or the checks object to.
+    """
+    spec = dataset.spec
+    boundaries = time_boundaries([path for paths in dataset.files.values() for path in paths], spec)
+    checks, counts = Checks(spec), TokenCounts(spec)
+    for name, rows, path in read_splits(dataset, boundaries):
+        checks.add(name, rows, path)
+        if name == "train":
+            counts.add(rows)
+    checks.verify()
+    if counts.crosses:
+        for name, rows, _ in read_splits(dataset, boundaries):
+            if name == "train":
+                counts.add_crossed(rows)
+
+    tokens = counts.sizes()
+    missing = checks.missing_shares("train")
+    features = [_feature(spec, name, tokens, missing[name]) for name in spec.features]
+    crosses = [_cross(cross, tokens) for cross in spec.crosses]
+    inputs = [*features, *crosses]
+    return Description(
+        name=dataset.name,
+        features=tuple(features),
+        crosses=tuple(crosses),
+        others=_others(spec),
+        splits={name: SplitSize(**size) for name, size in checks.summary().items()},
+        sizes={entry.name: entry.ids for entry in inputs if entry.name not in _numeric(spec)},
+        deep_width=sum(entry.width for entry in inputs),
+        wide_ids=sum(entry.ids for entry in inputs if "wide" in entry.parts),
+    )
+
+
+def _numeric(spec: FeatureSpec) -> dict[str, Numeric]:
+    return {name: feature for name, feature in spec.features.items() if isinstance(feature, Numeric)}
+
+
+def _feature(spec: FeatureSpec, name: str, tokens: Mapping[str, int], missing: float) -> Input:
+    feature = spec.features[name]
+    if isinstance(feature, Numeric):
+        ids, becomes = feature.buckets + 1 if feature.buckets else 0, _numeric_words(feature)
+        width = 1 + feature.missing_indicator
+    else:
+        base = spec.base(name)
+        known = base.hash_buckets or tokens[spec.base_name(name)] + base.oov_buckets
+        # One id for missing values; a list that is missing is an empty one. The table has room for the base's ids.
+        ids = known + isinstance(feature, Categorical)
+        width = embedding_width(known + isinstance(base, Categorical), base.embedding)
+        becomes = _ids_words(base, tokens.get(spec.base_name(name), 0))
+        if isinstance(feature, Categorical):
+            becomes += " + 1 for missing"
+        else:
+            becomes += f"; {feature.combiner} of a row's"
+        if feature.shares:
+            becomes += f"; shared with {feature.shares}"
+    return Input(
+        name=name,
+        holds=spec.columns[name],
+        becomes=becomes,
+        missing=missing,
+        ids=ids,
+        width=width if "deep" in feature.parts else 0,
+        parts=feature.parts,
+    )
+
+
+def _cross(cross: Cross, tokens: Mapping[str, int]) -> Input:
+    ids = cross.hash_buckets or tokens[cross.name] + cross.oov_buckets
+    return Input(
+        name=cross.name,
+        holds=" × ".join(cross.columns),
+        becomes=_ids_words(cross, tokens.get(cross.name, 0)),
+        missing=None,
+        ids=ids,
+        width=embedding_width(ids, cross.embedding) if "deep" in cross.parts else 0,
+        parts=cross.parts,
+    )
+
+
+def _ids_words(ids: Categorical | Multivalent | Cross, tokens: int) -> str:
+    if ids.hash_buckets:
+        return f"{ids.hash_buckets:,} hash buckets"
+    words = f"{tokens:,} tokens"
+    if ids.vocabulary.min_count > 1:
+        words += f" seen {ids.vocabulary.min_count:,} times or more"
+    if ids.vocabulary.top_k:
+        words += f", the {ids.vocabulary.top_k:,} most frequent"
+    return f"{words} + {ids.oov_buckets:,} for others"
+
+
+_SCALES = {"z_score": "z-score", "min_max": "scaled to 0…1", "none": "as it is"}
+
+
+def _numeric_words(feature: Numeric) -> str:
+    words = (["log1p"] if feature.log1p else []) + [_SCALES[feature.scale]]
+    if feature.buckets:
+        words.append(f"{feature.buckets:,} buckets + 1 for missing")
+    if feature.missing_indicator:
+        words.append("whether it is missing")
+    return ", ".join(words)
+
+
+def _others(spec: FeatureSpec) -> dict[str, str]:
+    """Columns that are no features, with what they are instead."""
+    rule = spec.label.positive
+    shown = "1" if rule is None else rule if isinstance(rule, str) else f"one of {listing(map(str, rule))}"
+    others = {spec.label.column: f"label, positive: {shown}"}
+    if spec.weight:
+        others[spec.weight] = "weight of the example"
+    for name in spec.columns:
+        if name not in spec.features:
+            others[name] = "kept for the splits, rankings or slices"
+    for name in spec.ignore:
+        others.setdefault(name, "ignored")
+    return others
