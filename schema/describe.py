@@ -186,7 +186,9 @@ def _numeric_words(feature: Numeric) -> str:
 def _others(spec: FeatureSpec) -> dict[str, str]:
     """Columns that are no features, with what they are instead."""
     rule = spec.label.positive
-    shown = "1" if rule is None else rule if isinstance(rule, str) else f"one of {listing(map(str, rule))}"
+    shown = "1" if rule is None else rule
+    if isinstance(rule, tuple):
+        shown = f"one of {listing(value if isinstance(value, str) else f'{value:g}' for value in rule)}"
     others = {spec.label.column: f"label, positive: {shown}"}
     if spec.weight:
         others[spec.weight] = "weight of the example"

@@ -13,8 +13,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 
 from schema.checks import Checks
 from schema.dataset import Dataset, find
-from schema.reader import read
-from schema.splits import split, time_boundaries
+from schema.splits import read_splits, time_boundaries
 
 
 @pytest.fixture
@@ -50,13 +49,9 @@ def _read(name: str) -> ReadDataset:
     boundaries = time_boundaries([path for paths in dataset.files.values() for path in paths], dataset.spec)
     checks = Checks(dataset.spec)
     found: dict[str, list[pa.RecordBatch]] = {"train": [], "eval": [], "test": []}
-    for given, paths in dataset.files.items():
-        for path in paths:
-            for batch in read(path, dataset.spec):
-                parts = split(batch, dataset.spec, None if given == "all" else given, boundaries)
-                for part, rows in parts.items():
-                    found[part].append(rows)
-                    checks.add(part, rows, path)
+    for part, rows, path in read_splits(dataset, boundaries):
+        found[part].append(rows)
+        checks.add(part, rows, path)
     checks.verify()
     return ReadDataset(dataset, {part: pa.Table.from_batches(rows) for part, rows in found.items()})
 
