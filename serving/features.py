@@ -1,0 +1,188 @@
+"""Named feature values as the tensors of a model's raw-tensor signature, checked against it.
+
+A signature has one input per raw column: of shape [rows] if a row has one value of it, [rows, values] if it has
+several. An input has one row (the context, the same for all candidates) or one per candidate. A missing value
+is written as "" for strings, NaN for floats and the smallest int64 for integers, and rows with fewer values
+than others are filled up with it.
+"""
+
+import difflib
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from tensorflow.core.framework import types_pb2
+from tensorflow.core.protobuf import meta_graph_pb2
+
+from serving.tensors import Array
+
+Scalar: TypeAlias = int | float | str | bytes | None
+Value: TypeAlias = Scalar | Sequence[Scalar]
+
+_MISSING: dict[str, Any] = {"string": b"", "float32": np.float32("nan"), "int64": np.iinfo(np.int64).min}
+_TYPE_NAMES = {types_pb2.DT_STRING: "string", types_pb2.DT_FLOAT: "float32", types_pb2.DT_INT64: "int64"}
+
+
+class FeatureError(ValueError):
+    """A feature that the model does not have, or a value that it does not take."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One input of a raw-tensor signature.
+
+    Attributes:
+        name: of the raw column.
+        type: "int64", "float32" or "string".
+        multivalent: a row may have any number of values.
+    """
+
+    name: str
+    type: str
+    multivalent: bool
+
+    @property
+    def missing(self) -> Array:
+        """One row in which the value is missing."""
+        return self._array([[_MISSING[self.type]]] if self.multivalent else [_MISSING[self.type]])
+
+    def row(self, value: Value) -> Array:
+        """The context's value as a tensor with one row.
+
+        Raises:
+            FeatureError: it is of another type.
+        """
+        return self._rows([value], ["context"])
+
+    def rows(self, values: Sequence[Value]) -> Array:
+        """The candidates' values as a tensor with one row for each.
+
+        Raises:
+            FeatureError: one is of another type.
+        """
+        return self._rows(values, [f"candidate {index}" for index in range(len(values))])
+
+    def _rows(self, values: Sequence[Value], places: Sequence[str]) -> Array:
+        if not self.multivalent:
+            return self._array([self._scalar(value, place) for value, place in zip(values, places, strict=True)])
+        lists = [self._list(value, place) for value, place in zip(values, places, strict=True)]
+        width = max([1, *map(len, lists)])
+        return self._array([row + [_MISSING[self.type]] * (width - len(row)) for row in lists])
+
+    def _array(self, rows: Sequence[Any]) -> Array:
+        return np.array(rows, dtype=object if self.type == "string" else self.type)
+
+    def _list(self, value: Value, place: str) -> list[Any]:
+        if value is None:
+            return []
+        if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+            raise FeatureError(
+                f"feature {self.name!r}, {place}: expected a list of {self.type} values, "
+                f"got {_described(value)}; write [{value!r}] for a single value"
+            )
+        return [self._scalar(element, place) for element in _plain(value)]
+
+    def _scalar(self, value: Value, place: str) -> Any:
+        match self.type, value:
+            case _, None:
+                return _MISSING[self.type]
+            case "string", str():
+                return value.encode()
+            case "string", bytes():
+                return value
+            case "int64", int() | np.integer() if not isinstance(value, bool) and -(2**63) <= value < 2**63:
+                return value
+            case "float32", int() | float() | np.integer() | np.floating() if not isinstance(value, bool):
+                return value
+        raise FeatureError(f"feature {self.name!r}, {place}: expected {self.type}, got {_described(value)}")
+
+
+def columns_of(signature: meta_graph_pb2.SignatureDef) -> dict[str, Column]:
+    """The columns that a raw-tensor signature takes, by name.
+
+    Raises:
+        FeatureError: it is not a raw-tensor signature.
+    """
+    columns = {}
+    for name, info in sorted(signature.inputs.items()):
+        dimensions = len(info.tensor_shape.dim)
+        if info.dtype not in _TYPE_NAMES or dimensions not in (1, 2):
+            raise FeatureError(
+                f"input {name!r}: expected int64, float32 or string with one or two dimensions, got "
+                f"{types_pb2.DataType.Name(info.dtype)} with {dimensions}"
+            )
+        columns[name] = Column(name, _TYPE_NAMES[info.dtype], multivalent=dimensions == 2)
+    return columns
+
+
+def to_tensors(
+    columns: Mapping[str, Column], context: Mapping[str, Value], candidates: Mapping[str, Sequence[Value]]
+) -> dict[str, Array]:
+    """One request's features as the signature's inputs.
+
+    Args:
+        columns: of the signature.
+        context: what all candidates share, by column name; None is a missing value.
+        candidates: by column name, a value for each candidate.
+
+    Returns:
+        A tensor for every column: with one row from the context, one per candidate from `candidates`, or
+        one row with a missing value if it is in neither.
+
+    Raises:
+        FeatureError: unknown name, wrong type, a column in both, or columns of different lengths.
+    """
+    _check_names(columns, context, candidates)
+    number_of(candidates)
+    tensors = {}
+    for name, column in columns.items():
+        if name in context:
+            tensors[name] = column.row(_plain(context[name]))
+        elif name in candidates:
+            tensors[name] = column.rows(_plain(candidates[name]))
+        else:
+            tensors[name] = column.missing
+    return tensors
+
+
+def number_of(candidates: Mapping[str, Sequence[Value]]) -> int:
+    """How many candidates there are.
+
+    Raises:
+        FeatureError: the columns do not agree, or there is none to tell from.
+    """
+    if not candidates:
+        raise FeatureError("expected at least one feature of the candidates, got none: how many there are is unknown")
+    for name, values in candidates.items():
+        if isinstance(values, str | bytes) or not hasattr(values, "__len__"):
+            raise FeatureError(
+                f"feature {name!r}: expected a list with a value for each candidate, got {_described(values)}"
+            )
+    lengths = {name: len(values) for name, values in candidates.items()}
+    if len(set(lengths.values())) > 1:
+        raise FeatureError(
+            "expected as many values of each feature as there are candidates, got "
+            + ", ".join(f"{length} of {name!r}" for name, length in lengths.items())
+        )
+    return next(iter(lengths.values()))
+
+
+def _check_names(known: Collection[str], context: Collection[str], candidates: Collection[str]) -> None:
+    for name in [*context, *candidates]:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else "."
+            raise FeatureError(f"feature {name!r}: the model has no such input{hint} Its inputs: {', '.join(known)}")
+    for name in context:
+        if name in candidates:
+            raise FeatureError(f"feature {name!r}: expected in the context or in the candidates, got it in both")
+
+
+def _plain(values: Any) -> Any:
+    """Numpy's values as Python's, which are faster to look at one by one."""
+    return values.tolist() if isinstance(values, np.ndarray | np.generic) else values
+
+
+def _described(value: Any) -> str:
+    return f"{type(value).__name__} ({value!r:.60})"

@@ -1,0 +1,52 @@
+"""Lets parts of TensorFlow be imported without all of it.
+
+Importing any submodule of a package runs the package's `__init__` first. TensorFlow's imports the whole
+public API and Keras: five seconds and 700 MB, where the protocol messages that a client needs take a tenth
+of a second, and the session that a server needs takes one. `install` puts a stand-in for the package into
+`sys.modules`; its `__init__` runs when somebody first asks for something of the public API (`tf.constant`).
+"""
+
+import functools
+import sys
+import threading
+import types
+from collections.abc import Callable
+from importlib import machinery, util
+from typing import Any
+
+_loading = threading.RLock()
+
+
+class _LazyPackage(types.ModuleType):
+    """A package whose submodules can be imported, and whose `__init__` runs on first use of its API."""
+
+    _init: Callable[[], None]
+    _init_started = False
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        # Other threads wait here until `__init__` has run; the one that runs it may come by again.
+        with _loading:
+            if not self._init_started:
+                self._init_started = True
+                self._init()
+                self.__class__ = types.ModuleType  # type: ignore[assignment]
+        return types.ModuleType.__getattribute__(self, name)
+
+
+def install(package: str = "tensorflow") -> None:
+    """Makes `package` lazy, unless it is imported already.
+
+    Raises:
+        ModuleNotFoundError: the package is not installed.
+    """
+    if package in sys.modules:
+        return
+    spec = machinery.PathFinder.find_spec(package)
+    if spec is None or spec.loader is None:
+        raise ModuleNotFoundError(f"No module named {package!r}", name=package)
+    module = util.module_from_spec(spec)
+    lazy = _LazyPackage(package)
+    lazy.__dict__.update(module.__dict__, _init=functools.partial(spec.loader.exec_module, lazy))
+    sys.modules[package] = lazy

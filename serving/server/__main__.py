@@ -1,0 +1,127 @@
+"""`python -m serving.server`: the embedded server as a process of its own."""
+
+import contextlib
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+
+import click
+
+from serving.server import PortError, Server, ServerOptions
+
+
+@click.command(context_settings={"show_default": True})
+@click.option(
+    "--port", default=8500, type=click.IntRange(0, 65535), help="TCP port for gRPC; 0 is a free one, which is printed."
+)
+@click.option(
+    "--rest_api_port",
+    default=0,
+    type=click.IntRange(0, 65535),
+    help="TCP port for HTTP; 0 is no HTTP. Answers /v1/models/NAME and /v1/models/NAME/metadata; "
+    "inference is over gRPC only as yet.",
+)
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    help="Address to listen on. tensorflow_model_server has no such flag and always takes 0.0.0.0, "
+    "all of the machine's.",
+)
+@click.option("--model_name", default="default", help="The model's name in requests.")
+@click.option(
+    "--model_base_path",
+    required=True,
+    help="Folder with a numbered folder for each version, of which the largest is served. "
+    "It may be missing or empty as yet.",
+)
+@click.option(
+    "--file_system_poll_wait_seconds",
+    default=1.0,
+    type=click.FloatRange(min=0),
+    help="Seconds between two looks for new versions; 0 looks once.",
+)
+@click.option(
+    "--max_num_load_retries",
+    default=5,
+    type=click.IntRange(min=0),
+    help="Further attempts at a version that fails to load.",
+)
+@click.option(
+    "--load_retry_interval_micros",
+    default=60_000_000,
+    type=click.IntRange(min=0),
+    help="Microseconds between two attempts.",
+)
+def main(
+    port: int,
+    rest_api_port: int,
+    host: str,
+    model_name: str,
+    model_base_path: str,
+    file_system_poll_wait_seconds: float,
+    max_num_load_retries: int,
+    load_retry_interval_micros: int,
+) -> None:
+    """Serves a SavedModel with TF Serving's API, and every new version of it as it appears.
+
+    Flags are spelled and mean the same as tensorflow_model_server's. Stops on SIGINT and SIGTERM.
+    """
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    _log_to_stdout()
+    server = Server(
+        ServerOptions(
+            model_name=model_name,
+            model_base_path=model_base_path,
+            port=port,
+            rest_api_port=rest_api_port or None,
+            host=host,
+            file_system_poll_wait_seconds=file_system_poll_wait_seconds,
+            max_num_load_retries=max_num_load_retries,
+            load_retry_interval_micros=load_retry_interval_micros,
+        )
+    )
+    try:
+        with _quiet_tensorflow():
+            server.start()
+            import serving.server.saved_model  # noqa: F401
+    except PortError as error:
+        raise click.ClickException(str(error)) from error
+    stop.wait()
+    server.stop()
+
+
+def _log_to_stdout() -> None:
+    """One line for each thing that happens, without other libraries' lines."""
+    log = logging.getLogger("serving")
+    log.addHandler(logging.StreamHandler(sys.stdout))
+    log.setLevel(logging.INFO)
+
+
+@contextlib.contextmanager
+def _quiet_tensorflow() -> Iterator[None]:
+    """Keeps TensorFlow's greetings off the terminal while it is imported.
+
+    TF_CPP_MIN_LOG_LEVEL silences what its C++ side says later, but some lines come before that is read.
+    Who sets the variable gets to see everything that it allows.
+    """
+    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+        yield
+        return
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    terminal = os.dup(sys.stderr.fileno())
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stderr.fileno())
+    try:
+        yield
+    finally:
+        os.dup2(terminal, sys.stderr.fileno())
+        os.close(terminal)
+
+
+if __name__ == "__main__":
+    main()

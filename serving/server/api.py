@@ -1,0 +1,61 @@
+"""Every request that the server answers, whichever way it came: protocol message in, protocol message out."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from tensorflow_serving.apis import (
+    classification_pb2,
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    predict_pb2,
+    regression_pb2,
+)
+
+from serving.server.classify import classify
+from serving.server.manager import Manager
+from serving.server.metadata import get_model_metadata
+from serving.server.model_status import get_model_status
+from serving.server.predict import predict
+from serving.server.regress import regress
+from serving.server.servable import Servable
+from serving.server.status import invalid_argument
+
+Response = TypeVar("Response")
+
+
+class Api:
+    """TF Serving's API without a transport. Every method raises StatusError if there is no answer."""
+
+    def __init__(self, manager: Manager) -> None:
+        """An API to the models of `manager`."""
+        self._manager = manager
+
+    def predict(self, request: predict_pb2.PredictRequest) -> predict_pb2.PredictResponse:
+        """Tensors in, tensors out."""
+        return self._ask(predict, request)
+
+    def classify(self, request: classification_pb2.ClassificationRequest) -> classification_pb2.ClassificationResponse:
+        """Examples in, classes and scores out."""
+        return self._ask(classify, request)
+
+    def regress(self, request: regression_pb2.RegressionRequest) -> regression_pb2.RegressionResponse:
+        """Examples in, values out."""
+        return self._ask(regress, request)
+
+    def get_model_metadata(
+        self, request: get_model_metadata_pb2.GetModelMetadataRequest
+    ) -> get_model_metadata_pb2.GetModelMetadataResponse:
+        """A model's signatures."""
+        return get_model_metadata(self._manager, request)
+
+    def get_model_status(
+        self, request: get_model_status_pb2.GetModelStatusRequest
+    ) -> get_model_status_pb2.GetModelStatusResponse:
+        """The state of a model's versions."""
+        return get_model_status(self._manager, request)
+
+    def _ask(self, answer: Callable[[Servable, Any], Response], request: Any) -> Response:
+        if not request.HasField("model_spec"):
+            raise invalid_argument("Missing ModelSpec")
+        with self._manager.servable(request.model_spec) as servable:
+            return answer(servable, request)

@@ -1,0 +1,86 @@
+"""Classify: tf.Examples in, classes with their scores out.
+
+Checks and messages after TF Serving's servables/tensorflow/classifier.cc.
+"""
+
+from collections.abc import Mapping
+
+from tensorflow.core.protobuf import meta_graph_pb2
+from tensorflow_serving.apis import classification_pb2
+
+from serving.server import examples
+from serving.server.servable import DEFAULT_SIGNATURE, Servable, resolved_spec
+from serving.server.status import invalid_argument
+from serving.tensors import Array, type_name
+
+_INPUTS = "inputs"
+_OUTPUT_TYPES = {"classes": "DT_STRING", "scores": "DT_FLOAT"}
+
+
+def classify(
+    servable: Servable, request: classification_pb2.ClassificationRequest
+) -> classification_pb2.ClassificationResponse:
+    """Answers a Classify request.
+
+    Args:
+        servable: the model.
+        request: its model spec's name and version have led to `servable`.
+
+    Returns:
+        For each example its classes, with label and score as far as the signature has them.
+
+    Raises:
+        StatusError: the signature is not one for classification, or the model cannot compute it.
+    """
+    name = request.model_spec.signature_name or DEFAULT_SIGNATURE
+    outputs = _outputs(servable.signature_defs, name)
+    inputs = examples.serialized(request.input)
+    arrays = dict(zip(outputs, servable.run(name, {_INPUTS: inputs}, outputs), strict=True))
+    _check(arrays, len(inputs))
+
+    response = classification_pb2.ClassificationResponse(model_spec=resolved_spec(servable, name))
+    number_of_classes = next(iter(arrays.values())).shape[1]
+    labels = arrays["classes"].tolist() if "classes" in arrays else None
+    scores = arrays["scores"].tolist() if "scores" in arrays else None
+    for row in range(len(inputs)):
+        classifications = response.result.classifications.add()
+        for column in range(number_of_classes):
+            classifications.classes.add(
+                label=labels[row][column] if labels else None, score=scores[row][column] if scores else None
+            )
+    return response
+
+
+def _outputs(signatures: Mapping[str, meta_graph_pb2.SignatureDef], name: str) -> list[str]:
+    """Which of the outputs `classes` and `scores` the signature has."""
+    signature = signatures.get(name)
+    if signature is None:
+        raise invalid_argument(f"No signature was found with the name: {name}")
+    if len(signature.inputs) != 1:
+        raise invalid_argument("Expected one input Tensor.")
+    if len(signature.outputs) not in (1, 2):
+        raise invalid_argument(f"Expected one or two output Tensors, found {len(signature.outputs)}")
+    if _INPUTS not in signature.inputs:
+        raise invalid_argument(f"No classification inputs found in SignatureDef: {signature}")
+    outputs = [output for output in _OUTPUT_TYPES if output in signature.outputs]
+    if not outputs:
+        raise invalid_argument(
+            'Expected classification signature outputs to contain at least one of "classes" or "scores". '
+            f"Signature was: {signature}"
+        )
+    return outputs
+
+
+def _check(arrays: Mapping[str, Array], batch_size: int) -> None:
+    for name, array in arrays.items():
+        if array.ndim != 2:
+            raise invalid_argument(
+                f"Expected Tensor shape: [batch_size num_classes] but got [{','.join(map(str, array.shape))}]"
+            )
+        if type_name(array) != _OUTPUT_TYPES[name]:
+            raise invalid_argument(f"Expected {name} Tensor of {_OUTPUT_TYPES[name]}. Got: {type_name(array)}")
+        if len(array) != batch_size:
+            raise invalid_argument(f"Expected {name} output batch size of {batch_size}. Got: {len(array)}")
+    widths = [array.shape[1] for array in arrays.values()]
+    if widths[0] != widths[-1]:
+        raise invalid_argument(f"Tensors class and score should match in dim_size(1). Got {widths[0]} vs. {widths[-1]}")

@@ -1,0 +1,41 @@
+"""The input of Classify and Regress: tf.Examples, alone or with a context that they share.
+
+After TF Serving's servables/tensorflow/util.cc.
+"""
+
+import numpy as np
+from tensorflow_serving.apis import input_pb2
+
+from serving.server.status import invalid_argument
+from serving.tensors import Array
+
+
+def serialized(source: input_pb2.Input) -> Array:
+    """The examples as a model takes them.
+
+    A shared context is merged into each example by writing one message after the other: parsing them
+    merges the two, and the example's features win over the context's.
+
+    Args:
+        source: `example_list` or `example_list_with_context`.
+
+    Returns:
+        Serialized tf.Examples, `bytes` [N].
+
+    Raises:
+        StatusError: there is no example.
+    """
+    context = b""
+    match source.WhichOneof("kind"):
+        case "example_list":
+            examples = source.example_list.examples
+        case "example_list_with_context":
+            context = source.example_list_with_context.context.SerializeToString()
+            examples = source.example_list_with_context.examples
+        case _:
+            examples = []
+    if not examples:
+        raise invalid_argument("Input is empty.")
+    array = np.empty(len(examples), dtype=object)
+    array[:] = [context + example.SerializeToString() for example in examples]
+    return array

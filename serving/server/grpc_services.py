@@ -1,0 +1,86 @@
+"""The API over gRPC: tensorflow.serving.PredictionService and tensorflow.serving.ModelService."""
+
+import logging
+from collections.abc import Callable
+from typing import TypeVar
+
+import grpc
+from tensorflow_serving.apis import (
+    classification_pb2,
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    model_service_pb2_grpc,
+    predict_pb2,
+    prediction_service_pb2_grpc,
+    regression_pb2,
+)
+
+from serving.server.api import Api
+from serving.server.status import StatusError
+
+_log = logging.getLogger(__name__)
+_MAX_MESSAGE_CHARACTERS = 1024  # as TF Serving; a status travels in HTTP/2 trailers, which are limited
+
+Request = TypeVar("Request")
+Response = TypeVar("Response")
+
+
+class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):  # type: ignore[misc]
+    """Inference and metadata. What is not overridden here answers UNIMPLEMENTED."""
+
+    def __init__(self, api: Api) -> None:
+        """The service for `api`."""
+        self._api = api
+
+    def Predict(  # noqa: N802 (the service's name for it)
+        self, request: predict_pb2.PredictRequest, context: grpc.ServicerContext
+    ) -> predict_pb2.PredictResponse:
+        """Tensors in, tensors out."""
+        return _answer(self._api.predict, request, context)
+
+    def Classify(  # noqa: N802 (the service's name for it)
+        self, request: classification_pb2.ClassificationRequest, context: grpc.ServicerContext
+    ) -> classification_pb2.ClassificationResponse:
+        """Examples in, classes and scores out."""
+        return _answer(self._api.classify, request, context)
+
+    def Regress(  # noqa: N802 (the service's name for it)
+        self, request: regression_pb2.RegressionRequest, context: grpc.ServicerContext
+    ) -> regression_pb2.RegressionResponse:
+        """Examples in, values out."""
+        return _answer(self._api.regress, request, context)
+
+    def GetModelMetadata(  # noqa: N802 (the service's name for it)
+        self, request: get_model_metadata_pb2.GetModelMetadataRequest, context: grpc.ServicerContext
+    ) -> get_model_metadata_pb2.GetModelMetadataResponse:
+        """A model's signatures."""
+        return _answer(self._api.get_model_metadata, request, context)
+
+
+class ModelService(model_service_pb2_grpc.ModelServiceServicer):  # type: ignore[misc]
+    """The models' state. What is not overridden here answers UNIMPLEMENTED."""
+
+    def __init__(self, api: Api) -> None:
+        """The service for `api`."""
+        self._api = api
+
+    def GetModelStatus(  # noqa: N802 (the service's name for it)
+        self, request: get_model_status_pb2.GetModelStatusRequest, context: grpc.ServicerContext
+    ) -> get_model_status_pb2.GetModelStatusResponse:
+        """The state of a model's versions."""
+        return _answer(self._api.get_model_status, request, context)
+
+
+def _answer(method: Callable[[Request], Response], request: Request, context: grpc.ServicerContext) -> Response:
+    """The method's answer; an error becomes the call's status, without a trace of our code."""
+    try:
+        return method(request)
+    except StatusError as error:
+        code, message = error.code, error.message
+    except Exception:
+        _log.exception("A request failed in an unforeseen way")
+        code, message = grpc.StatusCode.INTERNAL, "The server failed to answer; its log says why."
+    if len(message) > _MAX_MESSAGE_CHARACTERS:
+        message = message[:_MAX_MESSAGE_CHARACTERS] + "...TRUNCATED"
+    context.abort(code, message)
+    raise AssertionError("unreachable: abort raises")

@@ -1,0 +1,67 @@
+"""Regress: tf.Examples in, one number for each out.
+
+Checks and messages after TF Serving's servables/tensorflow/regressor.cc.
+"""
+
+from collections.abc import Mapping
+
+from tensorflow.core.protobuf import meta_graph_pb2
+from tensorflow_serving.apis import regression_pb2
+
+from serving.server import examples
+from serving.server.servable import DEFAULT_SIGNATURE, Servable, resolved_spec
+from serving.server.status import invalid_argument
+from serving.tensors import Array, type_name
+
+_INPUTS, _OUTPUTS = "inputs", "outputs"
+
+
+def regress(servable: Servable, request: regression_pb2.RegressionRequest) -> regression_pb2.RegressionResponse:
+    """Answers a Regress request.
+
+    Args:
+        servable: the model.
+        request: its model spec's name and version have led to `servable`.
+
+    Returns:
+        One value for each example.
+
+    Raises:
+        StatusError: the signature is not one for regression, or the model cannot compute it.
+    """
+    name = request.model_spec.signature_name or DEFAULT_SIGNATURE
+    _check_signature(servable.signature_defs, name)
+    inputs = examples.serialized(request.input)
+    (values,) = servable.run(name, {_INPUTS: inputs}, [_OUTPUTS])
+    _check_values(values, len(inputs))
+
+    response = regression_pb2.RegressionResponse(model_spec=resolved_spec(servable, name))
+    for value in values.ravel().tolist():
+        response.result.regressions.add(value=value)
+    return response
+
+
+def _check_signature(signatures: Mapping[str, meta_graph_pb2.SignatureDef], name: str) -> None:
+    signature = signatures.get(name)
+    if signature is None:
+        raise invalid_argument(f"No signature was found with the name: {name}")
+    if len(signature.inputs) != 1:
+        raise invalid_argument("Expected one input Tensor.")
+    if len(signature.outputs) != 1:
+        raise invalid_argument("Expected one output Tensor.")
+    if _INPUTS not in signature.inputs:
+        raise invalid_argument(f"No regression inputs found in SignatureDef: {signature}")
+    if _OUTPUTS not in signature.outputs:
+        raise invalid_argument(f"No regression outputs found in SignatureDef: {signature}")
+
+
+def _check_values(values: Array, batch_size: int) -> None:
+    if not (values.ndim == 1 or (values.ndim == 2 and values.shape[1] == 1)):
+        raise invalid_argument(
+            "Expected output Tensor shape to be either [batch_size] or [batch_size, 1] but got "
+            f"[{','.join(map(str, values.shape))}]"
+        )
+    if len(values) != batch_size:
+        raise invalid_argument(f"Input batch size did not match output batch size: {batch_size} vs. {len(values)}")
+    if type_name(values) != "DT_FLOAT":
+        raise invalid_argument(f"Expected output Tensor of DT_FLOAT.  Got: {type_name(values)}")

@@ -1,0 +1,85 @@
+"""Warm-up: the requests that a model brings along, answered before anybody else's.
+
+The first request of each kind and batch size is slow (TensorFlow prunes and optimises the graph then).
+After TF Serving's servables/tensorflow/saved_model_warmup{,_util}.cc: `assets.extra` in the SavedModel's
+folder holds a TFRecord file of PredictionLog messages; a request that fails, fails the load.
+"""
+
+import os
+from collections.abc import Iterator
+
+from google.protobuf.message import DecodeError
+from grpc import StatusCode
+from tensorflow.python.framework import errors
+from tensorflow.python.lib.io import file_io, tf_record
+from tensorflow_serving.apis import prediction_log_pb2
+
+from serving.server.classify import classify
+from serving.server.predict import predict
+from serving.server.regress import regress
+from serving.server.servable import Servable
+from serving.server.status import StatusError, invalid_argument
+
+REQUESTS_FILE = os.path.join("assets.extra", "tf_serving_warmup_requests")
+MAX_RECORDS = 1000
+
+
+def replay(servable: Servable, path: str) -> int:
+    """Answers all warm-up requests of a model, once each.
+
+    Args:
+        servable: the model.
+        path: its folder.
+
+    Returns:
+        How many there were: 0 if the file is missing.
+
+    Raises:
+        StatusError: a request failed, or the file is not a TFRecord file of at most 1000 PredictionLogs.
+    """
+    file = os.path.join(path, REQUESTS_FILE)
+    if not file_io.file_exists(file):
+        return 0
+    count = 0
+    for count, record in enumerate(_records(file), start=1):
+        if count > MAX_RECORDS:
+            raise invalid_argument(f"Number of warmup records exceeds the maximum ({MAX_RECORDS}) at {file}")
+        try:
+            _answer(servable, record)
+        except StatusError as error:
+            raise StatusError(error.code, f"warm-up record {count} of {file}: {error.message}") from error
+    return count
+
+
+def _records(file: str) -> Iterator[bytes]:
+    reader, offset = tf_record.tf_record_random_reader(file), 0
+    while True:
+        try:
+            record, offset = reader.read(offset)
+        except IndexError:
+            return
+        except errors.DataLossError as error:
+            raise StatusError(
+                StatusCode.DATA_LOSS,
+                f"{error.message} in {file}. Please verify your warmup data is in TFRecord format.",
+            ) from error
+        yield record
+
+
+def _answer(servable: Servable, record: bytes) -> None:
+    log = prediction_log_pb2.PredictionLog()
+    try:
+        log.ParseFromString(record)
+    except DecodeError as error:
+        raise invalid_argument("expected a PredictionLog message, got something else") from error
+    match log.WhichOneof("log_type"):
+        case "predict_log":
+            predict(servable, log.predict_log.request)
+        case "classify_log":
+            classify(servable, log.classify_log.request)
+        case "regress_log":
+            regress(servable, log.regress_log.request)
+        case None:
+            pass
+        case other:
+            raise StatusError(StatusCode.UNIMPLEMENTED, f"Unsupported log_type for warmup: {other}")

@@ -1,0 +1,219 @@
+"""TensorProto to numpy and back, as TensorFlow's own `Tensor::FromProto` and `Tensor::AsProtoField` do it.
+
+Written out because `tf.make_tensor_proto` and `tf.make_ndarray` cost several times as much per tensor and
+need all of TensorFlow. A string tensor is a numpy array of `bytes` objects.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import ml_dtypes
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+from tensorflow.core.framework import tensor_pb2, types_pb2
+
+Array: TypeAlias = NDArray[Any]
+
+
+class TensorError(ValueError):
+    """A TensorProto that does not describe a tensor."""
+
+
+@dataclass(frozen=True)
+class _Encoding:
+    """Where a TensorProto keeps values of one type.
+
+    Attributes:
+        dtype: of the tensor.
+        field: the `*_val` field.
+        wire: the type of the field's elements.
+        as_bits: the field holds the elements' bits (half precision) or components (complex numbers),
+            to be reinterpreted; otherwise values, to be converted.
+    """
+
+    dtype: np.dtype[Any]
+    field: str
+    wire: np.dtype[Any]
+    as_bits: bool = False
+
+
+def _encoding(dtype: DTypeLike, field: str, wire: DTypeLike | None = None, as_bits: bool = False) -> _Encoding:
+    return _Encoding(np.dtype(dtype), field, np.dtype(wire or dtype), as_bits)
+
+
+_NUMERIC = {
+    types_pb2.DT_FLOAT: _encoding(np.float32, "float_val"),
+    types_pb2.DT_DOUBLE: _encoding(np.float64, "double_val"),
+    types_pb2.DT_HALF: _encoding(np.float16, "half_val", np.uint16, as_bits=True),
+    types_pb2.DT_BFLOAT16: _encoding(ml_dtypes.bfloat16, "half_val", np.uint16, as_bits=True),
+    types_pb2.DT_INT8: _encoding(np.int8, "int_val", np.int32),
+    types_pb2.DT_INT16: _encoding(np.int16, "int_val", np.int32),
+    types_pb2.DT_INT32: _encoding(np.int32, "int_val"),
+    types_pb2.DT_INT64: _encoding(np.int64, "int64_val"),
+    types_pb2.DT_UINT8: _encoding(np.uint8, "int_val", np.int32),
+    types_pb2.DT_UINT16: _encoding(np.uint16, "int_val", np.int32),
+    types_pb2.DT_UINT32: _encoding(np.uint32, "uint32_val"),
+    types_pb2.DT_UINT64: _encoding(np.uint64, "uint64_val"),
+    types_pb2.DT_BOOL: _encoding(np.bool_, "bool_val"),
+    types_pb2.DT_COMPLEX64: _encoding(np.complex64, "scomplex_val", np.float32, as_bits=True),
+    types_pb2.DT_COMPLEX128: _encoding(np.complex128, "dcomplex_val", np.float64, as_bits=True),
+}
+_DATA_TYPES = {encoding.dtype: data_type for data_type, encoding in _NUMERIC.items()}
+
+
+def to_array(proto: tensor_pb2.TensorProto) -> Array:
+    """The tensor in a TensorProto, whichever of its two encodings is used.
+
+    `tensor_content`, if set, holds exactly the tensor's bytes (for strings: all lengths as varints, then
+    all characters). Otherwise the `*_val` field holds its values: too many are ignored, too few are
+    completed by repeating the last, and none means zeros or empty strings.
+
+    Args:
+        proto: of any numeric type or string.
+
+    Returns:
+        The array; one made from `tensor_content` is read-only.
+
+    Raises:
+        TensorError: unsupported type, unknown shape, or content that does not fit the shape.
+    """
+    shape = _shape(proto)
+    if proto.dtype == types_pb2.DT_STRING:
+        return _strings(proto, math.prod(shape)).reshape(shape)
+    encoding = _NUMERIC.get(proto.dtype)
+    if encoding is None:
+        raise TensorError(f"unsupported tensor type: {_name_of(proto.dtype)}")
+    if proto.tensor_content:
+        return _from_content(proto.tensor_content, encoding.dtype, shape)
+    return _completed(_field_values(proto, encoding), math.prod(shape)).reshape(shape)
+
+
+def fill_values(proto: tensor_pb2.TensorProto, array: Array) -> None:
+    """Writes an array into an empty TensorProto, values in the type's `*_val` field.
+
+    Args:
+        proto: where to.
+        array: of a numeric type, `bytes`, or an object array of `bytes`.
+
+    Raises:
+        TensorError: a type that a TensorProto has no field for.
+    """
+    data_type = _fill_header(proto, array)
+    if data_type == types_pb2.DT_STRING:
+        proto.string_val.extend(array.ravel().tolist())
+        return
+    encoding = _NUMERIC[data_type]
+    flat = np.ascontiguousarray(array).reshape(-1)
+    if encoding.as_bits:
+        flat = flat.view(encoding.wire)
+    getattr(proto, encoding.field).extend(flat.tolist())
+
+
+def fill_content(proto: tensor_pb2.TensorProto, array: Array) -> None:
+    """Like `fill_values`, but numeric values go into `tensor_content` as bytes, which is faster."""
+    if _fill_header(proto, array) == types_pb2.DT_STRING:
+        proto.string_val.extend(array.ravel().tolist())
+    else:
+        proto.tensor_content = array.tobytes()
+
+
+def type_name(array: Array) -> str:
+    """What TensorFlow calls the array's type: `DT_FLOAT`, `DT_STRING`.
+
+    Raises:
+        TensorError: a type that TensorFlow has not.
+    """
+    return _name_of(_data_type(array))
+
+
+def _data_type(array: Array) -> int:
+    data_type = types_pb2.DT_STRING if array.dtype.kind in "OS" else _DATA_TYPES.get(array.dtype)
+    if data_type is None:
+        raise TensorError(f"a tensor cannot hold values of type {array.dtype}")
+    return int(data_type)
+
+
+def _fill_header(proto: tensor_pb2.TensorProto, array: Array) -> int:
+    data_type = proto.dtype = _data_type(array)
+    proto.tensor_shape.SetInParent()
+    for size in array.shape:
+        proto.tensor_shape.dim.add().size = size
+    return data_type
+
+
+def _shape(proto: tensor_pb2.TensorProto) -> tuple[int, ...]:
+    shape = tuple(dim.size for dim in proto.tensor_shape.dim)
+    if proto.tensor_shape.unknown_rank or any(size < 0 for size in shape):
+        raise TensorError(f"a tensor's shape must be known, got {'?' if not shape else list(shape)}")
+    return shape
+
+
+def _from_content(content: bytes, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:
+    expected = math.prod(shape) * dtype.itemsize
+    if len(content) != expected:
+        raise TensorError(f"expected {expected} bytes of tensor_content for {dtype} {list(shape)}, got {len(content)}")
+    return np.frombuffer(content, dtype).reshape(shape)
+
+
+def _field_values(proto: tensor_pb2.TensorProto, encoding: _Encoding) -> Array:
+    field = getattr(proto, encoding.field)
+    values: Array = np.fromiter(field, encoding.wire, len(field))
+    if not encoding.as_bits:
+        return values.astype(encoding.dtype, copy=False)  # integers wrap, as in C++
+    per_element = encoding.dtype.itemsize // encoding.wire.itemsize
+    return values[: len(values) // per_element * per_element].view(encoding.dtype)
+
+
+def _completed(values: Array, size: int) -> Array:
+    if len(values) >= size:
+        return values[:size]
+    completed = np.zeros(size, values.dtype)
+    if len(values):
+        completed[: len(values)] = values
+        completed[len(values) :] = values[-1]
+    return completed
+
+
+def _strings(proto: tensor_pb2.TensorProto, size: int) -> Array:
+    if proto.tensor_content:
+        values = _strings_from_content(proto.tensor_content, size)
+    else:
+        values = proto.string_val[:size]
+        values += (values[-1:] or [b""]) * (size - len(values))
+    array = np.empty(size, dtype=object)
+    array[:] = values
+    return array
+
+
+def _strings_from_content(content: bytes, count: int) -> list[bytes]:
+    lengths, start = [], 0
+    for _ in range(count):
+        length, start = _varint(content, start)
+        lengths.append(length)
+    if start + sum(lengths) != len(content):
+        raise TensorError(
+            f"expected tensor_content with {count} strings, got {len(content)} bytes that do not hold them"
+        )
+    strings = []
+    for length in lengths:
+        strings.append(content[start : start + length])
+        start += length
+    return strings
+
+
+def _varint(content: bytes, start: int) -> tuple[int, int]:
+    """A base-128 varint (least significant group first), and where it ends."""
+    value = 0
+    for position in range(start, min(start + 5, len(content))):
+        value |= (content[position] & 0x7F) << 7 * (position - start)
+        if content[position] < 0x80:
+            return value, position + 1
+    raise TensorError("tensor_content ends inside the strings' lengths")
+
+
+def _name_of(data_type: int) -> str:
+    try:
+        return str(types_pb2.DataType.Name(data_type))
+    except ValueError:
+        return str(data_type)
