@@ -47,10 +47,14 @@ class ServedModel(tf.Module):  # type: ignore[misc]
         transform_output: tft.TFTransformOutput,
     ) -> None:
         super().__init__()
-        self._model = model
-        # An attribute of the module that is saved, or else its lookup tables would not be saved with it.
-        self._transform = transform_output.transform_features_layer()
         self._raw = raw_columns(spec)
+        self._columns = model.columns
+        # What is saved are the attributes that TensorFlow tracks: the transform graph with its lookup tables, and
+        # the model's variables. Keras 3's wrappers around these are not restored by the loader of TF Serving, so the
+        # model itself hides in a closure.
+        self._transform = transform_output.transform_features_layer()
+        self._weights = [variable.value for variable in model.variables]
+        self._logit = lambda features: model(features, training=False)
 
     def save(self, path: str) -> None:
         """Writes the SavedModel."""
@@ -109,9 +113,9 @@ class ServedModel(tf.Module):  # type: ignore[misc]
             column.name: tf.sparse.to_dense(transformed[column.name], default_value=-1)
             if column.kind == "multivalent"
             else transformed[column.name]
-            for column in self._model.columns
+            for column in self._columns
         }
 
     def _predict(self, raw: Tensors) -> dict[str, tf.Tensor]:
-        logit = self._model(self._transformed(raw), training=False)
+        logit = self._logit(self._transformed(raw))
         return {"probability": tf.sigmoid(logit), "logit": logit}

@@ -1,0 +1,127 @@
+"""What TFX's Trainer calls: from transformed examples to a SavedModel."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import math
+import os
+from collections.abc import Sequence
+
+import keras
+import tensorflow as tf
+import tensorflow_transform as tft
+from tfx.components.trainer.fn_args_utils import FnArgs
+
+from schema.errors import DataError
+from schema.feature_spec import FeatureSpec
+from trainer import inputs, models, warmup
+from trainer.export import ServedModel
+from trainer.fit import Epoch, History, fit
+from trainer.input_columns import input_columns, sizes_of
+from trainer.models.joint import Joint
+from trainer.params import TrainParams
+
+HISTORY_FILE = "history.json"
+"""Beside the SavedModel: what each epoch came to."""
+
+_log = logging.getLogger(__name__)
+
+
+def run_fn(fn_args: FnArgs) -> None:
+    """Trains and exports a model.
+
+    Training that was killed goes on where it was when it is called again for the same data and parameters, provided
+    that `work_dir` is the same; TFX gives every execution another `model_run_dir`.
+
+    Args:
+        fn_args: files of the train and eval splits, the transform graph, where to put the model and logs; and as
+            `custom_config`: `spec`, the resolved feature spec as JSON; `params`, the `TrainParams` as JSON;
+            `work_dir`, a folder for checkpoints, emptied when the model is exported; and, optionally,
+            `warmup_examples`, a pattern of files with raw examples to make warm-up requests from.
+
+    Raises:
+        DataError: a split is empty, or all its labels are the same.
+        SpecError: the model is unknown, or sees no column.
+        TrainingError: the loss became infinite.
+    """
+    config = fn_args.custom_config
+    spec = FeatureSpec.model_validate_json(config["spec"])
+    params = TrainParams.model_validate_json(config["params"])
+    transform_output = tft.TFTransformOutput(fn_args.transform_graph_path)
+
+    keras.utils.set_random_seed(params.seed)
+    model = models.build(input_columns(spec, sizes_of(spec, transform_output)), params)
+    train = _read("train", fn_args.train_files, model, spec, params)
+    held_out = _read("eval", fn_args.eval_files, model, spec, params)
+    _log.info("%s: %d parameters, %d rows to train on", params.model, _parameters(model), train.rows)
+
+    checkpoints = os.path.join(config["work_dir"], _fingerprint(fn_args))
+    with tf.summary.create_file_writer(fn_args.model_run_dir).as_default():
+        history = fit(model, params, train, held_out, checkpoints, _report)
+
+    ServedModel(model, spec, transform_output).save(fn_args.serving_model_dir)
+    if pattern := config.get("warmup_examples"):
+        warmup.write(fn_args.serving_model_dir, spec, [pattern])
+    _write_history(os.path.join(os.path.dirname(fn_args.serving_model_dir), HISTORY_FILE), model, train, history)
+    tf.io.gfile.rmtree(checkpoints)
+
+
+def _read(
+    split: str, patterns: Sequence[str], model: Joint, spec: FeatureSpec, params: TrainParams
+) -> inputs.Examples:
+    examples = inputs.read(patterns, model.columns, spec.weight is not None, params.memory_mb << 20)
+    if not examples.rows:
+        raise DataError(f"{split} split: expected rows, received none; see 'splits' in features.yaml")
+    if examples.positives in (0, examples.rows):
+        raise DataError(
+            f"{split} split: expected labels of both classes, received only {int(examples.positives > 0)} in "
+            f"{examples.rows:,} rows; see 'label' and 'splits' in features.yaml"
+        )
+    return examples
+
+
+def _parameters(model: Joint) -> int:
+    return sum(math.prod(variable.shape) for variable in model.trainable_variables)
+
+
+def _fingerprint(fn_args: FnArgs) -> str:
+    """Tells trainings apart: a digest of their configuration, transform graph, and examples."""
+    digest = hashlib.sha256(json.dumps(fn_args.custom_config, sort_keys=True).encode())
+    for folder, _, files in sorted(tf.io.gfile.walk(fn_args.transform_graph_path)):
+        for name in sorted(files):
+            digest.update(f"{os.path.relpath(folder, fn_args.transform_graph_path)}/{name}".encode())
+            with tf.io.gfile.GFile(os.path.join(folder, name), "rb") as file:
+                digest.update(file.read())
+    for pattern in [*fn_args.train_files, *fn_args.eval_files]:
+        for path in sorted(tf.io.gfile.glob(pattern)):
+            digest.update(f"{os.path.basename(path)}:{tf.io.gfile.stat(path).length}".encode())
+    return digest.hexdigest()[:16]
+
+
+def _report(index: int, epoch: Epoch) -> None:
+    """Logs an epoch's outcome, for people and for TensorBoard."""
+    _log.info(
+        "epoch %d: loss %.4f, on eval %.4f, AUC %.4f, %.1f s",
+        index + 1,
+        epoch.loss,
+        epoch.eval_loss,
+        epoch.eval_auc,
+        epoch.seconds,
+    )
+    # `tf.summary.scalar` would need TensorBoard installed; only who looks at the logs does.
+    values = [tf.compat.v1.Summary.Value(tag=name, simple_value=value) for name, value in epoch.metrics.items()]
+    summary = tf.compat.v1.Summary(value=values)
+    tf.summary.experimental.write_raw_pb(summary.SerializeToString(), step=index + 1)
+
+
+def _write_history(path: str, model: Joint, train: inputs.Examples, history: History) -> None:
+    content = {
+        "parameters": _parameters(model),
+        "train_rows": train.rows,
+        "best_epoch": history.best + 1,
+        "epochs": [epoch.metrics for epoch in history.epochs],
+    }
+    with tf.io.gfile.GFile(path, "w") as file:
+        file.write(json.dumps(content, indent=2))

@@ -1,0 +1,90 @@
+"""Warm-up requests, which a server replays before it gives a version any traffic.
+
+The first request of each kind and size is slow, since TensorFlow then allocates, optimises and compiles. TF Serving
+replays the requests in a SavedModel's `assets.extra/tf_serving_warmup_requests`; one that fails fails the load.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from itertools import cycle, islice
+
+import tensorflow as tf
+from tensorflow_serving.apis import (
+    classification_pb2,
+    inference_pb2,
+    input_pb2,
+    predict_pb2,
+    prediction_log_pb2,
+    regression_pb2,
+)
+
+from schema.feature_spec import LABEL, WEIGHT, FeatureSpec
+from trainer.raw_columns import raw_columns
+
+FILE = os.path.join("assets.extra", "tf_serving_warmup_requests")
+
+ROWS = (1, 10, 100)
+"""Numbers of rows per request; each signature is called with each."""
+
+
+def write(model_path: str, spec: FeatureSpec, patterns: Sequence[str]) -> None:
+    """Adds warm-up requests to a SavedModel that `trainer.export` wrote.
+
+    Args:
+        model_path: the SavedModel's folder.
+        spec: the resolved feature spec.
+        patterns: of gzipped TFRecord files with raw examples, at least one in all; the first rows are asked about.
+    """
+    files = sorted(file for pattern in patterns for file in tf.io.gfile.glob(pattern))
+    records = tf.data.TFRecordDataset(files, compression_type="GZIP").take(max(ROWS)).as_numpy_iterator()
+    examples = [_as_asked(record) for record in records]
+    path = os.path.join(model_path, FILE)
+    tf.io.gfile.makedirs(os.path.dirname(path))
+    with tf.io.TFRecordWriter(path) as writer:
+        for rows in ROWS:
+            for request in _requests(spec, list(islice(cycle(examples), rows))):
+                writer.write(request.SerializeToString())
+
+
+def _as_asked(record: bytes) -> tf.train.Example:
+    """A raw example without what only training knows."""
+    example = tf.train.Example.FromString(record)
+    for name in (LABEL, WEIGHT):
+        example.features.feature.pop(name, None)
+    return example
+
+
+def _requests(spec: FeatureSpec, examples: Sequence[tf.train.Example]) -> Iterator[prediction_log_pb2.PredictionLog]:
+    """One request about the examples for each signature."""
+    serialized = [example.SerializeToString() for example in examples]
+    yield _predict("serving_default", {"examples": tf.constant(serialized)})
+    yield _predict("rank", _rank_inputs(spec, serialized))
+    examples_input = input_pb2.Input(example_list=input_pb2.ExampleList(examples=examples))
+    classify = classification_pb2.ClassificationRequest(input=examples_input)
+    classify.model_spec.signature_name = "classify"
+    yield prediction_log_pb2.PredictionLog(classify_log=prediction_log_pb2.ClassifyLog(request=classify))
+    regress = regression_pb2.RegressionRequest(input=examples_input)
+    regress.model_spec.signature_name = "regress"
+    yield prediction_log_pb2.PredictionLog(regress_log=prediction_log_pb2.RegressLog(request=regress))
+
+
+def _predict(signature: str, inputs: dict[str, tf.Tensor]) -> prediction_log_pb2.PredictionLog:
+    request = predict_pb2.PredictRequest()
+    request.model_spec.signature_name = signature
+    for name, values in inputs.items():
+        request.inputs[name].CopyFrom(tf.make_tensor_proto(values))
+    return prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
+
+
+def _rank_inputs(spec: FeatureSpec, serialized: Sequence[bytes]) -> dict[str, tf.Tensor]:
+    """The examples' items as candidates, all for the group of the first."""
+    columns = raw_columns(spec)
+    parsed = tf.io.parse_example(serialized, {name: column.feature for name, column in columns.items()})
+    candidate = {spec.ranking.item, *spec.ranking.item_columns} if spec.ranking else set(columns)
+    inputs = {}
+    for name, values in parsed.items():
+        dense = tf.sparse.to_dense(values, columns[name].missing) if columns[name].multivalent else values
+        inputs[name] = dense if name in candidate else dense[:1]
+    return inputs
