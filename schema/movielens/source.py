@@ -36,7 +36,7 @@ def fetch(folder: Path) -> None:
             "gender": rows["gender"],
             "age": rows["age"].astype("int64"),
             "occupation": rows["occupation"],
-            "zip_prefix": rows["zip_code"].str[:2],
+            "zip_prefix": rows["zip_code"].str[:1],  # a region of the US; of Canada, a letter
             "title": rows["movie_title"].where(rows["movie_title"] != "unkonwn", "(unknown)"),
             "genres": genres.map(lambda names: [name for name in names if name != "unknown"]),
             "year": year,

@@ -33,7 +33,7 @@ def test_one_rating_by_hand(movielens):
             "gender": "M",
             "age": 49.0,
             "occupation": "writer",
-            "zip_prefix": "55",
+            "zip_prefix": "5",
             "genres": ["Comedy"],
             "year": 1996.0,
             "hour": 15,
