@@ -37,7 +37,7 @@ class RunConfig(BaseModel):
     infra_check_rows: Annotated[int, Field(ge=1)] = 1000
     """On so many rows of the test split the served predictions must equal the in-process ones."""
     beam: tuple[str, ...] = ()
-    """Beam pipeline options, such as `--direct_num_workers=2`."""
+    """Beam's pipeline options, such as `--direct_num_workers=2`; without a `--runner`, Beam runs in this process."""
     cache: bool = True
     """Reuse the results of components whose inputs and code are unchanged."""
 

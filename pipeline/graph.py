@@ -27,6 +27,8 @@ from pipeline.config import RunConfig
 from pipeline.layout import Layout
 from schema.dataset import Dataset
 
+# Beam's DirectRunner, without its attempt to download and start another runner first. A later --runner wins.
+_LOCAL_RUNNER = ("--runner=apache_beam.runners.portability.fn_api_runner.fn_runner.FnApiRunner",)
 _SOURCES = Path(__file__).parent.parent
 
 
@@ -58,6 +60,7 @@ def create_pipeline(config: RunConfig, dataset: Dataset) -> Pipeline:
         # The test split is for the Evaluator, which reads raw examples.
         splits_config=transform_pb2.SplitsConfig(analyze=["train"], transform=["train", "eval"]),
         disable_statistics=True,
+        disable_analyzer_cache=True,
         custom_config={
             "spec": spec,
             "code": code_version("schema", "trainer/preprocessing.py", "trainer/vocabulary.py"),
@@ -123,7 +126,7 @@ def create_pipeline(config: RunConfig, dataset: Dataset) -> Pipeline:
         ],
         metadata_connection_config=metadata.sqlite_metadata_connection_config(str(layout.metadata)),
         enable_cache=config.cache,
-        beam_pipeline_args=list(config.beam),
+        beam_pipeline_args=[*_LOCAL_RUNNER, *config.beam],
     )
 
 

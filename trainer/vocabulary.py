@@ -38,7 +38,7 @@ ASSET = "vocabularies"
 """Key and file name of the asset in the transform graph."""
 
 _MOST_TOKENS_HELD = 1_000_000
-
+_HASHES = 2**31 - 1
 
 _END = SEPARATOR
 """The last line, where the section after the last would begin. No token is empty, so it equals none."""
@@ -67,11 +67,17 @@ def compute_and_apply(
         Column name -> int64 ids of the tokens' shape: below the vocabulary's size for tokens in it, and from there
         on, by hash, one of the OOV buckets for the others; and column name -> the number of such ids (int64 scalar).
     """
-    named = {name: tf.strings.join([use.vocabulary + SEPARATOR, use.values]) for name, use in columns.items()}
-    counted = [tf.boolean_mask(named[name], use.values != "") for name, use in columns.items()]
+    # All columns as one vector: tracing, and later serving, cost by the operation and not by the token.
+    values = tf.concat([use.values for use in columns.values()], axis=0)
+    lengths = tf.stack([tf.size(use.values) for use in columns.values()])
+
+    def spread(by_column: tf.Tensor | list[Any]) -> tf.Tensor:
+        return tf.repeat(by_column, lengths)
+
+    named = tf.strings.join([spread([use.vocabulary + SEPARATOR for use in columns.values()]), values])
     sections = list(limits)
     (path,) = tft.experimental.ptransform_analyzer(
-        inputs=[tf.concat(counted, axis=0)],
+        inputs=[tf.boolean_mask(named, values != "")],
         ptransform=_Count(limits),
         output_dtypes=[tf.string],
         output_shapes=[[]],
@@ -79,19 +85,19 @@ def compute_and_apply(
         name="vocabularies",
     )
     tft.annotate_asset(ASSET, ASSET)
+    headers = [*sections, _END]
+    lines = tft.apply_vocabulary(tf.concat([headers, named], axis=0), path, default_value=-1)
+    header_lines, found = lines[: len(headers)], lines[len(headers) :]
 
-    headers = tf.constant([*sections, _END])
-    lines = tft.apply_vocabulary(tf.concat([headers, *named.values()], axis=0), path, default_value=-1)
-    starts, *found = tf.split(lines, [len(sections) + 1, *(tf.size(values) for values in named.values())])
-    start = dict(zip(sections, tf.unstack(starts[:-1], num=len(sections)), strict=True))
-    size = dict(zip(sections, tf.unstack(starts[1:] - starts[:-1] - 1, num=len(sections)), strict=True))
-
-    ids, sizes = {}, {}
-    for (name, use), line in zip(columns.items(), found, strict=True):
-        oov = size[use.vocabulary] + tf.strings.to_hash_bucket_fast(use.values, use.oov_buckets)
-        ids[name] = tf.where(line >= 0, line - start[use.vocabulary] - 1, oov)
-        sizes[name] = size[use.vocabulary] + use.oov_buckets
-    return ids, sizes
+    section = [sections.index(use.vocabulary) for use in columns.values()]
+    first = tf.gather(header_lines, section) + 1
+    size = tf.gather(header_lines[1:] - header_lines[:-1] - 1, section)
+    oov_buckets = tf.constant([use.oov_buckets for use in columns.values()], tf.int64)
+    oov = spread(size) + tf.strings.to_hash_bucket_fast(values, _HASHES) % spread(oov_buckets)
+    ids = tf.where(found >= 0, found - spread(first), oov)
+    by_column = tf.split(ids, lengths, num=len(columns))
+    sizes = tf.unstack(size + oov_buckets, num=len(columns))
+    return dict(zip(columns, by_column, strict=True)), dict(zip(columns, sizes, strict=True))
 
 
 def read(path: str) -> dict[str, list[str]]:
