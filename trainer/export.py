@@ -105,10 +105,12 @@ class ServedModel(tf.Module):  # type: ignore[misc]
         return self._transformed(self._parsed(examples))
 
     def _parsed(self, examples: tf.Tensor) -> Tensors:
-        return tf.io.parse_example(examples, {name: column.feature for name, column in self._raw.items()})
+        features = {name: column.feature for name, column in self._raw.items()}
+        parsed: Tensors = tf.io.parse_example(examples, features)
+        return parsed
 
     def _transformed(self, raw: Tensors) -> dict[str, tf.Tensor]:
-        transformed = self._transform(raw)
+        transformed = self._transform(raw)  # type: ignore[no-untyped-call]
         return {
             column.name: tf.sparse.to_dense(transformed[column.name], default_value=-1)
             if column.kind == "multivalent"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import keras
 import numpy as np
-import sklearn.metrics
+import sklearn.metrics  # type: ignore[import-untyped]
 import tensorflow as tf
 
 from schema.errors import RanklineError
@@ -170,7 +170,6 @@ def _checkpoints(folder: str, **trackables: object) -> tf.train.CheckpointManage
 def _stepper(model: Joint, optimizer: keras.optimizers.Optimizer) -> Callable[[tf.data.Iterator, tf.Tensor], tf.Tensor]:
     """A function that trains on so many batches and gives the sum of their losses."""
 
-    @tf.function
     def run_steps(batches: tf.data.Iterator, steps: tf.Tensor) -> tf.Tensor:
         total = 0.0
         for _ in tf.range(steps):
@@ -182,7 +181,8 @@ def _stepper(model: Joint, optimizer: keras.optimizers.Optimizer) -> Callable[[t
             total += loss
         return total
 
-    return run_steps
+    compiled: Callable[[tf.data.Iterator, tf.Tensor], tf.Tensor] = tf.function(run_steps)
+    return compiled
 
 
 def _evaluator(model: Joint, examples: Examples) -> Callable[[], tuple[float, float]]:

@@ -47,9 +47,7 @@ class Examples(Protocol):
         ...
 
 
-def read(
-    patterns: Sequence[str], columns: Sequence[InputColumn], weighted: bool, memory_bytes: int
-) -> Examples:
+def read(patterns: Sequence[str], columns: Sequence[InputColumn], weighted: bool, memory_bytes: int) -> Examples:
     """Opens a split, in memory if it fits.
 
     Args:
@@ -156,7 +154,7 @@ class _Parser:
         self.names = [*dict.fromkeys([*self._features, WEIGHT])]
 
     def __call__(self, serialized: tf.Tensor) -> Columns:
-        parsed = tf.io.parse_example(serialized, self._features)
+        parsed: dict[str, tf.Tensor | tf.RaggedTensor] = tf.io.parse_example(serialized, self._features)
         if WEIGHT not in parsed:
             parsed[WEIGHT] = tf.ones_like(parsed[LABEL])
         return parsed

@@ -8,16 +8,15 @@ slots, same rule for dense gradients) with the update done by TensorFlow's fused
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import TypeAlias
 
 import keras
 import tensorflow as tf
 
-Gradient = tf.Tensor | tf.IndexedSlices
+Gradient: TypeAlias = tf.Tensor | tf.IndexedSlices
 
 
-class Ftrl(keras.optimizers.Ftrl):
+class Ftrl(keras.optimizers.Ftrl):  # type: ignore[misc]
     """Follow the regularized leader, per coordinate (McMahan et al., Ad Click Prediction, 2013, algorithm 1).
 
     With g the gradient, per weight w and its slots n (squares of gradients) and z::
@@ -53,7 +52,7 @@ class Ftrl(keras.optimizers.Ftrl):
             tf.raw_ops.ResourceApplyFtrlV2(**resources, grad=gradient, **rule)
 
 
-class Adagrad(keras.optimizers.Adagrad):
+class Adagrad(keras.optimizers.Adagrad):  # type: ignore[misc]
     """AdaGrad (Duchi et al., 2011, figure 1, diagonal)::
 
         n ← n + g²
@@ -73,7 +72,7 @@ class Adagrad(keras.optimizers.Adagrad):
             tf.raw_ops.ResourceApplyAdagradV2(**resources, grad=gradient, **rule)
 
 
-class Adam(keras.optimizers.Adam):
+class Adam(keras.optimizers.Adam):  # type: ignore[misc]
     """Adam (Kingma and Ba, 2015, section 2), lazy on table rows. At step t::
 
         m ← m + (1 - β1)(g - m)

@@ -68,9 +68,7 @@ def run_fn(fn_args: FnArgs) -> None:
     tf.io.gfile.rmtree(checkpoints)
 
 
-def _read(
-    split: str, patterns: Sequence[str], model: Joint, spec: FeatureSpec, params: TrainParams
-) -> inputs.Examples:
+def _read(split: str, patterns: Sequence[str], model: Joint, spec: FeatureSpec, params: TrainParams) -> inputs.Examples:
     examples = inputs.read(patterns, model.columns, spec.weight is not None, params.memory_mb << 20)
     if not examples.rows:
         raise DataError(f"{split} split: expected rows, received none; see 'splits' in features.yaml")

@@ -13,7 +13,6 @@ from itertools import cycle, islice
 import tensorflow as tf
 from tensorflow_serving.apis import (
     classification_pb2,
-    inference_pb2,
     input_pb2,
     predict_pb2,
     prediction_log_pb2,

@@ -19,7 +19,7 @@ _STDDEV = 0.01
 """Of initial embeddings: small, so that ids that were hardly seen have little say."""
 
 
-class FusedEmbedding(keras.layers.Layer):
+class FusedEmbedding(keras.layers.Layer):  # type: ignore[misc]
     """The embeddings of several columns, all of one width, by a single gather from a single table.
 
     Each of the columns' tables has a range of rows of its own in the fused one; columns that name the same table
@@ -81,7 +81,7 @@ class FusedEmbedding(keras.layers.Layer):
         return tf.stack(embeddings, axis=1)
 
 
-class DenseInputs(keras.layers.Layer):
+class DenseInputs(keras.layers.Layer):  # type: ignore[misc]
     """All columns of the deep part side by side, as one vector per row: embeddings, then numbers.
 
     Args:

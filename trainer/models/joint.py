@@ -12,7 +12,7 @@ from schema.feature_spec import Part
 from trainer.input_columns import InputColumn
 
 
-class ModelPart(keras.layers.Layer):
+class ModelPart(keras.layers.Layer):  # type: ignore[misc]
     """A layer from a dictionary of columns to its share of the logit, float32 [batch].
 
     Args:
@@ -25,7 +25,7 @@ class ModelPart(keras.layers.Layer):
         self.columns = tuple(columns)
 
 
-class Joint(keras.layers.Layer):
+class Joint(keras.layers.Layer):  # type: ignore[misc]
     """The sum of the parts' logits and a bias, trained together by one loss (Cheng et al., 2016, equation 3).
 
     Args:
