@@ -73,7 +73,9 @@ def column_type(array: pa.Array) -> ColumnType:
     raise BadValueError(-1, "texts, numbers or lists of these", str(kind), "add the column to 'ignore'")
 
 
-_LOSES_DIGITS = r"^[+-]?(0[0-9]+|[0-9]{19,})$"
+_LEADING_ZERO = "^[+-]?0[0-9]+$"
+_DIGITS = "^[+-]?[0-9]+$"
+_TOO_MANY_DIGITS = "^[+-]?[0-9]{19,}$"
 
 
 def text_column_type(array: pa.Array) -> ColumnType:
@@ -82,13 +84,17 @@ def text_column_type(array: pa.Array) -> ColumnType:
     Digits that a number would lose, as of the zip code 02139 or of an id of 20 digits, make a column one of strings.
     """
     texts = array.drop_null()
-    if not len(texts) or pc.any(pc.match_substring_regex(texts, _LOSES_DIGITS)).as_py():
+    if not len(texts) or _any(texts, _LEADING_ZERO) or _any(texts, _TOO_MANY_DIGITS):
         return "string"
-    if pc.all(pc.match_substring_regex(texts, "^[+-]?[0-9]+$")).as_py() or _parses(_booleans, texts):
+    if pc.all(pc.match_substring_regex(texts, _DIGITS)).as_py() or _parses(_booleans, texts):
         return "integer"
     if _parses(_floats, texts):
         return "float"
     return "integer" if _parses(_seconds, texts) else "string"
+
+
+def _any(texts: pa.Array, pattern: str) -> bool:
+    return bool(pc.any(pc.match_substring_regex(texts, pattern)).as_py())
 
 
 def convert(array: pa.Array, wanted: ColumnType, separator: str | None = None) -> pa.Array:
@@ -209,9 +215,9 @@ def _texts(array: pa.Array) -> pa.Array:
 def _integers(array: pa.Array) -> pa.Array:
     if _is_text(array.type):
         array = pc.utf8_trim_whitespace(array)
-        losing = pc.fill_null(pc.match_substring_regex(array, _LOSES_DIGITS), False)
-        advice = "a number would lose some of its digits: say columns: {COLUMN: string}"
-        _refuse_where(losing, array, "a whole number", advice)
+        zeros = pc.match_substring_regex(array, _LEADING_ZERO)
+        advice = "a number would lose its zeros: say columns: {COLUMN: string}"
+        _refuse_where(zeros, array, "a whole number", advice)
         advice = "for decimals say columns: {COLUMN: float}, for texts columns: {COLUMN: string}"
         return _cast_all(array, [_int64, _whole_floats, _booleans, _seconds], "a whole number", advice)
     if pa.types.is_temporal(array.type):
@@ -317,7 +323,11 @@ def _floats(array: pa.Array) -> pa.Array:
 
 
 def _whole_floats(array: pa.Array) -> pa.Array:
-    return array.cast(pa.float64()).cast(pa.int64())
+    """Integers written as `3.0`, as pandas does beside missing values."""
+    numbers = array.cast(pa.float64())
+    if pc.any(pc.greater(pc.abs(numbers), 2.0**53)).as_py():
+        raise pa.ArrowInvalid("floats beyond 2^53 have lost digits")
+    return numbers.cast(pa.int64())
 
 
 def _booleans(array: pa.Array) -> pa.Array:

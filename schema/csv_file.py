@@ -21,6 +21,7 @@ from schema.features import ColumnType
 from schema.rows import Source
 
 _BLOCK_BYTES = 4 << 20
+csv.field_size_limit(_BLOCK_BYTES)  # as Arrow's; the module's own is 128 KiB
 _OPEN_QUOTE = "expected a closing quote, received none"
 
 

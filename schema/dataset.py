@@ -119,7 +119,8 @@ def _matching(spec: FeatureSpec, base: Path, pattern: str, key: str) -> Sequence
     if path.is_dir():
         found = path.rglob("*") if pattern else path.glob("*")
     else:
-        found = map(Path, glob.glob(str(path), recursive=True))
+        pattern_here = str(Path(pattern).expanduser())
+        found = (base / match for match in glob.glob(pattern_here, root_dir=base, recursive=True))
     any_name = pattern and spec.source.format
     # What writers leave beside their files, such as _SUCCESS or .part-0.crc, holds no rows.
     files = sorted(

@@ -16,6 +16,8 @@ from schema.errors import DataError
 from schema.feature_spec import SPLITS, FeatureSpec, GivenSplits, Split, TimeSplits
 from schema.reader import read
 
+_SORTED_AT_ONCE = 1 << 20
+
 Boundaries = tuple[float, float]
 """The times at which eval and test begin, inclusive."""
 
@@ -40,20 +42,39 @@ def time_boundaries(files: Iterable[Path], spec: FeatureSpec) -> Boundaries | No
         return None
     if splits.boundaries:
         return splits.boundaries
-    times: npt.NDArray[np.float64] = np.empty(0)
-    counts: npt.NDArray[np.int64] = np.empty(0, np.int64)
     paths = list(files)
-    for path in paths:
-        for batch in read(path, spec, only=[splits.column]):
-            new = batch.column(0).drop_null().to_numpy(zero_copy_only=False).astype(np.float64)
-            times, places = np.unique(np.concatenate([times, new]), return_inverse=True)
-            weights = np.concatenate([counts, np.ones(len(new), np.int64)])
-            counts = np.bincount(places, weights).astype(np.int64)
+    batches = (batch for path in paths for batch in read(path, spec, only=[splits.column]))
+    times, counts = _count(batch.column(0).to_numpy().astype(np.float64) for batch in batches)
     if len(times) < len(SPLITS):
         raise DataError(
             f"{paths[0]}: {splits.column}: expected at least three different times to split by, received {len(times)}"
         )
     return _cut(times, counts, splits.fractions["train"], splits.fractions["train"] + splits.fractions["eval"])
+
+
+def _count(
+    arrays: Iterable[npt.NDArray[np.float64]],
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """The different values of all arrays, ascending, and how often each occurs."""
+    values: npt.NDArray[np.float64] = np.empty(0)
+    counts: npt.NDArray[np.int64] = np.empty(0, np.int64)
+    waiting: list[npt.NDArray[np.float64]] = []
+
+    def merge() -> None:
+        nonlocal values, counts
+        new = np.concatenate([np.empty(0), *waiting])
+        values, places = np.unique(np.concatenate([values, new]), return_inverse=True)
+        ones = np.ones(len(new), np.int64)
+        counts = np.bincount(places, np.concatenate([counts, ones])).astype(np.int64)
+        waiting.clear()
+
+    for array in arrays:
+        waiting.append(array)
+        # Sorting once for each doubling, not for each array.
+        if sum(map(len, waiting)) > max(len(values), _SORTED_AT_ONCE):
+            merge()
+    merge()
+    return values, counts
 
 
 def _cut(times: npt.NDArray[np.float64], counts: npt.NDArray[np.int64], train: float, before_test: float) -> Boundaries:

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schema.conversion import BadValueError, column_type, convert, labels, text_column_type, weights
@@ -75,6 +75,7 @@ DAY = 86400
     [
         (pa.array(["3", " 4 ", None]), "integer", [3, 4, None]),
         (pa.array(["3.0", "4"]), "integer", [3, 4]),  # as pandas writes integers beside missing ones
+        (pa.array(["9223372036854775807"]), "integer", [2**63 - 1]),
         (pa.array(["true", "FALSE"]), "integer", [1, 0]),
         (pa.array(["1970-01-02", None]), "integer", [DAY, None]),
         (pa.array(["1970-01-02 00:00:01.9", "1969-12-31 23:59:59.5"]), "integer", [DAY + 1, -1]),
@@ -128,7 +129,9 @@ DECIMALS = "; for decimals say columns: {c: float}, for texts columns: {c: strin
          "c: expected a whole number, received '2.5'" + DECIMALS),
         (["12", "007"], "integer", 1,
          "c: expected a whole number, received '007'; "
-         "a number would lose some of its digits: say columns: {c: string}"),
+         "a number would lose its zeros: say columns: {c: string}"),
+        (["1.0", "1234567890123456789"], "integer", 1,
+         "c: expected a whole number, received '1234567890123456789'" + DECIMALS),
         (["1970-01-01", "1970-13-01"], "integer", 1,
          "c: expected a whole number, received '1970-13-01'" + DECIMALS),
         (["1.5", None, "abc"], "float", 2, "c: expected a number, received 'abc'; for texts say columns: {c: string}"),
@@ -225,6 +228,7 @@ def test_weights():
             weights(pa.array([1.0, bad]))
 
 
+@settings(deadline=None)
 @given(st.lists(st.none() | st.integers(-(2**63), 2**63 - 1)))
 def test_integers_survive_as_texts(values):
     texts = pa.array([None if value is None else str(value) for value in values], pa.string())
@@ -234,6 +238,7 @@ def test_integers_survive_as_texts(values):
         assert convert(texts, "integer").to_pylist() == values
 
 
+@settings(deadline=None)
 @given(st.lists(st.none() | st.floats(width=32, allow_nan=False, allow_infinity=False)))
 def test_floats_survive_as_texts(values):
     texts = pa.array([None if value is None else repr(value) for value in values], pa.string())
@@ -241,6 +246,7 @@ def test_floats_survive_as_texts(values):
     assert convert(texts, "float").to_pylist() == values
 
 
+@settings(deadline=None)
 @given(st.lists(st.none() | st.lists(st.none() | st.integers(0, 9), max_size=4)))
 def test_lists_keep_their_rows(values):
     expected = [None if row is None else [value for value in row if value is not None] for row in values]
@@ -248,6 +254,7 @@ def test_lists_keep_their_rows(values):
     assert convert(pa.array(values, pa.list_(pa.int16())), "integers").to_pylist() == expected
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 99), min_size=1, max_size=200), st.data())
 def test_the_first_bad_value_is_found_wherever_it_is(numbers, data):
     texts = [str(number) for number in numbers]

@@ -75,6 +75,15 @@ def test_files_folders_and_globs(make_folder, files, found):
     assert find(folder).files == {"all": tuple(folder / name for name in found)}
 
 
+def test_a_folder_whose_name_looks_like_a_pattern(tmp_path):
+    folder = tmp_path / "logs [2020]"
+    folder.mkdir()
+    (folder / "features.yaml").write_text("{label: y, source: {files: '*.csv'}}", encoding="utf-8")
+    (folder / "a.csv").write_text("y,a\n1,2\n", encoding="utf-8")
+
+    assert find(folder).files == {"all": (folder / "a.csv",)}
+
+
 def test_a_format_that_the_names_do_not_tell(make_folder):
     folder = make_folder("{label: y, source: {files: logs, format: csv}}", {"logs/part-0": "y,a\n1,2\n"})
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schema.errors import SpecError
@@ -408,6 +408,7 @@ def test_default_features(name, kind, feature):
     assert spec.features == {name: feature}
 
 
+@settings(deadline=None)
 @given(st.integers(1, 10**8))
 def test_embedding_width_follows_the_rule(size):
     width = embedding_width(size, None)
@@ -427,6 +428,7 @@ _WRONG = st.sampled_from([3, -1.5, "txt", True, None, [], ["a"], {}, {"a": "b"},
 _KEYS = st.sampled_from([*FeatureSpec.model_fields, "labl", "x"])
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(_KEYS, _WRONG | st.dictionaries(st.sampled_from(["by", "files", "age", "column", "type"]), _WRONG))
 )

@@ -8,13 +8,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schema.errors import DataError
 from schema.feature_spec import FeatureSpec
 from schema.reader import read
-from schema.splits import _cut, split, time_boundaries, uniform
+from schema.splits import _SORTED_AT_ONCE, _count, _cut, split, time_boundaries, uniform
 
 COLUMNS = {"y": "integer", "user": "integer", "name": "string", "tags": "strings", "t": "integer"}
 
@@ -147,11 +147,22 @@ def test_no_row_of_a_later_split_is_earlier(tmp_path):
 
     assert max(found["train"]) < min(found["eval"])
     assert max(found["eval"]) < min(found["test"])
-    assert min(found["eval"]), min(found["test"]) == boundaries
+    assert (min(found["eval"]), min(found["test"])) == boundaries
     assert sorted(found["train"] + found["eval"] + found["test"]) == sorted(times)
     # One time holds about 1/400 of the rows: no share can be further off than that.
     assert len(found["train"]) / len(times) == pytest.approx(0.8, abs=0.004)
     assert len(found["eval"]) / len(times) == pytest.approx(0.1, abs=0.004)
+
+
+def test_times_are_counted_over_many_batches():
+    random = np.random.default_rng(0)
+    arrays = [random.integers(0, 1000, _SORTED_AT_ONCE // 3).astype(float) for _ in range(7)]
+
+    values, counts = _count(iter(arrays))
+
+    expected = np.unique(np.concatenate(arrays), return_counts=True)
+    assert np.array_equal(values, expected[0])
+    assert np.array_equal(counts, expected[1])
 
 
 def test_boundaries_by_hand():
@@ -163,6 +174,7 @@ def test_boundaries_by_hand():
     assert _cut(np.array([1.0, 2, 3]), np.array([1, 1, 98]), 0.8, 0.9) == (2.0, 3.0)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 100), min_size=3, max_size=30))
 def test_no_split_by_time_is_empty(counts):
     times = np.arange(len(counts), dtype=float)
