@@ -17,10 +17,15 @@ in all rows of a request (a user's, say) [1] or [1, any].
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+import keyword
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
 
 import tensorflow as tf
 import tensorflow_transform as tft
+from tensorflow.core.protobuf import saved_model_pb2
 
 from schema.feature_spec import FeatureSpec
 from trainer.models.joint import Joint
@@ -54,13 +59,14 @@ class ServedModel(tf.Module):  # type: ignore[misc]
         # model itself hides in a closure.
         self._transform = transform_output.transform_features_layer()
         self._weights = [variable.value for variable in model.variables]
-        self._logit = lambda features: model(features, training=False)
+        self._logit: Callable[[Tensors], tf.Tensor] = lambda features: model(features, training=False)
 
     def save(self, path: str) -> None:
         """Writes the SavedModel."""
         examples = tf.TensorSpec([None], tf.string, "examples")
         inputs = tf.TensorSpec([None], tf.string, "inputs")
-        rank_inputs = {name: column.tensor_spec for name, column in self._raw.items()}
+        arguments = _argument_names(self._raw)
+        rank_inputs = {name: tf.TensorSpec(raw.shape, raw.dtype, arguments[name]) for name, raw in self._raw.items()}
         tf.saved_model.save(
             self,
             path,
@@ -72,11 +78,7 @@ class ServedModel(tf.Module):  # type: ignore[misc]
                 "transform_features": tf.function(self.transform_examples).get_concrete_function(examples),
             },
         )
-        # TensorFlow 2 marks every signature as one to predict with; TF Serving's other calls look for their own mark.
-        updater = tf.compat.v1.saved_model.signature_def_utils.MethodNameUpdater(path)
-        updater.replace_method_name("classify", tf.compat.v1.saved_model.CLASSIFY_METHOD_NAME)
-        updater.replace_method_name("regress", tf.compat.v1.saved_model.REGRESS_METHOD_NAME)
-        updater.save()
+        _finish_signatures(path, {argument: name for name, argument in arguments.items()})
 
     def predict_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         """Signature `serving_default`."""
@@ -110,7 +112,7 @@ class ServedModel(tf.Module):  # type: ignore[misc]
         return parsed
 
     def _transformed(self, raw: Tensors) -> dict[str, tf.Tensor]:
-        transformed = self._transform(raw)  # type: ignore[no-untyped-call]
+        transformed = self._transform(raw)
         return {
             column.name: tf.sparse.to_dense(transformed[column.name], default_value=-1)
             if column.kind == "multivalent"
@@ -121,3 +123,32 @@ class ServedModel(tf.Module):  # type: ignore[misc]
     def _predict(self, raw: Tensors) -> dict[str, tf.Tensor]:
         logit = self._logit(self._transformed(raw))
         return {"probability": tf.sigmoid(logit), "logit": logit}
+
+
+def _argument_names(columns: Iterable[str]) -> dict[str, str]:
+    """A name for each of a function's arguments: TensorFlow takes no other than Python would, in ASCII."""
+    columns = list(columns)
+    if all(re.fullmatch("[A-Za-z][A-Za-z0-9_]*", name) and not keyword.iskeyword(name) for name in columns):
+        return {name: name for name in columns}
+    return {name: f"column_{index}" for index, name in enumerate(columns)}
+
+
+def _finish_signatures(path: str, columns: Mapping[str, str]) -> None:
+    """Tells TF Serving what `tf.saved_model.save` cannot.
+
+    Args:
+        path: the SavedModel's folder.
+        columns: argument of `rank` -> the column that it is called in requests.
+    """
+    file = os.path.join(path, tf.saved_model.SAVED_MODEL_FILENAME_PB)
+    with tf.io.gfile.GFile(file, "rb") as content:
+        saved_model = saved_model_pb2.SavedModel.FromString(content.read())
+    signatures = saved_model.meta_graphs[0].signature_def
+    signatures["classify"].method_name = tf.saved_model.CLASSIFY_METHOD_NAME
+    signatures["regress"].method_name = tf.saved_model.REGRESS_METHOD_NAME
+    inputs = {columns[argument]: copy.deepcopy(info) for argument, info in signatures["rank"].inputs.items()}
+    signatures["rank"].ClearField("inputs")
+    for name, info in inputs.items():
+        signatures["rank"].inputs[name].CopyFrom(info)
+    with tf.io.gfile.GFile(file, "wb") as content:
+        content.write(saved_model.SerializeToString())

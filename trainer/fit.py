@@ -189,7 +189,7 @@ def _evaluator(model: Joint, examples: Examples) -> Callable[[], tuple[float, fl
     """A function that gives the model's mean loss and AUC on the examples."""
     batches = examples.in_order(_EVAL_ROWS)
 
-    logits = tf.function(lambda features: model(features, training=False))
+    logits = tf.function(lambda features: model(features, training=False), reduce_retracing=True)
 
     def evaluate() -> tuple[float, float]:
         scored = [(logits(features), label, weight) for features, label, weight in batches]

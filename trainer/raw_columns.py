@@ -13,7 +13,6 @@ from schema.feature_spec import MISSING, FeatureSpec
 class RawColumn:
     """A raw column: how it is parsed from tf.Examples, and how it is sent as a plain tensor."""
 
-    name: str
     dtype: tf.DType
     missing: str | int | float
     """Stands for a missing value, and fills up lists."""
@@ -27,9 +26,9 @@ class RawColumn:
         return tf.io.FixedLenFeature([], self.dtype, self.missing)
 
     @property
-    def tensor_spec(self) -> tf.TensorSpec:
+    def shape(self) -> list[None]:
         """As a plain tensor: [rows], or [rows, any]."""
-        return tf.TensorSpec([None, None] if self.multivalent else [None], self.dtype, self.name)
+        return [None, None] if self.multivalent else [None]
 
     def to_rows(self, values: tf.Tensor, rows: tf.Tensor) -> tf.Tensor | tf.SparseTensor:
         """What parsing would have given, from a plain tensor of `rows` rows, or of one that stands for all."""
@@ -46,5 +45,5 @@ def raw_columns(spec: FeatureSpec) -> dict[str, RawColumn]:
     columns = {}
     for name, kind in spec.input_columns.items():
         element = kind.removesuffix("s")
-        columns[name] = RawColumn(name, dtypes[element], MISSING[element], multivalent=element != kind)
+        columns[name] = RawColumn(dtypes[element], MISSING[element], multivalent=element != kind)
     return columns

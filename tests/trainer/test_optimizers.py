@@ -1,0 +1,143 @@
+"""Steps of each optimizer worked by hand, and against Keras' own where the rules are the same."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from trainer import optimizers
+
+TABLE = [[1.0, -1.0], [0.5, 0.25], [2.0, 0.0]]
+
+
+def slices(values: list[list[float]], rows: list[int]) -> tf.IndexedSlices:
+    return tf.IndexedSlices(tf.constant(values), tf.constant(rows, tf.int64), tf.constant([3, 2], tf.int64))
+
+
+def after(optimizer: keras.optimizers.Optimizer, *gradients: tf.Tensor | tf.IndexedSlices) -> np.ndarray:
+    """The table after a step with each gradient."""
+    variable = keras.Variable(TABLE, name="table")
+    for gradient in gradients:
+        optimizer.apply([gradient], [variable])
+    return variable.numpy()
+
+
+def test_ftrl_by_hand() -> None:
+    # α = 0.5, λ1 = 0.1, λ2 = 0.25, n₀ = 1; row 0, column 0: w = 1, g = 2.
+    # n = 1 + 4 = 5; z = 0 + 2 - (√5 - √1) / 0.5 · 1 = -0.472136
+    # |z| > λ1: w = -(z + 0.1) / (√5 / 0.5 + 2 · 0.25) = 0.372136 / 4.972136 = 0.0748443
+    # Column 1: w = -1, g = 0: n = 1, z = 0, so w = 0.
+    optimizer = optimizers.Ftrl(
+        0.5, initial_accumulator_value=1.0, l1_regularization_strength=0.1, l2_regularization_strength=0.25
+    )
+    table = after(optimizer, slices([[2.0, 0.0]], [0]))
+    np.testing.assert_allclose(table, [[0.0748443, 0.0], [0.5, 0.25], [2.0, 0.0]], rtol=1e-5)
+
+
+def test_ftrl_holds_small_weights_at_zero() -> None:
+    # From w = 0: z = g. After g = 0.3 and 0.15, |z| = 0.45 < λ1 = 0.5; after another 0.15, z = 0.6, n = 1.135:
+    # w = -(0.6 - 0.5) / (√1.135 / 0.5) = -0.0469323
+    variable = keras.Variable([[0.0]])
+    optimizer = optimizers.Ftrl(0.5, initial_accumulator_value=1.0, l1_regularization_strength=0.5)
+    seen = []
+    for gradient in (0.3, 0.15, 0.15):
+        optimizer.apply([tf.IndexedSlices([[gradient]], tf.constant([0], tf.int64))], [variable])
+        seen.append(variable.numpy().item())
+    np.testing.assert_allclose(seen, [0.0, 0.0, -0.0469323], rtol=1e-5)
+
+
+def test_adagrad_by_hand() -> None:
+    # n₀ = 0.1. Row 2: g = (3, 1): n = (9.1, 1.1); w = (2 - 0.5 · 3 / √9.1, 0 - 0.5 · 1 / √1.1)
+    # = (1.502753, -0.476731). Again with g = (4, 0): n = (25.1, 1.1); w₀ = 1.502753 - 0.5 · 4 / √25.1 = 1.103552
+    table = after(optimizers.Adagrad(0.5), slices([[3.0, 1.0]], [2]), slices([[4.0, 0.0]], [2]))
+    np.testing.assert_allclose(table, [TABLE[0], TABLE[1], [1.103552, -0.476731]], rtol=1e-5)
+
+
+def test_adam_by_hand_and_lazily() -> None:
+    # β1 = 0.5, β2 = 0.75, α = 0.1, ε = 0. Step 1, row 0: g = (2, -2): m = ±1, v = 0.25 · 4 = 1,
+    # α √(1 - 0.75) / (1 - 0.5) = 0.1: w = (1 - 0.1, -1 + 0.1).
+    # Step 2, row 1: g = (4, 0): m = (2, 0), v = (4, 0), α √(1 - 0.5625) / (1 - 0.25) = 0.0881917:
+    # w = (0.5 - 0.0881917 · 2 / 2, 0.25): 0 / (0 + ε) with ε = 1e-7 is 0. Row 0 stays, moments and all.
+    # Step 3, row 0: g = (0, 1): m = (0.5, 0), since -1 + 0.5 (1 + 1) = 0; v = (0.75, 1);
+    # α √(1 - 0.421875) / (1 - 0.125) = 0.0868966: w₀ = 0.9 - 0.0868966 · 0.5 / √0.75 = 0.849830
+    optimizer = optimizers.Adam(0.1, beta_1=0.5, beta_2=0.75, epsilon=1e-7)
+    table = after(optimizer, slices([[2.0, -2.0]], [0]), slices([[4.0, 0.0]], [1]), slices([[0.0, 1.0]], [0]))
+    np.testing.assert_allclose(table, [[0.849830, -0.9], [0.411808, 0.25], TABLE[2]], rtol=1e-5)
+
+
+PAIRS = {
+    "ftrl": (
+        optimizers.Ftrl,
+        keras.optimizers.Ftrl,
+        {
+            "learning_rate": 0.3,
+            "l1_regularization_strength": 0.01,
+            "l2_regularization_strength": 0.02,
+            "l2_shrinkage_regularization_strength": 0.03,
+            "beta": 0.5,
+        },
+    ),
+    # ε stands inside the root in Keras and outside in TensorFlow's kernel: without it the rules are equal.
+    "adagrad": (optimizers.Adagrad, keras.optimizers.Adagrad, {"learning_rate": 0.3, "epsilon": 0.0}),
+    "adam": (optimizers.Adam, keras.optimizers.Adam, {"learning_rate": 0.3, "beta_1": 0.8, "beta_2": 0.95}),
+}
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_dense_steps_equal_those_of_keras(name: str) -> None:
+    ours, theirs, arguments = PAIRS[name]
+    gradients = [tf.random.stateless_normal([3, 2], seed=[0, step]) for step in range(5)]
+    np.testing.assert_allclose(after(ours(**arguments), *gradients), after(theirs(**arguments), *gradients), rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_sparse_steps_that_touch_every_row_equal_dense_ones(name: str) -> None:
+    ours, _, arguments = PAIRS[name]
+    dense = [tf.random.stateless_normal([3, 2], seed=[0, step]) for step in range(5)]
+    rows = tf.constant([2, 0, 1], tf.int64)
+    sparse = [tf.IndexedSlices(tf.gather(gradient, rows), rows) for gradient in dense]
+    np.testing.assert_allclose(after(ours(**arguments), *sparse), after(ours(**arguments), *dense), rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_slices_of_the_same_row_are_added_up_first(name: str) -> None:
+    ours, _, arguments = PAIRS[name]
+    apart = slices([[1.0, 2.0], [3.0, 0.0], [-0.5, 1.0]], [1, 0, 1])
+    together = slices([[3.0, 0.0], [0.5, 3.0]], [0, 1])
+    np.testing.assert_allclose(after(ours(**arguments), apart), after(ours(**arguments), together), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_other_rows_and_their_slots_do_not_change(name: str) -> None:
+    ours, _, arguments = PAIRS[name]
+    variable = keras.Variable(TABLE)
+    optimizer = ours(**arguments)
+    optimizer.build([variable])
+    tables = [variable, *(slot for slot in optimizer.variables if slot.shape == (3, 2))]
+    assert len(tables) > 1
+    before = [table.numpy() for table in tables]
+    optimizer.apply([slices([[1.0, 1.0]], [1])], [variable])
+    for table, old in zip(tables, before, strict=True):
+        np.testing.assert_array_equal(np.delete(table.numpy(), 1, axis=0), np.delete(old, 1, axis=0))
+        assert (table.numpy()[1] != old[1]).any()
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_the_gradient_of_a_lookup_is_applied_inside_a_function(name: str) -> None:
+    """What a training step does: the kernels get the variables' handles while the function is traced."""
+    ours, _, arguments = PAIRS[name]
+    variable = keras.Variable(TABLE)
+    optimizer = ours(**arguments)
+    optimizer.build([variable])
+
+    @tf.function
+    def step(ids: tf.Tensor) -> None:
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(tf.gather(variable.value, ids) * [[1.0, 2.0]])
+        optimizer.apply(tape.gradient(loss, [variable]), [variable])
+
+    step(tf.constant([2, 0, 2], tf.int64))
+    expected = after(ours(**arguments), slices([[2.0, 4.0], [1.0, 2.0]], [2, 0]))
+    np.testing.assert_allclose(variable.numpy(), expected, rtol=1e-6)
