@@ -58,7 +58,7 @@ def read(patterns: Sequence[str], columns: Sequence[InputColumn], weighted: bool
     """
     files = tf.constant(sorted(file for pattern in patterns for file in tf.io.gfile.glob(pattern)), tf.string)
     parse = _Parser(columns, weighted)
-    chunks: list[Columns] = []
+    chunks = [parse(tf.constant([], tf.string))]  # gives an empty split its columns
     taken = 0
     for chunk in _records(files).batch(_READ_ROWS).map(parse, tf.data.AUTOTUNE).prefetch(1):
         chunks.append(chunk)
