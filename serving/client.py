@@ -202,11 +202,12 @@ class Client:
         """
         return self._status(self._timeout_s)
 
-    def wait_until_available(self, timeout_s: float) -> int:
+    def wait_until_available(self, timeout_s: float, version: int | None = None) -> int:
         """Waits for the server to be up and to serve the model.
 
         Args:
             timeout_s: seconds to wait at most.
+            version: wait for this version or a later one; None is any.
 
         Returns:
             The latest version that is served.
@@ -225,7 +226,8 @@ class Client:
             else:
                 if available := [version.version for version in versions if version.state == "AVAILABLE"]:
                     return max(available)
-                if versions[0].state == "END" and versions[0].error:
+                loading = any(version.state in ("START", "LOADING") for version in versions)
+                if versions[0].error and not loading:
                     raise LoadError(f"model {self._model.name} version {versions[0].version}: {versions[0].error}")
                 seen = ", ".join(f"version {v.version} is {v.state} {v.error}".strip() for v in versions)
             time.sleep(_STATUS_POLL_S)

@@ -119,6 +119,7 @@ class Manager:
         with self._changed:
             versions = self._versions.setdefault(name, {})
             for version in versions.values():
+                # One that was withdrawn and has ended does not come back: it begins anew, below.
                 version.aspired = version.id.version in paths and (version.aspired or version.state != State.END)
                 if not version.aspired and version.state in (State.START, State.LOADING):
                     version.state = State.END

@@ -52,12 +52,14 @@ class SavedModel:
             self._session.close()
             raise StatusError(StatusCode.FAILED_PRECONDITION, str(error)) from error
         # There are as many ways to choose outputs as subsets of them; only those in use are kept.
-        self._prepared = functools.lru_cache(_MAX_PREPARED_CALLS)(self._prepare)
+        self._prepared = functools.lru_cache(_MAX_PREPARED_CALLS)(
+            functools.partial(_prepare, self._session, self.signature_defs)
+        )
 
     def run(self, signature: str, inputs: Mapping[str, Array], outputs: Sequence[str]) -> Sequence[Array]:
         """Computes outputs of one signature: see `Servable.run`."""
-        names, call = self._prepared(signature, tuple(outputs))
         try:
+            names, call = self._prepared(signature, tuple(outputs))
             results: Sequence[Array] = call(*[inputs[name] for name in names])
         except errors.OpError as error:
             raise StatusError.from_number(error.error_code, error.message) from error
@@ -68,22 +70,10 @@ class SavedModel:
         return results
 
     def close(self) -> None:
-        """Frees the session with its variables and tables."""
+        """Frees the session with its graph, variables and tables, not later than its last reference goes."""
         self._prepared.cache_clear()
         self._session.close()
-
-    def _prepare(self, signature: str, outputs: tuple[str, ...]) -> tuple[list[str], Callable[..., Sequence[Array]]]:
-        """The graph cut down to what the outputs need, and the order in which it takes its inputs."""
-        definition = self.signature_defs[signature]
-        names = sorted(definition.inputs)
-        options = config_pb2.CallableOptions(
-            feed=[definition.inputs[name].name for name in names],
-            fetch=[definition.outputs[name].name for name in outputs],
-        )
-        try:
-            return names, self._session._make_callable_from_options(options)
-        except errors.OpError as error:
-            raise StatusError.from_number(error.error_code, error.message) from error
+        ops.dismantle_graph(self._session.graph)  # else it waits for the garbage collector, version after version
 
 
 def _load_into(session: tf_session.Session, path: str) -> dict[str, meta_graph_pb2.SignatureDef]:
@@ -93,6 +83,22 @@ def _load_into(session: tf_session.Session, path: str) -> dict[str, meta_graph_p
     loader.restore_variables(session, saver)
     loader.run_init_ops(session, _TAGS)
     return dict(definition.signature_def)
+
+
+def _prepare(
+    session: tf_session.Session,
+    signature_defs: Mapping[str, meta_graph_pb2.SignatureDef],
+    signature: str,
+    outputs: tuple[str, ...],
+) -> tuple[list[str], Callable[..., Sequence[Array]]]:
+    """The graph cut down to what the outputs need, and the order in which it takes its inputs."""
+    definition = signature_defs[signature]
+    names = sorted(definition.inputs)
+    options = config_pb2.CallableOptions(
+        feed=[definition.inputs[name].name for name in names],
+        fetch=[definition.outputs[name].name for name in outputs],
+    )
+    return names, session._make_callable_from_options(options)
 
 
 def load(servable_id: ServableId, path: str) -> SavedModel:
@@ -108,7 +114,7 @@ def load(servable_id: ServableId, path: str) -> SavedModel:
     model = SavedModel(servable_id, path)
     try:
         warmup.replay(model, path)
-    except StatusError:
+    except Exception:
         model.close()
         raise
     return model

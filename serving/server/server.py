@@ -41,7 +41,7 @@ class ServerOptions:
         rest_api_port: for HTTP; 0 is a free one, None is no HTTP.
         host: address to listen on.
         file_system_poll_wait_seconds: between two looks for new versions; 0 looks once.
-        max_num_load_retries: further attempts at a version that fails to load.
+        max_num_load_retries: further attempts at a version that fails to load; 0 makes a failure final at once.
         load_retry_interval_micros: between two attempts, in microseconds.
     """
 
@@ -159,7 +159,9 @@ class Server:
         self.stop()
 
     def _start_grpc(self, api: Api, starting: contextlib.ExitStack) -> int:
-        server = grpc.server(futures.ThreadPoolExecutor(_GRPC_THREADS, "grpc"), options=_GRPC_OPTIONS)
+        threads = futures.ThreadPoolExecutor(_GRPC_THREADS, "grpc")
+        starting.callback(threads.shutdown)
+        server = grpc.server(threads, options=_GRPC_OPTIONS)
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(PredictionService(api), server)
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(api), server)
         try:

@@ -95,7 +95,9 @@ def test_examples_are_predicted(client):
 
 
 def test_broken_examples(client):
-    with pytest.raises(CallError, match="answered INVALID_ARGUMENT: Could not parse example input, value: '�'") as error:
+    with pytest.raises(
+        CallError, match="answered INVALID_ARGUMENT: Could not parse example input, value: '�'"
+    ) as error:
         client.predict([b"\xff"])
 
     assert error.value.code == grpc.StatusCode.INVALID_ARGUMENT

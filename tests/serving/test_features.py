@@ -5,6 +5,7 @@ import pytest
 from tensorflow.core.framework import tensor_shape_pb2, types_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 
+from schema.features import MISSING
 from serving.features import Column, FeatureError, columns_of, number_of, to_tensors
 
 MISSING_INT = -(2**63)
@@ -31,6 +32,14 @@ COLUMNS = columns_of(SIGNATURE)
 
 def tensors(context, candidates):
     return {name: array.tolist() for name, array in to_tensors(COLUMNS, context, candidates).items()}
+
+
+def test_missing_values_are_those_of_the_schema():
+    """What a model takes for missing is decided there."""
+    rows = [Column("x", name, multivalent=False).missing for name in ("string", "int64", "float32")]
+
+    np.testing.assert_array_equal([row.tolist()[0] for row in rows[1:]], [MISSING["integer"], MISSING["float"]])
+    assert rows[0].tolist() == [str(MISSING["string"]).encode()]
 
 
 def test_columns_are_read_from_the_signature():
