@@ -15,7 +15,10 @@ from serving.server import PortError, Server, ServerOptions
 
 @click.command(context_settings={"show_default": True})
 @click.option(
-    "--port", default=8500, type=click.IntRange(0, 65535), help="TCP port for gRPC; 0 is a free one, which is printed."
+    "--port",
+    default=8500,
+    type=click.IntRange(0, 65535),
+    help="TCP port for gRPC; 0 is a free one, which is printed (tensorflow_model_server: no gRPC).",
 )
 @click.option(
     "--rest_api_port",
