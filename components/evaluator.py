@@ -11,8 +11,8 @@ from tfx.components.evaluator import component, executor
 from tfx.dsl.components.base import executor_spec
 from tfx.types import artifact_utils, standard_component_specs
 
-from components.properties import METRICS_PROPERTY, REFUSALS_PROPERTY
-from components.thresholds import METRICS, name_of
+from components.metrics import METRICS, METRICS_PROPERTY, REFUSALS_PROPERTY
+from components.thresholds import name_of
 
 
 class Executor(executor.Executor):  # type: ignore[misc]

@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
 
 import tensorflow_model_analysis as tfma
 from pydantic import BaseModel, ConfigDict, NonNegativeFloat
 
+from components.metrics import METRICS
 from schema.feature_spec import LABEL, WEIGHT, FeatureSpec
-
-METRICS: Mapping[str, Literal["higher", "lower", "neither"]] = {
-    "auc": "higher",
-    "logloss": "lower",
-    "calibration": "neither",
-    "gauc": "higher",
-    "ndcg@10": "higher",
-}
-"""The metrics in the order they are shown, and which direction is better. Calibration, the mean prediction over the
-mean label, should be 1."""
 
 _RANKING = ("gauc", "ndcg@10")
 
@@ -59,7 +49,10 @@ def eval_config(spec: FeatureSpec, thresholds: Mapping[str, Threshold]) -> tfma.
     }
     for name, threshold in thresholds.items():
         if name in metrics_of(spec):
-            metrics[name].threshold.CopyFrom(_tfma_threshold(name, threshold))
+            # `threshold` would hold for every slice, however few rows it has.
+            metrics[name].per_slice_thresholds.add(
+                slicing_specs=[tfma.SlicingSpec()], threshold=_tfma_threshold(name, threshold)
+            )
     plain = [tfma.MetricConfig(class_name="ExampleCount"), *(metrics[n] for n in METRICS if n not in _RANKING)]
     specs = [tfma.MetricsSpec(metrics=plain)]
     if spec.ranking:

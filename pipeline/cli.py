@@ -5,6 +5,7 @@ Imports that take seconds (TFX, TensorFlow) are inside the commands that need th
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 import click
 from rich.console import Console
 
+from pipeline.console import quiet
 from schema.errors import RanklineError
 
 _dataset = click.option("--dataset", "-d", help="A name from `rankline datasets`, or a folder.  [default: movielens]")
@@ -52,9 +54,7 @@ def run(
     Exit status: 0 if a model was pushed, 1 if something stopped the run, 2 for wrong options, 3 if the model was
     refused.
     """
-    # Before the imports, so that they are not what the user waits for in silence.
-    console = _console()
-    with console.status("Loading TFX"):
+    with quiet(Path(os.devnull)) as console, console.status("Loading TFX"):
         from pipeline import config as configuration
         from pipeline.main_job import run_and_show
 
@@ -86,7 +86,8 @@ def serve(dataset: str | None, root: Path | None, port: int, rest_api_port: int)
 @click.option("--all", "include_seen", is_flag=True, help="Rank items too that the user has seen.")
 def rank(dataset: str | None, group: str, k: int, target: str, include_seen: bool) -> None:
     """Ask a running server for the best items for a user."""
-    from pipeline.ranking import Ranker, ranking_table
+    from pipeline.ranking import Ranker
+    from pipeline.tables import ranking_table
     from schema import dataset as datasets
 
     found = datasets.find(dataset or "movielens")
@@ -100,7 +101,8 @@ def rank(dataset: str | None, group: str, k: int, target: str, include_seen: boo
 def runs(root: Path | None, limit: int) -> None:
     """List past runs with their dataset, model, metrics, and whether they were blessed and pushed."""
     from pipeline.layout import Layout
-    from pipeline.runs import list_runs, runs_table
+    from pipeline.runs import list_runs
+    from pipeline.tables import runs_table
 
     found = list_runs(Layout(root or Path("runs"), "").metadata)
     _console().print(runs_table(found[:limit]) if found else "No runs yet: `rankline run` makes one.")
@@ -137,8 +139,9 @@ def validate(dataset: str | None) -> None:
 def bench(dataset: str | None, model: str | None, json_path: Path | None) -> None:
     """Measure each component on a cold run: seconds, rows per second, memory."""
     start = time.monotonic()
-    from pipeline import config as configuration
-    from pipeline.bench import chain
+    with quiet(Path(os.devnull)) as console, console.status("Loading TFX"):
+        from pipeline import config as configuration
+        from pipeline.bench import chain
 
     imported = time.monotonic() - start
     run_config = configuration.load(None, {"dataset": dataset, "train.model": model}, ())

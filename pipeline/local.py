@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 
 from components.example_gen import read_summary
-from components.properties import METRICS_PROPERTY, REFUSALS_PROPERTY
+from components.metrics import METRICS_PROPERTY, REFUSALS_PROPERTY
 from components.schema_gen import FILE_NAME as SCHEMA_FILE
 from pipeline.config import RunConfig
 from pipeline.graph import create_pipeline

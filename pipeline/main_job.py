@@ -7,13 +7,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from components.thresholds import METRICS
+from components.metrics import METRICS
 from pipeline import local
 from pipeline.config import RunConfig
 from pipeline.console import quiet
 from pipeline.layout import Layout
-from pipeline.ranking import Ranker, ranking_table
+from pipeline.ranking import Ranker
 from pipeline.serving import server
+from pipeline.tables import ranking_table
 from schema.dataset import Dataset, find
 
 PUSHED, REFUSED = 0, 3
@@ -73,12 +74,12 @@ def _show(console: Console, result: local.RunResult, dataset: Dataset, layout: L
             console.print(f"  {name:<12} {result.metrics[name]:.4f}  [dim]{_WHAT[name].format(group=group)}[/]")
     if dataset.schema_path is None:
         console.print(
-            f"\nNo schema.pbtxt in {dataset.folder}: inferred one from the train split. "
-            f"Look at {layout.logs(run_id) / 'schema.pbtxt'}, and put it there once it says what you expect of the data."
+            f"\nNo schema.pbtxt in {dataset.folder}, so one was inferred from the train split: "
+            f"{layout.logs(run_id) / 'schema.pbtxt'}. Once it says what you expect of the data, put it there."
         )
     if len(result.cached) > 1:
         console.print(
-            f"\nReused {len(result.cached)} components whose inputs are unchanged (--no-cache runs them all)."
+            f"\nReused {len(result.cached)} components, since nothing they depend on has changed (see --no-cache)."
         )
     if result.refusals:
         console.print("\n[bold red]Refused[/]: the model is not pushed.")

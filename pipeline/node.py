@@ -12,6 +12,7 @@ from tfx.orchestration import metadata
 from tfx.orchestration.local import runner_utils
 from tfx.orchestration.pipeline import Pipeline
 from tfx.orchestration.portable import data_types, launcher, runtime_parameter_utils
+from tfx.orchestration.portable.mlmd import execution_lib
 from tfx.proto.orchestration import pipeline_pb2
 
 
@@ -65,5 +66,6 @@ class CompiledPipeline:
             return Outcome(cached=False, outputs={})
         with metadata.Metadata(self._connection) as handle:
             (execution,) = handle.store.get_executions_by_id([info.execution_id])
-        cached = execution.last_known_state == metadata_store_pb2.Execution.CACHED
-        return Outcome(cached=cached, outputs=info.output_dict or {})
+            # As published: what the launcher returns lacks the properties that the executor has set.
+            outputs = execution_lib.get_output_artifacts(handle, info.execution_id)
+        return Outcome(execution.last_known_state == metadata_store_pb2.Execution.CACHED, outputs)

@@ -11,7 +11,7 @@ from typing import Any
 import ml_metadata as mlmd
 from ml_metadata.proto import metadata_store_pb2
 
-from components.properties import METRICS_PROPERTY
+from components.metrics import METRICS_PROPERTY
 
 
 @dataclass(frozen=True)
