@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
@@ -25,8 +26,8 @@ class Executor(executor.Executor):  # type: ignore[misc]
         """Evaluates and validates as TFX does, then leaves the metrics and the reasons with the evaluation."""
         super().Do(input_dict, output_dict, exec_properties)
         evaluation = artifact_utils.get_single_instance(output_dict[standard_component_specs.EVALUATION_KEY])
-        evaluation.set_json_value_custom_property(METRICS_PROPERTY, _metrics(evaluation.uri))
-        evaluation.set_json_value_custom_property(REFUSALS_PROPERTY, _refusals(evaluation.uri))
+        evaluation.set_string_custom_property(METRICS_PROPERTY, json.dumps(_metrics(evaluation.uri)))
+        evaluation.set_string_custom_property(REFUSALS_PROPERTY, json.dumps(_refusals(evaluation.uri)))
 
 
 class Evaluator(component.Evaluator):  # type: ignore[misc]

@@ -108,8 +108,8 @@ def _collect(result: RunResult, node_id: str, outcome: Outcome, logs: Path, infe
         shutil.copy(Path(artifact["schema"].uri) / SCHEMA_FILE, logs / SCHEMA_FILE)
     elif node_id == "Evaluator":
         evaluation = artifact["evaluation"]
-        result.metrics = evaluation.get_json_value_custom_property(METRICS_PROPERTY)
-        result.refusals = evaluation.get_json_value_custom_property(REFUSALS_PROPERTY)
+        result.metrics = json.loads(evaluation.get_string_custom_property(METRICS_PROPERTY))
+        result.refusals = json.loads(evaluation.get_string_custom_property(REFUSALS_PROPERTY))
     elif node_id == "Pusher" and artifact["pushed_model"].get_int_custom_property("pushed"):
         result.pushed = artifact["pushed_model"].get_string_custom_property("pushed_destination")
 
