@@ -189,9 +189,7 @@ class Client:
         Raises:
             CallError: there is no answer.
         """
-        array = np.empty(len(examples), dtype=object)
-        array[:] = examples
-        outputs = self._predict(EXAMPLES_SIGNATURE, {"examples": array})
+        outputs = self._predict(EXAMPLES_SIGNATURE, {"examples": np.array(examples, dtype=object)})
         return Predictions(outputs["probability"], outputs["logit"])
 
     def status(self) -> list[VersionStatus]:

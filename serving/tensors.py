@@ -142,17 +142,18 @@ def _fill_header(proto: tensor_pb2.TensorProto, array: Array) -> int:
     return data_type
 
 
-def _shape(proto: tensor_pb2.TensorProto) -> tuple[int, ...]:
-    shape = tuple(dim.size for dim in proto.tensor_shape.dim)
-    if proto.tensor_shape.unknown_rank or any(size < 0 for size in shape):
-        raise TensorError(f"a tensor's shape must be known, got {'?' if not shape else list(shape)}")
+def _shape(proto: tensor_pb2.TensorProto) -> list[int]:
+    tensor_shape = proto.tensor_shape
+    shape = [dim.size for dim in tensor_shape.dim]
+    if tensor_shape.unknown_rank or (shape and min(shape) < 0):
+        raise TensorError(f"a tensor's shape must be known, got {shape or '?'}")
     return shape
 
 
-def _from_content(content: bytes, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:
+def _from_content(content: bytes, dtype: np.dtype[Any], shape: list[int]) -> Array:
     expected = math.prod(shape) * dtype.itemsize
     if len(content) != expected:
-        raise TensorError(f"expected {expected} bytes of tensor_content for {dtype} {list(shape)}, got {len(content)}")
+        raise TensorError(f"expected {expected} bytes of tensor_content for {dtype} {shape}, got {len(content)}")
     return np.frombuffer(content, dtype).reshape(shape)
 
 
@@ -181,9 +182,7 @@ def _strings(proto: tensor_pb2.TensorProto, size: int) -> Array:
     else:
         values = proto.string_val[:size]
         values += (values[-1:] or [b""]) * (size - len(values))
-    array = np.empty(size, dtype=object)
-    array[:] = values
-    return array
+    return np.array(values, dtype=object)
 
 
 def _strings_from_content(content: bytes, count: int) -> list[bytes]:

@@ -36,6 +36,4 @@ def serialized(source: input_pb2.Input) -> Array:
             examples = []
     if not examples:
         raise invalid_argument("Input is empty.")
-    array = np.empty(len(examples), dtype=object)
-    array[:] = [context + example.SerializeToString() for example in examples]
-    return array
+    return np.array([context + example.SerializeToString() for example in examples], dtype=object)
