@@ -194,9 +194,10 @@ def _evaluator(model: Joint, examples: Examples) -> Callable[[], tuple[float, fl
     def evaluate() -> tuple[float, float]:
         scored = [(logits(features), label, weight) for features, label, weight in batches]
         logit, label, weight = (np.concatenate(values).astype(np.float64) for values in zip(*scored, strict=True))
-        loss = float(np.average(np.logaddexp(0, np.where(label == 1, -logit, logit)), weights=weight))
-        if not math.isfinite(loss):
-            return loss, math.nan
-        return loss, float(sklearn.metrics.roc_auc_score(label, logit, sample_weight=weight))
+        if not np.isfinite(logit).all():
+            return math.nan, math.nan
+        losses = np.logaddexp(0, np.where(label == 1, -logit, logit))
+        auc = sklearn.metrics.roc_auc_score(label, logit, sample_weight=weight)
+        return float(np.average(losses, weights=weight)), float(auc)
 
     return evaluate

@@ -1,0 +1,198 @@
+"""The SavedModel answers as the model in memory does, whichever signature is asked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from schema.feature_spec import LABEL, MISSING
+from trainer import export, inputs, models
+from trainer.export import ServedModel
+from trainer.models.joint import Joint
+from trainer.params import TrainParams
+
+DTYPES = {"user": np.int64, "movie": object, "price in €": np.float32, "age": np.float32}
+NO_VALUE = {"user": MISSING["integer"], "movie": "", "price in €": math.nan, "age": math.nan}
+ITEM = ("movie", "genres", "price in €")
+
+Call = Callable[[str, Mapping[str, np.ndarray]], dict[str, np.ndarray]]
+
+
+@pytest.fixture(scope="module")
+def model(toy) -> Joint:
+    """With random weights everywhere, the wide part's and the bias included."""
+    keras.utils.set_random_seed(0)
+    model = models.build(toy.columns, TrainParams(hidden_units=(8,)))
+    for index, variable in enumerate(model.trainable_variables):
+        variable.assign(tf.random.stateless_normal(variable.shape, seed=[0, index]))
+    return model
+
+
+@pytest.fixture(scope="module")
+def path(toy, model: Joint, tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("export") / "model"
+    ServedModel(model, toy.spec, toy.transform_output).save(str(path))
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def call(path: str) -> Iterator[Call]:
+    """Calls a signature the way TF Serving does: a session, and the tensors that the signature names."""
+    with tf.Graph().as_default() as graph:
+        session = tf.compat.v1.Session(graph=graph)
+        signatures = tf.compat.v1.saved_model.load(session, [tf.saved_model.SERVING], path).signature_def
+
+    def call(name: str, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        signature = signatures[name]
+        assert set(values) == set(signature.inputs)
+        feed = {signature.inputs[key].name: value for key, value in values.items()}
+        return session.run({key: info.name for key, info in signature.outputs.items()}, feed)
+
+    yield call
+    session.close()
+
+
+def serialized(toy, rows: list[dict]) -> np.ndarray:
+    return np.array([toy.example({k: v for k, v in row.items() if k != LABEL}) for row in rows], object)
+
+
+def tensors(rows: list[dict]) -> dict[str, np.ndarray]:
+    """The inputs of `rank`."""
+    columns = {name: np.array([row.get(name, NO_VALUE[name]) for row in rows], dtype) for name, dtype in DTYPES.items()}
+    length = max(len(row["genres"]) for row in rows)
+    columns["genres"] = np.array([row["genres"] + [""] * (length - len(row["genres"])) for row in rows], object)
+    return columns
+
+
+@pytest.fixture(scope="module")
+def logits(toy, model: Joint) -> np.ndarray:
+    """The model's own, of the rows that Transform gave."""
+    rows = toy.rows["test"]
+    examples = inputs.read(toy.files("test"), model.columns, weighted=False, memory_bytes=1 << 20)
+    ((features, _, _),) = examples.in_order(len(rows))
+    return model(features, training=False).numpy()
+
+
+def test_serving_default(toy, call: Call, logits: np.ndarray) -> None:
+    outputs = call("serving_default", {"examples": serialized(toy, toy.rows["test"])})
+    assert set(outputs) == {"logit", "probability"}
+    assert outputs["logit"].shape == (len(toy.rows["test"]),)
+    assert np.std(logits) > 1
+    np.testing.assert_allclose(outputs["logit"], logits, atol=1e-6, rtol=1e-6)
+    np.testing.assert_allclose(outputs["probability"], 1 / (1 + np.exp(-logits)), atol=1e-6)
+
+
+def test_rank_equals_serving_default(toy, call: Call) -> None:
+    rows = toy.rows["test"]
+    by_example = call("serving_default", {"examples": serialized(toy, rows)})
+    by_column = call("rank", tensors(rows))
+    np.testing.assert_array_equal(by_column["logit"], by_example["logit"])
+    np.testing.assert_array_equal(by_column["probability"], by_example["probability"])
+
+
+def test_rank_one_user_among_candidates(toy, call: Call) -> None:
+    """What the rows have in common is sent once."""
+    user, candidates = toy.rows["test"][0], toy.rows["test"][1:9]
+    rows = [{name: row[name] for name in ITEM if name in row} for row in candidates]
+    columns = tensors([{**row, "user": user["user"], "age": user["age"]} for row in rows])
+    whole = call("rank", columns)
+    once = call("rank", columns | {name: columns[name][:1] for name in ("user", "age")})
+    np.testing.assert_array_equal(once["logit"], whole["logit"])
+    assert len(set(once["logit"].tolist())) > 1
+
+
+def test_rank_one_candidate_for_many_users(toy, call: Call) -> None:
+    """A multi-valent column can be what the rows have in common."""
+    rows = [{**toy.rows["test"][0], "user": user, "genres": ["war", "drama"]} for user in range(5)]
+    columns = tensors(rows)
+    once = call("rank", columns | {name: columns[name][:1] for name in (*ITEM, "age")})
+    np.testing.assert_array_equal(once["logit"], call("rank", columns)["logit"])
+
+
+def test_rank_nothing(toy, call: Call) -> None:
+    columns = tensors(toy.rows["test"][:2])
+    nothing = columns | {name: columns[name][:0] for name in ITEM} | {n: columns[n][:1] for n in ("user", "age")}
+    assert call("rank", nothing)["logit"].shape == (0,)
+
+
+@pytest.mark.parametrize("row", [{}, {"movie": "movie 1"}, {"user": 3, "genres": ["war", "unheard of"]}])
+def test_missing_and_unknown_values_are_no_errors(toy, call: Call, row: dict) -> None:
+    by_example = call("serving_default", {"examples": serialized(toy, [row])})
+    by_column = call("rank", tensors([{"genres": [], **row}]))
+    assert np.isfinite(by_example["logit"]).all()
+    np.testing.assert_array_equal(by_column["logit"], by_example["logit"])
+
+
+def test_padding_is_no_genre(toy, call: Call) -> None:
+    columns = tensors(toy.rows["test"][:4])
+    longer = columns | {"genres": np.pad(columns["genres"], ((0, 0), (0, 3)), constant_values="")}
+    np.testing.assert_array_equal(call("rank", longer)["logit"], call("rank", columns)["logit"])
+
+
+def test_classify_and_regress(toy, call: Call) -> None:
+    examples = serialized(toy, toy.rows["test"][:7])
+    probability = call("serving_default", {"examples": examples})["probability"]
+    classes = call("classify", {"inputs": examples})
+    assert classes["classes"].tolist() == [[b"0", b"1"]] * 7
+    np.testing.assert_allclose(classes["scores"], np.stack([1 - probability, probability], axis=1), atol=1e-7)
+    np.testing.assert_array_equal(call("regress", {"inputs": examples})["outputs"], probability)
+
+
+def test_method_names(path: str) -> None:
+    """TF Serving refuses to classify or regress by a signature that does not say it is for that."""
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        signatures = tf.compat.v1.saved_model.load(session, [tf.saved_model.SERVING], path).signature_def
+    methods = {name: signature.method_name.rpartition("/")[2] for name, signature in signatures.items()}
+    methods.pop("__saved_model_init_op")
+    assert methods == {
+        "serving_default": "predict",
+        "rank": "predict",
+        "transform_features": "predict",
+        "classify": "classify",
+        "regress": "regress",
+    }
+
+
+def test_transform_features(toy, call: Call, model: Joint) -> None:
+    rows = toy.rows["test"]
+    outputs = call("transform_features", {"examples": serialized(toy, rows)})
+    assert set(outputs) == {column.name for column in model.columns}
+    examples = inputs.read(toy.files("test"), model.columns, weighted=False, memory_bytes=1 << 20)
+    ((features, _, _),) = examples.in_order(len(rows))
+    for name, values in features.items():
+        np.testing.assert_allclose(outputs[name], values, rtol=1e-6)
+
+
+def test_it_loads_in_tensorflow_2(toy, path: str, logits: np.ndarray) -> None:
+    signature = tf.saved_model.load(path).signatures["serving_default"]
+    outputs = signature(examples=tf.constant(serialized(toy, toy.rows["test"])))
+    np.testing.assert_allclose(outputs["logit"], logits, atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        (["user", "movie_2"], ["user", "movie_2"]),
+        (["user", "home town"], ["column_0", "column_1"]),
+        (["class"], ["column_0"]),
+        (["größe"], ["column_0"]),
+        (["1st"], ["column_0"]),
+    ],
+)
+def test_argument_names(columns: list[str], expected: list[str]) -> None:
+    assert export._argument_names(columns) == dict(zip(columns, expected, strict=True))
+
+
+def test_a_model_of_fewer_columns_reads_fewer(toy, tmp_path: Path) -> None:
+    """A deep model does not need the crosses, and its signature still takes every raw column."""
+    deep = models.build(toy.columns, TrainParams(model="deep", hidden_units=(4,)))
+    ServedModel(deep, toy.spec, toy.transform_output).save(str(tmp_path / "deep"))
+    loaded = tf.saved_model.load(str(tmp_path / "deep"))
+    assert set(loaded.signatures["transform_features"].structured_outputs) == {c.name for c in deep.columns}
+    assert len(loaded.signatures["rank"].structured_input_signature[1]) == len(toy.spec.input_columns)
