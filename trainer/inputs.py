@@ -39,7 +39,7 @@ class Examples(Protocol):
     """Rows whose label is 1."""
 
     def in_order(self, batch_size: int) -> tf.data.Dataset:
-        """One pass in the order of the files."""
+        """One pass, in the same order each time."""
         ...
 
     def shuffled(self, batch_size: int, seed: tf.Tensor) -> tf.data.Dataset:
@@ -65,7 +65,8 @@ def read(patterns: Sequence[str], columns: Sequence[InputColumn], weighted: bool
         taken += sum(_bytes(values) for values in chunk.values())
         if taken > memory_bytes:
             return StreamedExamples(files, parse)
-    return InMemoryExamples({name: tf.concat([chunk[name] for chunk in chunks], axis=0) for name in parse.names})
+    # Popped, so that no more than one column is in memory twice.
+    return InMemoryExamples({name: tf.concat([chunk.pop(name) for chunk in chunks], axis=0) for name in parse.names})
 
 
 class InMemoryExamples:
@@ -79,7 +80,7 @@ class InMemoryExamples:
     def __init__(self, columns: Columns) -> None:
         self._columns = columns
         self.rows = int(columns[LABEL].shape[0])
-        self.positives = int(tf.reduce_sum(columns[LABEL]))
+        self.positives = int(tf.math.count_nonzero(columns[LABEL]))
 
     def in_order(self, batch_size: int) -> tf.data.Dataset:
         return self._by_row(tf.range(self.rows), batch_size)
@@ -108,17 +109,10 @@ class StreamedExamples:
         self._files = files
         self._parse = parse
         label = {LABEL: tf.io.FixedLenFeature([], tf.float32)}
-        labels = _records(files).batch(_READ_ROWS).map(lambda batch: tf.io.parse_example(batch, label)[LABEL])
-        self.rows, self.positives = (
-            int(count)
-            for count in labels.reduce(
-                (tf.constant(0, tf.int64), tf.constant(0, tf.int64)),
-                lambda counts, batch: (
-                    counts[0] + tf.size(batch, tf.int64),
-                    counts[1] + tf.cast(tf.reduce_sum(batch), tf.int64),
-                ),
-            )
-        )
+        self.rows = self.positives = 0
+        for batch in _records(files).batch(_READ_ROWS).map(lambda batch: tf.io.parse_example(batch, label)):
+            self.rows += int(tf.size(batch[LABEL]))
+            self.positives += int(tf.math.count_nonzero(batch[LABEL]))
 
     def in_order(self, batch_size: int) -> tf.data.Dataset:
         return _records(self._files).batch(batch_size).map(self._batch, tf.data.AUTOTUNE).prefetch(2)
@@ -153,7 +147,7 @@ class _Parser:
             self._features[WEIGHT] = tf.io.FixedLenFeature([], tf.float32)
         self.names = [*dict.fromkeys([*self._features, WEIGHT])]
 
-    def __call__(self, serialized: tf.Tensor) -> Columns:
+    def __call__(self, serialized: tf.Tensor) -> dict[str, tf.Tensor | tf.RaggedTensor]:
         parsed: dict[str, tf.Tensor | tf.RaggedTensor] = tf.io.parse_example(serialized, self._features)
         if WEIGHT not in parsed:
             parsed[WEIGHT] = tf.ones_like(parsed[LABEL])
