@@ -9,13 +9,13 @@ from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.components.trainer.component import Trainer
 from tfx.components.transform.component import Transform
 from tfx.dsl.components.common.resolver import Resolver
-from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import LatestBlessedModelStrategy
 from tfx.orchestration import metadata
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import pusher_pb2, trainer_pb2, transform_pb2
 from tfx.types import Channel
 from tfx.types.standard_artifacts import Model, ModelBlessing
 
+from components.baseline import LatestOtherBlessedModelStrategy
 from components.evaluator import Evaluator
 from components.example_gen import ExampleGen, fingerprinted
 from components.example_validator import ExampleValidator
@@ -82,9 +82,10 @@ def create_pipeline(config: RunConfig, dataset: Dataset) -> Pipeline:
         },
     )
     blessed = Resolver(
-        strategy_class=LatestBlessedModelStrategy,
+        strategy_class=LatestOtherBlessedModelStrategy,
         model=Channel(type=Model),
         model_blessing=Channel(type=ModelBlessing),
+        candidate=trainer.outputs["model"],
     ).with_id("LatestBlessedModel")
     evaluator = Evaluator(
         examples=examples,
