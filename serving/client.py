@@ -222,7 +222,8 @@ class Client:
             except (UnavailableError, NotFoundError, DeadlineError) as error:
                 seen = str(error)
             else:
-                if available := [version.version for version in versions if version.state == "AVAILABLE"]:
+                available = [v.version for v in versions if v.state == "AVAILABLE"]
+                if available and max(available) >= (version or 0):
                     return max(available)
                 loading = any(version.state in ("START", "LOADING") for version in versions)
                 if versions[0].error and not loading:
@@ -231,7 +232,8 @@ class Client:
             time.sleep(_STATUS_POLL_S)
         raise DeadlineError(
             grpc.StatusCode.DEADLINE_EXCEEDED,
-            f"model {self._model.name} at {self._target} was not available after {timeout_s:g} s: {seen}",
+            f"model {self._model.name}{f' version {version}' if version else ''} at {self._target} was not available "
+            f"after {timeout_s:g} s: {seen}",
         )
 
     def close(self) -> None:

@@ -139,6 +139,21 @@ def test_waiting_for_a_server_that_is_not_up_yet(base_path, push):
             assert version.result() == 2
 
 
+def test_waiting_for_a_version_while_an_older_one_is_served(base_path, push):
+    push(1)
+    with (
+        Server(ServerOptions("toy", str(base_path), file_system_poll_wait_seconds=0.05)) as server,
+        Client(f"127.0.0.1:{server.port}", "toy") as client,
+        futures.ThreadPoolExecutor() as pool,
+    ):
+        assert client.wait_until_available(TIMEOUT_S, version=1) == 1
+        with pytest.raises(DeadlineError, match=r"^model toy version 2 at .*: version 1 is AVAILABLE$"):
+            client.wait_until_available(0.2, version=2)
+        newer = pool.submit(client.wait_until_available, TIMEOUT_S, version=2)
+        push(3)
+        assert newer.result() == 3
+
+
 def test_nobody_listens():
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
