@@ -2,6 +2,9 @@
 
 TFX's Pusher copies files into the version's folder, which a server may find while it is being filled. This one
 fills a folder that no server looks at (its name is no number) and then renames it.
+
+It also looks at what is being served: a model that is the newest version already is not pushed again, and one that
+was pushed once, but is not there any more or was followed by another, is.
 """
 
 from __future__ import annotations
@@ -18,6 +21,11 @@ from tfx.proto import pusher_pb2
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import io_utils, proto_utils
 
+UNCHANGED_PROPERTY = "unchanged"
+"""Custom property of a pushed model, 1 where it was the newest version already."""
+
+_CHUNK_BYTES = 1 << 20
+
 
 class Executor(executor.Executor):  # type: ignore[misc]
     def Do(  # noqa: N802 (TFX's name)
@@ -26,7 +34,10 @@ class Executor(executor.Executor):  # type: ignore[misc]
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Writes the model beside the served versions and renames it to the next version, if it is blessed."""
+        """Writes the model beside the served versions and renames it to the next version, if it is blessed.
+
+        The version is the time in seconds, or one more than the newest where the clock has not passed that.
+        """
         pushed = artifact_utils.get_single_instance(output_dict[standard_component_specs.PUSHED_MODEL_KEY])
         if not self.CheckBlessing(input_dict):
             self._MarkNotPushed(pushed)
@@ -37,11 +48,16 @@ class Executor(executor.Executor):  # type: ignore[misc]
         model = self.GetModelPath(input_dict)
 
         fileio.makedirs(base)
+        newest = max((name for name in fileio.listdir(base) if name.isdigit()), key=int, default="0")
+        if _same_files(model, os.path.join(base, newest)):
+            self._MarkPushed(pushed, pushed_destination=os.path.join(base, newest), pushed_version=newest)
+            pushed.set_int_custom_property(UNCHANGED_PROPERTY, 1)
+            return
         partial = os.path.join(base, f".pushing-{pushed.id or os.getpid()}")
         if fileio.exists(partial):
             fileio.rmtree(partial)
         io_utils.copy_dir(model, partial)
-        version = next_version(base)
+        version = str(max(int(time.time()), int(newest) + 1))
         fileio.rename(partial, os.path.join(base, version))
 
         # TFX keeps a copy with the artifact, so that a push can be traced after the version was removed.
@@ -49,13 +65,31 @@ class Executor(executor.Executor):  # type: ignore[misc]
         self._MarkPushed(pushed, pushed_destination=os.path.join(base, version), pushed_version=version)
 
 
-def next_version(base: str) -> str:
-    """The time in seconds, or one more than the newest version where the clock has not passed that."""
-    newest = max((int(name) for name in fileio.listdir(base) if name.isdigit()), default=0)
-    return str(max(int(time.time()), newest + 1))
+def _same_files(one: str, other: str) -> bool:
+    """Whether two folders hold equal files of equal names."""
+    files = _files(one)
+    return files == _files(other) and all(_equal(os.path.join(one, name), os.path.join(other, name)) for name in files)
+
+
+def _files(folder: str) -> set[str]:
+    return {
+        os.path.relpath(os.path.join(parent, name), folder)
+        for parent, _, names in fileio.walk(folder)
+        for name in names
+    }
+
+
+def _equal(one: str, other: str) -> bool:
+    with fileio.open(one, "rb") as file, fileio.open(other, "rb") as other_file:
+        while (chunk := file.read(_CHUNK_BYTES)) == other_file.read(_CHUNK_BYTES):
+            if not chunk:
+                return True
+    return False
 
 
 class Pusher(component.Pusher):  # type: ignore[misc]
     """`tfx.components.Pusher` with the executor above; the inputs and outputs are the same."""
 
+    ALWAYS_RUNS = True
+    """Its work depends on the state of a folder that ML Metadata knows nothing of, so a former result says nothing."""
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)

@@ -15,6 +15,8 @@ from tfx.orchestration.portable import data_types, launcher, runtime_parameter_u
 from tfx.orchestration.portable.mlmd import execution_lib
 from tfx.proto.orchestration import pipeline_pb2
 
+from schema.errors import RanklineError
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -39,6 +41,9 @@ class CompiledPipeline:
         )
         self._deployment = runner_utils.extract_local_deployment_config(self._ir)
         self._nodes = {node.pipeline_node.node_info.id: node.pipeline_node for node in self._ir.nodes}
+        for component in pipeline.components:
+            if getattr(component, "ALWAYS_RUNS", False):
+                self._nodes[component.id].execution_options.caching_options.enable_cache = False
         config = self._deployment.metadata_connection_config
         self._connection = getattr(config, config.WhichOneof("connection_config"))
 
@@ -50,7 +55,7 @@ class CompiledPipeline:
         """Resolves the node's inputs, runs it (or finds its cached outputs), and publishes its outputs.
 
         Raises:
-            RanklineError: what the component refused, in the user's terms.
+            RanklineError: what the component refused, in the user's terms; or that nodes before it have not run.
             Exception: whatever else went wrong in the component.
         """
         node: pipeline_pb2.PipelineNode = self._nodes[node_id]
@@ -62,10 +67,15 @@ class CompiledPipeline:
             executor_spec=runner_utils.extract_executor_spec(self._deployment, node_id),
             custom_driver_spec=runner_utils.extract_custom_driver_spec(self._deployment, node_id),
         ).launch()
-        if info is None or info.execution_id is None:
-            return Outcome(cached=False, outputs={})
+        states = metadata_store_pb2.Execution
         with metadata.Metadata(self._connection) as handle:
-            (execution,) = handle.store.get_executions_by_id([info.execution_id])
+            executions = handle.store.get_executions_by_id([info.execution_id] if info and info.execution_id else [])
+            # The launcher raises nothing where inputs are missing: it marks the execution as failed, or makes none.
+            if not executions or executions[0].last_known_state == states.FAILED:
+                before = ", ".join(node.upstream_nodes)
+                raise RanklineError(
+                    f"{node_id}: expected outputs of {before} in this run, received none; run these first"
+                )
             # As published: what the launcher returns lacks the properties that the executor has set.
-            outputs = execution_lib.get_output_artifacts(handle, info.execution_id)
-        return Outcome(execution.last_known_state == metadata_store_pb2.Execution.CACHED, outputs)
+            outputs = execution_lib.get_output_artifacts(handle, executions[0].id)
+        return Outcome(executions[0].last_known_state == states.CACHED, outputs)

@@ -11,13 +11,13 @@ from tfx.utils import proto_utils
 from components import pusher
 
 
-def push(tmp_path: Path, blessed: bool = True) -> standard_artifacts.PushedModel:
+def push(tmp_path: Path, blessed: bool = True, graph: str = "graph") -> standard_artifacts.PushedModel:
     """Runs the executor on a SavedModel-like folder; returns the artifact that it fills."""
     model = standard_artifacts.Model()
     model.uri = str(tmp_path / "model")
     saved = tmp_path / "model" / "Format-Serving"
     (saved / "assets.extra").mkdir(parents=True, exist_ok=True)
-    (saved / "saved_model.pb").write_text("graph")
+    (saved / "saved_model.pb").write_text(graph)
     (saved / "assets.extra" / "tf_serving_warmup_requests").write_text("records")
     blessing = standard_artifacts.ModelBlessing()
     blessing.set_int_custom_property("blessed", int(blessed))
@@ -78,8 +78,42 @@ def test_a_refused_model_is_not_pushed(tmp_path):
 
 def test_versions_ascend_when_the_clock_stands_still_or_goes_back(tmp_path, monkeypatch):
     monkeypatch.setattr(time, "time", lambda: 1000.0)
-    push(tmp_path)
+    push(tmp_path, graph="first")
     monkeypatch.setattr(time, "time", lambda: 500.0)
-    push(tmp_path)
-    push(tmp_path)
+    push(tmp_path, graph="second")
+    push(tmp_path, graph="third")
     assert sorted(os.listdir(tmp_path / "serving")) == ["1000", "1001", "1002"]
+
+
+def test_the_newest_version_is_not_pushed_again(tmp_path):
+    first = push(tmp_path)
+    again = push(tmp_path)
+    assert len(os.listdir(tmp_path / "serving")) == 1
+    for name in ("pushed_destination", "pushed_version"):
+        assert again.get_string_custom_property(name) == first.get_string_custom_property(name)
+    unchanged = [pushed.get_int_custom_property(pusher.UNCHANGED_PROPERTY) for pushed in (first, again)]
+    assert unchanged == [0, 1]
+
+
+@pytest.mark.parametrize("difference", ["content", "a file more", "a file less"])
+def test_a_version_that_differs_a_little_is_not_this_model(tmp_path, difference):
+    push(tmp_path)
+    (version,) = (tmp_path / "serving").iterdir()
+    requests = version / "assets.extra" / "tf_serving_warmup_requests"
+    if difference == "content":
+        requests.write_text("recorde")  # of the same length
+    elif difference == "a file more":
+        (version / "more").touch()
+    else:
+        requests.unlink()
+    assert push(tmp_path).get_int_custom_property(pusher.UNCHANGED_PROPERTY) == 0
+    assert len(os.listdir(tmp_path / "serving")) == 2
+
+
+def test_a_model_that_another_one_followed_is_pushed_anew(tmp_path):
+    push(tmp_path, graph="first")
+    push(tmp_path, graph="second")
+    push(tmp_path, graph="first")
+    newest = max((tmp_path / "serving").iterdir(), key=lambda path: int(path.name))
+    assert (newest / "saved_model.pb").read_text() == "first"
+    assert len(os.listdir(tmp_path / "serving")) == 3
