@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
-from pipeline.console import quiet
+from pipeline.console import busy, console, quiet
 from schema.errors import RanklineError
 
 _dataset = click.option("--dataset", "-d", help="A name from `rankline datasets`, or a folder.  [default: movielens]")
@@ -54,7 +53,7 @@ def run(
     Exit status: 0 if a model was pushed, 1 if something stopped the run, 2 for wrong options, 3 if the model was
     refused.
     """
-    with quiet(Path(os.devnull)) as console, console.status("Loading TFX"):
+    with quiet(Path(os.devnull)) as terminal, busy(terminal, "Loading TFX"):
         from pipeline import config as configuration
         from pipeline.main_job import run_and_show
 
@@ -92,7 +91,7 @@ def rank(dataset: str | None, group: str, k: int, target: str, include_seen: boo
 
     found = datasets.find(dataset or "movielens")
     with Ranker(found, target) as ranker:
-        _console().print(ranking_table(ranker.rank(group, k, include_seen=include_seen)))
+        console().print(ranking_table(ranker.rank(group, k, include_seen=include_seen)))
 
 
 @cli.command()
@@ -105,7 +104,7 @@ def runs(root: Path | None, limit: int) -> None:
     from pipeline.tables import runs_table
 
     found = list_runs(Layout(root or Path("runs"), "").metadata)
-    _console().print(runs_table(found[:limit]) if found else "No runs yet: `rankline run` makes one.")
+    console().print(runs_table(found[:limit]) if found else "No runs yet: `rankline run` makes one.")
 
 
 @cli.command()
@@ -125,11 +124,11 @@ def validate(dataset: str | None) -> None:
     from schema.dataset import find
     from schema.describe import describe
 
-    console = _console()
-    with console.status("Reading the files"):
+    terminal = console()
+    with busy(terminal, "Reading the files"):
         description = describe(find(dataset or "movielens"))
     for table in description_tables(description):
-        console.print(table)
+        terminal.print(table)
 
 
 @cli.command()
@@ -139,20 +138,16 @@ def validate(dataset: str | None) -> None:
 def bench(dataset: str | None, model: str | None, json_path: Path | None) -> None:
     """Measure each component on a cold run: seconds, rows per second, memory."""
     start = time.monotonic()
-    with quiet(Path(os.devnull)) as console, console.status("Loading TFX"):
+    with quiet(Path(os.devnull)) as terminal, busy(terminal, "Loading TFX"):
         from pipeline import config as configuration
         from pipeline.bench import chain
 
     imported = time.monotonic() - start
     run_config = configuration.load(None, {"dataset": dataset, "train.model": model}, ())
     result = chain.run(run_config, imported)
-    _console().print(chain.table(result))
+    console().print(chain.table(result))
     if json_path:
         json_path.write_text(chain.to_json(result) + "\n")
-
-
-def _console() -> Console:
-    return Console(highlight=False, soft_wrap=True)
 
 
 def _layout(dataset: str | None, root: Path | None) -> Any:

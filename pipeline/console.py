@@ -8,8 +8,29 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 from rich.console import Console
+from rich.live import Live
+from rich.spinner import Spinner
+
+_PIPED_WIDTH = 1000
+"""Where nobody's window limits it, no line is broken."""
+
+
+def console(file: TextIO | None = None) -> Console:
+    """A console for our own lines, on standard output by default."""
+    terminal = (file or sys.stdout).isatty()
+    return Console(file=file, highlight=False, soft_wrap=True, width=None if terminal else _PIPED_WIDTH)
+
+
+def busy(console: Console, text: str) -> Live:
+    """A spinner for a `with` block, where the console is a terminal.
+
+    Unlike `Console.status`, which shows on the terminal whatever Python code prints meanwhile.
+    """
+    spinner = Spinner("dots", text, style="status.spinner")
+    return Live(spinner, console=console, transient=True, redirect_stdout=False, redirect_stderr=False)
 
 
 @contextlib.contextmanager
@@ -33,7 +54,7 @@ def quiet(log: Path) -> Iterator[Console]:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
         try:
-            yield Console(file=terminal, highlight=False, soft_wrap=True)
+            yield console(terminal)
         finally:
             sys.stdout.flush()
             sys.stderr.flush()

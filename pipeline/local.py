@@ -13,20 +13,22 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
 from components.example_gen import read_summary
 from components.metrics import METRICS_PROPERTY, REFUSALS_PROPERTY
+from components.pusher import UNCHANGED_PROPERTY
 from components.schema_gen import FILE_NAME as SCHEMA_FILE
 from pipeline.config import RunConfig
+from pipeline.console import busy
 from pipeline.graph import create_pipeline
 from pipeline.layout import Layout
 from pipeline.node import CompiledPipeline, Outcome
 from schema.dataset import Dataset
 from schema.errors import RanklineError
 
-
-class RefusedError(RanklineError):
-    """The model was not good enough to be pushed."""
+_OF_BLESSED_MODELS = ("InfraCheck", "Pusher")
+"""Components that do nothing for a model that was refused."""
 
 
 @dataclass
@@ -39,10 +41,11 @@ class RunResult:
     pushed: str | None = None
     """The pushed version's folder."""
     seconds: dict[str, float] = field(default_factory=dict)
-    """Of each component; those of cached ones are what looking them up took."""
+    """Of each component; those of unchanged ones are what finding that out took."""
     rows: dict[str, int] = field(default_factory=dict)
     """Of each split."""
-    cached: list[str] = field(default_factory=list)
+    unchanged: list[str] = field(default_factory=list)
+    """Components whose former outputs were taken; with the Pusher among them, the model was the newest version."""
 
 
 def new_run_id() -> str:
@@ -70,18 +73,17 @@ def run(config: RunConfig, dataset: Dataset, run_id: str, console: Console) -> R
     result = RunResult(run_id)
     for node_id in pipeline.node_ids():
         start = time.monotonic()
-        with console.status(node_id):
+        with busy(console, node_id):
             try:
                 outcome = pipeline.launch(node_id)
             except Exception as error:
                 console.print(f"  [red]✗[/] {node_id}")
                 raise _explained(node_id, error) from error
-        seconds = time.monotonic() - start
-        result.seconds[node_id] = round(seconds, 2)
+        result.seconds[node_id] = round(time.monotonic() - start, 2)
         if outcome.cached:
-            result.cached.append(node_id)
+            result.unchanged.append(node_id)
         _collect(result, node_id, outcome, layout.logs(run_id), inferred=dataset.schema_path is None)
-        console.print(_progress_line(node_id, outcome, seconds, result))
+        console.print(_progress_line(node_id, outcome, result))
     (layout.logs(run_id) / "summary.json").write_text(json.dumps(asdict(result), indent=2) + "\n")
     return result
 
@@ -112,13 +114,20 @@ def _collect(result: RunResult, node_id: str, outcome: Outcome, logs: Path, infe
         result.refusals = json.loads(evaluation.get_string_custom_property(REFUSALS_PROPERTY))
     elif node_id == "Pusher" and artifact["pushed_model"].get_int_custom_property("pushed"):
         result.pushed = artifact["pushed_model"].get_string_custom_property("pushed_destination")
+        if artifact["pushed_model"].get_int_custom_property(UNCHANGED_PROPERTY):
+            result.unchanged.append(node_id)
 
 
-def _progress_line(node_id: str, outcome: Outcome, seconds: float, result: RunResult) -> str:
-    mark, took = ("[dim]=[/]", "unchanged") if outcome.cached else ("[green]✓[/]", f"{seconds:6.1f} s")
+def _progress_line(node_id: str, outcome: Outcome, result: RunResult) -> str:
+    if node_id in result.unchanged:
+        mark, took = "[dim]=[/]", "unchanged"
+    elif result.refusals and node_id in _OF_BLESSED_MODELS:
+        mark, took = "[dim]-[/]", "skipped"
+    else:
+        mark, took = "[green]✓[/]", f"{result.seconds[node_id]:6.1f} s"
     rows = f"{sum(result.rows.values()):>11,} rows" if node_id in ("ExampleGen", "StatisticsGen") else ""
     uri = next((artifacts[0].uri for artifacts in outcome.outputs.values() if artifacts), "")
-    return f"  {mark} {node_id:<20} {took:>9} {rows:>16}  [dim]{_relative(uri)}[/]"
+    return f"  {mark} {node_id:<20} {took:>9} {rows:>16}  [dim]{escape(_relative(uri))}[/]"
 
 
 def _relative(path: str) -> str:

@@ -6,11 +6,13 @@ import contextlib
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
 from components.metrics import METRICS
+from components.schema_gen import FILE_NAME as SCHEMA_FILE
 from pipeline import local
 from pipeline.config import RunConfig
-from pipeline.console import quiet
+from pipeline.console import busy, quiet
 from pipeline.layout import Layout
 from pipeline.ranking import Ranker
 from pipeline.serving import server
@@ -53,8 +55,8 @@ def run_and_show(config: RunConfig, serve: bool) -> int:
         layout = Layout(config.root, dataset.name)
         log = layout.logs(run_id) / "run.log"
         console = stack.enter_context(quiet(log))
-        console.print(f"[bold]{config.train.model}[/] on [bold]{dataset.name}[/], run {run_id}")
-        console.print(f"  [dim]log: {log}[/]")
+        console.print(f"[bold]{config.train.model}[/] on [bold]{escape(dataset.name)}[/], run {run_id}")
+        console.print(f"  [dim]log: {escape(str(log))}[/]")
         # It takes seconds to start and waits for a first version, so it starts while the pipeline runs.
         target = stack.enter_context(server(layout, layout.logs(run_id) / "server.log")) if serve else None
         result = local.run(config, dataset, run_id, console)
@@ -71,30 +73,36 @@ def _show(console: Console, result: local.RunResult, dataset: Dataset, layout: L
     group = dataset.spec.ranking.group if dataset.spec.ranking else ""
     for name in METRICS:
         if name in result.metrics:
-            console.print(f"  {name:<12} {result.metrics[name]:.4f}  [dim]{_WHAT[name].format(group=group)}[/]")
+            meaning = escape(_WHAT[name].format(group=group))
+            console.print(f"  {name:<12} {result.metrics[name]:.4f}  [dim]{meaning}[/]")
     if dataset.schema_path is None:
+        inferred = layout.logs(run_id) / SCHEMA_FILE
         console.print(
-            f"\nNo schema.pbtxt in {dataset.folder}, so one was inferred from the train split: "
-            f"{layout.logs(run_id) / 'schema.pbtxt'}. Once it says what you expect of the data, put it there."
+            escape(
+                f"\nNo {SCHEMA_FILE} in {dataset.folder}, so one was inferred from the train split: {inferred}. "
+                "Once it says what you expect of the data, put it there."
+            )
         )
-    if len(result.cached) > 1:
+    if result.unchanged:
         console.print(
-            f"\nReused {len(result.cached)} components, since nothing they depend on has changed (see --no-cache)."
+            f"\nReused {len(result.unchanged)} components, since nothing they depend on has changed (see --no-cache)."
         )
+    serving, version = escape(str(layout.serving)), Path(result.pushed or "").name
     if result.refusals:
         console.print("\n[bold red]Refused[/]: the model is not pushed.")
         for reason in result.refusals:
-            console.print(f"  {reason}")
+            console.print(escape(f"  {reason}"))
+    elif "Pusher" in result.unchanged:
+        console.print(f"\nVersion {version} in {serving} is this model already.")
     else:
-        console.print(f"\n[bold green]Pushed[/] version {Path(result.pushed or '').name} to {layout.serving}")
-        console.print(f"  [dim]artifacts: {layout.artifacts}[/]")
+        console.print(f"\n[bold green]Pushed[/] version {version} to {serving}")
+    console.print(f"  [dim]artifacts: {escape(str(layout.artifacts))}[/]")
 
 
 def _rank_for_some(console: Console, dataset: Dataset, target: str, result: local.RunResult) -> None:
     with Ranker(dataset, target) as ranker:
-        version = int(Path(result.pushed or "").name)
-        with console.status("Waiting for the server"):
-            ranker.client.wait_until_available(_LOAD_TIMEOUT_S, version=version)
+        with busy(console, "Waiting for the server"):
+            version = ranker.wait_for(int(Path(result.pushed or "").name), _LOAD_TIMEOUT_S)
         console.print(f"\n[bold]Ranked over gRPC[/] by version {version} at {target}")
         for group in ranker.latest_groups(_DEMO_USERS):
             console.print(ranking_table(ranker.rank(group, _DEMO_ITEMS)))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 from schema.catalogue import catalogue
 from schema.dataset import Dataset
-from serving.client import Client
+from schema.errors import RanklineError
+from serving.client import CallError, Client, FeatureError, LoadError, UnavailableError
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,19 @@ class Ranker:
     def __init__(self, dataset: Dataset, target: str) -> None:
         self._catalogue = catalogue(dataset)
         self._spec = dataset.spec
-        self.client = Client(target, dataset.name)
+        self._client = Client(target, dataset.name)
+
+    def wait_for(self, version: int, timeout_s: float) -> int:
+        """Waits until the server serves a version, or a later one.
+
+        Returns:
+            The version that is served.
+
+        Raises:
+            RanklineError: it cannot load it, or takes longer.
+        """
+        with _errors_for_people():
+            return self._client.wait_until_available(timeout_s, version)
 
     def latest_groups(self, count: int) -> list[str]:
         """The groups that were seen last, the last one first."""
@@ -53,18 +68,21 @@ class Ranker:
         Args:
             group: a value of the ranking group's column.
             k: how many.
-            include_seen: rank items too that the group has met in the data.
+            include_seen: rank items too that the group has met in the data; who has met all gets all.
 
         Raises:
-            RanklineError: a group that is not in the data.
-            CallError: the server does not answer.
+            RanklineError: a group that is not in the data, or a server that does not answer, or serves a model of
+                other data.
         """
         ranking = self._spec.ranking
         assert ranking is not None, "catalogue() refuses datasets without"
-        items = self._catalogue.items if include_seen else self._catalogue.unseen(group)
+        items = self._catalogue.unseen(group)
+        if include_seen or not len(items):
+            items = self._catalogue.items
         inputs = [name for name in items.column_names if name in self._spec.input_columns]
         candidates = {name: items[name].to_pylist() for name in inputs}
-        best = self.client.rank(self._catalogue.context(group), candidates, k)
+        with _errors_for_people():
+            best = self._client.rank(self._catalogue.context(group), candidates, k)
         ids = items[ranking.item]
         titles = items[ranking.title] if ranking.title else ids
         return RankedList(
@@ -79,4 +97,14 @@ class Ranker:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.client.close()
+        self._client.close()
+
+
+@contextlib.contextmanager
+def _errors_for_people() -> Iterator[None]:
+    try:
+        yield
+    except UnavailableError as error:
+        raise RanklineError(f"{error}; `rankline serve` starts one") from error
+    except (CallError, FeatureError, LoadError) as error:
+        raise RanklineError(str(error)) from error

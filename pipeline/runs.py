@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,8 @@ import ml_metadata as mlmd
 from ml_metadata.proto import metadata_store_pb2
 
 from components.metrics import METRICS_PROPERTY
+
+_State = metadata_store_pb2.Execution
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,7 @@ def list_runs(metadata: Path) -> list[Run]:
 
 def _run(store: Any, types: Mapping[int, str], context: Any) -> Run:
     executions = {types[e.type_id].split(".")[-1]: e for e in store.get_executions_by_context(context.id)}
-    artifacts = {artifact.type: artifact.custom_properties for artifact in store.get_artifacts_by_context(context.id)}
-    states = metadata_store_pb2.Execution
+    artifacts = _outputs(store, executions.values())
     (pipeline,) = [c for c in store.get_parent_contexts_by_context(context.id) if c.type == "pipeline"]
     model = None
     if "Trainer" in executions:
@@ -66,5 +67,15 @@ def _run(store: Any, types: Mapping[int, str], context: Any) -> Run:
         metrics=json.loads(evaluation[METRICS_PROPERTY].string_value) if evaluation else {},
         blessed=blessing["blessed"].int_value == 1 if blessing else None,
         pushed_version=(pushed["pushed_version"].string_value or None) if pushed else None,
-        failed=next((name for name, e in executions.items() if e.last_known_state == states.FAILED), None),
+        failed=next((name for name, e in executions.items() if e.last_known_state == _State.FAILED), None),
     )
+
+
+def _outputs(store: Any, executions: Iterable[Any]) -> dict[str, Mapping[str, Any]]:
+    """Type -> custom properties of the artifacts that executions made or took from former ones.
+
+    A run has other artifacts, too: the resolver's, which are another run's model and blessing.
+    """
+    events = store.get_events_by_execution_ids([execution.id for execution in executions])
+    ids = {event.artifact_id for event in events if event.type == metadata_store_pb2.Event.OUTPUT}
+    return {artifact.type: artifact.custom_properties for artifact in store.get_artifacts_by_id(ids)}

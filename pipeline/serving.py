@@ -14,6 +14,15 @@ import portpicker
 
 from pipeline.layout import Layout
 
+_DYING_WITH_ITS_PARENT = """
+import ctypes, runpy, signal, sys
+PR_SET_PDEATHSIG = 1
+ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+del sys.argv[0]
+runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+"""
+"""Runs a module that Linux stops when the process that started it has gone, even by a kill, which no `finally` sees."""
+
 
 def server_command(layout: Layout, port: int, rest_api_port: int) -> list[str]:
     """The command line of a server of the dataset's pushed models; the model is named like the dataset."""
@@ -46,8 +55,10 @@ def server(layout: Layout, log: Path) -> Iterator[str]:
         Its gRPC address.
     """
     port = portpicker.pick_unused_port()
+    _, _, module, *flags = server_command(layout, port, 0)
+    command = [sys.executable, "-c", _DYING_WITH_ITS_PARENT, module, *flags]
     with log.open("a", encoding="utf-8") as output:
-        process = subprocess.Popen(server_command(layout, port, 0), stdout=output, stderr=output)
+        process = subprocess.Popen(command, stdout=output, stderr=output)
     try:
         yield f"127.0.0.1:{port}"
     finally:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from rich import box
+from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from components.metrics import METRICS
@@ -12,12 +14,14 @@ from pipeline.ranking import RankedList
 from pipeline.runs import Run
 from schema.describe import Description
 
+_ANY_WIDTH = 10_000
+
 
 def ranking_table(ranked: RankedList) -> Table:
     """A ranked list."""
     table = _table(f"For {ranked.group}, the best of {ranked.candidates:,}", "#", "score", "item", "title")
     for place, item in enumerate(ranked.items, start=1):
-        table.add_row(str(place), f"{item.probability:.3f}", item.item, item.title)
+        _add(table, str(place), f"{item.probability:.3f}", item.item, item.title)
     return table
 
 
@@ -27,7 +31,9 @@ def runs_table(runs: Sequence[Run]) -> Table:
     for run in runs:
         metrics = [f"{run.metrics[name]:.4f}" if name in run.metrics else "" for name in METRICS]
         blessed = {True: "yes", False: "no", None: f"stopped: {run.failed}" if run.failed else ""}[run.blessed]
-        table.add_row(run.run_id, run.dataset, run.model or "", *metrics, blessed, run.pushed_version or "")
+        _add(table, run.run_id, run.dataset, run.model or "", *metrics, blessed, run.pushed_version or "")
+    # Where lines are longer than the terminal's, it breaks them; rich would break up every word.
+    table.width = Console(width=_ANY_WIDTH).measure(table).maximum
     return table
 
 
@@ -37,20 +43,20 @@ def description_tables(description: Description) -> Iterator[Table]:
     for entry in description.features:
         missing = f"{entry.missing:.1%}" if entry.missing else ""
         ids, width = f"{entry.ids:,}" if entry.ids else "", str(entry.width or "")
-        table.add_row(entry.name, entry.holds, entry.becomes, missing, ids, width, ", ".join(entry.parts))
+        _add(table, entry.name, entry.holds, entry.becomes, missing, ids, width, ", ".join(entry.parts))
     for name, role in description.others.items():
-        table.add_row(name, "", role)
+        _add(table, name, "", role)
     yield table
 
     if description.crosses:
         table = _table("crosses", "cross", "of", "becomes", "ids", "parts")
         for entry in description.crosses:
-            table.add_row(entry.name, entry.holds, entry.becomes, f"{entry.ids:,}", ", ".join(entry.parts))
+            _add(table, entry.name, entry.holds, entry.becomes, f"{entry.ids:,}", ", ".join(entry.parts))
         yield table
 
     table = _table("splits", "split", "rows", "positive")
     for name, size in description.splits.items():
-        table.add_row(name, f"{size.rows:,}", f"{size.positives / size.rows:.1%}")
+        _add(table, name, f"{size.rows:,}", f"{size.positives / size.rows:.1%}")
     table.caption = (
         f"The wide part sees {description.wide_ids:,} ids, "
         f"the deep part's first layer {description.deep_width:,} numbers."
@@ -59,8 +65,15 @@ def description_tables(description: Description) -> Iterator[Table]:
 
 
 def _table(title: str, *headings: str) -> Table:
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", caption_justify="left")
+    table = Table(
+        title=escape(title), box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", caption_justify="left"
+    )
     numbers = {"#", "score", "ids", "width", "missing", "rows", "positive", *METRICS}
     for heading in headings:
         table.add_column(heading, justify="right" if heading in numbers else "left", overflow="fold")
     return table
+
+
+def _add(table: Table, *cells: str) -> None:
+    """Adds a row of texts, which are shown as they are, brackets and all."""
+    table.add_row(*map(escape, cells))
