@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from components.metrics import METRICS
 from components.thresholds import Threshold
-from schema.errors import SpecError
+from schema.errors import SpecError, listing, nearest
 from schema.explain import explain, read_yaml
 from trainer.params import TrainParams
 
@@ -33,13 +34,35 @@ class RunConfig(BaseModel):
     """Where metadata, artifacts, logs and pushed models of all runs are kept."""
     train: TrainParams = TrainParams()
     thresholds: Mapping[str, Threshold] = Field(default_factory=lambda: dict(DEFAULT_THRESHOLDS))
-    """Metric -> when a model is refused."""
+    """Metric -> when a model is refused. What is not given stays as in `DEFAULT_THRESHOLDS`; null is no bound."""
     infra_check_rows: Annotated[int, Field(ge=1)] = 1000
     """On so many rows of the test split the served predictions must equal the in-process ones."""
     beam: tuple[str, ...] = ()
     """Beam's pipeline options, such as `--direct_num_workers=2`; without a `--runner`, Beam runs in this process."""
     cache: bool = True
     """Reuse the results of components whose inputs and code are unchanged."""
+
+    @field_validator("thresholds", mode="before")
+    @classmethod
+    def _over_defaults(cls, value: object) -> object:
+        if not isinstance(value, Mapping):
+            return value
+        defaults = {name: threshold.model_dump() for name, threshold in DEFAULT_THRESHOLDS.items()}
+        given = {
+            name: {**defaults.get(name, {}), **bounds} if isinstance(bounds, Mapping) else bounds
+            for name, bounds in value.items()
+        }
+        return {**defaults, **given}
+
+    @field_validator("thresholds")
+    @classmethod
+    def _of_metrics(cls, value: Mapping[str, Threshold]) -> Mapping[str, Threshold]:
+        for name, threshold in value.items():
+            if name not in METRICS:
+                raise ValueError(f"expected one of {listing(METRICS)}, received {name!r}{nearest(name, METRICS)}")
+            if METRICS[name] == "neither" and threshold.max_drop is not None:
+                raise ValueError(f"expected min and max for {name}, which is best at 1, received max_drop")
+        return value
 
 
 def load(path: Path | None, options: Mapping[str, object], settings: Sequence[str]) -> RunConfig:
@@ -59,9 +82,12 @@ def load(path: Path | None, options: Mapping[str, object], settings: Sequence[st
             _put(content, key, value)
     for setting in settings:
         key, equals, text = setting.partition("=")
-        if not equals:
+        if not key or not equals:
             raise SpecError(f"--set: expected KEY=VALUE such as train.epochs=3, received {setting!r}")
-        _put(content, key, yaml.safe_load(text))
+        try:
+            _put(content, key, yaml.safe_load(text))
+        except yaml.YAMLError:
+            raise SpecError(f"--set: {key}: expected a YAML value such as 3 or [64, 32], received {text!r}") from None
     try:
         return RunConfig.model_validate(content)
     except ValidationError as error:

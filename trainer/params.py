@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+)
 
 
 class _Params(BaseModel):
@@ -72,3 +82,8 @@ class TrainParams(_Params):
     """For everything else."""
     memory_mb: PositiveInt = 4096
     """A split whose decoded columns take more is not kept in memory but read anew in each epoch."""
+
+    @field_validator("deep_optimizer", mode="before")
+    @classmethod
+    def _adam_by_default(cls, value: object) -> object:
+        return {"name": "adam", **value} if isinstance(value, Mapping) else value
