@@ -18,4 +18,5 @@ mean label, should be 1."""
 METRICS_PROPERTY = "metrics"
 """Custom property of an evaluation artifact, as JSON: metric name -> value over the whole test split."""
 REFUSALS_PROPERTY = "refusals"
-"""Custom property of an evaluation artifact, as JSON: why the model was not blessed, a line each; empty for a blessed one."""
+"""Custom property of an evaluation artifact, as JSON: why the model was not blessed, a line each;
+empty for a blessed one."""

@@ -36,12 +36,10 @@ def eval_config(spec: FeatureSpec, thresholds: Mapping[str, Threshold]) -> tfma.
         spec: the resolved feature spec.
         thresholds: metric name (of `METRICS`) -> bounds.
     """
-    auc = tfma.MetricConfig(class_name="AUC", config='{"name": "auc", "num_thresholds": 10000}')
-    logloss = tfma.MetricConfig(class_name="BinaryCrossEntropy", config='{"name": "logloss"}')
     metrics = {
-        "auc": auc,
-        "logloss": logloss,
-        "calibration": tfma.MetricConfig(class_name="Calibration", config='{"name": "calibration"}'),
+        "auc": tfma.MetricConfig(class_name="AUC", module="components.pointwise_metrics"),
+        "logloss": tfma.MetricConfig(class_name="LogLoss", module="components.pointwise_metrics"),
+        "calibration": tfma.MetricConfig(class_name="Calibration", module="components.pointwise_metrics"),
         "gauc": tfma.MetricConfig(class_name="GroupAUC", module="components.group_auc"),
         "ndcg@10": tfma.MetricConfig(
             class_name="NDCG", config=f'{{"name": "ndcg", "gain_key": "{LABEL}", "top_k_list": [10]}}'

@@ -1,0 +1,173 @@
+"""AUC, log loss and calibration of a binary classifier, from one pass over the rows.
+
+TFMA's own three each look up label, prediction and weight of every row in every slice; that was most of what the
+Evaluator cost. These share one accumulator, which looks them up once and adds them up in batches.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import numpy.typing as npt
+from tensorflow_model_analysis.metrics import metric_types
+
+Floats = npt.NDArray[np.float64]
+
+_SUMS = "_pointwise_sums"
+_BATCH = 1000
+_EPSILON = 1e-7
+"""Probabilities are kept so far from 0 and 1, so that a float32 of exactly 0 or 1 has a finite loss."""
+_LOGIT_LIMIT = 16.2  # of a probability of _EPSILON
+_BUCKETS = 16_384
+"""Of equal width in the logit, about 0.002: fine enough for probabilities of any size."""
+
+
+class Sums:
+    """What the metrics are computed from; adds up over rows, batches and workers in bounded memory."""
+
+    def __init__(self) -> None:
+        self.weight = self.label = self.prediction = self.loss = 0.0
+        self.by_score: Floats = np.zeros((2, _BUCKETS))
+        """Weight of the negatives and of the positives by bucket of their logit."""
+        self._rows: list[tuple[float, float, float]] = []
+
+    def add(self, label: float, prediction: float, weight: float) -> None:
+        """Adds a row."""
+        self._rows.append((label, prediction, weight))
+        if len(self._rows) >= _BATCH:
+            self.compact()
+
+    def compact(self) -> Sums:
+        """Adds up the rows that wait for it."""
+        if self._rows:
+            label, prediction, weight = np.array(self._rows, np.float64).T
+            self._rows = []
+            self.weight += weight.sum()
+            self.label += (weight * label).sum()
+            self.prediction += (weight * prediction).sum()
+            p = np.clip(prediction, _EPSILON, 1 - _EPSILON)
+            self.loss -= (weight * (label * np.log(p) + (1 - label) * np.log1p(-p))).sum()
+            logit = np.log(p) - np.log1p(-p)
+            bucket = ((logit + _LOGIT_LIMIT) * (_BUCKETS / (2 * _LOGIT_LIMIT))).astype(int).clip(0, _BUCKETS - 1)
+            for positive in (0, 1):
+                share = weight * (label if positive else 1 - label)
+                self.by_score[positive] += np.bincount(bucket, share, minlength=_BUCKETS)
+        return self
+
+    def merge(self, other: Sums) -> Sums:
+        """Takes over what another accumulator has added up."""
+        other.compact()
+        self.weight += other.weight
+        self.label += other.label
+        self.prediction += other.prediction
+        self.loss += other.loss
+        self.by_score += other.by_score
+        return self
+
+    def auc(self) -> float:
+        """The probability that a positive row scores above a negative one, ties (of a bucket) counting one half."""
+        negatives, positives = self.by_score
+        below = np.cumsum(negatives) - negatives / 2
+        return _ratio(float((positives * below).sum()), float(negatives.sum() * positives.sum()))
+
+    def logloss(self) -> float:
+        """The mean of -y ln p - (1 - y) ln (1 - p)."""
+        return _ratio(self.loss, self.weight)
+
+    def calibration(self) -> float:
+        """The mean prediction over the mean label."""
+        return _ratio(self.prediction, self.label)
+
+
+def _ratio(numerator: float, denominator: float) -> float:
+    return numerator / denominator if denominator else float("nan")
+
+
+class _SumsCombiner(beam.CombineFn):  # type: ignore[misc]
+    def __init__(self, key: metric_types.MetricKey) -> None:
+        self._key = key
+
+    def create_accumulator(self) -> Sums:
+        return Sums()
+
+    def add_input(self, accumulator: Sums, element: metric_types.StandardMetricInputs) -> Sums:
+        model = self._key.model_name
+        prediction = element.prediction[model] if model else element.prediction
+        weight = element.example_weight if self._key.example_weighted else None
+        accumulator.add(_number(element.label, model), _number(prediction, "probability"), _number(weight, model))
+        return accumulator
+
+    def merge_accumulators(self, accumulators: Iterable[Sums]) -> Sums:
+        first, *others = accumulators
+        for other in others:
+            first.merge(other)
+        return first
+
+    def compact(self, accumulator: Sums) -> Sums:
+        return accumulator.compact()
+
+    def extract_output(self, accumulator: Sums) -> dict[metric_types.MetricKey, Sums]:
+        return {self._key: accumulator.compact()}
+
+
+def _number(value: Any, key: str) -> float:
+    """A row's label, prediction or weight, which TFMA may hold by `key`; a weight of None is 1."""
+    if isinstance(value, Mapping):
+        value = value[key]
+    return 1.0 if value is None else float(np.ravel(value)[0])
+
+
+_RESULTS: Mapping[str, Callable[[Sums], float]] = {
+    "auc": Sums.auc,
+    "logloss": Sums.logloss,
+    "calibration": Sums.calibration,
+}
+
+
+def _computations(
+    name: str,
+    eval_config: Any = None,
+    model_names: Iterable[str] | None = None,
+    example_weighted: bool = False,
+) -> list[Any]:
+    del eval_config  # TFMA hands it over by name
+    computations: list[Any] = []
+    for model in model_names or [""]:
+        sums = metric_types.MetricKey(_SUMS, model_name=model, example_weighted=example_weighted)
+        key = metric_types.MetricKey(name, model_name=model, example_weighted=example_weighted)
+        # TFMA runs equal computations once, so the three metrics share this one.
+        shared = metric_types.MetricComputation(keys=[sums], preprocessors=None, combiner=_SumsCombiner(sums))
+        derived = metric_types.DerivedMetricComputation(keys=[key], result=functools.partial(_result, sums, key))
+        computations += [shared, derived]
+    return computations
+
+
+def _result(
+    sums: metric_types.MetricKey, key: metric_types.MetricKey, metrics: Mapping[metric_types.MetricKey, Sums]
+) -> dict[metric_types.MetricKey, float]:
+    return {key: _RESULTS[key.name](metrics[sums])}
+
+
+class AUC(metric_types.Metric):  # type: ignore[misc]
+    """Area under the ROC curve, see `Sums.auc`. Differs from the exact one by ties within buckets of the logit."""
+
+    def __init__(self, name: str = "auc") -> None:
+        super().__init__(_computations, name=name)
+
+
+class LogLoss(metric_types.Metric):  # type: ignore[misc]
+    """Mean binary cross entropy, see `Sums.logloss`."""
+
+    def __init__(self, name: str = "logloss") -> None:
+        super().__init__(_computations, name=name)
+
+
+class Calibration(metric_types.Metric):  # type: ignore[misc]
+    """Mean prediction over mean label, see `Sums.calibration`; 1 is right."""
+
+    def __init__(self, name: str = "calibration") -> None:
+        super().__init__(_computations, name=name)
