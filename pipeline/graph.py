@@ -26,6 +26,7 @@ from components.thresholds import eval_config
 from pipeline.config import RunConfig
 from pipeline.layout import Layout
 from schema.dataset import Dataset
+from trainer import models
 
 # Beam's DirectRunner, without its attempt to download and start another runner first. A later --runner wins.
 _LOCAL_RUNNER = ("--runner=apache_beam.runners.portability.fn_api_runner.fn_runner.FnApiRunner",)
@@ -38,7 +39,11 @@ def create_pipeline(config: RunConfig, dataset: Dataset) -> Pipeline:
     Args:
         config: how to run it.
         dataset: what to run it on; its spec is resolved.
+
+    Raises:
+        SpecError: there is no such model.
     """
+    models.check(config.train.model)
     layout = Layout(config.root.resolve(), dataset.name)
     spec = dataset.spec.model_dump_json()
 

@@ -32,14 +32,21 @@ def names() -> list[str]:
     return sorted(_BUILDERS)
 
 
+def check(name: str) -> None:
+    """Says whether there is a model of that name, before anything is done for it.
+
+    Raises:
+        SpecError: there is none.
+    """
+    if name not in _BUILDERS:
+        raise SpecError(f"train.model: expected one of {listing(names())}, received {name!r}{nearest(name, names())}")
+
+
 def build(columns: Sequence[InputColumn], params: TrainParams) -> Joint:
     """The model that `params.model` names, with initial weights.
 
     Raises:
         SpecError: there is no such model, or no column that it could use.
     """
-    if params.model not in _BUILDERS:
-        raise SpecError(
-            f"model: expected one of {listing(names())}, received {params.model!r}{nearest(params.model, names())}"
-        )
+    check(params.model)
     return _BUILDERS[params.model](columns, params)
