@@ -121,6 +121,7 @@ def _number(value: Any, key: str) -> float:
     return 1.0 if value is None else float(np.ravel(value)[0])
 
 
+# Their names differ from those of TFMA's own metrics, which TFMA would take instead.
 _RESULTS: Mapping[str, Callable[[Sums], float]] = {
     "auc": Sums.auc,
     "logloss": Sums.logloss,
@@ -152,21 +153,21 @@ def _result(
     return {key: _RESULTS[key.name](metrics[sums])}
 
 
-class AUC(metric_types.Metric):  # type: ignore[misc]
+class PointwiseAUC(metric_types.Metric):  # type: ignore[misc]
     """Area under the ROC curve, see `Sums.auc`. Differs from the exact one by ties within buckets of the logit."""
 
     def __init__(self, name: str = "auc") -> None:
         super().__init__(_computations, name=name)
 
 
-class LogLoss(metric_types.Metric):  # type: ignore[misc]
+class PointwiseLogLoss(metric_types.Metric):  # type: ignore[misc]
     """Mean binary cross entropy, see `Sums.logloss`."""
 
     def __init__(self, name: str = "logloss") -> None:
         super().__init__(_computations, name=name)
 
 
-class Calibration(metric_types.Metric):  # type: ignore[misc]
+class PointwiseCalibration(metric_types.Metric):  # type: ignore[misc]
     """Mean prediction over mean label, see `Sums.calibration`; 1 is right."""
 
     def __init__(self, name: str = "calibration") -> None:

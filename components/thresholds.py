@@ -37,9 +37,9 @@ def eval_config(spec: FeatureSpec, thresholds: Mapping[str, Threshold]) -> tfma.
         thresholds: metric name (of `METRICS`) -> bounds.
     """
     metrics = {
-        "auc": tfma.MetricConfig(class_name="AUC", module="components.pointwise_metrics"),
-        "logloss": tfma.MetricConfig(class_name="LogLoss", module="components.pointwise_metrics"),
-        "calibration": tfma.MetricConfig(class_name="Calibration", module="components.pointwise_metrics"),
+        "auc": tfma.MetricConfig(class_name="PointwiseAUC", module="components.pointwise_metrics"),
+        "logloss": tfma.MetricConfig(class_name="PointwiseLogLoss", module="components.pointwise_metrics"),
+        "calibration": tfma.MetricConfig(class_name="PointwiseCalibration", module="components.pointwise_metrics"),
         "gauc": tfma.MetricConfig(class_name="GroupAUC", module="components.group_auc"),
         "ndcg@10": tfma.MetricConfig(
             class_name="NDCG", config=f'{{"name": "ndcg", "gain_key": "{LABEL}", "top_k_list": [10]}}'

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import sklearn.metrics
 
-from components.pointwise_metrics import AUC, Calibration, LogLoss, Sums
+from components.pointwise_metrics import PointwiseAUC, PointwiseCalibration, PointwiseLogLoss, Sums
 
 
 def sums_of(labels, predictions, weights=None, parts: int = 1) -> Sums:
@@ -63,5 +63,7 @@ def test_one_class_has_no_auc_and_no_rows_no_metric():
 
 
 def test_the_three_share_one_computation():
-    (auc, _), (logloss, _), (calibration, _) = (m().computations() for m in (AUC, LogLoss, Calibration))
+    (auc, _), (logloss, _), (calibration, _) = (
+        m().computations() for m in (PointwiseAUC, PointwiseLogLoss, PointwiseCalibration)
+    )
     assert auc == logloss == calibration
