@@ -20,6 +20,7 @@ _dataset = click.option("--dataset", "-d", help="A name from `rankline datasets`
 _root = click.option(
     "--root", type=click.Path(path_type=Path, file_okay=False), help="Where all runs are kept.  [default: runs]"
 )
+_port = click.IntRange(0, 65535)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -68,10 +69,15 @@ def run(
 @cli.command()
 @_dataset
 @_root
-@click.option("--port", default=8500, show_default=True, help="For gRPC; 0 is a free one.")
-@click.option("--rest-api-port", default=8501, show_default=True, help="For HTTP; 0 is none.")
+@click.option("--port", type=_port, default=8500, show_default=True, help="For gRPC; 0 is a free one.")
+@click.option(
+    "--rest-api-port", "--rest_api_port", type=_port, default=8501, show_default=True, help="For HTTP; 0 is none."
+)
 def serve(dataset: str | None, root: Path | None, port: int, rest_api_port: int) -> None:
-    """Serve the pushed models of a dataset until interrupted; newer versions are taken over as they come."""
+    """Serve a dataset's pushed models until interrupted.
+
+    Newer versions are taken over as they come.
+    """
     from pipeline.serving import exec_server
 
     exec_server(_layout(dataset, root), port, rest_api_port)
@@ -80,7 +86,7 @@ def serve(dataset: str | None, root: Path | None, port: int, rest_api_port: int)
 @cli.command()
 @_dataset
 @click.option("--user", "-u", "group", required=True, help="Whom to rank for: a value of the ranking group's column.")
-@click.option("-k", default=10, show_default=True, help="How many items.")
+@click.option("-k", type=click.IntRange(min=1), default=10, show_default=True, help="How many items.")
 @click.option("--target", "-t", default="127.0.0.1:8500", show_default=True, help="The server's gRPC address.")
 @click.option("--all", "include_seen", is_flag=True, help="Rank items too that the user has seen.")
 def rank(dataset: str | None, group: str, k: int, target: str, include_seen: bool) -> None:
@@ -96,9 +102,14 @@ def rank(dataset: str | None, group: str, k: int, target: str, include_seen: boo
 
 @cli.command()
 @_root
-@click.option("--limit", "-n", default=20, show_default=True, help="How many, newest first.")
+@click.option(
+    "--limit", "-n", type=click.IntRange(min=1), default=20, show_default=True, help="How many, newest first."
+)
 def runs(root: Path | None, limit: int) -> None:
-    """List past runs with their dataset, model, metrics, and whether they were blessed and pushed."""
+    """List past runs.
+
+    With their dataset, model and metrics, and whether they were blessed and pushed.
+    """
     from pipeline.layout import Layout
     from pipeline.runs import list_runs
     from pipeline.tables import runs_table
@@ -119,7 +130,10 @@ def datasets() -> None:
 @cli.command()
 @_dataset
 def validate(dataset: str | None) -> None:
-    """Check a dataset's description against its files, and show what every column becomes."""
+    """Check a dataset's description against its files.
+
+    Shows what becomes of every column, and how large vocabularies, splits and the model's input are.
+    """
     from pipeline.tables import description_tables
     from schema.dataset import find
     from schema.describe import describe
@@ -136,7 +150,10 @@ def validate(dataset: str | None) -> None:
 @click.option("--model", "-m", help="The model to train.  [default: wide_deep]")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write the numbers to this file.")
 def bench(dataset: str | None, model: str | None, json_path: Path | None) -> None:
-    """Measure each component on a cold run: seconds, rows per second, memory."""
+    """Measure each component on a cold run.
+
+    Shows seconds, rows per second and memory. Nothing is cached or kept.
+    """
     start = time.monotonic()
     with quiet(Path(os.devnull)) as terminal, busy(terminal, "Loading TFX"):
         from pipeline import config as configuration

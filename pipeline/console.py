@@ -14,6 +14,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.spinner import Spinner
 
+from schema.errors import RanklineError
+
 _PIPED_WIDTH = 1000
 """Where nobody's window limits it, no line is broken."""
 
@@ -39,8 +41,14 @@ def quiet(log: Path) -> Iterator[Console]:
 
     Yields:
         A console on the real standard output, for our own lines.
+
+    Raises:
+        RanklineError: there is no place for the file.
     """
-    log.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RanklineError(f"{log.parent}: expected a folder that can be written to: {error.strerror}") from error
     sys.stdout.flush()
     sys.stderr.flush()
     # Down at the file descriptors, because TensorFlow's C++ code writes there.

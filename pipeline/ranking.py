@@ -11,7 +11,7 @@ from typing import Self
 from schema.catalogue import catalogue
 from schema.dataset import Dataset
 from schema.errors import RanklineError
-from serving.client import CallError, Client, FeatureError, LoadError, UnavailableError
+from serving.client import CallError, Client, FeatureError, LoadError, NotFoundError, UnavailableError
 
 
 @dataclass(frozen=True)
@@ -106,5 +106,7 @@ def _errors_for_people() -> Iterator[None]:
         yield
     except UnavailableError as error:
         raise RanklineError(f"{error}; `rankline serve` starts one") from error
+    except NotFoundError as error:
+        raise RanklineError(f"{error}; it serves another dataset's models, or has none yet") from error
     except (CallError, FeatureError, LoadError) as error:
         raise RanklineError(str(error)) from error
