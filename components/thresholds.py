@@ -8,6 +8,7 @@ import tensorflow_model_analysis as tfma
 from pydantic import BaseModel, ConfigDict, NonNegativeFloat
 
 from components.metrics import METRICS
+from schema.errors import SpecError
 from schema.feature_spec import LABEL, WEIGHT, FeatureSpec
 
 _RANKING = ("gauc", "ndcg@10")
@@ -35,6 +36,9 @@ def eval_config(spec: FeatureSpec, thresholds: Mapping[str, Threshold]) -> tfma.
     Args:
         spec: the resolved feature spec.
         thresholds: metric name (of `METRICS`) -> bounds.
+
+    Raises:
+        SpecError: a threshold for a metric that the dataset cannot have.
     """
     metrics = {
         "auc": tfma.MetricConfig(class_name="PointwiseAUC", module="components.pointwise_metrics"),
@@ -46,11 +50,12 @@ def eval_config(spec: FeatureSpec, thresholds: Mapping[str, Threshold]) -> tfma.
         ),
     }
     for name, threshold in thresholds.items():
-        if name in metrics_of(spec):
-            # `threshold` would hold for every slice, however few rows it has.
-            metrics[name].per_slice_thresholds.add(
-                slicing_specs=[tfma.SlicingSpec()], threshold=_tfma_threshold(name, threshold)
-            )
+        if name not in metrics_of(spec):
+            raise SpecError(f"thresholds.{name}: expected a dataset with 'ranking' in its features.yaml, received none")
+        # `threshold` would hold for every slice, however few rows it has.
+        metrics[name].per_slice_thresholds.add(
+            slicing_specs=[tfma.SlicingSpec()], threshold=_tfma_threshold(name, threshold)
+        )
     plain = [tfma.MetricConfig(class_name="ExampleCount"), *(metrics[n] for n in METRICS if n not in _RANKING)]
     specs = [tfma.MetricsSpec(metrics=plain)]
     if spec.ranking:

@@ -1,0 +1,107 @@
+import pytest
+
+from components.thresholds import Threshold
+from pipeline.config import DEFAULT_THRESHOLDS, RunConfig, load
+from schema.errors import SpecError
+
+FILE = """
+dataset: census
+train: {model: wide, epochs: 7, hidden_units: [8]}
+thresholds: {auc: {min: 0.6}}
+"""
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "run.yaml"
+    path.write_text(FILE)
+    return path
+
+
+def test_defaults():
+    assert load(None, {}, ()) == RunConfig()
+    assert RunConfig().thresholds == DEFAULT_THRESHOLDS
+
+
+def test_settings_win_over_options_and_options_over_the_file(file):
+    options = {"dataset": "movielens", "train.model": "deep", "root": None, "cache": False}
+    config = load(file, options, ["train.model=wide_deep", "train.batch_size=64"])
+
+    assert config.dataset == "movielens"
+    assert (config.train.model, config.train.epochs, config.train.batch_size) == ("wide_deep", 7, 64)
+    assert config.train.hidden_units == (8,)
+    assert (config.root, config.cache) == (RunConfig().root, False)
+
+
+def test_settings_are_yaml():
+    settings = [
+        "train.hidden_units=[64, 32]",
+        "train.deep_optimizer={name: adagrad, learning_rate: 0.02}",
+        "beam=[--x]",
+    ]
+    config = load(None, {}, settings)
+
+    assert config.train.hidden_units == (64, 32)
+    assert (config.train.deep_optimizer.name, config.train.deep_optimizer.learning_rate) == ("adagrad", 0.02)
+    assert config.beam == ("--x",)
+
+
+def test_a_learning_rate_alone_is_that_of_the_default_optimizer():
+    config = load(None, {}, ["train.deep_optimizer.learning_rate=0.5"])
+    assert (config.train.deep_optimizer.name, config.train.deep_optimizer.learning_rate) == ("adam", 0.5)
+
+
+def test_one_bound_leaves_the_others_as_they_are(file):
+    config = load(file, {}, ["thresholds.logloss.max_drop=null", "thresholds.gauc.min=0.5"])
+
+    assert config.thresholds == {
+        "auc": Threshold(min=0.6, max_drop=DEFAULT_THRESHOLDS["auc"].max_drop),
+        "logloss": Threshold(max=DEFAULT_THRESHOLDS["logloss"].max),
+        "calibration": DEFAULT_THRESHOLDS["calibration"],
+        "gauc": Threshold(min=0.5),
+    }
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("train.epochs", "--set: expected KEY=VALUE such as train.epochs=3, received 'train.epochs'"),
+        ("=3", "--set: expected KEY=VALUE such as train.epochs=3, received '=3'"),
+        ("train.epochs=[", "--set: train.epochs: expected a YAML value such as 3 or [64, 32], received '['"),
+        ("train.epochs=ten", "configuration: train.epochs: expected a whole number, received 'ten'"),
+        ("train.epochs.x=3", "configuration: train.epochs: expected a whole number, received {'x': 3}"),
+        ("datset=census", "configuration: datset: expected one of the keys dataset, root, train, thresholds, "
+         "infra_check_rows, beam, cache, received 'datset'; did you mean 'dataset'?"),
+        ("train.deep_optimizer.name=sgd",
+         "configuration: train.deep_optimizer.name: expected one of adam, adagrad, received 'sgd'"),
+        ("infra_check_rows=0", "configuration: infra_check_rows: expected a number of at least 1, received 0"),
+        ("thresholds.acu.min=0.6", "configuration: thresholds: expected one of auc, logloss, calibration, gauc, "
+         "ndcg@10, received 'acu'; did you mean 'auc'?"),
+        ("thresholds.auc.mim=0.6", "configuration: thresholds.auc.mim: expected one of the keys min, max, max_drop, "
+         "received 'mim'; did you mean 'min'?"),
+        ("thresholds.auc.max_drop=-1",
+         "configuration: thresholds.auc.max_drop: expected a number of at least 0, received -1"),
+        ("thresholds.calibration.max_drop=0.1", "configuration: thresholds: expected min and max for calibration, "
+         "which is best at 1, received max_drop"),
+    ],
+)  # fmt: skip
+def test_mistakes_in_settings(setting, message):
+    with pytest.raises(SpecError) as caught:
+        load(None, {}, [setting])
+    assert str(caught.value) == message
+
+
+def test_every_mistake_in_a_file_has_a_line_that_names_it(tmp_path):
+    path = tmp_path / "run.yaml"
+    path.write_text("train: {epochs: 0}\ncahce: true\n")
+    with pytest.raises(SpecError) as caught:
+        load(path, {}, ())
+    epochs, cache = str(caught.value).splitlines()
+    assert epochs == f"{path}: train.epochs: expected a number above 0, received 0"
+    assert cache.startswith(f"{path}: cahce: expected one of the keys ")
+    assert cache.endswith("received 'cahce'; did you mean 'cache'?")
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(SpecError, match=r"none\.yaml: expected a file, found none"):
+        load(tmp_path / "none.yaml", {}, ())

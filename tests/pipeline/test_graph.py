@@ -1,0 +1,101 @@
+"""The wiring, without running it."""
+
+import shutil
+
+import pytest
+
+from components.thresholds import Threshold
+from pipeline import graph
+from pipeline.config import RunConfig, load
+from pipeline.graph import code_version, create_pipeline
+from schema.dataset import find
+from schema.errors import SpecError
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    folder = tmp_path / "stranger"
+    folder.mkdir()
+    (folder / "features.yaml").write_text("label: clicked\n")
+    (folder / "log.csv").write_text("clicked,user\n1,ann\n0,bob\n")
+    return find(folder)
+
+
+def components(config, dataset):
+    return {component.id: component for component in create_pipeline(config, dataset).components}
+
+
+def test_nothing_is_trained_on_data_before_it_is_validated(dataset):
+    chain = components(RunConfig(), dataset)
+    assert chain["ExampleValidator"] in chain["Transform"].upstream_nodes
+    assert chain["Transform"] in chain["Trainer"].upstream_nodes
+
+
+def test_nothing_is_pushed_before_it_is_evaluated_and_served(dataset):
+    chain = components(RunConfig(), dataset)
+    assert {chain["Trainer"], chain["Evaluator"], chain["InfraCheck"]} <= set(chain["Pusher"].upstream_nodes)
+    assert chain["Evaluator"] in chain["InfraCheck"].upstream_nodes
+
+
+def test_the_test_split_is_for_the_evaluator_alone(dataset):
+    chain = components(RunConfig(), dataset)
+    assert '"test"' not in str(chain["Transform"].exec_properties["splits_config"])
+    assert chain["Evaluator"].exec_properties["example_splits"] == '["test"]'
+
+
+def test_a_change_of_the_data_makes_example_gen_run_again(dataset):
+    before = components(RunConfig(), dataset)["ExampleGen"].exec_properties
+    with (dataset.folder / "log.csv").open("a") as file:
+        file.write("1,cleo\n")
+    after = components(RunConfig(), find(dataset.folder))["ExampleGen"].exec_properties
+    assert {name for name in before if before[name] != after[name]} == {"files"}
+
+
+@pytest.mark.parametrize(
+    ("setting", "changed"),
+    [
+        ("train.epochs=3", {"Trainer"}),
+        ("thresholds.auc.min=0.6", {"Evaluator"}),
+        ("infra_check_rows=5", {"InfraCheck"}),
+        ("cache=false", set()),
+    ],
+)
+def test_a_setting_makes_its_component_run_again_and_no_other(dataset, setting, changed):
+    default, other = components(RunConfig(), dataset), components(load(None, {}, [setting]), dataset)
+    assert {name for name in default if default[name].exec_properties != other[name].exec_properties} == changed
+
+
+def test_options_for_beam_come_after_ours_so_that_they_win(dataset):
+    config = load(None, {}, ["beam=[--runner=DirectRunner, --direct_num_workers=2]"])
+    arguments = create_pipeline(config, dataset).beam_pipeline_args
+    assert arguments[-2:] == ["--runner=DirectRunner", "--direct_num_workers=2"]
+
+
+def test_an_unknown_model_is_refused_before_anything_runs(dataset):
+    with pytest.raises(
+        SpecError, match=r"^train\.model: expected one of .*received 'wide_dep'; did you mean 'wide_deep'"
+    ):
+        create_pipeline(load(None, {"train.model": "wide_dep"}, ()), dataset)
+
+
+def test_a_threshold_for_a_metric_that_the_dataset_cannot_have_is_a_mistake(dataset):
+    config = RunConfig(thresholds={"gauc": Threshold(min=0.5)})
+    with pytest.raises(SpecError, match=r"thresholds\.gauc: expected .* 'ranking' .*received none"):
+        create_pipeline(config, dataset)
+
+
+def test_code_version_changes_with_the_sources_it_names(tmp_path, monkeypatch):
+    for name in ("schema", "components"):
+        shutil.copytree(graph._SOURCES / name, tmp_path / name)
+    monkeypatch.setattr(graph, "_SOURCES", tmp_path)
+    before = code_version("schema", "components/example_gen.py")
+
+    (tmp_path / "components" / "pusher.py").write_text("")
+    (tmp_path / "schema" / "notes.txt").write_text("no source")
+    assert code_version("schema", "components/example_gen.py") == before
+    source = tmp_path / "schema" / "reader.py"
+    source.write_text(source.read_text() + "\n")
+    changed = code_version("schema", "components/example_gen.py")
+    assert changed != before
+    source.rename(source.with_name("renamed.py"))
+    assert code_version("schema", "components/example_gen.py") not in (before, changed)

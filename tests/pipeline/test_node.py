@@ -1,0 +1,97 @@
+"""Nodes launched one by one, as pods of a cluster do, with components that take no time."""
+
+import os
+from pathlib import Path
+
+import pytest
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.orchestration import metadata
+from tfx.orchestration.pipeline import Pipeline
+from tfx.types import standard_artifacts
+
+from pipeline.node import CompiledPipeline
+from schema.errors import RanklineError
+
+
+@component
+def Write(text: Parameter[str], model: OutputArtifact[standard_artifacts.Model]) -> None:  # noqa: N802
+    os.makedirs(model.uri, exist_ok=True)
+    (Path(model.uri) / "text").write_text(text)
+    model.set_string_custom_property("written", text)
+
+
+@component
+def Read(  # noqa: N802
+    model: InputArtifact[standard_artifacts.Model], blessing: OutputArtifact[standard_artifacts.ModelBlessing]
+) -> None:
+    text = (Path(model.uri) / "text").read_text()
+    if text == "bad":
+        raise RanklineError("expected something good, received 'bad'")
+    blessing.set_string_custom_property("read", text)
+
+
+def chain(folder: Path, run_id: str, text: str = "good", always_read: bool = False) -> CompiledPipeline:
+    write = Write(text=text)
+    read = Read(model=write.outputs["model"])
+    if always_read:
+        read.ALWAYS_RUNS = True
+    pipeline = Pipeline(
+        pipeline_name="toy",
+        pipeline_root=str(folder / "artifacts"),
+        components=[read, write],
+        enable_cache=True,
+        metadata_connection_config=metadata.sqlite_metadata_connection_config(str(folder / "metadata.sqlite")),
+    )
+    return CompiledPipeline(pipeline, run_id)
+
+
+def test_nodes_come_after_what_they_depend_on(tmp_path):
+    assert list(chain(tmp_path, "1").node_ids()) == ["Write", "Read"]
+
+
+def test_each_node_may_be_launched_by_a_process_of_its_own(tmp_path):
+    written = chain(tmp_path, "1").launch("Write")
+    read = chain(tmp_path, "1").launch("Read")
+
+    assert not written.cached
+    assert written.outputs["model"][0].get_string_custom_property("written") == "good"
+    assert read.outputs["blessing"][0].get_string_custom_property("read") == "good"
+
+
+def test_a_second_run_takes_the_firsts_outputs(tmp_path):
+    first = [chain(tmp_path, "1").launch(node) for node in ("Write", "Read")]
+    second = [chain(tmp_path, "2").launch(node) for node in ("Write", "Read")]
+
+    assert [outcome.cached for outcome in first + second] == [False, False, True, True]
+    assert second[1].outputs["blessing"][0].uri == first[1].outputs["blessing"][0].uri
+    assert second[1].outputs["blessing"][0].get_string_custom_property("read") == "good"
+
+
+def test_a_changed_parameter_makes_a_node_run_again_and_those_after_it(tmp_path):
+    for run_id, text in (("1", "good"), ("2", "better")):
+        outcomes = [chain(tmp_path, run_id, text).launch(node) for node in ("Write", "Read")]
+    assert [outcome.cached for outcome in outcomes] == [False, False]
+    assert outcomes[1].outputs["blessing"][0].get_string_custom_property("read") == "better"
+
+
+def test_a_component_that_always_runs_is_not_cached(tmp_path):
+    for run_id in ("1", "2"):
+        outcomes = [chain(tmp_path, run_id, always_read=True).launch(node) for node in ("Write", "Read")]
+    assert [outcome.cached for outcome in outcomes] == [True, False]
+
+
+def test_what_a_component_refuses_is_raised_and_leaves_no_output(tmp_path):
+    pipeline = chain(tmp_path, "1", "bad")
+    pipeline.launch("Write")
+    with pytest.raises(RanklineError, match="^expected something good, received 'bad'$"):
+        pipeline.launch("Read")
+    assert [path.name for path in (tmp_path / "artifacts" / "Read" / "blessing").iterdir()] == []
+
+
+def test_a_node_whose_inputs_nobody_has_made_is_an_error(tmp_path):
+    chain(tmp_path, "1").launch("Write")
+    with pytest.raises(
+        RanklineError, match="^Read: expected outputs of Write in this run, received none; run these first$"
+    ):
+        chain(tmp_path, "2").launch("Read")
