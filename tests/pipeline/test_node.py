@@ -84,14 +84,13 @@ def test_a_component_that_always_runs_is_not_cached(tmp_path):
 def test_what_a_component_refuses_is_raised_and_leaves_no_output(tmp_path):
     pipeline = chain(tmp_path, "1", "bad")
     pipeline.launch("Write")
-    with pytest.raises(RanklineError, match="^expected something good, received 'bad'$"):
+    with pytest.raises(RanklineError, match=r"^expected something good, received 'bad'$"):
         pipeline.launch("Read")
     assert [path.name for path in (tmp_path / "artifacts" / "Read" / "blessing").iterdir()] == []
 
 
 def test_a_node_whose_inputs_nobody_has_made_is_an_error(tmp_path):
     chain(tmp_path, "1").launch("Write")
-    with pytest.raises(
-        RanklineError, match="^Read: expected outputs of Write in this run, received none; run these first$"
-    ):
+    message = r"^Read: expected outputs of Write in this run, received none; run these first$"
+    with pytest.raises(RanklineError, match=message):
         chain(tmp_path, "2").launch("Read")
