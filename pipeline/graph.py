@@ -6,12 +6,11 @@ import hashlib
 from pathlib import Path
 
 from tfx.components.statistics_gen.component import StatisticsGen
-from tfx.components.trainer.component import Trainer
 from tfx.components.transform.component import Transform
 from tfx.dsl.components.common.resolver import Resolver
 from tfx.orchestration import metadata
 from tfx.orchestration.pipeline import Pipeline
-from tfx.proto import pusher_pb2, trainer_pb2, transform_pb2
+from tfx.proto import pusher_pb2, transform_pb2
 from tfx.types import Channel
 from tfx.types.standard_artifacts import Model, ModelBlessing
 
@@ -23,6 +22,7 @@ from components.infra_check import InfraCheck
 from components.pusher import Pusher
 from components.schema_gen import SchemaGen
 from components.thresholds import eval_config
+from components.trainer import Trainer
 from pipeline.config import RunConfig
 from pipeline.layout import Layout
 from schema.dataset import Dataset
@@ -74,11 +74,9 @@ def create_pipeline(config: RunConfig, dataset: Dataset) -> Pipeline:
     # Nothing may be trained on data that failed its validation.
     transform.add_upstream_node(validator)
     trainer = Trainer(
-        run_fn="trainer.task.run_fn",
         examples=transform.outputs["transformed_examples"],
+        raw_examples=examples,
         transform_graph=transform.outputs["transform_graph"],
-        train_args=trainer_pb2.TrainArgs(splits=["train"]),
-        eval_args=trainer_pb2.EvalArgs(splits=["eval"]),
         custom_config={
             "spec": spec,
             "params": config.train.model_dump_json(),

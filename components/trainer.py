@@ -1,0 +1,76 @@
+"""TFX's Trainer with one more input: raw examples, of which the model's warm-up requests are made.
+
+What is trained on is transformed, so it cannot show what a request looks like. TFX's way, an InfraValidator that
+returns a second copy of the model with warm-up requests in it, would leave a pushed model that is not the evaluated
+artifact.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from tfx import types
+from tfx.components.trainer import component, executor
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.proto import trainer_pb2
+from tfx.types import Channel, artifact_utils, component_spec, standard_artifacts, standard_component_specs
+from tfx.utils import json_utils
+
+_RAW_EXAMPLES = "raw_examples"
+_WARMUP_SPLIT = "eval"
+
+
+class _Spec(standard_component_specs.TrainerSpec):  # type: ignore[misc]
+    INPUTS = {  # noqa: RUF012 (TFX's attribute)
+        **standard_component_specs.TrainerSpec.INPUTS,
+        _RAW_EXAMPLES: component_spec.ChannelParameter(type=standard_artifacts.Examples),
+    }
+
+
+class Executor(executor.GenericExecutor):  # type: ignore[misc]
+    def _GetFnArgs(  # noqa: N802 (TFX's name)
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> Any:
+        fn_args = super()._GetFnArgs(input_dict, output_dict, exec_properties)
+        folder = artifact_utils.get_split_uri(input_dict[_RAW_EXAMPLES], _WARMUP_SPLIT)
+        fn_args.custom_config["warmup_examples"] = os.path.join(folder, "*")
+        return fn_args
+
+
+class Trainer(component.Trainer):  # type: ignore[misc]
+    """Runs `trainer.task.run_fn`.
+
+    Args:
+        examples: transformed, with the splits train and eval.
+        raw_examples: what they were made of.
+        transform_graph: how they were made.
+        custom_config: see `trainer.task.run_fn`, without `warmup_examples`.
+    """
+
+    SPEC_CLASS = _Spec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+
+    def __init__(
+        self,
+        examples: types.BaseChannel,
+        raw_examples: types.BaseChannel,
+        transform_graph: types.BaseChannel,
+        custom_config: Mapping[str, str],
+    ) -> None:
+        spec = _Spec(
+            examples=examples,
+            raw_examples=raw_examples,
+            transform_graph=transform_graph,
+            run_fn="trainer.task.run_fn",
+            train_args=trainer_pb2.TrainArgs(splits=["train"]),
+            eval_args=trainer_pb2.EvalArgs(splits=["eval"]),
+            custom_config=json_utils.dumps(dict(custom_config)),
+            model=Channel(type=standard_artifacts.Model),
+            model_run=Channel(type=standard_artifacts.ModelRun),
+        )
+        base_component.BaseComponent.__init__(self, spec=spec)
