@@ -22,6 +22,7 @@ import keyword
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import tensorflow as tf
 import tensorflow_transform as tft
@@ -71,11 +72,11 @@ class ServedModel(tf.Module):  # type: ignore[misc]
             self,
             path,
             signatures={
-                "serving_default": tf.function(self.predict_examples).get_concrete_function(examples),
-                "rank": tf.function(self.rank).get_concrete_function(rank_inputs),
-                "classify": tf.function(self.classify).get_concrete_function(inputs),
-                "regress": tf.function(self.regress).get_concrete_function(inputs),
-                "transform_features": tf.function(self.transform_examples).get_concrete_function(examples),
+                "serving_default": _compiled(self.predict_examples).get_concrete_function(examples),
+                "rank": _compiled(self.rank).get_concrete_function(rank_inputs),
+                "classify": _compiled(self.classify).get_concrete_function(inputs),
+                "regress": _compiled(self.regress).get_concrete_function(inputs),
+                "transform_features": _compiled(self.transform_examples).get_concrete_function(examples),
             },
         )
         _finish_signatures(path, {argument: name for name, argument in arguments.items()})
@@ -123,6 +124,11 @@ class ServedModel(tf.Module):  # type: ignore[misc]
     def _predict(self, raw: Tensors) -> dict[str, tf.Tensor]:
         logit = self._logit(self._transformed(raw))
         return {"probability": tf.sigmoid(logit), "logit": logit}
+
+
+def _compiled(function: Callable[[Any], dict[str, tf.Tensor]]) -> Any:
+    """A TensorFlow function; none of ours has a branch or a loop, which autograph would look for at length."""
+    return tf.function(function, autograph=False)
 
 
 def _argument_names(columns: Iterable[str]) -> dict[str, str]:

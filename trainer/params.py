@@ -22,18 +22,19 @@ class _Params(BaseModel):
 
 
 class Ftrl(_Params):
-    """Follow the regularized leader: weights of ids that do not help stay exactly 0."""
+    """Follow the regularized leader: weights of ids that do not help stay exactly 0.
 
-    learning_rate: PositiveFloat = 0.1
-    """0.01 to 0.5."""
-    initial_accumulator: NonNegativeFloat = 0.1
-    """Squares of gradients counted before the first one: the larger, the more alike are the steps of rare and
-    frequent ids."""
-    l1: NonNegativeFloat = 0.0
-    """The sum of gradients below which a weight is 0, relative to a batch's mean loss: a small multiple of
-    1 / batch_size."""
+    Gradients here are those of a batch's mean loss, so one row's is at most 1 / batch_size.
+    """
+
+    learning_rate: PositiveFloat = 0.05
+    """0.01 to 0.1: the lower end beside a deep part, which needs little help, the upper end alone."""
+    initial_accumulator: NonNegativeFloat = 0.0001
+    """Squares of gradients counted before the first one: the larger, the slower rare ids are learned."""
+    l1: NonNegativeFloat = 0.005
+    """A weight is 0 while its gradients' sum is below this: 1 to 20 times 1 / batch_size."""
     l2: NonNegativeFloat = 0.0
-    """Shrinks all weights, those of rare ids most; on the scale of l1."""
+    """Shrinks all weights, those of rare ids most: 0 to 1."""
 
 
 class Adagrad(_Params):
@@ -42,7 +43,7 @@ class Adagrad(_Params):
     name: Literal["adagrad"] = "adagrad"
     learning_rate: PositiveFloat = 0.05
     """0.01 to 0.1."""
-    initial_accumulator: NonNegativeFloat = 0.1
+    initial_accumulator: NonNegativeFloat = 0.001
     """Squares of gradients counted before the first one."""
 
 
@@ -74,8 +75,6 @@ class TrainParams(_Params):
     """Of the hidden layers."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
     """Share of each hidden layer's outputs that is left out in a training step: 0 to 0.5, more for less data."""
-    embedding_l2: NonNegativeFloat = 0.0
-    """Weight of the squared length of the embeddings that a batch uses, in its mean loss: 10⁻⁶ to 10⁻³."""
     wide_optimizer: Ftrl = Ftrl()
     """For the wide part."""
     deep_optimizer: Annotated[Adam | Adagrad, Field(discriminator="name")] = Adam()

@@ -102,12 +102,16 @@ def test_other_parameters_are_another_training(toy, tmp_path: Path) -> None:
     assert task._fingerprint(args) == task._fingerprint(same) != task._fingerprint(other)
 
 
-def test_progress_is_a_line_per_epoch(toy, tmp_path: Path, caplog) -> None:
+def test_it_reads_train_and_eval_only_and_tells_of_each_epoch(toy, tmp_path: Path, monkeypatch, caplog) -> None:
+    opened: list[str] = []
+    read = task.inputs.read
+    monkeypatch.setattr(task.inputs, "read", lambda patterns, *rest: opened.extend(patterns) or read(patterns, *rest))
     with caplog.at_level(logging.INFO, logger="trainer"):
         run_fn(toy.fn_args(tmp_path / "output", tmp_path / "work", PARAMS.model_copy(update={"model": "wide"})))
     lines = [record.getMessage() for record in caplog.records if record.name.startswith("trainer")]
     assert lines[0].startswith("wide: ")
     assert [line.partition(":")[0] for line in lines[1:]] == ["epoch 1", "epoch 2", "epoch 3"]
+    assert [Path(pattern).parent.name for pattern in opened] == ["Split-train", "Split-eval"]
 
 
 def labelled(source: Path, target: Path, label: float | None) -> str:
@@ -143,12 +147,3 @@ def test_data_that_cannot_be_learned_from(toy, tmp_path: Path, split: str, label
 def test_an_unknown_model(toy, tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="received 'depe'; did you mean 'deep'"):
         run_fn(toy.fn_args(tmp_path, tmp_path, PARAMS.model_copy(update={"model": "depe"})))
-
-
-def test_the_test_split_is_not_read(toy, trained: tuple[Path, Path], tmp_path: Path, monkeypatch) -> None:
-    """A run sees the same with the test split's examples out of reach."""
-    opened: list[str] = []
-    read = task.inputs.read
-    monkeypatch.setattr(task.inputs, "read", lambda patterns, *rest: opened.extend(patterns) or read(patterns, *rest))
-    run_fn(toy.fn_args(tmp_path / "output", tmp_path / "work", PARAMS.model_copy(update={"epochs": 1})))
-    assert [Path(pattern).parent.name for pattern in opened] == ["Split-train", "Split-eval"]

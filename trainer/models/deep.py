@@ -36,6 +36,7 @@ class Deep(ModelPart):
             if params.dropout:
                 layers.append(keras.layers.Dropout(params.dropout))
         self._mlp = keras.Sequential([*layers, keras.layers.Dense(1, use_bias=False)], name="mlp")
+        self.built = True
 
     def call(self, features: Mapping[str, tf.Tensor]) -> tf.Tensor:
         """The deep part's share of the logit: float32 [batch]."""

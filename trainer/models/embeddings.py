@@ -51,6 +51,7 @@ class FusedEmbedding(keras.layers.Layer):  # type: ignore[misc]
             rows += size
         # Gathered from, never read whole: in mixed precision the table is not to be cast whole.
         self.table = self.add_weight((rows, width), initializer, name="table", autocast=False)
+        self.built = True
 
     def call(self, features: Mapping[str, tf.Tensor]) -> tf.Tensor:
         """Looks up a batch.
@@ -103,6 +104,7 @@ class DenseInputs(keras.layers.Layer):  # type: ignore[misc]
         ]
         self.width = sum(column.width for column in ids) + len(self._numeric)
         """Length of the vector."""
+        self.built = True
 
     def call(self, features: Mapping[str, tf.Tensor]) -> tf.Tensor:
         """Concatenates a batch's embeddings and numbers: float32 [batch, width]."""

@@ -15,6 +15,9 @@ from trainer.input_columns import InputColumn
 class ModelPart(keras.layers.Layer):  # type: ignore[misc]
     """A layer from a dictionary of columns to its share of the logit, float32 [batch].
 
+    Like all layers here it makes its weights at once and says that it is built, or else Keras would call it once more
+    to find out.
+
     Args:
         columns: the columns that it looks at.
         name: for a person who reads a list of weights.
@@ -37,6 +40,7 @@ class Joint(keras.layers.Layer):  # type: ignore[misc]
         self._parts = list(parts)
         self.columns = tuple(dict.fromkeys(column for part in parts for column in part.columns))
         self.bias = self.add_weight((), "zeros", name="bias")
+        self.built = True
 
     def call(self, features: Mapping[str, tf.Tensor]) -> tf.Tensor:
         """The logit of P(y = 1): float32 [batch].

@@ -31,6 +31,7 @@ class Wide(ModelPart):
         self._numeric = [column.name for column in columns if column.kind == "numeric"]
         self._weights = FusedEmbedding(ids, width=1, initializer="zeros", name="ids") if ids else None
         self._kernel = self.add_weight((len(self._numeric), 1), "zeros", name="numbers") if self._numeric else None
+        self.built = True
 
     def call(self, features: Mapping[str, tf.Tensor]) -> tf.Tensor:
         """The wide part's share of the logit: float32 [batch]."""
