@@ -45,7 +45,7 @@ format: setup ## Put the code into shape
 	@$(bin)/ruff format .
 
 bench: setup ## Seconds and rows/s of each component on DATASET, as a table and as JSON
-	@$(bin)/rankline bench --dataset $(DATASET)
+	@$(bin)/rankline bench --dataset $(DATASET) --json runs/bench.json
 
 lock: ## Resolve the dependencies anew into requirements.lock (needs uv)
 	uv pip compile pyproject.toml --extra dev --python-version 3.11 --python-platform x86_64-manylinux_2_39 \

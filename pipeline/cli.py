@@ -164,6 +164,7 @@ def bench(dataset: str | None, model: str | None, json_path: Path | None) -> Non
     result = chain.run(run_config, imported)
     console().print(chain.table(result))
     if json_path:
+        json_path.parent.mkdir(parents=True, exist_ok=True)
         json_path.write_text(chain.to_json(result) + "\n")
 
 
