@@ -126,7 +126,8 @@ def _progress_line(node_id: str, outcome: Outcome, result: RunResult) -> str:
     else:
         mark, took = "[green]✓[/]", f"{result.seconds[node_id]:6.1f} s"
     rows = f"{sum(result.rows.values()):>11,} rows" if node_id in ("ExampleGen", "StatisticsGen") else ""
-    uri = next((artifacts[0].uri for artifacts in outcome.outputs.values() if artifacts), "")
+    # Sorted, because the database gives them in any order, and every run should show the same one.
+    uri = next((artifacts[0].uri for _, artifacts in sorted(outcome.outputs.items()) if artifacts), "")
     return f"  {mark} {node_id:<20} {took:>9} {rows:>16}  [dim]{escape(_relative(uri))}[/]"
 
 
