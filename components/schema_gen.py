@@ -10,12 +10,13 @@ from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArti
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 
+from schema.errors import SpecError
 from schema.feature_spec import MISSING, FeatureSpec
 
 FILE_NAME = "schema.pbtxt"
 
 _INFERRED_PRESENCE = 0.9
-"""An inferred schema asks for so much of the presence seen in the train split: one sample cannot tell more."""
+"""Where every row of the train split has a value, so large a share of any split must: one sample cannot tell more."""
 
 _TYPES = {"string": schema_pb2.BYTES, "integer": schema_pb2.INT, "float": schema_pb2.FLOAT}
 
@@ -34,28 +35,39 @@ def SchemaGen(  # noqa: N802 (a TFX component)
         schema: receives `schema.pbtxt`.
         spec: the resolved feature spec as JSON.
         given: the dataset's own schema (TFMD text format); empty to infer one.
+
+    Raises:
+        SpecError: the given text is no schema.
     """
     feature_spec = FeatureSpec.model_validate_json(spec)
     if given:
-        proto = text_format.Parse(given, schema_pb2.Schema())
+        proto = _parsed(given)
     else:
         proto = infer(stats_artifact_utils.load_statistics(statistics, "train").proto(), feature_spec)
     represent(proto, feature_spec)
     tfdv.write_schema_text(proto, os.path.join(schema.uri, FILE_NAME))
 
 
+def _parsed(text: str) -> schema_pb2.Schema:
+    try:
+        return text_format.Parse(text, schema_pb2.Schema())
+    except text_format.ParseError as error:
+        raise SpecError(f"{FILE_NAME}: expected a TFMD schema in text format; line and column {error}") from None
+
+
 def infer(statistics: object, spec: FeatureSpec) -> schema_pb2.Schema:
-    """A schema of the types and the presence found in the train split, without domains of strings.
+    """A schema of the types in the spec and the presence found in the train split, without domains of strings.
 
     Args:
         statistics: `DatasetFeatureStatisticsList` of the train split.
-        spec: the resolved feature spec; columns that are empty throughout the split have their type from it.
+        spec: the resolved feature spec.
     """
     proto = tfdv.infer_schema(statistics, infer_feature_shape=False, max_string_domain_size=0)
     for feature in proto.feature:
+        # TFDV takes a column that is empty throughout for one of strings.
+        feature.type = _TYPES[spec.columns.get(feature.name, "float").removesuffix("s")]
         feature.presence.min_fraction *= _INFERRED_PRESENCE
-    for name in spec.columns.keys() - {feature.name for feature in proto.feature}:
-        proto.feature.add(name=name, type=_TYPES[spec.columns[name].removesuffix("s")])
+        feature.presence.min_count = int(feature.presence.min_fraction > 0)
     return proto
 
 

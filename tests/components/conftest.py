@@ -1,0 +1,127 @@
+"""Datasets that go through the first components, and a model small enough to know its answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import apache_beam as beam
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import tensorflow as tf
+from tfx.components.statistics_gen import executor as statistics_gen
+from tfx.types import artifact_utils, standard_artifacts
+
+from components.example_gen import ExampleGen, fingerprinted
+from schema.dataset import Dataset, find
+
+_RUNNER = "apache_beam.runners.portability.fn_api_runner.fn_runner.FnApiRunner"
+
+
+def _dataset(folder: Path, description: str, files: Mapping[str, str | pa.Table]) -> Dataset:
+    folder.mkdir()
+    (folder / "features.yaml").write_text(description)
+    for name, content in files.items():
+        if isinstance(content, pa.Table):
+            pq.write_table(content, folder / name, row_group_size=2)
+        else:
+            (folder / name).write_text(content)
+    return find(folder)
+
+
+def _examples(dataset: Dataset, folder: Path) -> standard_artifacts.Examples:
+    examples = standard_artifacts.Examples()
+    examples.uri = str(folder)
+    ExampleGen.test_call(
+        examples=examples,
+        spec=dataset.spec.model_dump_json(),
+        files=fingerprinted(dataset),
+        code="",
+        beam_pipeline=beam.Pipeline(runner=_RUNNER),
+    )
+    return examples
+
+
+def _statistics(examples: standard_artifacts.Examples, folder: Path) -> standard_artifacts.ExampleStatistics:
+    statistics = standard_artifacts.ExampleStatistics()
+    statistics.uri = str(folder)
+    context = statistics_gen.Executor.Context(
+        beam_pipeline_args=[f"--runner={_RUNNER}"], tmp_dir=str(folder), unique_id="0"
+    )
+    statistics_gen.Executor(context).Do(
+        {"examples": [examples]}, {"statistics": [statistics]}, {"exclude_splits": "[]"}
+    )
+    return statistics
+
+
+def _read(examples: standard_artifacts.Examples, split: str) -> list[dict[str, list]]:
+    files = sorted(Path(artifact_utils.get_split_uri([examples], split)).iterdir())
+    records = tf.data.TFRecordDataset([str(file) for file in files], compression_type="GZIP").as_numpy_iterator()
+    return [_values(tf.train.Example.FromString(record)) for record in records]
+
+
+def _values(example: tf.train.Example) -> dict[str, list]:
+    values = {}
+    for name, feature in example.features.feature.items():
+        if kind := feature.WhichOneof("kind"):
+            found = list(getattr(feature, kind).value)
+            values[name] = [text.decode() for text in found] if kind == "bytes_list" else found
+    return values
+
+
+@pytest.fixture(scope="session")
+def make_dataset() -> Callable[..., Dataset]:
+    """Writes and finds a dataset: (folder, description, {file name: text, or a table as Parquet})."""
+    return _dataset
+
+
+@pytest.fixture(scope="session")
+def make_examples() -> Callable[..., standard_artifacts.Examples]:
+    """Runs ExampleGen: (dataset, the artifact's folder)."""
+    return _examples
+
+
+@pytest.fixture(scope="session")
+def make_statistics() -> Callable[..., standard_artifacts.ExampleStatistics]:
+    """Runs StatisticsGen: (examples, the artifact's folder)."""
+    return _statistics
+
+
+@pytest.fixture(scope="session")
+def read_examples() -> Callable[..., list[dict[str, list]]]:
+    """Reads (examples, split): each example's values by feature."""
+    return _read
+
+
+class Linear(tf.Module):
+    """The logit of an example is its feature x, and 0 where that is missing."""
+
+    def logit(self, x: tf.Tensor) -> tf.Tensor:
+        return x
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "examples")])
+    def serving_default(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        logit = self.logit(tf.io.parse_example(examples, {"x": tf.io.FixedLenFeature([], tf.float32, 0.0)})["x"])
+        return {"logit": logit, "probability": tf.sigmoid(logit)}
+
+
+class Fickle(Linear):
+    """Never gives the same answer twice."""
+
+    def logit(self, x: tf.Tensor) -> tf.Tensor:
+        return x + tf.random.uniform(tf.shape(x))
+
+
+@pytest.fixture(scope="session")
+def make_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Saves a model of that name as TFX keeps it; gives the folder of the Model artifact."""
+
+    def make(name: str = "Linear") -> Path:
+        folder = tmp_path_factory.mktemp(name)
+        model = {"Linear": Linear, "Fickle": Fickle}[name]()
+        signatures = {"serving_default": model.serving_default}
+        tf.saved_model.save(model, str(folder / "Format-Serving"), signatures=signatures)
+        return folder
+
+    return make

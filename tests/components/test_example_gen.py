@@ -1,0 +1,122 @@
+"""From a stranger's files to examples: nothing lost, nothing added, each row in one split."""
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from tfx.components.util import examples_utils
+from tfx.proto import example_gen_pb2
+from tfx.types import artifact_utils
+
+from components import example_gen
+from components.example_gen import fingerprinted, read_summary
+from schema.errors import DataError
+
+SPLITS = ("train", "eval", "test")
+
+DESCRIPTION = """
+label: {column: stars, positive: ">= 4"}
+weight: w
+ignore: [comment]
+ranking: {group: user, item: item}
+features:
+  tags: {type: multivalent, separator: "|"}
+source: {files: {train: train.csv, eval: eval.csv, test: test.csv}}
+"""
+HEADER = "stars,user,item,age,tags,w,comment\n"
+TRAIN = HEADER + "5,ann,7,30,Drama|War,1,x\n3,bob,8,,,0.5,y\n4,,9,20.5,War,2,z\n"
+EVAL = HEADER + "1,ann,7,31,War,1,x\n5,ann,8,31,War,1,\n"
+TEST = HEADER + "1,zoë,7,31,War,1,x\n5,ann,8,31,War,1,\n"
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory, make_dataset, make_examples):
+    folder = tmp_path_factory.mktemp("given")
+    dataset = make_dataset(folder / "data", DESCRIPTION, {"train.csv": TRAIN, "eval.csv": EVAL, "test.csv": TEST})
+    return make_examples(dataset, folder / "examples")
+
+
+def test_examples_hold_what_the_spec_says(given, read_examples):
+    assert read_examples(given, "train") == [
+        {"user": ["ann"], "item": [7], "age": [30], "tags": ["Drama", "War"], "_label": [1], "_weight": [1]},
+        {"user": ["bob"], "item": [8], "_label": [0], "_weight": [0.5]},
+        {"item": [9], "age": [20.5], "tags": ["War"], "_label": [1], "_weight": [2]},
+    ]
+    assert read_examples(given, "test")[0]["user"] == ["zoë"]
+
+
+def test_tfx_is_told_what_the_examples_are(given):
+    assert artifact_utils.decode_split_names(given.split_names) == list(SPLITS)
+    assert examples_utils.get_payload_format(given) == example_gen_pb2.FORMAT_TF_EXAMPLE
+
+
+def test_summary_counts_rows_and_positives(given):
+    assert read_summary(given.uri) == {
+        "train": {"rows": 3, "positives": 2},
+        "eval": {"rows": 2, "positives": 1},
+        "test": {"rows": 2, "positives": 1},
+    }
+
+
+ROWS = 300
+
+
+@pytest.fixture(scope="module")
+def parquet(tmp_path_factory, make_dataset):
+    """Rows of one number in two files of row groups of two."""
+    table = pa.table({"y": [row % 2 for row in range(ROWS)], "n": list(range(ROWS))})
+    half = ROWS // 2
+    folder = tmp_path_factory.mktemp("parquet")
+    files = {"a.parquet": table.slice(0, half), "b.parquet": table.slice(half)}
+    return make_dataset(folder / "data", "label: y", files)
+
+
+def rows_by_split(examples, read_examples) -> dict[str, list[float]]:
+    return {split: [row["n"][0] for row in read_examples(examples, split)] for split in SPLITS}
+
+
+def test_each_row_of_all_files_and_row_groups_is_in_one_split(parquet, make_examples, read_examples, tmp_path):
+    found = rows_by_split(make_examples(parquet, tmp_path), read_examples)
+
+    assert sorted(found["train"] + found["eval"] + found["test"]) == list(range(ROWS))
+    # 80, 10 and 10 %, give or take four standard deviations of √(300 · 0.1 · 0.9) = 5.2.
+    assert [len(found[split]) for split in SPLITS] == pytest.approx([240, 30, 30], abs=28)
+
+
+def test_shards_are_limited_and_the_same_rows_are_in_the_same_splits_again(
+    parquet, make_examples, read_examples, tmp_path, monkeypatch
+):
+    once = rows_by_split(make_examples(parquet, tmp_path / "once"), read_examples)
+    monkeypatch.setattr(example_gen, "_ROWS_PER_SHARD", 1)
+    again = make_examples(parquet, tmp_path / "again")
+
+    assert rows_by_split(again, read_examples) == once
+    files = list(Path(artifact_utils.get_split_uri([again], "train")).iterdir())
+    assert len(files) == len(once["train"])
+
+
+def test_a_mistake_in_one_of_the_files_is_told_and_no_summary_written(make_dataset, make_examples, tmp_path):
+    good, bad = "y,n\n1,1\n0,2\n", "y,n\n1,1\n0,two\n"
+    dataset = make_dataset(tmp_path / "data", "{label: y, source: {files: '*.csv'}}", {"a.csv": good, "b.csv": bad})
+    with pytest.raises(DataError, match=r"b\.csv: line 3: n: expected a number, received 'two'"):
+        make_examples(dataset, tmp_path / "examples")
+    assert not (tmp_path / "examples" / "summary.json").exists()
+
+
+def test_labels_of_one_class_in_a_split_are_refused(make_dataset, make_examples, tmp_path):
+    files = {"train.csv": TRAIN, "eval.csv": EVAL, "test.csv": HEADER + "1,ann,7,31,War,1,x\n"}
+    dataset = make_dataset(tmp_path / "data", DESCRIPTION, files)
+    with pytest.raises(DataError, match=r"test\.csv: stars: expected labels of both classes in the test split"):
+        make_examples(dataset, tmp_path / "examples")
+
+
+def test_fingerprint_changes_with_the_files_and_not_with_time(make_dataset, tmp_path):
+    dataset = make_dataset(tmp_path / "data", "label: y", {"a.csv": "y,n\n1,1\n0,2\n"})
+    before = fingerprinted(dataset)
+    (path,) = json.loads(before)["files"]["all"]
+    assert path == str(tmp_path / "data" / "a.csv")
+    assert fingerprinted(dataset) == before
+
+    Path(path).write_text("y,n\n1,1\n0,3\n")  # as long as before
+    assert fingerprinted(dataset) != before
