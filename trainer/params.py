@@ -31,8 +31,8 @@ class Ftrl(_Params):
     """0.01 to 0.1: the lower end beside a deep part, which needs little help, the upper end alone."""
     initial_accumulator: NonNegativeFloat = 0.0001
     """Squares of gradients counted before the first one: the larger, the slower rare ids are learned."""
-    l1: NonNegativeFloat = 0.005
-    """A weight is 0 while its gradients' sum is below this: 1 to 20 times 1 / batch_size."""
+    l1: NonNegativeFloat = 0.02
+    """A weight is 0 while its gradients' sum is below this: 1 to 50 times 1 / batch_size."""
     l2: NonNegativeFloat = 0.0
     """Shrinks all weights, those of rare ids most: 0 to 1."""
 

@@ -103,9 +103,16 @@ def test_other_parameters_are_another_training(toy, tmp_path: Path) -> None:
 
 
 def test_it_reads_train_and_eval_only_and_tells_of_each_epoch(toy, tmp_path: Path, monkeypatch, caplog) -> None:
+    """As it does with splits that do not fit in memory."""
     opened: list[str] = []
     read = task.inputs.read
-    monkeypatch.setattr(task.inputs, "read", lambda patterns, *rest: opened.extend(patterns) or read(patterns, *rest))
+
+    def read_without_memory(patterns: list[str], columns: object, weighted: bool, memory_bytes: int) -> object:
+        assert memory_bytes == PARAMS.memory_mb * 1024 * 1024
+        opened.extend(patterns)
+        return read(patterns, columns, weighted, 0)
+
+    monkeypatch.setattr(task.inputs, "read", read_without_memory)
     with caplog.at_level(logging.INFO, logger="trainer"):
         run_fn(toy.fn_args(tmp_path / "output", tmp_path / "work", PARAMS.model_copy(update={"model": "wide"})))
     lines = [record.getMessage() for record in caplog.records if record.name.startswith("trainer")]
