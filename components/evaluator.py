@@ -13,7 +13,6 @@ from tfx.dsl.components.base import executor_spec
 from tfx.types import artifact_utils, standard_component_specs
 
 from components.metrics import METRICS, METRICS_PROPERTY, REFUSALS_PROPERTY
-from components.thresholds import name_of
 
 
 class Executor(executor.Executor):  # type: ignore[misc]
@@ -41,10 +40,10 @@ def _metrics(uri: str) -> dict[str, float]:
     by_slice = tfma.load_eval_result(uri).slicing_metrics
     overall = next(outputs for key, outputs in by_slice if not key)
     values = {
-        name_of(tfma_name): value["doubleValue"]
+        name: value["doubleValue"]
         for sub_keys in overall.values()
         for metrics in sub_keys.values()
-        for tfma_name, value in metrics.items()
+        for name, value in metrics.items()
         if "doubleValue" in value
     }
     return {name: values[name] for name in METRICS if not math.isnan(values.get(name, math.nan))}
@@ -56,7 +55,7 @@ def _refusals(uri: str) -> list[str]:
     reasons = []
     for by_slice in result.metric_validations_per_slice:
         for failure in by_slice.failures:
-            name = name_of(failure.metric_key.name)
+            name = failure.metric_key.name
             threshold = failure.metric_threshold
             value = failure.metric_value.double_value.value
             if failure.metric_key.is_diff:

@@ -44,10 +44,8 @@ def eval_config(spec: FeatureSpec, thresholds: Mapping[str, Threshold]) -> tfma.
         "auc": tfma.MetricConfig(class_name="PointwiseAUC", module="components.pointwise_metrics"),
         "logloss": tfma.MetricConfig(class_name="PointwiseLogLoss", module="components.pointwise_metrics"),
         "calibration": tfma.MetricConfig(class_name="PointwiseCalibration", module="components.pointwise_metrics"),
-        "gauc": tfma.MetricConfig(class_name="GroupAUC", module="components.group_auc"),
-        "ndcg@10": tfma.MetricConfig(
-            class_name="NDCG", config=f'{{"name": "ndcg", "gain_key": "{LABEL}", "top_k_list": [10]}}'
-        ),
+        "gauc": tfma.MetricConfig(class_name="GroupAUC", module="components.group_metrics"),
+        "ndcg@10": tfma.MetricConfig(class_name="GroupNDCG", module="components.group_metrics"),
     }
     for name, threshold in thresholds.items():
         if name not in metrics_of(spec):
@@ -56,7 +54,10 @@ def eval_config(spec: FeatureSpec, thresholds: Mapping[str, Threshold]) -> tfma.
         metrics[name].per_slice_thresholds.add(
             slicing_specs=[tfma.SlicingSpec()], threshold=_tfma_threshold(name, threshold)
         )
-    plain = [tfma.MetricConfig(class_name="ExampleCount"), *(metrics[n] for n in METRICS if n not in _RANKING)]
+    count = tfma.MetricConfig(class_name="ExampleCount")
+    # Always kept: without any threshold there is no verdict, and TFX takes a model without a verdict for a bad one.
+    count.per_slice_thresholds.add(slicing_specs=[tfma.SlicingSpec()], threshold=_at_least(1))
+    plain = [count, *(metrics[n] for n in METRICS if n not in _RANKING)]
     specs = [tfma.MetricsSpec(metrics=plain)]
     if spec.ranking:
         specs.append(tfma.MetricsSpec(metrics=[metrics[n] for n in _RANKING], query_key=spec.ranking.group))
@@ -75,6 +76,10 @@ def eval_config(spec: FeatureSpec, thresholds: Mapping[str, Threshold]) -> tfma.
     )
 
 
+def _at_least(bound: float) -> tfma.MetricThreshold:
+    return tfma.MetricThreshold(value_threshold=tfma.GenericValueThreshold(lower_bound={"value": bound}))
+
+
 def _tfma_threshold(name: str, threshold: Threshold) -> tfma.MetricThreshold:
     result = tfma.MetricThreshold()
     if threshold.min is not None:
@@ -87,8 +92,3 @@ def _tfma_threshold(name: str, threshold: Threshold) -> tfma.MetricThreshold:
         result.change_threshold.direction = direction
         result.change_threshold.absolute.value = -threshold.max_drop if higher else threshold.max_drop
     return result
-
-
-def name_of(tfma_name: str) -> str:
-    """Our name of a metric that `eval_config` configured."""
-    return "ndcg@10" if tfma_name == "ndcg" else tfma_name

@@ -106,6 +106,13 @@ class Linear(tf.Module):
         return {"logit": logit, "probability": tf.sigmoid(logit)}
 
 
+class Reversed(Linear):
+    """Wrong where Linear is right."""
+
+    def logit(self, x: tf.Tensor) -> tf.Tensor:
+        return -x
+
+
 class Fickle(Linear):
     """Never gives the same answer twice."""
 
@@ -119,7 +126,7 @@ def make_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 
     def make(name: str = "Linear") -> Path:
         folder = tmp_path_factory.mktemp(name)
-        model = {"Linear": Linear, "Fickle": Fickle}[name]()
+        model = {"Linear": Linear, "Reversed": Reversed, "Fickle": Fickle}[name]()
         signatures = {"serving_default": model.serving_default}
         tf.saved_model.save(model, str(folder / "Format-Serving"), signatures=signatures)
         return folder

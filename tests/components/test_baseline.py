@@ -1,0 +1,42 @@
+import pytest
+from tfx.types import standard_artifacts
+
+from components.baseline import LatestOtherBlessedModelStrategy
+
+
+def model(number: int) -> standard_artifacts.Model:
+    artifact = standard_artifacts.Model()
+    artifact.id = number
+    return artifact
+
+
+def blessing(number: int, blessed: bool = True) -> standard_artifacts.ModelBlessing:
+    artifact = standard_artifacts.ModelBlessing()
+    artifact.set_int_custom_property("current_model_id", number)
+    artifact.set_int_custom_property("blessed", int(blessed))
+    return artifact
+
+
+@pytest.mark.parametrize(
+    ("models", "blessings", "candidate", "baseline"),
+    [
+        ([1], [], 1, []),  # the first run
+        ([1], [blessing(1)], 1, []),  # the first run again
+        ([1, 2], [blessing(1)], 2, [1]),
+        ([1, 2], [blessing(1), blessing(2)], 2, [1]),  # the second run again: as in its first time
+        ([1, 2, 3], [blessing(1), blessing(2, blessed=False)], 3, [1]),
+        ([1, 2], [blessing(1), blessing(2)], 1, [2]),  # back to the first configuration
+        ([1, 2], [blessing(1, blessed=False)], 2, []),
+    ],
+)
+def test_the_latest_blessed_model_but_the_candidate(models, blessings, candidate, baseline):
+    channels = {
+        "model": [model(number) for number in models],
+        "model_blessing": blessings,
+        "candidate": [model(candidate)],
+    }
+    resolved = LatestOtherBlessedModelStrategy().resolve_artifacts(None, channels)
+
+    assert [found.id for found in resolved["model"]] == baseline
+    assert [found.get_int_custom_property("current_model_id") for found in resolved["model_blessing"]] == baseline
+    assert resolved["candidate"] == []

@@ -1,0 +1,190 @@
+"""The verdict on a model whose answers are known, and the numbers it rests on, against scikit-learn's."""
+
+import json
+import os
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import tensorflow_model_analysis as tfma
+from sklearn.metrics import log_loss, ndcg_score, roc_auc_score
+from tfx.types import standard_artifacts
+from tfx.utils import proto_utils
+
+from components.evaluator import Executor
+from components.metrics import METRICS_PROPERTY, REFUSALS_PROPERTY
+from components.thresholds import Threshold, eval_config
+
+_RUNNER = "--runner=apache_beam.runners.portability.fn_api_runner.fn_runner.FnApiRunner"
+
+DESCRIPTION = """
+label: y
+weight: w
+ranking: {group: user, item: item}
+slices: [city]
+source: {files: {train: test.csv, test: test.csv}}
+features: {item: numeric}
+"""
+_random = np.random.default_rng(1)
+USER = _random.integers(0, 8, 200)
+X = _random.normal(size=200).round(3)
+Y = (X + _random.normal(size=200) > 0).astype(int)
+CITY = np.where(USER % 4, "Oslo", "Rome")
+W = _random.choice([0.5, 1, 2], size=200)
+PROBABILITY = 1 / (1 + np.exp(-X))  # the model's logit is x
+
+
+def auc_of(rows: np.ndarray, scores: np.ndarray = PROBABILITY) -> float:
+    return roc_auc_score(Y[rows], scores[rows], sample_weight=W[rows])
+
+
+def loss_of(rows: np.ndarray, scores: np.ndarray = PROBABILITY) -> float:
+    return log_loss(Y[rows], scores[rows], sample_weight=W[rows])
+
+
+ALL = np.full(200, True)
+LISTS = [user == USER for user in np.unique(USER)]
+AUC, LOGLOSS = auc_of(ALL), loss_of(ALL)
+CALIBRATION = np.average(PROBABILITY, weights=W) / np.average(Y, weights=W)
+# Within a list rows count alike; a list counts by its rows' weights, in GAUC by their sum, in NDCG by their mean.
+GAUC = np.average([roc_auc_score(Y[u], PROBABILITY[u]) for u in LISTS], weights=[W[u].sum() for u in LISTS])
+NDCG = np.average([ndcg_score([Y[u]], [PROBABILITY[u]], k=10) for u in LISTS], weights=[W[u].mean() for u in LISTS])
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the component left with its outputs."""
+
+    metrics: dict[str, float]
+    refusals: list[str]
+    blessed: bool
+    uri: str
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory, make_dataset):
+    rows = [f"{y},{w},u{user},{x},{city},0" for y, w, user, x, city in zip(Y, W, USER, X, CITY, strict=True)]
+    text = "\n".join(["y,w,user,x,city,item", *rows, ""])
+    return make_dataset(tmp_path_factory.mktemp("evaluator") / "data", DESCRIPTION, {"test.csv": text})
+
+
+@pytest.fixture(scope="module")
+def examples(tmp_path_factory, dataset, make_examples):
+    return make_examples(dataset, tmp_path_factory.mktemp("evaluator") / "examples")
+
+
+@pytest.fixture(scope="module")
+def evaluate(tmp_path_factory, dataset, examples, make_model):
+    """Runs the component on models of these names; gives the evaluation and the blessing that it fills."""
+
+    def artifact(name: str, number: int) -> standard_artifacts.Model:
+        model = standard_artifacts.Model()
+        model.uri, model.id = str(make_model(name)), number
+        return model
+
+    def run(model: str, baseline: str | None, thresholds: dict[str, Threshold]) -> Verdict:
+        folder = tmp_path_factory.mktemp("verdict")
+        evaluation, blessing = standard_artifacts.ModelEvaluation(), standard_artifacts.ModelBlessing()
+        evaluation.uri, blessing.uri = str(folder / "evaluation"), str(folder / "blessing")
+        inputs = {"examples": [examples], "model": [artifact(model, 2)]}
+        if baseline:
+            inputs["baseline_model"] = [artifact(baseline, 1)]
+        context = Executor.Context(beam_pipeline_args=[_RUNNER], tmp_dir=str(folder), unique_id="0")
+        Executor(context).Do(
+            inputs,
+            {"evaluation": [evaluation], "blessing": [blessing]},
+            {
+                "eval_config": proto_utils.proto_to_json(eval_config(dataset.spec, thresholds)),
+                "example_splits": '["test"]',
+            },
+        )
+        blessed = os.path.exists(os.path.join(blessing.uri, "BLESSED"))
+        assert blessed == (blessing.get_int_custom_property("blessed") == 1)
+        return Verdict(
+            metrics=json.loads(evaluation.get_string_custom_property(METRICS_PROPERTY)),
+            refusals=sorted(json.loads(evaluation.get_string_custom_property(REFUSALS_PROPERTY))),
+            blessed=blessed,
+            uri=evaluation.uri,
+        )
+
+    return run
+
+
+# Evaluations take seconds, so that each of these serves several tests.
+
+
+@pytest.fixture(scope="module")
+def refused(evaluate):
+    """By every bound but those of GAUC and of the loss, which is between the losses of the two cities."""
+    losses = [log_loss(Y[city == CITY], PROBABILITY[city == CITY]) for city in ("Rome", "Oslo")]
+    assert min(losses) < LOGLOSS < max(losses)
+    thresholds = {
+        "auc": Threshold(min=0.95, max_drop=0),
+        "logloss": Threshold(max=(LOGLOSS + max(losses)) / 2),
+        "calibration": Threshold(min=0.5, max=0.6),
+        "gauc": Threshold(min=0),
+        "ndcg@10": Threshold(min=1.1),
+    }
+    return evaluate("Linear", None, thresholds)
+
+
+@pytest.fixture(scope="module")
+def worse(evaluate):
+    """Than the last blessed model."""
+    return evaluate("Reversed", "Linear", {"auc": Threshold(max_drop=0.01), "logloss": Threshold(max_drop=0.01)})
+
+
+@pytest.fixture(scope="module")
+def better(evaluate):
+    return evaluate("Linear", "Reversed", {"auc": Threshold(max_drop=0.01), "logloss": Threshold(max_drop=0)})
+
+
+@pytest.fixture(scope="module")
+def first(evaluate):
+    """Of its dataset, so that a bound on its distance to the last blessed model says nothing."""
+    return evaluate("Reversed", None, {"auc": Threshold(max_drop=0.01)})
+
+
+def test_metrics_are_scikit_learns(refused):
+    assert refused.metrics == {
+        "auc": pytest.approx(AUC, abs=1e-3),
+        "logloss": pytest.approx(LOGLOSS, rel=1e-5),
+        "calibration": pytest.approx(CALIBRATION, rel=1e-5),
+        "gauc": pytest.approx(GAUC, rel=1e-5),
+        "ndcg@10": pytest.approx(NDCG, rel=1e-5),
+    }
+
+
+def test_slices_have_metrics_of_their_own(refused):
+    sliced = tfma.load_eval_result(refused.uri).get_metrics_for_slice((("city", "Rome"),))
+    assert sliced["logloss"]["doubleValue"] == pytest.approx(loss_of(CITY == "Rome"), rel=1e-5)
+
+
+def test_every_bound_that_is_not_kept_overall_is_a_reason_and_none_that_is_not_kept_in_a_slice(refused):
+    assert not refused.blessed
+    assert refused.refusals == [
+        f"auc: expected at least 0.95, received {refused.metrics['auc']:.4f}",
+        f"calibration: expected at least 0.5 and at most 0.6, received {CALIBRATION:.4f}",
+        f"ndcg@10: expected at least 1.1, received {NDCG:.4f}",
+    ]
+
+
+def test_a_model_that_is_worse_than_the_last_blessed_one(worse, better):
+    auc = worse.metrics["auc"] - better.metrics["auc"]
+    loss = loss_of(ALL, 1 - PROBABILITY) - LOGLOSS
+
+    assert not worse.blessed
+    assert worse.metrics["auc"] == pytest.approx(1 - AUC, abs=1e-3)  # its own, not the difference
+    assert worse.refusals == [
+        f"auc: expected at most 0.01 worse than the last blessed model, received {auc:+.4f}",
+        f"logloss: expected at most 0.01 worse than the last blessed model, received {loss:+.4f}",
+    ]
+
+
+def test_a_model_that_is_better_than_the_last_blessed_one(better):
+    assert (better.blessed, better.refusals) == (True, [])
+    assert better.metrics["auc"] == pytest.approx(AUC, abs=1e-3)
+
+
+def test_without_a_blessed_model_there_is_nothing_to_be_worse_than(first):
+    assert (first.blessed, first.refusals) == (True, [])
