@@ -31,6 +31,8 @@ class Run:
     pushed_version: str | None = None
     failed: str | None = None
     """The component that stopped the run."""
+    unfinished: str | None = None
+    """The component that is running, or was when the run was killed."""
 
 
 def list_runs(metadata: Path) -> list[Run]:
@@ -67,8 +69,13 @@ def _run(store: Any, types: Mapping[int, str], context: Any) -> Run:
         metrics=json.loads(evaluation[METRICS_PROPERTY].string_value) if evaluation else {},
         blessed=blessing["blessed"].int_value == 1 if blessing else None,
         pushed_version=(pushed["pushed_version"].string_value or None) if pushed else None,
-        failed=next((name for name, e in executions.items() if e.last_known_state == _State.FAILED), None),
+        failed=_in_state(executions, _State.FAILED),
+        unfinished=_in_state(executions, _State.RUNNING),
     )
+
+
+def _in_state(executions: Mapping[str, Any], state: int) -> str | None:
+    return next((name for name, execution in executions.items() if execution.last_known_state == state), None)
 
 
 def _outputs(store: Any, executions: Iterable[Any]) -> dict[str, Mapping[str, Any]]:

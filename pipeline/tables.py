@@ -30,7 +30,9 @@ def runs_table(runs: Sequence[Run]) -> Table:
     table = _table("", "run", "dataset", "model", *METRICS, "blessed", "pushed")
     for run in runs:
         metrics = [f"{run.metrics[name]:.4f}" if name in run.metrics else "" for name in METRICS]
-        blessed = {True: "yes", False: "no", None: f"stopped: {run.failed}" if run.failed else ""}[run.blessed]
+        blessed = {True: "yes", False: "no", None: ""}[run.blessed]
+        if run.failed or run.unfinished:
+            blessed = f"stopped: {run.failed}" if run.failed else f"unfinished: {run.unfinished}"
         _add(table, run.run_id, run.dataset, run.model or "", *metrics, blessed, run.pushed_version or "")
     # Where lines are longer than the terminal's, it breaks them; rich would break up every word.
     table.width = Console(width=_ANY_WIDTH).measure(table).maximum

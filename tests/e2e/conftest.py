@@ -1,0 +1,162 @@
+"""The runs that the tests of the whole chain look at. A run takes long, so that each serves many tests."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from pipeline import cli
+
+RANKLINE = str(Path(sys.executable).with_name("rankline"))
+TIMEOUT_S = 600
+
+
+@dataclass(frozen=True)
+class Done:
+    """A command that has ended."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+
+@dataclass(frozen=True)
+class Root:
+    """A folder of runs, and the commands that were run in it, one after the other."""
+
+    path: Path
+    dataset: str
+    done: tuple[Done, ...]
+
+    @property
+    def serving(self) -> Path:
+        return self.path / self.dataset / "serving"
+
+    def versions(self) -> list[str]:
+        """The pushed versions, the oldest first; whatever else lies there included."""
+        return sorted(path.name for path in self.serving.iterdir())
+
+    def logs(self) -> list[Path]:
+        """The log folders of all runs, the oldest first."""
+        return sorted((self.path / self.dataset / "logs").iterdir())
+
+
+def _command(*arguments: str) -> Done:
+    done = subprocess.run([RANKLINE, *arguments], capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture
+def rankline(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+    """Runs a `rankline` command in this process, which spares it importing TensorFlow."""
+
+    def run(*arguments: str) -> Done:
+        monkeypatch.setattr(sys, "argv", ["rankline", *arguments])
+        capfd.readouterr()
+        status = 0
+        try:
+            cli.main()
+        except SystemExit as ended:
+            status = int(ended.code or 0)
+        return Done(status, *capfd.readouterr())
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def movielens(tmp_path_factory: pytest.TempPathFactory, on_terminal: Callable[..., tuple[int, str]]) -> Root:
+    """The main job as `make run` calls it, twice in the same folder: in a pipe, then on a terminal."""
+    root = tmp_path_factory.mktemp("movielens") / "runs"
+    first = _command("run", "--root", str(root))
+    assert first.status == 0, first
+    status, text = on_terminal([RANKLINE, "run", "--root", str(root)], columns=200)
+    return Root(root, "movielens", (first, Done(status, text, "")))
+
+
+STRANGER = """
+name: stranger
+label: {column: stars, positive: ">= 4"}
+ranking: {group: user, item: movie, item_columns: [tags, price], title: title}
+features:
+  user:
+  movie:
+  tags: {type: multivalent, separator: "|"}
+  price: {type: numeric, max_missing: 0.5}
+"""
+TITLES = [f"Movie {number} [director's cut]" for number in range(30)]
+SETTINGS = ("--set", "train.epochs=20", "--set", "train.patience=20", "--set", "train.batch_size=64")
+
+
+def _stranger_files() -> Mapping[str, str]:
+    """Two days of ratings in which a movie's quality and a user's taste for its tags decide."""
+    dice = random.Random(7)
+    files = {}
+    for day in ("day1.csv", "day2.csv"):
+        lines = ["user,movie,title,tags,price,stars"]
+        for _ in range(800):
+            user, movie = dice.randrange(40), dice.randrange(30)
+            tags = [tag for bit, tag in enumerate(("drama", "comedy", "war")) if movie >> bit & 1]
+            score = 3 + (movie % 7 - 3) / 2 + (len(tags) - 1.5) * (1 if user % 2 else -1) + dice.gauss(0, 1)
+            stars = min(5, max(1, round(score)))
+            lines.append(f"u{user},{movie},{TITLES[movie]},{'|'.join(tags)},{movie % 5 + dice.random():.2f},{stars}")
+        files[day] = "\n".join([*lines, ""])
+    return files
+
+
+@dataclass(frozen=True)
+class Stranger:
+    """A stranger's dataset that was run and pushed: killed in its training first, then run again."""
+
+    folder: Path
+    root: Root
+    settings: tuple[str, ...] = SETTINGS
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """Of the run that was pushed."""
+        return ("run", "--dataset", str(self.folder), "--root", str(self.root.path), "--no-serve", *self.settings)
+
+    def copy(self, folder: Path, description: str = STRANGER, **files: str | bytes | None) -> Path:
+        """The same dataset in another folder, with other content of some files (`day1_csv=…`), None for no file."""
+        folder.mkdir()
+        (folder / "features.yaml").write_text(description)
+        changed = {name.replace("_", "."): content for name, content in files.items()}
+        for name, content in {**_stranger_files(), **changed}.items():
+            if content is not None:
+                (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
+        return folder
+
+
+@pytest.fixture(scope="session")
+def stranger(tmp_path_factory: pytest.TempPathFactory) -> Stranger:
+    base = tmp_path_factory.mktemp("stranger")
+    begun = Stranger(base / "their data", Root(base / "runs", "stranger", ()))
+    begun.copy(begun.folder)
+    killed = _kill_in_training(begun)
+    done = _command(*begun.arguments)
+    assert done.status == 0, done
+    return Stranger(begun.folder, Root(base / "runs", "stranger", (killed, done)))
+
+
+def _kill_in_training(stranger: Stranger) -> Done:
+    """Runs it, and kills the process as soon as two epochs are over, of which one at least is saved."""
+    with subprocess.Popen(
+        [RANKLINE, *stranger.arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as run:
+        deadline = time.monotonic() + TIMEOUT_S
+        while run.poll() is None and time.monotonic() < deadline:
+            if any("epoch 2:" in path.read_text() for path in stranger.root.path.glob("*/logs/*/run.log")):
+                os.kill(run.pid, signal.SIGKILL)
+                break
+            time.sleep(0.01)
+        stdout, stderr = run.communicate()
+    return Done(run.returncode, stdout, stderr)
