@@ -96,8 +96,10 @@ def rank(dataset: str | None, group: str, k: int, target: str, include_seen: boo
     from schema import dataset as datasets
 
     found = datasets.find(dataset or "movielens")
-    with Ranker(found, target) as ranker:
-        console().print(ranking_table(ranker.rank(group, k, include_seen=include_seen)))
+    terminal = console()
+    with Ranker(found, target) as ranker, busy(terminal, f"Asking {target}"):
+        ranked = ranker.rank(group, k, include_seen=include_seen)
+    terminal.print(ranking_table(ranked))
 
 
 @cli.command()
