@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
 from tfx import types
 from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import LatestBlessedModelStrategy
 
+from components.trainer import COLUMNS_PROPERTY
+
 _CANDIDATE = "candidate"
 
 
 class LatestOtherBlessedModelStrategy(LatestBlessedModelStrategy):  # type: ignore[misc]
-    """The latest blessed model that is not the candidate itself.
+    """The latest blessed model that is not the candidate itself, and that can read the candidate's examples.
 
     TFX's own strategy gives a second run, which trains nothing new, its model as the one to compare it with: an
     evaluation that was never made, so that everything from there on would run again and push the model once more.
+    And it gives models that fail on examples in which a column is of another type than when they were trained.
 
     For a `Resolver` with the channels `model`, `model_blessing` and `candidate`.
     """
@@ -22,9 +27,19 @@ class LatestOtherBlessedModelStrategy(LatestBlessedModelStrategy):  # type: igno
     def resolve_artifacts(
         self, store: Any, input_dict: dict[str, list[types.Artifact]]
     ) -> dict[str, list[types.Artifact]]:
-        """As TFX's strategy, among all models but the candidate."""
+        """As TFX's strategy, among the models that qualify."""
         channels = dict(input_dict)
-        ids = {model.id for model in channels.pop(_CANDIDATE)}
-        channels["model"] = [model for model in channels["model"] if model.id not in ids]
+        (candidate,) = channels.pop(_CANDIDATE)
+        channels["model"] = [model for model in channels["model"] if _comparable(model, candidate)]
         resolved: dict[str, list[types.Artifact]] = super().resolve_artifacts(store, channels)
         return {**resolved, _CANDIDATE: []}
+
+
+def _comparable(model: types.Artifact, candidate: types.Artifact) -> bool:
+    types_now = _columns(candidate)
+    return model.id != candidate.id and all(types_now.get(name, kind) == kind for name, kind in _columns(model).items())
+
+
+def _columns(model: types.Artifact) -> Mapping[str, str]:
+    columns: Mapping[str, str] = json.loads(model.get_string_custom_property(COLUMNS_PROPERTY) or "{}")
+    return columns

@@ -7,6 +7,7 @@ artifact.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -17,6 +18,11 @@ from tfx.dsl.components.base import base_component, executor_spec
 from tfx.proto import trainer_pb2
 from tfx.types import Channel, artifact_utils, component_spec, standard_artifacts, standard_component_specs
 from tfx.utils import json_utils
+
+from schema.feature_spec import FeatureSpec
+
+COLUMNS_PROPERTY = "columns"
+"""Custom property of a model, as JSON: raw column that it reads -> type."""
 
 _RAW_EXAMPLES = "raw_examples"
 _WARMUP_SPLIT = "eval"
@@ -30,6 +36,19 @@ class _Spec(standard_component_specs.TrainerSpec):  # type: ignore[misc]
 
 
 class Executor(executor.GenericExecutor):  # type: ignore[misc]
+    def Do(  # noqa: N802 (TFX's name)
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Trains, and notes with the model what it reads."""
+        super().Do(input_dict, output_dict, exec_properties)
+        config = json_utils.loads(exec_properties[standard_component_specs.CUSTOM_CONFIG_KEY])
+        columns = FeatureSpec.model_validate_json(config["spec"]).input_columns
+        model = artifact_utils.get_single_instance(output_dict[standard_component_specs.MODEL_KEY])
+        model.set_string_custom_property(COLUMNS_PROPERTY, json.dumps(columns))
+
     def _GetFnArgs(  # noqa: N802 (TFX's name)
         self,
         input_dict: dict[str, list[types.Artifact]],

@@ -1,12 +1,16 @@
+import json
+
 import pytest
 from tfx.types import standard_artifacts
 
 from components.baseline import LatestOtherBlessedModelStrategy
+from components.trainer import COLUMNS_PROPERTY
 
 
-def model(number: int) -> standard_artifacts.Model:
+def model(number: int, **columns: str) -> standard_artifacts.Model:
     artifact = standard_artifacts.Model()
     artifact.id = number
+    artifact.set_string_custom_property(COLUMNS_PROPERTY, json.dumps(columns))
     return artifact
 
 
@@ -40,3 +44,23 @@ def test_the_latest_blessed_model_but_the_candidate(models, blessings, candidate
     assert [found.id for found in resolved["model"]] == baseline
     assert [found.get_int_custom_property("current_model_id") for found in resolved["model_blessing"]] == baseline
     assert resolved["candidate"] == []
+
+
+@pytest.mark.parametrize(
+    ("columns", "baseline"),
+    [
+        ({"age": "float", "user": "string"}, [1]),
+        ({"age": "float", "user": "string", "zip": "string"}, [1]),  # one more
+        ({"age": "float"}, [1]),  # one less, which the older model takes for missing
+        ({"age": "string", "user": "string"}, []),
+        ({"age": "float", "user": "strings"}, []),
+    ],
+)
+def test_only_a_model_that_can_read_the_candidates_examples(columns, baseline):
+    channels = {
+        "model": [model(1, age="float", user="string"), model(2, **columns)],
+        "model_blessing": [blessing(1)],
+        "candidate": [model(2, **columns)],
+    }
+    resolved = LatestOtherBlessedModelStrategy().resolve_artifacts(None, channels)
+    assert [found.id for found in resolved["model"]] == baseline

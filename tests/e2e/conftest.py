@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipeline import cli
@@ -98,14 +98,14 @@ SETTINGS = ("--set", "train.epochs=20", "--set", "train.patience=20", "--set", "
 
 def _stranger_files() -> Mapping[str, str]:
     """Two days of ratings in which a movie's quality and a user's taste for its tags decide."""
-    dice = random.Random(7)
+    dice = np.random.default_rng(7)
     files = {}
     for day in ("day1.csv", "day2.csv"):
         lines = ["user,movie,title,tags,price,stars"]
         for _ in range(800):
-            user, movie = dice.randrange(40), dice.randrange(30)
+            user, movie = int(dice.integers(40)), int(dice.integers(30))
             tags = [tag for bit, tag in enumerate(("drama", "comedy", "war")) if movie >> bit & 1]
-            score = 3 + (movie % 7 - 3) / 2 + (len(tags) - 1.5) * (1 if user % 2 else -1) + dice.gauss(0, 1)
+            score = 3 + (movie % 7 - 3) / 2 + (len(tags) - 1.5) * (1 if user % 2 else -1) + dice.normal()
             stars = min(5, max(1, round(score)))
             lines.append(f"u{user},{movie},{TITLES[movie]},{'|'.join(tags)},{movie % 5 + dice.random():.2f},{stars}")
         files[day] = "\n".join([*lines, ""])

@@ -1,0 +1,67 @@
+"""Models that are not good enough: not blessed, not pushed, with reasons and an exit status of their own."""
+
+import re
+
+import pytest
+
+REFUSED = 3
+
+
+@pytest.fixture
+def refused(stranger, rankline):
+    """Runs the stranger's dataset again, which must be refused; gives the reasons."""
+
+    def run(*arguments: str) -> list[str]:
+        versions = stranger.root.versions()
+        done = rankline(*stranger.arguments, *arguments)
+
+        assert (done.status, done.stderr) == (REFUSED, "")
+        assert stranger.root.versions() == versions
+        for component in ("InfraCheck", "Pusher"):
+            assert re.search(rf"^  - {component} +skipped", done.stdout, re.MULTILINE)
+        listed = rankline("runs", "--root", str(stranger.root.path), "-n1").stdout.splitlines()
+        assert next(line for line in listed if "stranger" in line).split()[-1] == "no"
+        reasons = done.stdout.partition("Refused: the model is not pushed.\n")[2].partition("artifacts:")[0]
+        return [line.strip() for line in reasons.splitlines() if line.strip()]
+
+    return run
+
+
+def test_a_model_that_misses_a_bound(refused):
+    (reason,) = refused("--set", "thresholds.auc.min=0.99")
+    assert re.fullmatch(r"auc: expected at least 0\.99, received 0\.[5-9]\d{3}", reason)
+
+
+def test_a_model_that_is_worse_than_the_last_blessed_one(refused):
+    """It learns next to nothing, and has no other bound to keep."""
+    lazy = ("train.epochs=1", "train.deep_optimizer.learning_rate=1e-9", "train.wide_optimizer.learning_rate=1e-9")
+    unbounded = ("thresholds.auc.min=null", "thresholds.logloss.max=null", "thresholds.calibration.max=null",
+                 "thresholds.calibration.min=null")  # fmt: skip
+    reasons = refused(*(word for setting in (*lazy, *unbounded) for word in ("--set", setting)))
+    assert sorted(reason.split(":")[0] for reason in reasons) == ["auc", "logloss"]
+    assert all("worse than the last blessed model, received" in reason for reason in reasons)
+
+
+def test_the_same_run_again_pushes_nothing_new(stranger, rankline):
+    """Also after other models were refused."""
+    versions = stranger.root.versions()
+    done = rankline(*stranger.arguments)
+
+    assert done.status == 0
+    assert stranger.root.versions() == versions
+    assert re.search(r"^  = Evaluator +unchanged", done.stdout, re.MULTILINE)
+    assert re.search(r"^  = Pusher +unchanged", done.stdout, re.MULTILINE)
+    assert f"Version {versions[-1]} in {stranger.root.serving} is this model already." in done.stdout
+
+
+def test_a_version_that_was_removed_is_pushed_again(stranger, rankline, tmp_path):
+    (version,) = stranger.root.versions()
+    removed = (stranger.root.serving / version).rename(tmp_path / version)
+    done = rankline(*stranger.arguments)
+    (pushed,) = stranger.root.serving.iterdir()
+    again = pushed.rename(tmp_path / "again")
+    removed.rename(stranger.root.serving / version)  # for other tests
+
+    assert done.status == 0
+    assert f"Pushed version {pushed.name} to {stranger.root.serving}" in done.stdout
+    assert (again / "saved_model.pb").read_bytes() == (stranger.root.serving / version / "saved_model.pb").read_bytes()
