@@ -1,0 +1,149 @@
+"""`make run` on MovieLens-100k, as a person sees it: every line that is shown is one that is meant to be."""
+
+import json
+import re
+
+import pytest
+
+from components.metrics import METRICS
+from serving.client import Client
+from serving.server import Server, ServerOptions
+
+COMPONENTS = [
+    "ExampleGen", "StatisticsGen", "SchemaGen", "ExampleValidator", "Transform", "Trainer", "LatestBlessedModel",
+    "Evaluator", "InfraCheck", "Pusher",
+]  # fmt: skip
+DECIDED_ANEW = ["LatestBlessedModel"]
+"""What a run with nothing new in it does again."""
+
+RUN_ID = r"\d{8}T\d{6}\.\d{3}"
+TABLE = (
+    r"For \d+, the best of [\d,]+\n\s*\n  # +score +item +title +\n ─+ *\n(?:  [1-5] +0\.\d{3} +\d+ +\S.*\n){5}\s*\n"
+)
+
+
+def shape(root, progress: str, outcome: str) -> str:
+    """The pattern of all that a run shows."""
+    path = re.escape(str(root.path))
+    return (
+        rf"wide_deep on movielens, run {RUN_ID}\n"
+        rf"  log: {path}/movielens/logs/{RUN_ID}/run\.log\n"
+        rf"{progress}"
+        r"\nTest split, 10,0\d\d rows\n"
+        r"  auc +0\.\d{4}  .*\n  logloss +0\.\d{4}  .*\n  calibration +[01]\.\d{4}  .*\n"
+        r"  gauc +0\.\d{4}  .*\n  ndcg@10 +0\.\d{4}  .*\n"
+        rf"{outcome}"
+        rf"  artifacts: {path}/movielens/artifacts\n"
+        r"\nRanked over gRPC by version \d+ at 127\.0\.0\.1:\d+\n"
+        rf"(?:{TABLE}){{3}}"
+    )
+
+
+def progress(root, word: str, again: str) -> str:
+    """The pattern of the progress lines: a mark, the component, a word or seconds, rows, where its output is."""
+    rows = {"ExampleGen": " +100,000 rows", "StatisticsGen": " +100,000 rows"}
+    lines = [
+        rf"  {again if name in DECIDED_ANEW else word}".replace("NAME", name)
+        + rows.get(name, "")
+        + ("" if name in DECIDED_ANEW else rf" +{re.escape(str(root.path))}/movielens/artifacts/{name}/\w+/\d+")
+        + r" *\n"
+        for name in COMPONENTS
+    ]
+    return "".join(lines)
+
+
+SECONDS = r"✓ NAME +\d+\.\d s"
+
+
+def test_the_first_run_shows_what_is_done_and_what_came_of_it(movielens):
+    first, _ = movielens.done
+    (version,) = movielens.versions()
+    pushed = rf"\nPushed version {version} to {re.escape(str(movielens.serving))}\n"
+
+    assert first.stderr == ""
+    assert re.fullmatch(shape(movielens, progress(movielens, SECONDS, SECONDS), pushed), first.stdout), first.stdout
+
+
+def test_the_second_run_reuses_everything_and_says_so_on_a_terminal_too(movielens):
+    _, second = movielens.done
+    # Between our lines there is a spinner with a component's name, and a line break where it was wiped away.
+    shown = [line for line in second.stdout.splitlines() if not re.match("[⠀-⣿] ", line)]
+    text = re.sub(r"\n\n+", "\n", "\n".join(["", *shown, ""]))
+    (version,) = movielens.versions()
+    outcome = (
+        rf"\nReused {len(COMPONENTS) - len(DECIDED_ANEW)} components, since nothing they depend on has changed .*\n"
+        rf"\nVersion {version} in {re.escape(str(movielens.serving))} is this model already\.\n"
+    )
+    expected = shape(movielens, progress(movielens, "= NAME +unchanged", SECONDS), outcome)
+
+    assert second.status == 0
+    assert re.fullmatch(r"\n" + re.sub(r"(\\n)+", r"\\n", expected).replace(r"\n\s*\n", r"\s*\n"), text), text
+
+
+def test_nothing_was_pushed_or_made_twice(movielens):
+    assert len(movielens.versions()) == 1
+    models = (movielens.path / "movielens" / "artifacts" / "Trainer" / "model").iterdir()
+    assert len(list(models)) == 1
+
+
+def test_what_is_pushed_is_a_numbered_model_with_its_warm_up(movielens):
+    (version,) = movielens.serving.iterdir()
+    assert version.name.isdigit()
+    assert (version / "saved_model.pb").is_file()
+    assert (version / "assets.extra" / "tf_serving_warmup_requests").stat().st_size > 0
+
+
+def test_each_run_leaves_its_log_and_a_summary(movielens):
+    first, second = movielens.logs()
+    for folder, done in ((first, movielens.done[0]), (second, movielens.done[1])):
+        assert str(folder / "run.log") in done.stdout
+        assert (folder / "run.log").stat().st_size > 0
+        assert "AVAILABLE" in (folder / "server.log").read_text()
+    summary = json.loads((first / "summary.json").read_text())
+    assert summary["rows"] == {"train": pytest.approx(80_000, abs=100), "eval": pytest.approx(10_000, abs=100),
+                               "test": pytest.approx(10_000, abs=100)}  # fmt: skip
+    assert sum(summary["rows"].values()) == 100_000
+    assert set(summary["seconds"]) == set(COMPONENTS)
+    assert json.loads((second / "summary.json").read_text())["metrics"] == summary["metrics"]
+
+
+def test_the_model_is_good(movielens):
+    """A little worse at most than it was when these tests were written: AUC .718, GAUC .717, loss .612."""
+    metrics = json.loads((movielens.logs()[0] / "summary.json").read_text())["metrics"]
+    assert list(metrics) == list(METRICS)
+    assert metrics["auc"] > 0.71
+    assert metrics["gauc"] > 0.70
+    assert metrics["logloss"] < 0.62
+    assert 0.9 < metrics["calibration"] < 1.1
+
+
+def test_both_runs_are_listed_newest_first(movielens, rankline):
+    listed = rankline("runs", "--root", str(movielens.path))
+    lines = [line.split() for line in listed.stdout.splitlines() if "wide_deep" in line]
+    (version,) = movielens.versions()
+    metrics = json.loads((movielens.logs()[0] / "summary.json").read_text())["metrics"]
+    values = [f"{value:.4f}" for value in metrics.values()]
+
+    assert (listed.status, listed.stderr) == (0, "")
+    assert lines == [
+        [folder.name, "movielens", "wide_deep", *values, "yes", version] for folder in reversed(movielens.logs())
+    ]
+
+
+def test_a_user_is_ranked_for_from_the_command_line(movielens, rankline):
+    with Server(ServerOptions("movielens", str(movielens.serving))) as server:
+        target = f"127.0.0.1:{server.port}"
+        with Client(target, "movielens") as client:
+            client.wait_until_available(60)
+        unseen = rankline("rank", "--user", "42", "-k", "3", "--target", target)
+        everything = rankline("rank", "--user", "42", "-k", "3", "--target", target, "--all")
+        unknown = rankline("rank", "--user", "nobody", "--target", target)
+
+    assert (unseen.status, unseen.stderr) == (0, "")
+    best, of = re.findall(r"For 42, the best of ([\d,]+)", unseen.stdout), re.findall(r"of ([\d,]+)", everything.stdout)
+    assert len(re.findall(r"^  [123] +0\.\d{3} +\d+ +\S", unseen.stdout, re.MULTILINE)) == 3
+    assert (best, of) == (["1,499"], ["1,682"])  # user 42 has rated 183 of the 1,682
+    assert (unknown.status, unknown.stdout) == (1, "")
+    assert re.fullmatch(
+        r"Error: user_id: expected one of the data's 943, such as .*, received 'nobody'\n", unknown.stderr
+    )
