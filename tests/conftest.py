@@ -4,18 +4,21 @@ import os
 import pty
 import re
 import subprocess
+import sys
 from collections.abc import Callable, Sequence
 
 import pytest
+
+from pipeline import cli
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 @pytest.fixture(scope="session")
-def on_terminal() -> Callable[..., tuple[int, str]]:
-    """Runs a command on a terminal of its own; gives its exit status, and the text without colours and movements."""
+def on_terminal() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs a command on a terminal of its own. What it shows there is its `stdout`, without colours and movements."""
 
-    def run(command: Sequence[str], columns: int = 80) -> tuple[int, str]:
+    def run(command: Sequence[str], columns: int = 80) -> subprocess.CompletedProcess[str]:
         ours, its = pty.openpty()
         environment = {**os.environ, "TERM": "xterm", "COLUMNS": str(columns)}
         with subprocess.Popen(command, stdin=its, stdout=its, stderr=its, env=environment) as process:
@@ -27,6 +30,26 @@ def on_terminal() -> Callable[..., tuple[int, str]]:
                 except OSError:  # nobody is left at the other end
                     break
         os.close(ours)
-        return process.returncode, _ESCAPES.sub("", shown.decode()).replace("\r", "\n")
+        text = _ESCAPES.sub("", shown.decode()).replace("\r", "\n")
+        return subprocess.CompletedProcess(command, process.returncode, text)
+
+    return run
+
+
+@pytest.fixture
+def rankline(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs a `rankline` command in this process, which spares it importing TensorFlow."""
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        monkeypatch.setattr(sys, "argv", ["rankline", *arguments])
+        capfd.readouterr()
+        status = 0
+        try:
+            cli.main()
+        except SystemExit as ended:
+            status = int(ended.code or 0)
+        return subprocess.CompletedProcess(arguments, status, *capfd.readouterr())
 
     return run

@@ -14,19 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import cli
-
 RANKLINE = str(Path(sys.executable).with_name("rankline"))
 TIMEOUT_S = 600
-
-
-@dataclass(frozen=True)
-class Done:
-    """A command that has ended."""
-
-    status: int
-    stdout: str
-    stderr: str
 
 
 @dataclass(frozen=True)
@@ -35,7 +24,7 @@ class Root:
 
     path: Path
     dataset: str
-    done: tuple[Done, ...]
+    done: tuple[subprocess.CompletedProcess[str], ...]
 
     @property
     def serving(self) -> Path:
@@ -50,36 +39,20 @@ class Root:
         return sorted((self.path / self.dataset / "logs").iterdir())
 
 
-def _command(*arguments: str) -> Done:
-    done = subprocess.run([RANKLINE, *arguments], capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
-    return Done(done.returncode, done.stdout, done.stderr)
-
-
-@pytest.fixture
-def rankline(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Done]:
-    """Runs a `rankline` command in this process, which spares it importing TensorFlow."""
-
-    def run(*arguments: str) -> Done:
-        monkeypatch.setattr(sys, "argv", ["rankline", *arguments])
-        capfd.readouterr()
-        status = 0
-        try:
-            cli.main()
-        except SystemExit as ended:
-            status = int(ended.code or 0)
-        return Done(status, *capfd.readouterr())
-
-    return run
+def _command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([RANKLINE, *arguments], capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
 
 
 @pytest.fixture(scope="session")
-def movielens(tmp_path_factory: pytest.TempPathFactory, on_terminal: Callable[..., tuple[int, str]]) -> Root:
+def movielens(
+    tmp_path_factory: pytest.TempPathFactory, on_terminal: Callable[..., subprocess.CompletedProcess[str]]
+) -> Root:
     """The main job as `make run` calls it, twice in the same folder: in a pipe, then on a terminal."""
     root = tmp_path_factory.mktemp("movielens") / "runs"
     first = _command("run", "--root", str(root))
-    assert first.status == 0, first
-    status, text = on_terminal([RANKLINE, "run", "--root", str(root)], columns=200)
-    return Root(root, "movielens", (first, Done(status, text, "")))
+    assert first.returncode == 0, first
+    second = on_terminal([RANKLINE, "run", "--root", str(root)], columns=200)
+    return Root(root, "movielens", (first, second))
 
 
 STRANGER = """
@@ -143,11 +116,11 @@ def stranger(tmp_path_factory: pytest.TempPathFactory) -> Stranger:
     begun.copy(begun.folder)
     killed = _kill_in_training(begun)
     done = _command(*begun.arguments)
-    assert done.status == 0, done
+    assert done.returncode == 0, done
     return Stranger(begun.folder, Root(base / "runs", "stranger", (killed, done)))
 
 
-def _kill_in_training(stranger: Stranger) -> Done:
+def _kill_in_training(stranger: Stranger) -> subprocess.CompletedProcess[str]:
     """Runs it, and kills the process as soon as two epochs are over, of which one at least is saved."""
     with subprocess.Popen(
         [RANKLINE, *stranger.arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -159,4 +132,4 @@ def _kill_in_training(stranger: Stranger) -> Done:
                 break
             time.sleep(0.01)
         stdout, stderr = run.communicate()
-    return Done(run.returncode, stdout, stderr)
+    return subprocess.CompletedProcess(run.args, run.returncode, stdout, stderr)

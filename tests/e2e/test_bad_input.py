@@ -38,7 +38,7 @@ def is_refused(stranger, ranker, rankline):
         versions, answer = stranger.root.versions(), ranker.rank("u1", 5)
         done = rankline("run", "-d", str(folder), "--root", str(stranger.root.path), "--no-serve", *stranger.settings)
 
-        assert done.status == 1
+        assert done.returncode == 1
         assert done.stderr.startswith("Error: ")
         paragraph = done.stderr.removeprefix("Error: ").rstrip("\n")
         assert "\n\n" not in paragraph

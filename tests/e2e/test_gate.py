@@ -15,7 +15,7 @@ def refused(stranger, rankline):
         versions = stranger.root.versions()
         done = rankline(*stranger.arguments, *arguments)
 
-        assert (done.status, done.stderr) == (REFUSED, "")
+        assert (done.returncode, done.stderr) == (REFUSED, "")
         assert stranger.root.versions() == versions
         for component in ("InfraCheck", "Pusher"):
             assert re.search(rf"^  - {component} +skipped", done.stdout, re.MULTILINE)
@@ -47,7 +47,7 @@ def test_the_same_run_again_pushes_nothing_new(stranger, rankline):
     versions = stranger.root.versions()
     done = rankline(*stranger.arguments)
 
-    assert done.status == 0
+    assert done.returncode == 0
     assert stranger.root.versions() == versions
     assert re.search(r"^  = Evaluator +unchanged", done.stdout, re.MULTILINE)
     assert re.search(r"^  = Pusher +unchanged", done.stdout, re.MULTILINE)
@@ -62,6 +62,6 @@ def test_a_version_that_was_removed_is_pushed_again(stranger, rankline, tmp_path
     again = pushed.rename(tmp_path / "again")
     removed.rename(stranger.root.serving / version)  # for other tests
 
-    assert done.status == 0
+    assert done.returncode == 0
     assert f"Pushed version {pushed.name} to {stranger.root.serving}" in done.stdout
     assert (again / "saved_model.pb").read_bytes() == (stranger.root.serving / version / "saved_model.pb").read_bytes()

@@ -76,7 +76,7 @@ def test_the_second_run_reuses_everything_and_says_so_on_a_terminal_too(movielen
     )
     expected = shape(movielens, progress(movielens, "= NAME +unchanged", SECONDS), outcome)
 
-    assert second.status == 0
+    assert second.returncode == 0
     assert re.fullmatch(r"\n" + re.sub(r"(\\n)+", r"\\n", expected).replace(r"\n\s*\n", r"\s*\n"), text), text
 
 
@@ -124,7 +124,7 @@ def test_both_runs_are_listed_newest_first(movielens, rankline):
     metrics = json.loads((movielens.logs()[0] / "summary.json").read_text())["metrics"]
     values = [f"{value:.4f}" for value in metrics.values()]
 
-    assert (listed.status, listed.stderr) == (0, "")
+    assert (listed.returncode, listed.stderr) == (0, "")
     assert lines == [
         [folder.name, "movielens", "wide_deep", *values, "yes", version] for folder in reversed(movielens.logs())
     ]
@@ -139,11 +139,11 @@ def test_a_user_is_ranked_for_from_the_command_line(movielens, rankline):
         everything = rankline("rank", "--user", "42", "-k", "3", "--target", target, "--all")
         unknown = rankline("rank", "--user", "nobody", "--target", target)
 
-    assert (unseen.status, unseen.stderr) == (0, "")
+    assert (unseen.returncode, unseen.stderr) == (0, "")
     best, of = re.findall(r"For 42, the best of ([\d,]+)", unseen.stdout), re.findall(r"of ([\d,]+)", everything.stdout)
     assert len(re.findall(r"^  [123] +0\.\d{3} +\d+ +\S", unseen.stdout, re.MULTILINE)) == 3
     assert (best, of) == (["1,499"], ["1,682"])  # user 42 has rated 183 of the 1,682
-    assert (unknown.status, unknown.stdout) == (1, "")
+    assert (unknown.returncode, unknown.stdout) == (1, "")
     assert re.fullmatch(
         r"Error: user_id: expected one of the data's 943, such as .*, received 'nobody'\n", unknown.stderr
     )

@@ -14,7 +14,7 @@ def progress(stdout: str) -> dict[str, str]:
 
 def test_the_first_run_was_killed_in_its_training(stranger):
     killed, _ = stranger.root.done
-    assert killed.status == -signal.SIGKILL
+    assert killed.returncode == -signal.SIGKILL
     assert killed.stderr == ""
     assert list(progress(killed.stdout)) == UNTIL_TRAINER
 

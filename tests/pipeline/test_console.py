@@ -42,9 +42,9 @@ def test_noise_goes_to_the_log_and_our_lines_to_standard_output(tmp_path):
 
 def test_noise_does_not_reach_a_terminal_that_shows_a_spinner(tmp_path, on_terminal):
     log = tmp_path / "run.log"
-    status, text = on_terminal([sys.executable, "-c", PROGRAM, str(log)])
-    shown = [line.strip() for line in text.splitlines() if line.strip()]
-    assert status == 0
+    done = on_terminal([sys.executable, "-c", PROGRAM, str(log)])
+    shown = [line.strip() for line in done.stdout.splitlines() if line.strip()]
+    assert done.returncode == 0
     assert {line for line in shown if "at work" not in line} == {"ours", "after", "after, to stderr"}
     assert "⠋ at work" in shown
     assert [noise for noise in NOISE if noise not in log.read_text()] == []
