@@ -17,6 +17,7 @@ from typing import Self
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import tensorflow as tf
 from tfx.components.util import examples_utils
 from tfx.dsl.component.experimental.annotations import BeamComponentParameter, OutputArtifact, Parameter
@@ -159,17 +160,18 @@ class _Shards:
 
 
 def _as_lists(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """The batch as the encoder wants it: every value in a list, texts as bytes, nothing where it is missing."""
+    """The batch as the encoder wants it: values in lists, texts as bytes, and nothing where they are missing."""
     return pa.RecordBatch.from_arrays([_as_list(column) for column in batch.columns], names=batch.schema.names)
 
 
 def _as_list(column: pa.Array) -> pa.Array:
-    if not pa.types.is_list(column.type):
-        offsets = np.append(0, np.cumsum(np.asarray(column.is_valid())))
-        values = column.drop_null()
-        column = pa.LargeListArray.from_arrays(pa.array(offsets, pa.int64()), values, mask=column.is_null())
-    element = column.type.value_type
-    return column.cast(pa.large_list(pa.large_binary() if pa.types.is_string(element) else element))
+    if pa.types.is_list(column.type):
+        lengths, values = pc.fill_null(pc.list_value_length(column), 0), column.flatten()
+    else:
+        lengths, values = column.is_valid(), column.drop_null()
+    offsets = np.append(0, np.cumsum(np.asarray(lengths)))
+    lists = pa.LargeListArray.from_arrays(pa.array(offsets, pa.int64()), values, mask=reader.is_missing(column))
+    return lists.cast(pa.large_list(pa.large_binary() if pa.types.is_string(values.type) else values.type))
 
 
 def _merged(parts: Iterable[Checks]) -> Checks:

@@ -117,7 +117,7 @@ def split(
             raise ValueError("expected the split of the file, where the spec gives files by split")
         if given != "train" or (isinstance(spec.source.files, Mapping) and "eval" in spec.source.files):
             return {given: batch} if len(batch) else {}
-        shares = uniform(batch, batch.schema.names)
+        shares = uniform(batch, sorted(batch.schema.names))
         place = np.where(shares < splits.eval_fraction, 1, 0)
     elif isinstance(splits, TimeSplits):
         if boundaries is None:
@@ -125,7 +125,7 @@ def split(
         times = batch[splits.column].to_numpy().astype(np.float64)
         place = np.searchsorted(np.asarray(boundaries), times, side="right")
     else:
-        shares = uniform(batch, [splits.key] if splits.key else batch.schema.names)
+        shares = uniform(batch, [splits.key] if splits.key else sorted(batch.schema.names))
         ends = np.cumsum([splits.fractions[name] for name in SPLITS[:-1]])
         place = np.searchsorted(ends, shares, side="right")
     return {name: batch.filter(pa.array(place == index)) for index, name in enumerate(SPLITS) if (place == index).any()}

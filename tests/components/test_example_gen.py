@@ -59,6 +59,15 @@ def test_summary_counts_rows_and_positives(given):
     }
 
 
+def test_an_empty_list_is_a_missing_one(make_dataset, make_examples, read_examples, tmp_path):
+    tags = [["a", "b"], [], None, [None], ["c"]]
+    table = pa.table({"y": [1, 0, 1, 1, 0], "tags": tags})
+    dataset = make_dataset(tmp_path / "data", "{label: y, source: {files: {train: t.parquet, eval: t.parquet, "
+                           "test: t.parquet}}}", {"t.parquet": table})  # fmt: skip
+    rows = read_examples(make_examples(dataset, tmp_path / "examples"), "train")
+    assert [row.get("tags") for row in rows] == [["a", "b"], None, None, None, ["c"]]
+
+
 ROWS = 300
 
 
