@@ -1,0 +1,396 @@
+"""The README is true: its commands and paths exist, its tables are complete, and its example runs as it is written."""
+
+import contextlib
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import pairwise
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
+
+import click
+import portpicker
+import pytest
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from components.metrics import METRICS
+from components.thresholds import Threshold
+from pipeline.cli import cli
+from pipeline.config import DEFAULT_THRESHOLDS, RunConfig
+from pipeline.graph import create_pipeline
+from schema.dataset import find
+from schema.feature_spec import FeatureSpec
+from schema.features import Categorical, Cross, Multivalent, Numeric
+from serving.client import Client
+from trainer import models
+
+ROOT = Path(__file__).parent.parent
+PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
+EXAMPLE = "Your own data in five minutes"
+HOME = "/home/you"
+"""Stands on the page for the folder in which the example is tried."""
+TIMEOUT_S = 600
+
+
+# The page, taken apart.
+
+
+def parse(page: str) -> list[Token]:
+    return MarkdownIt("commonmark").enable("table").parse((ROOT / page).read_text())
+
+
+def section(title: str) -> list[Token]:
+    """What follows that heading of the README, up to the next of its rank."""
+    tokens = parse("README.md")
+    headings = [i for i, token in enumerate(tokens) if token.type == "heading_open" and token.tag == "h2"]
+    (start,) = (i for i in headings if tokens[i + 1].content == title)
+    return tokens[start : min((i for i in headings if i > start), default=len(tokens))]
+
+
+def fences(tokens: Iterable[Token], *languages: str) -> list[Token]:
+    return [token for token in tokens if token.type == "fence" and token.info in languages]
+
+
+def spans(tokens: Iterable[Token]) -> list[str]:
+    """What is set as code within sentences and tables."""
+    return [child.content for token in tokens for child in token.children or () if child.type == "code_inline"]
+
+
+def tables(tokens: Iterable[Token]) -> list[list[list[Token]]]:
+    """Tables as rows of cells, without their headings."""
+    found: list[list[list[Token]]] = []
+    inside = False
+    for token in tokens:
+        match token.type:
+            case "tbody_open":
+                found.append([])
+                inside = True
+            case "tbody_close":
+                inside = False
+            case "tr_open" if inside:
+                found[-1].append([])
+            case "inline" if inside:
+                found[-1][-1].append(token)
+    return found
+
+
+class Shown(NamedTuple):
+    """A command on the page, and what it prints according to it."""
+
+    command: str
+    output: str
+
+
+def console(tokens: Iterable[Token]) -> list[Shown]:
+    return [
+        Shown(*part.partition("\n")[::2])
+        for fence in fences(tokens, "console")
+        for part in re.split(r"^\$ ", fence.content, flags=re.MULTILINE)
+        if part
+    ]
+
+
+# Commands, links and paths.
+
+
+def makefile() -> tuple[set[str], set[str]]:
+    """The targets, and the variables that they use."""
+    text = (ROOT / "Makefile").read_text()
+    return set(re.findall(r"^([a-z-]+):", text, re.MULTILINE)), set(re.findall(r"\$\((\w+)\)", text))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_exist_and_have_these_options(page):
+    tokens = parse(page)
+    targets, variables = makefile()
+    for text in [*(shown.command for shown in console(tokens)), *spans(tokens)]:
+        words = shlex.split(text, comments=True) if text.startswith(("rankline ", "make ")) else []
+        match words:
+            case ["rankline", name, *arguments]:
+                command = cli.commands[name]
+                command.make_parser(click.Context(command)).parse_args(arguments)
+            case ["make", *arguments]:
+                for argument in arguments:
+                    variable, given, _ = argument.partition("=")
+                    assert variable in (variables if given else targets), text
+
+
+def test_commands_that_are_shown_are_complete():
+    for shown in console(parse("README.md")):
+        match shlex.split(shown.command, comments=True):
+            case ["rankline", name, *arguments]:
+                assert cli.commands[name].make_context(name, arguments).args == []
+
+
+def test_every_command_and_target_is_listed():
+    (rows,) = map(rows_by_key, tables(section("Commands")))
+    assert set(rows) == {f"rankline {name}" for name in cli.commands}
+    named = {word for span in spans(parse("README.md")) if span.startswith("make ") for word in span.split()[1:]}
+    targets, _ = makefile()
+    assert targets - named == set()
+
+
+def anchors(page: str) -> set[str]:
+    """What a link can say after its #: the headings, as GitHub writes them there."""
+    tokens = parse(page)
+    titles = [tokens[i + 1].content.lower() for i, token in enumerate(tokens) if token.type == "heading_open"]
+    return {re.sub(r"[^\w -]", "", title).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page):
+    links = [
+        str(child.attrs["href"]) for token in parse(page) for child in token.children or () if child.type == "link_open"
+    ]
+    for name, _, anchor in (link.partition("#") for link in links if not link.startswith("https://")):
+        assert (ROOT / (name or page)).exists(), name
+        assert not anchor or anchor in anchors(name or page), anchor
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_paths_exist(page):
+    folders = {path.name for path in ROOT.iterdir() if path.is_dir()} - {"runs"}
+    paths = [span for span in spans(parse(page)) if "/" in span and span.split("/")[0] in folders]
+    assert [path for path in paths if "<" not in path and not (ROOT / path).exists()] == []
+
+
+def test_the_tree_is_that_of_the_repository():
+    tree, _ = fences(section("Where things are"), "text")
+    packages = set()
+    for line in tree.content.splitlines():
+        place, *words = re.findall(r"[\w./]+(?:/|\.\w+)(?!\S)|[\w./]+(?:/|\.py|\.lock)(?=[ ,:])", line)
+        assert (ROOT / place).exists(), place
+        for word in words:
+            assert (ROOT / place / word).exists() or (ROOT / word).exists(), f"{word} in {line}"
+        packages.add(place.rstrip("/"))
+    assert {path.parent.name for path in ROOT.glob("*/__init__.py")} <= packages
+
+
+def test_the_diagram_is_the_chain(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "rows.csv").write_text("x,y\n1,0\n2,1\n")
+    (tmp_path / "data" / "features.yaml").write_text("label: y\n")
+    dataset = find(tmp_path / "data")
+    components = create_pipeline(RunConfig(root=tmp_path), dataset).components
+
+    (diagram,) = fences(section("The chain"), "mermaid")
+    lines = [line.strip() for line in diagram.content.splitlines()]
+    arrows = {pair for line in lines if "-->" in line for pair in pairwise(re.split(r"\s*-->\s*", line))}
+    assert re.findall(r'^ *(\w+)\["', diagram.content, re.MULTILINE) == [component.id for component in components]
+    assert arrows <= {(before.id, node.id) for node in components for before in node.upstream_nodes}
+    assert {name for arrow in arrows for name in arrow} == {component.id for component in components}
+
+
+# The tables of keys, against the models that read them.
+
+
+def keys(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    """Every key that can be written, dotted, with its field; lists and mappings of models are one key."""
+    for name, field in model.model_fields.items():
+        inner = models_of(field.annotation)
+        for member in inner:
+            yield from keys(member, f"{prefix}{name}.")
+        if not inner:
+            yield prefix + name, field
+
+
+def models_of(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    if get_origin(annotation) is Annotated:
+        return models_of(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        return [model for member in get_args(annotation) for model in models_of(member)]
+    return []
+
+
+def defaults(field: FieldInfo) -> set[str]:
+    """The words of which the field's default consists."""
+    default = field.get_default(call_default_factory=True)
+    # What tells the members of a union apart has a default in each of them.
+    if field.is_required() or len(get_args(field.annotation)) == 1 == (get_origin(field.annotation) is Literal):
+        return set()
+    if isinstance(default, Mapping):
+        return {word for pair in default.items() for word in map(written, pair)}
+    values = default if isinstance(default, tuple) else [default]
+    return {written(value) for value in values if value not in (None, "")}
+
+
+def written(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def check(row: list[Token], cell: Token, fields: list[FieldInfo]) -> None:
+    """Whether a row's default is that of the fields with that key."""
+    words = {word for span in spans([cell]) for word in re.findall(r"[\w./-]+", span)}
+    expected = set().union(*map(defaults, fields))
+    assert expected <= words, f"{row[0].content}: default {expected}"
+    required = all(field.is_required() for field in fields)
+    assert (cell.content == "required") == required, f"{row[0].content}: required {required}"
+    assert row[-1].content, f"{row[0].content}: no meaning"
+
+
+def rows_by_key(rows: list[list[Token]]) -> dict[str, list[Token]]:
+    found = {key: row for row in rows for key in spans(row[:1])}
+    assert len(found) == len(rows), "a key has two rows, or a row has two keys"
+    return found
+
+
+def grouped(pairs: Iterable[tuple[str, FieldInfo]]) -> dict[str, list[FieldInfo]]:
+    fields = defaultdict(list)
+    for key, field in pairs:
+        fields[key].append(field)
+    return fields
+
+
+def test_every_key_of_a_dataset_is_explained():
+    rows, _ = map(rows_by_key, tables(section("The feature language")))
+    fields = grouped(keys(FeatureSpec))
+    assert set(rows) == set(fields)
+    for key, row in rows.items():
+        check(row, row[1], fields[key])
+
+
+def test_every_key_of_a_feature_is_explained():
+    _, rows = map(rows_by_key, tables(section("The feature language")))
+    kinds = {"C": Categorical, "M": Multivalent, "N": Numeric, "X": Cross}
+    fields = grouped(pair for model in kinds.values() for pair in keys(model))
+    having = {key: [letter for letter, model in kinds.items() if key in dict(keys(model))] for key in fields}
+    assert {key: row[1].content.split() for key, row in rows.items()} == having
+    for key, row in rows.items():
+        check(row, row[2], fields[key])
+
+
+def test_every_key_of_a_run_is_explained():
+    (rows,) = map(rows_by_key, tables(section("Configuration")))
+    fields = grouped([*keys(RunConfig), *keys(Threshold, "thresholds.METRIC.")])
+    del fields["thresholds"]
+    assert set(rows) == set(fields)
+    for key, row in rows.items():
+        check(row, row[1], fields[key])
+    for bound in Threshold.model_fields:
+        shown = dict(re.split(": ", span) for span in spans([rows[f"thresholds.METRIC.{bound}"][1]]))
+        given = {name: getattr(threshold, bound) for name, threshold in DEFAULT_THRESHOLDS.items()}
+        assert shown == {name: written(value) for name, value in given.items() if value is not None}
+    assert set(METRICS) <= set(spans(rows["thresholds.METRIC.min"]))
+    assert set(models.names()) == set(spans(rows["train.model"][1:]))
+
+
+# The example, as a newcomer would try it.
+
+
+class Example(NamedTuple):
+    folder: Path
+    outputs: Mapping[str, str]
+    """Command -> what it printed."""
+
+
+@pytest.fixture(scope="module")
+def example(tmp_path_factory) -> Example:
+    """Writes the example's files and runs its commands, in the order of the page; only the ports are other ones."""
+    folder = tmp_path_factory.mktemp("example")
+    for fence in fences(section(EXAMPLE), "python", "yaml"):
+        name = fence.content.partition("\n")[0].removeprefix("# ")
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(fence.content)
+
+    port, rest_port = portpicker.pick_unused_port(), portpicker.pick_unused_port()
+    outputs = {}
+    with contextlib.ExitStack() as running:
+        for command, _ in console(section(EXAMPLE)):
+            if command.startswith("rankline serve"):
+                with_ports = f"{command} --port {port} --rest-api-port {rest_port}"
+                outputs[command] = running.enter_context(served(with_ports, folder, port))
+            elif command.startswith("rankline rank"):
+                outputs[command] = shell(f"{command} --target 127.0.0.1:{port}", folder)
+            else:
+                outputs[command] = shell(command, folder)
+    return Example(folder, outputs)
+
+
+def environment() -> dict[str, str]:
+    """With `.venv` active."""
+    return {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+
+
+def shell(command: str, folder: Path) -> str:
+    done = subprocess.run(
+        ["/bin/bash", "-c", command], cwd=folder, env=environment(), capture_output=True, text=True, timeout=TIMEOUT_S
+    )
+    assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+    assert done.stderr == "", f"{command}: {done.stderr}"
+    return done.stdout
+
+
+@contextlib.contextmanager
+def served(command: str, folder: Path, port: int) -> Iterator[str]:
+    """Runs a server; gives what it has printed when it is ready."""
+    log = folder / "server.log"
+    with (
+        log.open("w") as output,
+        subprocess.Popen(
+            ["/bin/bash", "-c", f"exec {command}"], cwd=folder, env=environment(), stdout=output, stderr=output
+        ) as server,
+    ):
+        try:
+            with Client(f"127.0.0.1:{port}", "bookshop") as client:
+                client.wait_until_available(TIMEOUT_S)
+            yield log.read_text()
+        finally:
+            server.send_signal(signal.SIGTERM)
+
+
+def shape(output: str) -> list[str]:
+    """The lines of an output without what differs from run to run: numbers, widths, the books at the top."""
+    output = re.sub(r"\d[\d.,:T]*\b", "0", output)
+    output = re.sub(r"Of \w+ and \w+", "Of this and that", output)
+    return [" ".join(re.sub("─+", "─", line).split()) for line in output.splitlines() if line.strip()]
+
+
+SHOWN = console(section(EXAMPLE))
+
+
+@pytest.mark.parametrize("shown", SHOWN, ids=[shown.command.partition(" --")[0] for shown in SHOWN])
+def test_the_example_prints_what_the_page_shows(example, shown):
+    printed = example.outputs[shown.command].replace(str(example.folder), HOME)
+    # On the page, a line with dots alone stands for any lines.
+    pattern = re.escape("\n".join(shape(shown.output))).replace("…", ".*")
+    assert re.fullmatch(pattern, "\n".join(shape(printed)), re.DOTALL), printed
+
+
+def test_who_was_made_to_like_travel_gets_it(example):
+    (command,) = (command for command in example.outputs if command.startswith("rankline rank"))
+    best = re.findall("Of .*", example.outputs[command])
+    assert len(best) == 5
+    # Two books of five are about it, so five at random would have two.
+    assert sum("travel" in title for title in best) > 3
+
+
+def test_the_main_job_is_shown_as_it_looks_now(example):
+    """Up to the lists, it looks like the example's run, but for a schema that need not be inferred."""
+    (command,) = (command for command in example.outputs if command.startswith("rankline run"))
+    like = [line for line in shape(example.outputs[command]) if not line.startswith("No schema.pbtxt")]
+    (shown,) = (shown.output for shown in console(parse("README.md")) if shown.command == "make run")
+    shown = shown.replace("movielens", "bookshop").replace("user_id", "reader_id")
+    assert shape(shown.partition("Ranked over gRPC")[0]) == like
+
+
+def test_a_run_writes_where_the_page_says(example):
+    _, tree = fences(section("Where things are"), "text")
+    for line in tree.content.splitlines():
+        place, _, content = line.partition(" ")
+        found = list(example.folder.glob(re.sub("<.*?>", "*", place.replace("<dataset>", "bookshop")).rstrip("/")))
+        assert found, place
+        for name in re.findall(r"\w+\.\w+", content):
+            assert any((folder / name).exists() for folder in found), f"{name} in {place}"
