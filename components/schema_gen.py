@@ -1,6 +1,7 @@
 """The TFMD schema of a dataset's examples: the given one, or one inferred from the train split."""
 
 import os
+from pathlib import Path
 
 import tensorflow_data_validation as tfdv
 from google.protobuf import text_format
@@ -34,25 +35,29 @@ def SchemaGen(  # noqa: N802 (a TFX component)
         statistics: of the train split at least.
         schema: receives `schema.pbtxt`.
         spec: the resolved feature spec as JSON.
-        given: the dataset's own schema (TFMD text format); empty to infer one.
-
-    Raises:
-        SpecError: the given text is no schema.
+        given: the dataset's own schema, see `read_given`; empty to infer one.
     """
     feature_spec = FeatureSpec.model_validate_json(spec)
     if given:
-        proto = _parsed(given)
+        proto = text_format.Parse(given, schema_pb2.Schema())
     else:
         proto = infer(stats_artifact_utils.load_statistics(statistics, "train").proto(), feature_spec)
     represent(proto, feature_spec)
     tfdv.write_schema_text(proto, os.path.join(schema.uri, FILE_NAME))
 
 
-def _parsed(text: str) -> schema_pb2.Schema:
+def read_given(path: Path) -> str:
+    """The text of a dataset's own schema.
+
+    Raises:
+        SpecError: it is no TFMD schema in protobuf's text format.
+    """
+    text = path.read_text(encoding="utf-8")
     try:
-        return text_format.Parse(text, schema_pb2.Schema())
+        text_format.Parse(text, schema_pb2.Schema())
     except text_format.ParseError as error:
-        raise SpecError(f"{FILE_NAME}: expected a TFMD schema in text format; line and column {error}") from None
+        raise SpecError(f"{path}: expected a TFMD schema in text format; line and column {error}") from None
+    return text
 
 
 def infer(statistics: object, spec: FeatureSpec) -> schema_pb2.Schema:

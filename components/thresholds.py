@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import tensorflow_model_analysis as tfma
 from pydantic import BaseModel, ConfigDict, NonNegativeFloat
+from tensorflow_model_analysis.proto import config_pb2
 
 from components.metrics import METRICS
 from schema.errors import SpecError
@@ -30,7 +30,7 @@ def metrics_of(spec: FeatureSpec) -> list[str]:
     return [name for name in METRICS if spec.ranking or name not in _RANKING]
 
 
-def eval_config(spec: FeatureSpec, thresholds: Mapping[str, Threshold]) -> tfma.EvalConfig:
+def eval_config(spec: FeatureSpec, thresholds: Mapping[str, Threshold]) -> config_pb2.EvalConfig:
     """TFMA's configuration: the metrics overall and by the spec's slices, and thresholds overall.
 
     Args:
@@ -41,29 +41,31 @@ def eval_config(spec: FeatureSpec, thresholds: Mapping[str, Threshold]) -> tfma.
         SpecError: a threshold for a metric that the dataset cannot have.
     """
     metrics = {
-        "auc": tfma.MetricConfig(class_name="PointwiseAUC", module="components.pointwise_metrics"),
-        "logloss": tfma.MetricConfig(class_name="PointwiseLogLoss", module="components.pointwise_metrics"),
-        "calibration": tfma.MetricConfig(class_name="PointwiseCalibration", module="components.pointwise_metrics"),
-        "gauc": tfma.MetricConfig(class_name="GroupAUC", module="components.group_metrics"),
-        "ndcg@10": tfma.MetricConfig(class_name="GroupNDCG", module="components.group_metrics"),
+        "auc": config_pb2.MetricConfig(class_name="PointwiseAUC", module="components.pointwise_metrics"),
+        "logloss": config_pb2.MetricConfig(class_name="PointwiseLogLoss", module="components.pointwise_metrics"),
+        "calibration": config_pb2.MetricConfig(
+            class_name="PointwiseCalibration", module="components.pointwise_metrics"
+        ),
+        "gauc": config_pb2.MetricConfig(class_name="GroupAUC", module="components.group_metrics"),
+        "ndcg@10": config_pb2.MetricConfig(class_name="GroupNDCG", module="components.group_metrics"),
     }
     for name, threshold in thresholds.items():
         if name not in metrics_of(spec):
             raise SpecError(f"thresholds.{name}: expected a dataset with 'ranking' in its features.yaml, received none")
         # `threshold` would hold for every slice, however few rows it has.
         metrics[name].per_slice_thresholds.add(
-            slicing_specs=[tfma.SlicingSpec()], threshold=_tfma_threshold(name, threshold)
+            slicing_specs=[config_pb2.SlicingSpec()], threshold=_tfma_threshold(name, threshold)
         )
-    count = tfma.MetricConfig(class_name="ExampleCount")
+    count = config_pb2.MetricConfig(class_name="ExampleCount")
     # Always kept: without any threshold there is no verdict, and TFX takes a model without a verdict for a bad one.
-    count.per_slice_thresholds.add(slicing_specs=[tfma.SlicingSpec()], threshold=_at_least(1))
+    count.per_slice_thresholds.add(slicing_specs=[config_pb2.SlicingSpec()], threshold=_at_least(1))
     plain = [count, *(metrics[n] for n in METRICS if n not in _RANKING)]
-    specs = [tfma.MetricsSpec(metrics=plain)]
+    specs = [config_pb2.MetricsSpec(metrics=plain)]
     if spec.ranking:
-        specs.append(tfma.MetricsSpec(metrics=[metrics[n] for n in _RANKING], query_key=spec.ranking.group))
-    return tfma.EvalConfig(
+        specs.append(config_pb2.MetricsSpec(metrics=[metrics[n] for n in _RANKING], query_key=spec.ranking.group))
+    return config_pb2.EvalConfig(
         model_specs=[
-            tfma.ModelSpec(
+            config_pb2.ModelSpec(
                 model_type="tf_generic",
                 signature_name="serving_default",
                 prediction_key="probability",
@@ -72,23 +74,28 @@ def eval_config(spec: FeatureSpec, thresholds: Mapping[str, Threshold]) -> tfma.
             )
         ],
         metrics_specs=specs,
-        slicing_specs=[tfma.SlicingSpec(), *(tfma.SlicingSpec(feature_keys=columns) for columns in spec.slices)],
+        slicing_specs=[
+            config_pb2.SlicingSpec(),
+            *(config_pb2.SlicingSpec(feature_keys=columns) for columns in spec.slices),
+        ],
     )
 
 
-def _at_least(bound: float) -> tfma.MetricThreshold:
-    return tfma.MetricThreshold(value_threshold=tfma.GenericValueThreshold(lower_bound={"value": bound}))
+def _at_least(bound: float) -> config_pb2.MetricThreshold:
+    return config_pb2.MetricThreshold(value_threshold=config_pb2.GenericValueThreshold(lower_bound={"value": bound}))
 
 
-def _tfma_threshold(name: str, threshold: Threshold) -> tfma.MetricThreshold:
-    result = tfma.MetricThreshold()
+def _tfma_threshold(name: str, threshold: Threshold) -> config_pb2.MetricThreshold:
+    result = config_pb2.MetricThreshold()
     if threshold.min is not None:
         result.value_threshold.lower_bound.value = threshold.min
     if threshold.max is not None:
         result.value_threshold.upper_bound.value = threshold.max
     if threshold.max_drop is not None and METRICS[name] != "neither":
         higher = METRICS[name] == "higher"
-        direction = tfma.MetricDirection.HIGHER_IS_BETTER if higher else tfma.MetricDirection.LOWER_IS_BETTER
+        direction = (
+            config_pb2.MetricDirection.HIGHER_IS_BETTER if higher else config_pb2.MetricDirection.LOWER_IS_BETTER
+        )
         result.change_threshold.direction = direction
         result.change_threshold.absolute.value = -threshold.max_drop if higher else threshold.max_drop
     return result

@@ -20,7 +20,7 @@ from components.example_gen import ExampleGen, fingerprinted
 from components.example_validator import ExampleValidator
 from components.infra_check import InfraCheck
 from components.pusher import Pusher
-from components.schema_gen import SchemaGen
+from components.schema_gen import SchemaGen, read_given
 from components.thresholds import eval_config
 from components.trainer import Trainer
 from pipeline.config import RunConfig
@@ -41,7 +41,7 @@ def create_pipeline(config: RunConfig, dataset: Dataset) -> Pipeline:
         dataset: what to run it on; its spec is resolved.
 
     Raises:
-        SpecError: there is no such model.
+        SpecError: there is no such model, or the dataset's `schema.pbtxt` is none.
     """
     models.check(config.train.model)
     layout = Layout(config.root.resolve(), dataset.name)
@@ -55,7 +55,7 @@ def create_pipeline(config: RunConfig, dataset: Dataset) -> Pipeline:
     schema = SchemaGen(
         statistics=statistics.outputs["statistics"],
         spec=spec,
-        given=dataset.schema_path.read_text() if dataset.schema_path else "",
+        given=read_given(dataset.schema_path) if dataset.schema_path else "",
     )
     validator = ExampleValidator(statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"])
     transform = Transform(

@@ -11,7 +11,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx.types import standard_artifacts
 from tfx_bsl.tfxio import tensor_representation_util
 
-from components.schema_gen import FILE_NAME, SchemaGen
+from components.schema_gen import FILE_NAME, SchemaGen, read_given
 from schema.errors import SpecError
 
 DESCRIPTION = """
@@ -110,8 +110,9 @@ def test_a_given_schema_is_taken_as_it_is_and_gets_representations(generate):
     assert representations["tags"].HasField("varlen_sparse_tensor")
 
 
-def test_a_given_text_that_is_no_schema(generate):
-    with pytest.raises(
-        SpecError, match=r"^schema\.pbtxt: expected a TFMD schema in text format; line and column 2:3 : .*typ"
-    ):
-        generate("feature {\n  typ: INT\n}")
+def test_a_given_text_that_is_no_schema(tmp_path):
+    path = tmp_path / "schema.pbtxt"
+    path.write_text("feature {\n  typ: INT\n}")
+    message = r"schema\.pbtxt: expected a TFMD schema in text format; line and column 2:3 : .*typ"
+    with pytest.raises(SpecError, match=message):
+        read_given(path)
