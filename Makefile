@@ -47,9 +47,14 @@ format: setup ## Put the code into shape
 bench: setup ## Seconds and rows/s of each component on DATASET, as a table and as JSON
 	@$(bin)/rankline bench --dataset $(DATASET) --json runs/bench.json
 
-lock: ## Resolve the dependencies anew into requirements.lock (needs uv)
-	uv pip compile pyproject.toml --extra dev --python-version 3.11 --python-platform x86_64-manylinux_2_39 \
-	    --generate-hashes --no-emit-index-url --no-emit-find-links --quiet --output-file requirements.lock
+resolve := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --quiet \
+    --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
+
+lock: ## Resolve the dependencies anew into both locks (needs uv)
+	$(resolve) --extra dev --output-file requirements.lock
+	$(resolve) --extra gpu --constraints requirements.lock --output-file requirements-gpu.lock \
+	    $$(sed -n 's/^\([a-z0-9._-]*\)==.*/--no-emit-package \1/p' requirements.lock)
+	sed -i '/^$$/,$$d' requirements-gpu.lock
 
 clean: ## Remove the environment and caches, not the runs
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache *.egg-info
