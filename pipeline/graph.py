@@ -26,6 +26,7 @@ from components.trainer import Trainer
 from pipeline.config import RunConfig
 from pipeline.layout import Layout
 from schema.dataset import Dataset
+from schema.errors import SpecError
 from trainer import models
 
 # Beam's DirectRunner, without its attempt to download and start another runner first. A later --runner wins.
@@ -41,10 +42,12 @@ def create_pipeline(config: RunConfig, dataset: Dataset) -> Pipeline:
         dataset: what to run it on; its spec is resolved.
 
     Raises:
-        SpecError: there is no such model, or the dataset's `schema.pbtxt` is none.
+        SpecError: there is no such model, the dataset's `schema.pbtxt` is none, or the root is no path for TFX.
     """
     models.check(config.train.model)
     layout = Layout(config.root.resolve(), dataset.name)
+    if any(letter in str(layout.root) for letter in "*?["):
+        raise SpecError(f"root: expected a path without * ? [, by which TFX tells patterns, received {layout.root}")
     spec = dataset.spec.model_dump_json()
 
     example_gen = ExampleGen(

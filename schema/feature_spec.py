@@ -79,6 +79,8 @@ LABEL = "_label"
 WEIGHT = "_weight"
 """Name of the example weight (float32) in examples, where the spec names one."""
 
+_NOT_IN_NAMES = "/\\*?[]"
+
 
 class FeatureSpec(Described):
     """A dataset's description, as in its `features.yaml`."""
@@ -109,6 +111,17 @@ class FeatureSpec(Described):
             source = value.get("source")
             if isinstance(source, Mapping) and isinstance(source.get("files"), Mapping):
                 return {**value, "splits": {"by": "given"}}
+        return value
+
+    @field_validator("name")
+    @classmethod
+    def _folder_name(cls, value: str) -> str:
+        """Runs are kept in folders of that name, in which TFX looks for files by pattern."""
+        if value.startswith(".") or any(letter in value for letter in _NOT_IN_NAMES):
+            raise ValueError(
+                f"expected a name without {' '.join(_NOT_IN_NAMES)} and without a dot in front, received {value!r}; "
+                "say another 'name' than the folder's"
+            )
         return value
 
     @field_validator("label", mode="before")

@@ -78,6 +78,11 @@ def test_an_unknown_model_is_refused_before_anything_runs(dataset):
         create_pipeline(load(None, {"train.model": "wide_dep"}, ()), dataset)
 
 
+def test_a_root_in_which_tfx_would_find_nothing(dataset, tmp_path):
+    with pytest.raises(SpecError, match=r"^root: expected a path without .*, received .*/runs \[new\]$"):
+        create_pipeline(RunConfig(root=tmp_path / "runs [new]"), dataset)
+
+
 def test_a_threshold_for_a_metric_that_the_dataset_cannot_have_is_a_mistake(dataset):
     config = RunConfig(thresholds={"gauc": Threshold(min=0.5)})
     with pytest.raises(SpecError, match=r"thresholds\.gauc: expected .* 'ranking' .*received none"):

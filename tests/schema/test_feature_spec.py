@@ -180,6 +180,13 @@ def test_files_per_split_are_given_splits(tmp_path):
             ],
         ),
         ("description: nothing", ["label: expected a value, received none"]),
+        (
+            "{label: clicked, name: 'clicks [v1]'}",
+            [
+                "name: expected a name without / \\ * ? [ ] and without a dot in front, received 'clicks [v1]'; "
+                "say another 'name' than the folder's"
+            ],
+        ),
         ("label: [clicked]", ["label: expected keys and values, received ['clicked']"]),
         ("label: clickd", ["label.column: expected a column of the data (clicked, user_id, age, price, "
           "city, genres, tags, time), received 'clickd'; did you mean 'clicked'?"]),
