@@ -119,8 +119,7 @@ class FeatureSpec(Described):
         """Runs are kept in folders of that name, in which TFX looks for files by pattern."""
         if value.startswith(".") or any(letter in value for letter in _NOT_IN_NAMES):
             raise ValueError(
-                f"expected a name without {' '.join(_NOT_IN_NAMES)} and without a dot in front, received {value!r}; "
-                "say another 'name' than the folder's"
+                f"expected a name without {' '.join(_NOT_IN_NAMES)} and without a dot in front, received {value!r}"
             )
         return value
 
@@ -312,12 +311,14 @@ class FeatureSpec(Described):
         taken = {self.label.column, self.weight, *self.ignore, *features}
         if isinstance(self.splits, TimeSplits):
             taken.add(self.splits.column)
-        if self.ranking:
+        names = {self.ranking.group, self.ranking.item} if self.ranking else set()
+        if self.ranking and self.ranking.title not in names:
             taken.add(self.ranking.title)
         for name, kind in columns.items():
             if name not in taken and not name.startswith("_"):
                 try:
-                    features[name] = default_feature(name, kind)
+                    is_name = name in names and kind == "integer"
+                    features[name] = Categorical() if is_name else default_feature(name, kind)
                 except ValueError as error:
                     problems.append(f"features.{name}: {error}")
         if not features and not problems:
@@ -359,7 +360,9 @@ def load(path: Path) -> FeatureSpec:
         SpecError: with one line per mistake, naming file, key, what was expected and what was received.
     """
     content = read_yaml(path)
+    folder = path.resolve().parent.name
+    name = "".join(letter for letter in folder if letter not in _NOT_IN_NAMES).lstrip(".")
     try:
-        return FeatureSpec.model_validate({"name": path.resolve().parent.name, **content})
+        return FeatureSpec.model_validate({"name": name, **content})
     except ValidationError as error:
         raise SpecError("\n".join(f"{path}: {line}" for line in explain(error, FeatureSpec))) from None

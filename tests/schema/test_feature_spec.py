@@ -183,8 +183,7 @@ def test_files_per_split_are_given_splits(tmp_path):
         (
             "{label: clicked, name: 'clicks [v1]'}",
             [
-                "name: expected a name without / \\ * ? [ ] and without a dot in front, received 'clicks [v1]'; "
-                "say another 'name' than the folder's"
+                "name: expected a name without / \\ * ? [ ] and without a dot in front, received 'clicks [v1]'",
             ],
         ),
         ("label: [clicked]", ["label: expected keys and values, received ['clicked']"]),
@@ -448,3 +447,10 @@ def test_no_content_gives_anything_but_a_spec_or_a_readable_error(tmp_path_facto
         for line in str(error).splitlines():
             assert line.startswith(f"{path}: ")
             assert "expected" in line
+
+
+def test_numbers_that_name_who_is_shown_what_are_no_quantities():
+    spec = FeatureSpec.model_validate({"label": "y", "ranking": {"group": "user", "item": "movie", "title": "movie"}})
+    resolved = spec.resolve({"y": "integer", "user": "integer", "movie": "integer", "age": "integer"})
+    assert resolved.features == {"user": Categorical(), "movie": Categorical(), "age": Numeric()}
+    assert resolved.columns == {"user": "integer", "movie": "integer", "age": "float"}

@@ -1,0 +1,106 @@
+"""What is told of past runs, from a store that a chain of quick components has filled."""
+
+import os
+
+import pytest
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.dsl.components.common.resolver import Resolver
+from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import LatestBlessedModelStrategy
+from tfx.orchestration import metadata
+from tfx.orchestration.pipeline import Pipeline
+from tfx.types import Channel
+from tfx.types.standard_artifacts import Model, ModelBlessing, ModelEvaluation, PushedModel
+
+from pipeline.node import CompiledPipeline
+from pipeline.runs import Run, list_runs
+from schema.errors import RanklineError
+
+METRICS = {"auc": 0.75, "logloss": 0.5}
+
+
+@component
+def Trainer(custom_config: Parameter[str], model: OutputArtifact[Model]) -> None:  # noqa: N802
+    os.makedirs(model.uri, exist_ok=True)
+
+
+@component
+def Evaluator(  # noqa: N802
+    outcome: Parameter[str],
+    model: InputArtifact[Model],
+    baseline: InputArtifact[Model],
+    evaluation: OutputArtifact[ModelEvaluation],
+    blessing: OutputArtifact[ModelBlessing],
+) -> None:
+    if outcome == "fails":
+        raise RanklineError("no verdict")
+    evaluation.set_string_custom_property("metrics", '{"auc": 0.75, "logloss": 0.5}')
+    blessing.set_int_custom_property("current_model_id", model.id)
+    blessing.set_int_custom_property("blessed", int(outcome == "blessed"))
+
+
+@component
+def Pusher(blessing: InputArtifact[ModelBlessing], pushed: OutputArtifact[PushedModel]) -> None:  # noqa: N802
+    if blessing.get_int_custom_property("blessed"):
+        pushed.set_string_custom_property("pushed_version", "1700000000")
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Runs the chain, up to what fails."""
+
+    def run(run_id: str, outcome: str, dataset: str = "toys", model: str = "wide") -> None:
+        config = f'{{"params": "{{\\"model\\": \\"{model}\\"}}", "run": "{run_id}"}}'
+        trainer = Trainer(custom_config=config)
+        blessed = Resolver(
+            strategy_class=LatestBlessedModelStrategy,
+            model=Channel(type=Model),
+            model_blessing=Channel(type=ModelBlessing),
+        ).with_id("LatestBlessedModel")
+        blessed.add_downstream_node(trainer)
+        evaluator = Evaluator(outcome=outcome, model=trainer.outputs["model"], baseline=trainer.outputs["model"])
+        pusher = Pusher(blessing=evaluator.outputs["blessing"])
+        pipeline = CompiledPipeline(
+            Pipeline(
+                pipeline_name=dataset,
+                pipeline_root=str(tmp_path / dataset),
+                components=[trainer, blessed, evaluator, pusher],
+                enable_cache=True,
+                metadata_connection_config=metadata.sqlite_metadata_connection_config(str(tmp_path / "db")),
+            ),
+            run_id,
+        )
+        for node in pipeline.node_ids():
+            pipeline.launch(node)
+
+    return run
+
+
+def test_runs_of_all_datasets_newest_first(run, tmp_path):
+    run("1", "blessed")
+    run("2", "refused", dataset="books", model="deep")
+    run("3", "blessed")
+
+    assert list_runs(tmp_path / "db") == [
+        Run("3", "toys", "wide", METRICS, True, "1700000000"),
+        Run("2", "books", "deep", METRICS, False, None),
+        Run("1", "toys", "wide", METRICS, True, "1700000000"),
+    ]
+
+
+def test_the_blessing_of_another_run_is_not_this_ones(run, tmp_path):
+    """Although the resolver has made it one of the run's artifacts."""
+    run("1", "blessed")
+    with pytest.raises(RanklineError, match="no verdict"):
+        run("2", "fails")
+    assert list_runs(tmp_path / "db")[0] == Run("2", "toys", "wide", failed="Evaluator")
+
+
+def test_before_there_is_anything(tmp_path):
+    assert list_runs(tmp_path / "db") == []
+
+
+def test_an_empty_store(tmp_path):
+    with metadata.Metadata(metadata.sqlite_metadata_connection_config(str(tmp_path / "db"))):
+        pass
+    assert list_runs(tmp_path / "db") == []
