@@ -91,6 +91,7 @@ class Stranger:
 
     folder: Path
     root: Root
+    description: str = STRANGER
     settings: tuple[str, ...] = SETTINGS
 
     @property

@@ -65,3 +65,20 @@ def test_a_version_that_was_removed_is_pushed_again(stranger, rankline, tmp_path
     assert done.returncode == 0
     assert f"Pushed version {pushed.name} to {stranger.root.serving}" in done.stdout
     assert (again / "saved_model.pb").read_bytes() == (stranger.root.serving / version / "saved_model.pb").read_bytes()
+
+
+@pytest.mark.long
+def test_a_column_may_change_its_type(stranger, rankline, tmp_path):
+    """The last blessed model cannot read the new examples, so there is none to compare the new one with."""
+    before = set(stranger.root.versions())
+    description = (
+        stranger.description.replace("price: {type: numeric, max_missing: 0.5}", "price:")
+        + "columns: {price: string}\n"
+    )
+    folder = stranger.copy(tmp_path / "their data", description)
+    done = rankline("run", "-d", str(folder), "--root", str(stranger.root.path), "--no-serve", *stranger.settings)
+    pushed = set(stranger.root.versions()) - before
+    for version in pushed:  # for other tests
+        (stranger.root.serving / version).rename(tmp_path / version)
+
+    assert (done.returncode, done.stderr, len(pushed)) == (0, "", 1)
