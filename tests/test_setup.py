@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import sysconfig
 import tomllib
 from collections.abc import Iterator
 from importlib import metadata
@@ -239,7 +240,9 @@ def versions(name: str) -> dict[str, str]:
 
 
 def test_this_environment_is_exactly_the_lock() -> None:
-    installed: dict[str, str] = {canonicalize_name(one.name): one.version for one in metadata.distributions()}
+    # Not all of sys.path: setuptools, once imported, adds a folder with packages of its own.
+    found = metadata.distributions(path=[sysconfig.get_path("purelib")])
+    installed: dict[str, str] = {canonicalize_name(one.name): one.version for one in found}
     locks = versions("requirements.lock")
     assert {name: installed.get(name) for name in locks} == locks
     assert installed.keys() - locks.keys() <= {"rankline", *versions("requirements-gpu.lock")}
