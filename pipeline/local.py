@@ -8,7 +8,7 @@ import logging
 import re
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -26,6 +26,19 @@ from pipeline.layout import Layout
 from pipeline.node import CompiledPipeline, Outcome
 from schema.dataset import Dataset
 from schema.errors import RanklineError
+from schema.feature_spec import SPLITS, Split
+
+SPLITS_READ: Mapping[str, Sequence[Split]] = {
+    "ExampleGen": SPLITS,
+    "StatisticsGen": SPLITS,
+    "Transform": ("train", "eval"),
+    "Trainer": ("train",),
+    "Evaluator": ("test",),
+}
+"""The splits whose rows a component goes through."""
+
+LOG_FILE = "run.log"
+"""In a run's log folder."""
 
 _OF_BLESSED_MODELS = ("InfraCheck", "Pusher")
 """Components that do nothing for a model that was refused."""
@@ -78,7 +91,7 @@ def run(config: RunConfig, dataset: Dataset, run_id: str, console: Console) -> R
                 outcome = pipeline.launch(node_id)
             except Exception as error:
                 console.print(f"  [red]✗[/] {node_id}")
-                raise _explained(node_id, error) from error
+                raise _explained(node_id, error, layout.logs(run_id) / LOG_FILE) from error
         result.seconds[node_id] = round(time.monotonic() - start, 2)
         if outcome.cached:
             result.unchanged.append(node_id)
@@ -88,7 +101,7 @@ def run(config: RunConfig, dataset: Dataset, run_id: str, console: Console) -> R
     return result
 
 
-def _explained(node_id: str, error: Exception) -> RanklineError:
+def _explained(node_id: str, error: Exception, log: Path) -> RanklineError:
     """A refusal as it was meant, whatever Beam wrapped it into; anything else as one sentence."""
     logging.getLogger(__name__).exception("%s failed", node_id, exc_info=error)
     cause: BaseException | None = error
@@ -98,7 +111,7 @@ def _explained(node_id: str, error: Exception) -> RanklineError:
             return RanklineError(re.sub(r" \[while running '[^']*'\]", "", str(cause)))
         cause = cause.__cause__ or cause.__context__
     lines = str(error).strip().splitlines() or [""]
-    return RanklineError(f"{node_id} failed: {type(error).__name__}: {lines[0]}")
+    return RanklineError(f"{node_id} failed: {type(error).__name__}: {lines[0]}\nThe log has more: {log}")
 
 
 def _collect(result: RunResult, node_id: str, outcome: Outcome, logs: Path, inferred: bool) -> None:
@@ -125,10 +138,10 @@ def _progress_line(node_id: str, outcome: Outcome, result: RunResult) -> str:
         mark, took = "[dim]-[/]", "skipped"
     else:
         mark, took = "[green]✓[/]", f"{result.seconds[node_id]:6.1f} s"
-    rows = f"{sum(result.rows.values()):>11,} rows" if node_id in ("ExampleGen", "StatisticsGen") else ""
+    rows = sum(result.rows[split] for split in SPLITS_READ.get(node_id, ()))
     # Sorted, because the database gives them in any order, and every run should show the same one.
     uri = next((artifacts[0].uri for _, artifacts in sorted(outcome.outputs.items()) if artifacts), "")
-    return f"  {mark} {node_id:<20} {took:>9} {rows:>16}  [dim]{escape(_relative(uri))}[/]"
+    return f"  {mark} {node_id:<20} {took:>9} {f'{rows:,} rows' if rows else '':>16}  [dim]{escape(_relative(uri))}[/]"
 
 
 def _relative(path: str) -> str:

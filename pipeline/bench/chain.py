@@ -22,9 +22,8 @@ from schema.dataset import find
 
 _MEBIBYTE = 1024  # of ru_maxrss's kibibytes
 
-_READS = {"ExampleGen": ("train", "eval", "test"), "StatisticsGen": ("train", "eval", "test"),
-          "Transform": ("train", "eval"), "Evaluator": ("test",)}  # fmt: skip
-"""The splits whose rows a component goes through. The Trainer's rows depend on its epochs, so it has no rate."""
+_READS = {node: splits for node, splits in local.SPLITS_READ.items() if node != "Trainer"}
+"""Without the Trainer, which goes through its rows as often as it needs."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ def run(config: RunConfig, import_seconds: float) -> ChainBenchmark:
     with tempfile.TemporaryDirectory(prefix="rankline-bench-") as folder:
         config = config.model_copy(update={"root": Path(folder), "cache": False})
         run_id = local.new_run_id()
-        with quiet(Layout(config.root, dataset.name).logs(run_id) / "run.log") as console:
+        with quiet(Layout(config.root, dataset.name).logs(run_id) / local.LOG_FILE) as console:
             start = time.monotonic()
             result = local.run(config, dataset, run_id, console)
             total = time.monotonic() - start

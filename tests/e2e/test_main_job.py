@@ -41,7 +41,9 @@ def shape(root, progress: str, outcome: str) -> str:
 
 def progress(root, word: str, again: str) -> str:
     """The pattern of the progress lines: a mark, the component, a word or seconds, rows, where its output is."""
-    rows = {"ExampleGen": " +100,000 rows", "StatisticsGen": " +100,000 rows"}
+    counts = {"ExampleGen": "100,000", "StatisticsGen": "100,000", "Transform": "90,000", "Trainer": "79,999",
+              "Evaluator": "10,000"}  # fmt: skip
+    rows = {name: f" +{count} rows" for name, count in counts.items()}
     lines = [
         rf"  {again if name in DECIDED_ANEW else word}".replace("NAME", name)
         + rows.get(name, "")
@@ -108,7 +110,7 @@ def test_each_run_leaves_its_log_and_a_summary(movielens):
 
 
 def test_the_model_is_good(movielens):
-    """A little worse at most than it was when these tests were written: AUC .718, GAUC .717, loss .612."""
+    """A little worse at most than it was when these tests were written: AUC .715, GAUC .716, loss .614."""
     metrics = json.loads((movielens.logs()[0] / "summary.json").read_text())["metrics"]
     assert list(metrics) == list(METRICS)
     assert metrics["auc"] > 0.71
