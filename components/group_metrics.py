@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 from tensorflow_model_analysis.metrics import metric_types, metric_util
+
+from components import shared_sums
 
 GAUC, NDCG = "gauc", "ndcg@10"
 
@@ -164,19 +166,5 @@ def _computations(
 ) -> list[Any]:
     if not query_key:
         raise ValueError(f"{name}: expected a query_key, received none")
-    computations: list[Any] = []
-    for model in model_names or [""]:
-        sums = metric_types.MetricKey(_SUMS, model_name=model, example_weighted=example_weighted)
-        key = metric_types.MetricKey(name, model_name=model, example_weighted=example_weighted)
-        combiner = _SumsCombiner(sums, eval_config)
-        # TFMA runs equal computations once, so the metrics share this one.
-        shared = metric_types.MetricComputation(keys=[sums], preprocessors=None, combiner=combiner)
-        derived = metric_types.DerivedMetricComputation(keys=[key], result=functools.partial(_result, sums, key))
-        computations += [shared, derived]
-    return computations
-
-
-def _result(
-    sums: metric_types.MetricKey, key: metric_types.MetricKey, metrics: Mapping[metric_types.MetricKey, Sums]
-) -> dict[metric_types.MetricKey, float]:
-    return {key: metrics[sums].result(key.name)}
+    combiner = functools.partial(_SumsCombiner, eval_config=eval_config)
+    return shared_sums.computations(name, _SUMS, combiner, model_names, example_weighted)

@@ -6,14 +6,15 @@ Evaluator cost. These share one accumulator, which looks them up once and adds t
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
 from tensorflow_model_analysis.metrics import metric_types
+
+from components import shared_sums
 
 Floats = npt.NDArray[np.float64]
 
@@ -82,6 +83,10 @@ class Sums:
         """The mean prediction over the mean label."""
         return _ratio(self.prediction, self.label)
 
+    def result(self, name: str) -> float:
+        """AUC, log loss or calibration, by name."""
+        return {"auc": self.auc, "logloss": self.logloss, "calibration": self.calibration}[name]()
+
 
 def _ratio(numerator: float, denominator: float) -> float:
     return numerator / denominator if denominator else float("nan")
@@ -121,14 +126,6 @@ def _number(value: Any, key: str) -> float:
     return 1.0 if value is None else float(np.ravel(value)[0])
 
 
-# Their names differ from those of TFMA's own metrics, which TFMA would take instead.
-_RESULTS: Mapping[str, Callable[[Sums], float]] = {
-    "auc": Sums.auc,
-    "logloss": Sums.logloss,
-    "calibration": Sums.calibration,
-}
-
-
 def _computations(
     name: str,
     eval_config: Any = None,
@@ -136,21 +133,10 @@ def _computations(
     example_weighted: bool = False,
 ) -> list[Any]:
     del eval_config  # TFMA hands it over by name
-    computations: list[Any] = []
-    for model in model_names or [""]:
-        sums = metric_types.MetricKey(_SUMS, model_name=model, example_weighted=example_weighted)
-        key = metric_types.MetricKey(name, model_name=model, example_weighted=example_weighted)
-        # TFMA runs equal computations once, so the three metrics share this one.
-        shared = metric_types.MetricComputation(keys=[sums], preprocessors=None, combiner=_SumsCombiner(sums))
-        derived = metric_types.DerivedMetricComputation(keys=[key], result=functools.partial(_result, sums, key))
-        computations += [shared, derived]
-    return computations
+    return shared_sums.computations(name, _SUMS, _SumsCombiner, model_names, example_weighted)
 
 
-def _result(
-    sums: metric_types.MetricKey, key: metric_types.MetricKey, metrics: Mapping[metric_types.MetricKey, Sums]
-) -> dict[metric_types.MetricKey, float]:
-    return {key: _RESULTS[key.name](metrics[sums])}
+# The names of these classes differ from those of TFMA's own metrics, which TFMA would take instead.
 
 
 class PointwiseAUC(metric_types.Metric):  # type: ignore[misc]

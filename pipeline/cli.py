@@ -9,7 +9,6 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -17,6 +16,9 @@ from pipeline.console import busy, console, quiet
 from schema.errors import RanklineError
 
 _dataset = click.option("--dataset", "-d", help="A name from `rankline datasets`, or a folder.  [default: movielens]")
+_dataset_or_default = click.option(
+    "--dataset", "-d", default="movielens", show_default=True, help="A name from `rankline datasets`, or a folder."
+)
 _root = click.option(
     "--root", type=click.Path(path_type=Path, file_okay=False), help="Where all runs are kept.  [default: runs]"
 )
@@ -67,35 +69,37 @@ def run(
 
 
 @cli.command()
-@_dataset
+@_dataset_or_default
 @_root
 @click.option("--port", type=_port, default=8500, show_default=True, help="For gRPC; 0 is a free one.")
 @click.option(
     "--rest-api-port", "--rest_api_port", type=_port, default=8501, show_default=True, help="For HTTP; 0 is none."
 )
-def serve(dataset: str | None, root: Path | None, port: int, rest_api_port: int) -> None:
+def serve(dataset: str, root: Path | None, port: int, rest_api_port: int) -> None:
     """Serve a dataset's pushed models until interrupted.
 
     Newer versions are taken over as they come.
     """
+    from pipeline.layout import Layout
     from pipeline.serving import exec_server
+    from schema.dataset import find
 
-    exec_server(_layout(dataset, root), port, rest_api_port)
+    exec_server(Layout(root or Path("runs"), find(dataset).name), port, rest_api_port)
 
 
 @cli.command()
-@_dataset
+@_dataset_or_default
 @click.option("--user", "-u", "group", required=True, help="Whom to rank for: a value of the ranking group's column.")
 @click.option("-k", type=click.IntRange(min=1), default=10, show_default=True, help="How many items.")
 @click.option("--target", "-t", default="127.0.0.1:8500", show_default=True, help="The server's gRPC address.")
 @click.option("--all", "include_seen", is_flag=True, help="Rank items too that the user has seen.")
-def rank(dataset: str | None, group: str, k: int, target: str, include_seen: bool) -> None:
+def rank(dataset: str, group: str, k: int, target: str, include_seen: bool) -> None:
     """Ask a running server for the best items for a user."""
     from pipeline.ranking import Ranker
     from pipeline.tables import ranking_table
     from schema import dataset as datasets
 
-    found = datasets.find(dataset or "movielens")
+    found = datasets.find(dataset)
     terminal = console()
     with Ranker(found, target) as ranker, busy(terminal, f"Asking {target}"):
         ranked = ranker.rank(group, k, include_seen=include_seen)
@@ -130,8 +134,8 @@ def datasets() -> None:
 
 
 @cli.command()
-@_dataset
-def validate(dataset: str | None) -> None:
+@_dataset_or_default
+def validate(dataset: str) -> None:
     """Check a dataset's description against its files.
 
     Shows what becomes of every column, and how large vocabularies, splits and the model's input are.
@@ -142,7 +146,7 @@ def validate(dataset: str | None) -> None:
 
     terminal = console()
     with busy(terminal, "Reading the files"):
-        description = describe(find(dataset or "movielens"))
+        description = describe(find(dataset))
     for table in description_tables(description):
         terminal.print(table)
 
@@ -168,13 +172,6 @@ def bench(dataset: str | None, model: str | None, json_path: Path | None) -> Non
     if json_path:
         json_path.parent.mkdir(parents=True, exist_ok=True)
         json_path.write_text(chain.to_json(result) + "\n")
-
-
-def _layout(dataset: str | None, root: Path | None) -> Any:
-    from pipeline.layout import Layout
-    from schema.dataset import find
-
-    return Layout(root or Path("runs"), find(dataset or "movielens").name)
 
 
 def main() -> None:

@@ -49,11 +49,10 @@ def run_and_show(config: RunConfig, serve: bool) -> int:
         RanklineError: what stopped the run.
     """
     run_id = local.new_run_id()
-    log = Path()
+    dataset = find(config.dataset)
+    layout = Layout(config.root, dataset.name)
+    log = layout.logs(run_id) / local.LOG_FILE
     with contextlib.ExitStack() as stack:
-        dataset = find(config.dataset)
-        layout = Layout(config.root, dataset.name)
-        log = layout.logs(run_id) / local.LOG_FILE
         console = stack.enter_context(quiet(log))
         console.print(f"[bold]{config.train.model}[/] on [bold]{escape(dataset.name)}[/], run {run_id}")
         console.print(f"  [dim]log: {escape(str(log))}[/]")

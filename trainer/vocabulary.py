@@ -146,7 +146,7 @@ class _CountInBundle(beam.DoFn):  # type: ignore[misc]
 
     def finish_bundle(self) -> Iterable[Any]:
         for counted in self._counts.items():
-            yield beam.utils.windowed_value.WindowedValue(counted, 0, [beam.transforms.window.GlobalWindow()])
+            yield beam.transforms.window.GlobalWindows.windowed_value(counted)
 
 
 def _name_of(named: bytes) -> str:
