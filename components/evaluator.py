@@ -7,12 +7,21 @@ import math
 from typing import Any
 
 import tensorflow_model_analysis as tfma
+from tensorflow_model_analysis.proto import config_pb2
 from tfx import types
 from tfx.components.evaluator import component, executor
-from tfx.dsl.components.base import executor_spec
-from tfx.types import artifact_utils, standard_component_specs
+from tfx.dsl.components.base import base_beam_component, executor_spec
+from tfx.types import Channel, artifact_utils, component_spec, standard_artifacts, standard_component_specs
+from tfx.utils import json_utils
 
 from components.metrics import METRICS, METRICS_PROPERTY, REFUSALS_PROPERTY
+
+
+class _Spec(standard_component_specs.EvaluatorSpec):  # type: ignore[misc]
+    PARAMETERS = {  # noqa: RUF012 (TFX's attribute)
+        **standard_component_specs.EvaluatorSpec.PARAMETERS,
+        "code": component_spec.ExecutionParameter(type=str),
+    }
 
 
 class Executor(executor.Executor):  # type: ignore[misc]
@@ -30,9 +39,44 @@ class Executor(executor.Executor):  # type: ignore[misc]
 
 
 class Evaluator(component.Evaluator):  # type: ignore[misc]
-    """`tfx.components.Evaluator` with the executor above; the inputs and outputs are the same."""
+    """Runs TFMA with our metrics.
 
+    Args:
+        examples: raw, with the split that `split` names.
+        model: what to judge.
+        baseline_model: the model to compare with; no model is fine.
+        schema: of the examples.
+        eval_config: see `components.thresholds.eval_config`.
+        split: judged on.
+        code: version of the metrics' code; another one evaluates again.
+    """
+
+    SPEC_CLASS = _Spec
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
+
+    def __init__(
+        self,
+        examples: types.BaseChannel,
+        model: types.BaseChannel,
+        baseline_model: types.BaseChannel,
+        schema: types.BaseChannel,
+        eval_config: config_pb2.EvalConfig,
+        split: str,
+        code: str,
+    ) -> None:
+        spec = _Spec(
+            examples=examples,
+            model=model,
+            baseline_model=baseline_model,
+            schema=schema,
+            eval_config=eval_config,
+            example_splits=json_utils.dumps([split]),
+            module_path="components.extracts",
+            code=code,
+            evaluation=Channel(type=standard_artifacts.ModelEvaluation),
+            blessing=Channel(type=standard_artifacts.ModelBlessing),
+        )
+        base_beam_component.BaseBeamComponent.__init__(self, spec=spec)
 
 
 def _metrics(uri: str) -> dict[str, float]:

@@ -91,7 +91,7 @@ def _tfma_threshold(name: str, threshold: Threshold) -> config_pb2.MetricThresho
         result.value_threshold.lower_bound.value = threshold.min
     if threshold.max is not None:
         result.value_threshold.upper_bound.value = threshold.max
-    if threshold.max_drop is not None and METRICS[name] != "neither":
+    if threshold.max_drop is not None:
         higher = METRICS[name] == "higher"
         direction = (
             config_pb2.MetricDirection.HIGHER_IS_BETTER if higher else config_pb2.MetricDirection.LOWER_IS_BETTER

@@ -95,11 +95,18 @@ def create_pipeline(config: RunConfig, dataset: Dataset) -> Pipeline:
     ).with_id("LatestBlessedModel")
     evaluator = Evaluator(
         examples=examples,
-        example_splits=["test"],
         model=trainer.outputs["model"],
         baseline_model=blessed.outputs["model"],
         schema=schema.outputs["schema"],
         eval_config=eval_config(dataset.spec, config.thresholds),
+        split="test",
+        code=code_version(
+            "components/evaluator.py",
+            "components/extracts.py",
+            "components/pointwise_metrics.py",
+            "components/group_metrics.py",
+            "components/shared_sums.py",
+        ),
     )
     infra_check = InfraCheck(
         model=trainer.outputs["model"],

@@ -96,6 +96,7 @@ def evaluate(tmp_path_factory, dataset, examples, make_model):
             {
                 "eval_config": proto_utils.proto_to_json(eval_config(dataset.spec, thresholds)),
                 "example_splits": '["test"]',
+                "module_path": "components.extracts",
             },
         )
         blessed = os.path.exists(os.path.join(blessing.uri, "BLESSED"))

@@ -65,6 +65,31 @@ def test_a_setting_makes_its_component_run_again_and_no_other(dataset, setting, 
     assert {name for name in default if default[name].exec_properties != other[name].exec_properties} == changed
 
 
+@pytest.mark.parametrize(
+    ("source", "changed"),
+    [
+        ("components/example_gen.py", {"ExampleGen"}),
+        ("trainer/vocabulary.py", {"Transform", "Trainer"}),
+        ("trainer/models/wide.py", {"Trainer"}),
+        ("components/pointwise_metrics.py", {"Evaluator"}),
+        ("components/group_metrics.py", {"Evaluator"}),
+        ("components/shared_sums.py", {"Evaluator"}),
+        ("components/infra_check.py", {"InfraCheck"}),
+        ("serving/server/predict.py", {"InfraCheck"}),
+        ("pipeline/cli.py", set()),
+    ],
+)
+def test_a_change_of_our_code_makes_what_calls_it_run_again(dataset, tmp_path, monkeypatch, source, changed):
+    for folder in ("schema", "components", "trainer", "serving", "pipeline"):
+        shutil.copytree(graph._SOURCES / folder, tmp_path / "sources" / folder)
+    monkeypatch.setattr(graph, "_SOURCES", tmp_path / "sources")
+    before = components(RunConfig(), dataset)
+    with (tmp_path / "sources" / source).open("a") as file:
+        file.write("# changed\n")
+    after = components(RunConfig(), dataset)
+    assert {name for name in before if before[name].exec_properties != after[name].exec_properties} == changed
+
+
 def test_options_for_beam_come_after_ours_so_that_they_win(dataset):
     config = load(None, {}, ["beam=[--runner=DirectRunner, --direct_num_workers=2]"])
     arguments = create_pipeline(config, dataset).beam_pipeline_args
