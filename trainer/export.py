@@ -60,7 +60,9 @@ class ServedModel(tf.Module):  # type: ignore[misc]
         # model itself hides in a closure.
         self._transform = transform_output.transform_features_layer()
         self._weights = [variable.value for variable in model.variables]
-        self._logit: Callable[[Tensors], tf.Tensor] = lambda features: model(features, training=False)
+        self._logit: Callable[[Tensors], tf.Tensor] = lambda features: tf.squeeze(
+            model(features, training=False), axis=1
+        )
 
     def save(self, path: str) -> None:
         """Writes the SavedModel."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import logging
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import keras
@@ -20,7 +21,7 @@ from schema.errors import RanklineError
 from trainer import optimizers
 from trainer.inputs import Examples
 from trainer.models.joint import Joint
-from trainer.params import Adam, TrainParams
+from trainer.params import Adagrad, Adam, Cosine, Ftrl, Plateau, TrainParams
 
 _STEPS_AT_ONCE = 500
 """Steps run without returning to Python, where an interrupt can take effect."""
@@ -99,12 +100,14 @@ def fit(
     Raises:
         TrainingError: the loss is not a finite number.
     """
-    optimizer = optimizer_for(model, params)
+    steps = math.ceil(train.rows / params.batch_size)
+    optimizer = optimizer_for(model, params, steps)
     optimizer.build(model.trainable_variables)
+    average = MovingAverage(model, params.ema)
     history = History()
     # Keras' objects lead a checkpoint to their weights, but not to dropout's random state or an optimizer's slots.
     weights = [variable.value for variable in model.variables]
-    slots = [variable.value for variable in optimizer.variables]
+    slots = [*(variable.value for variable in optimizer.variables), *average.variables]
     last = _checkpoints(os.path.join(folder, "last"), weights=weights, slots=slots, history=history)
     best = _checkpoints(os.path.join(folder, "best"), weights=weights)
     if last.latest_checkpoint:
@@ -113,53 +116,114 @@ def fit(
         for index, epoch in enumerate(history.epochs):
             on_epoch(index, epoch)
 
-    run_steps = _stepper(model, optimizer)
+    run_steps = _stepper(model, optimizer, average, params)
     evaluate = _evaluator(model, held_out)
     batches = iter(
         tf.data.Dataset.range(len(history.epochs), params.epochs).flat_map(
             lambda epoch: train.shuffled(params.batch_size, tf.stack([params.seed, epoch]))
         )
     )
-    steps = math.ceil(train.rows / params.batch_size)
     while not history.finished(params):
         start = time.monotonic()
         total = sum(
             float(run_steps(batches, tf.constant(min(_STEPS_AT_ONCE, steps - done))))
             for done in range(0, steps, _STEPS_AT_ONCE)
         )
-        epoch = Epoch(total / steps, *evaluate(), seconds=round(time.monotonic() - start, 3))
-        if not math.isfinite(epoch.loss + epoch.eval_loss):
-            raise TrainingError(
-                f"epoch {len(history.epochs) + 1}: expected a finite loss, received {epoch.loss} in training and "
-                f"{epoch.eval_loss} on the eval split; lower the learning rates, or look for extreme values in "
-                "numeric features and consider 'log1p' for them"
-            )
-        history.epochs.append(epoch)
-        on_epoch(len(history.epochs) - 1, epoch)
-        if history.best == len(history.epochs) - 1:
-            best.save()
+        with average.in_place():
+            epoch = Epoch(total / steps, *evaluate(), seconds=round(time.monotonic() - start, 3))
+            if not math.isfinite(epoch.loss + epoch.eval_loss):
+                raise TrainingError(
+                    f"epoch {len(history.epochs) + 1}: expected a finite loss, received {epoch.loss} in training and "
+                    f"{epoch.eval_loss} on the eval split; lower the learning rates, or look for extreme values in "
+                    "numeric features and consider 'log1p' for them"
+                )
+            history.epochs.append(epoch)
+            on_epoch(len(history.epochs) - 1, epoch)
+            better = history.best == len(history.epochs) - 1
+            if better:
+                best.save()
+        if not better and isinstance(params.schedule, Plateau):
+            _slow_down(optimizer, params.schedule.factor)
         last.save()
     best.checkpoint.restore(best.latest_checkpoint).assert_consumed()
     return history
 
 
-def optimizer_for(model: Joint, params: TrainParams) -> keras.optimizers.Optimizer:
-    """One optimizer that gives the wide part's weights to FTRL and all others to `params.deep_optimizer`."""
-    wide = optimizers.Ftrl(
-        learning_rate=params.wide_optimizer.learning_rate,
-        initial_accumulator_value=params.wide_optimizer.initial_accumulator,
-        l1_regularization_strength=params.wide_optimizer.l1,
-        l2_regularization_strength=params.wide_optimizer.l2,
+class MovingAverage:
+    """An exponential moving average of a model's trainable weights, after each step::
+
+        average ← momentum · average + (1 - momentum) · weight
+
+    Args:
+        model: the model, with initial weights.
+        momentum: 0.99 to 0.9999; None for no average, when everything here does nothing.
+    """
+
+    def __init__(self, model: Joint, momentum: float | None) -> None:
+        self._momentum = momentum or 0.0
+        self._weights = [variable.value for variable in model.trainable_variables] if momentum else []
+        self.variables = [tf.Variable(weight, trainable=False) for weight in self._weights]
+
+    def update(self) -> None:
+        """Takes in the weights as they are."""
+        for average, weight in zip(self.variables, self._weights, strict=True):
+            average.assign_sub((1 - self._momentum) * (average - weight))
+
+    @contextlib.contextmanager
+    def in_place(self) -> Iterator[None]:
+        """While entered, the model's weights are their averages."""
+        weights = [weight.numpy() for weight in self._weights]
+        for weight, average in zip(self._weights, self.variables, strict=True):
+            weight.assign(average)
+        yield
+        for weight, value in zip(self._weights, weights, strict=True):
+            weight.assign(value)
+
+
+def optimizer_for(model: Joint, params: TrainParams, steps: int) -> keras.optimizers.Optimizer:
+    """One optimizer that gives the wide part's weights to `params.wide_optimizer`, all others to `deep_optimizer`.
+
+    Args:
+        model: the model.
+        params: of the optimizers, and the schedule of their rates.
+        steps: of an epoch.
+    """
+    wide, deep = (
+        _optimizer(optimizer, _rate(optimizer.learning_rate, params, steps))
+        for optimizer in (params.wide_optimizer, params.deep_optimizer)
     )
-    if isinstance(params.deep_optimizer, Adam):
-        deep = optimizers.Adam(learning_rate=params.deep_optimizer.learning_rate)
-    else:
-        deep = optimizers.Adagrad(
-            learning_rate=params.deep_optimizer.learning_rate,
-            initial_accumulator_value=params.deep_optimizer.initial_accumulator,
-        )
     of_wide_part = {id(variable) for variable in model.wide_variables}
     return keras.optimizers.MultiOptimizer(lambda variable: wide if id(variable) in of_wide_part else deep)
+
+
+def _optimizer(params: Ftrl | Adagrad | Adam, rate: optimizers.Rate) -> keras.optimizers.Optimizer:
+    if isinstance(params, Ftrl):
+        return optimizers.Ftrl(
+            learning_rate=rate,
+            initial_accumulator_value=params.initial_accumulator,
+            l1_regularization_strength=params.l1,
+            l2_regularization_strength=params.l2,
+        )
+    if isinstance(params, Adagrad):
+        return optimizers.Adagrad(learning_rate=rate, initial_accumulator_value=params.initial_accumulator)
+    return optimizers.Adam(learning_rate=rate, lazy=params.lazy)
+
+
+def _rate(rate: float, params: TrainParams, steps: int) -> optimizers.Rate:
+    if not isinstance(params.schedule, Cosine):
+        return rate
+    warmup = round(params.schedule.warmup_epochs * steps)
+    return keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=0.0 if warmup else rate,
+        decay_steps=max(1, params.epochs * steps - warmup),
+        warmup_target=rate if warmup else None,
+        warmup_steps=warmup,
+    )
+
+
+def _slow_down(optimizer: keras.optimizers.MultiOptimizer, factor: float) -> None:
+    for each in optimizer.optimizers:
+        each.learning_rate = each.learning_rate * factor
 
 
 def _checkpoints(folder: str, **trackables: object) -> tf.train.CheckpointManager:
@@ -167,17 +231,31 @@ def _checkpoints(folder: str, **trackables: object) -> tf.train.CheckpointManage
     return tf.train.CheckpointManager(tf.train.Checkpoint(**trackables), folder, max_to_keep=1)
 
 
-def _stepper(model: Joint, optimizer: keras.optimizers.Optimizer) -> Callable[[tf.data.Iterator, tf.Tensor], tf.Tensor]:
+def _stepper(
+    model: Joint, optimizer: keras.optimizers.Optimizer, average: MovingAverage, params: TrainParams
+) -> Callable[[tf.data.Iterator, tf.Tensor], tf.Tensor]:
     """A function that trains on so many batches and gives the sum of their losses."""
+    variables = model.trainable_variables
+    tables = {id(table) for table in model.embedding_tables}
 
     def run_steps(batches: tf.data.Iterator, steps: tf.Tensor) -> tf.Tensor:
         total = 0.0
         for _ in tf.range(steps):
             features, label, weight = next(batches)
             with tf.GradientTape() as tape:
-                losses = tf.nn.sigmoid_cross_entropy_with_logits(label, model(features, training=True))
+                logit = tf.squeeze(model(features, training=True), axis=1)
+                losses = tf.nn.sigmoid_cross_entropy_with_logits(label, logit)
                 loss = tf.reduce_sum(weight * losses) / tf.reduce_sum(weight)
-            optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
+            gradients = tape.gradient(loss, variables)
+            if params.embedding_l2:
+                gradients = [
+                    penalised(gradient, variable, params) if id(variable) in tables else gradient
+                    for gradient, variable in zip(gradients, variables, strict=True)
+                ]
+            if params.clip_norm:
+                gradients, _ = tf.clip_by_global_norm(gradients, params.clip_norm)
+            optimizer.apply(gradients, variables)
+            average.update()
             total += loss
         return total
 
@@ -185,11 +263,20 @@ def _stepper(model: Joint, optimizer: keras.optimizers.Optimizer) -> Callable[[t
     return compiled
 
 
+def penalised(gradient: tf.IndexedSlices, table: keras.Variable, params: TrainParams) -> optimizers.Gradient:
+    """The gradient of a table with that of λ/2 · Σw² added, see `TrainParams.embedding_l2`."""
+    optimizer = params.deep_optimizer
+    if isinstance(optimizer, Adam) and not optimizer.lazy:
+        return tf.convert_to_tensor(gradient) + params.embedding_l2 * table.value
+    rows, values = optimizers.sum_by_row(gradient)
+    return tf.IndexedSlices(values + params.embedding_l2 * tf.gather(table.value, rows), rows, gradient.dense_shape)
+
+
 def _evaluator(model: Joint, examples: Examples) -> Callable[[], tuple[float, float]]:
     """A function that gives the model's mean loss and AUC on the examples."""
     batches = examples.in_order(_EVAL_ROWS)
 
-    logits = tf.function(lambda features: model(features, training=False), reduce_retracing=True)
+    logits = tf.function(lambda features: tf.squeeze(model(features, training=False), axis=1), reduce_retracing=True)
 
     def evaluate() -> tuple[float, float]:
         scored = [(logits(features), label, weight) for features, label, weight in batches]

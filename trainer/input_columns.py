@@ -31,6 +31,8 @@ class InputColumn:
     """Columns of the same table share one embedding."""
     combiner: Literal["mean", "sum", "sqrtn"] = "sum"
     """How the embeddings of a multi-valent column become one."""
+    role: Literal["group", "item"] | None = None
+    """What the column is in rankings."""
 
 
 def input_columns(spec: FeatureSpec, sizes: Mapping[str, int]) -> tuple[InputColumn, ...]:
@@ -41,6 +43,9 @@ def input_columns(spec: FeatureSpec, sizes: Mapping[str, int]) -> tuple[InputCol
         sizes: number of ids of every categorical and multi-valent column, as `sizes_of` gives them.
     """
     columns: list[InputColumn] = []
+    roles: dict[str, Literal["group", "item"]] = (
+        {spec.ranking.group: "group", spec.ranking.item: "item"} if spec.ranking else {}
+    )
     for name, feature in spec.features.items():
         if isinstance(feature, Numeric):
             columns += _numeric(name, feature)
@@ -56,6 +61,7 @@ def input_columns(spec: FeatureSpec, sizes: Mapping[str, int]) -> tuple[InputCol
                 width=embedding_width(sizes[base], spec.base(name).embedding),
                 table=base,
                 combiner=feature.combiner if isinstance(feature, Multivalent) else "sum",
+                role=roles.get(name),
             )
         )
     for cross in spec.crosses:

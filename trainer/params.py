@@ -27,6 +27,7 @@ class Ftrl(_Params):
     Gradients here are those of a batch's mean loss, so one row's is at most 1 / batch_size.
     """
 
+    name: Literal["ftrl"] = "ftrl"
     learning_rate: PositiveFloat = 0.05
     """0.01 to 0.1: the lower end beside a deep part, which needs little help, the upper end alone."""
     initial_accumulator: NonNegativeFloat = 0.0001
@@ -53,6 +54,36 @@ class Adam(_Params):
     name: Literal["adam"] = "adam"
     learning_rate: PositiveFloat = 0.001
     """0.0005 to 0.002."""
+    lazy: bool = True
+    """False: every step moves every row of a table, as the plain rule says. Rare ids then go on moving for many steps
+    after each row that had them, and a step costs as much as the tables are large; most published results were made
+    so."""
+
+
+class Constant(_Params):
+    """The learning rates stay what they are."""
+
+    name: Literal["constant"] = "constant"
+
+
+class Plateau(_Params):
+    """After each epoch that was not the best, all learning rates fall."""
+
+    name: Literal["plateau"] = "plateau"
+    factor: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """By which the rates are multiplied. `patience` has to be at least 2 for this to matter."""
+
+
+class Cosine(_Params):
+    """The rates rise from 0 during the warm-up, then fall along half a cosine, to 0 at the end of the last epoch."""
+
+    name: Literal["cosine"] = "cosine"
+    warmup_epochs: NonNegativeFloat = 0.0
+    """0 to 1: the larger the batch, the longer."""
+
+
+Optimizer = Annotated[Ftrl | Adagrad | Adam, Field(discriminator="name")]
+Schedule = Annotated[Constant | Plateau | Cosine, Field(discriminator="name")]
 
 
 class TrainParams(_Params):
@@ -69,18 +100,49 @@ class TrainParams(_Params):
     """Rows per step: 512 to 4096."""
     seed: NonNegativeInt = 0
     """Of initial weights, order of rows and dropout: on a CPU the same seed gives the same model."""
+    embedding_width: PositiveInt | None = None
+    """Of every column's embedding, instead of what the feature spec says or its rule gives. 8 to 32. Models that
+    multiply embeddings with each other (`fm`, `deepfm`, `mf`) need one width, and take 16 where none is given."""
+    embed_numbers: bool = False
+    """Whether a number enters the deep part as a learned vector times the number, like an id, instead of as it is."""
     hidden_units: tuple[PositiveInt, ...] = (128, 64)
     """Widths of the deep part's hidden layers, from the embeddings up."""
     activation: Literal["relu", "gelu", "silu", "tanh"] = "relu"
     """Of the hidden layers."""
+    batch_norm: bool = False
+    """Whether each hidden layer's outputs are normalised over the batch before the activation. For batches of 1,000
+    rows and more."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
     """Share of each hidden layer's outputs that is left out in a training step: 0 to 0.5, more for less data."""
-    wide_optimizer: Ftrl = Ftrl()
+    cross_layers: PositiveInt = 3
+    """Of the cross network: n layers make crosses of up to n + 1 columns. 1 to 4."""
+    cross_structure: Literal["parallel", "stacked"] = "parallel"
+    """Whether the MLP stands beside the cross network, over the same embeddings, or on top of it."""
+    cross_rank: PositiveInt = 32
+    """Of the matrices of `dcn_mix`: about a quarter of the width of its inputs."""
+    cross_experts: PositiveInt = 4
+    """Of each layer of `dcn_mix`: 1 to 8."""
+    wide_optimizer: Optimizer = Ftrl()
     """For the wide part."""
-    deep_optimizer: Annotated[Adam | Adagrad, Field(discriminator="name")] = Adam()
+    deep_optimizer: Optimizer = Adam()
     """For everything else."""
+    schedule: Schedule = Constant()
+    """What becomes of the learning rates while training."""
+    embedding_l2: NonNegativeFloat = 0.0
+    """λ of a penalty λ/2 · Σw² on the deep part's embeddings: on the rows that a batch touches, with `lazy: false` on
+    all rows. 1e-6 to 1e-4, more for more epochs and rarer ids."""
+    clip_norm: PositiveFloat | None = None
+    """All gradients together are scaled down to this norm where they exceed it: 1 to 100."""
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Momentum of an exponential moving average of the weights, which is judged and kept instead of the weights
+    themselves: 0.99 to 0.9999. Costs a pass over all tables in each step."""
     memory_mb: PositiveInt = 4096
     """A split whose decoded columns take more is not kept in memory but read anew in each epoch."""
+
+    @field_validator("wide_optimizer", mode="before")
+    @classmethod
+    def _ftrl_by_default(cls, value: object) -> object:
+        return {"name": "ftrl", **value} if isinstance(value, Mapping) else value
 
     @field_validator("deep_optimizer", mode="before")
     @classmethod

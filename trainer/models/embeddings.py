@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import keras
 import tensorflow as tf
 
 from trainer.input_columns import InputColumn
+from trainer.params import TrainParams
 
 _COMBINE = {
     "sum": tf.math.unsorted_segment_sum,
@@ -17,6 +19,7 @@ _COMBINE = {
 
 _STDDEV = 0.01
 """Of initial embeddings: small, so that ids that were hardly seen have little say."""
+_EQUAL_WIDTH = 16
 
 
 class FusedEmbedding(keras.layers.Layer):  # type: ignore[misc]
@@ -82,11 +85,42 @@ class FusedEmbedding(keras.layers.Layer):  # type: ignore[misc]
         return tf.stack(embeddings, axis=1)
 
 
+class FieldEmbeddings(keras.layers.Layer):  # type: ignore[misc]
+    """The columns as vectors of one width, one per column: embeddings of ids, and v·x for a number x.
+
+    Args:
+        columns: any columns.
+        width: of each vector. Rule of thumb: 8 to 32.
+    """
+
+    def __init__(self, columns: Sequence[InputColumn], width: int, name: str = "fields") -> None:
+        super().__init__(name=name)
+        ids = [column for column in columns if column.kind != "numeric"]
+        self._numeric = [column.name for column in columns if column.kind == "numeric"]
+        self._embeddings = FusedEmbedding(ids, width, _initial(), name=f"width_{width}") if ids else None
+        self._vectors = (
+            self.add_weight((len(self._numeric), width), _initial(), name="numbers") if self._numeric else None
+        )
+        self.fields = len(columns)
+        """Number of vectors."""
+        self.built = True
+
+    def call(self, features: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """Looks up a batch: float32 [batch, fields, width]."""
+        vectors = []
+        if self._embeddings is not None:
+            vectors.append(self._embeddings(features))
+        if self._vectors is not None:
+            numbers = tf.stack([features[name] for name in self._numeric], axis=1)
+            vectors.append(numbers[:, :, tf.newaxis] * self._vectors)
+        return tf.concat(vectors, axis=1)
+
+
 class DenseInputs(keras.layers.Layer):  # type: ignore[misc]
     """All columns of the deep part side by side, as one vector per row: embeddings, then numbers.
 
     Args:
-        columns: columns of the deep part.
+        columns: columns of the deep part, each with the width of its embedding.
     """
 
     def __init__(self, columns: Sequence[InputColumn], name: str = "inputs") -> None:
@@ -95,10 +129,7 @@ class DenseInputs(keras.layers.Layer):  # type: ignore[misc]
         self._numeric = [column.name for column in columns if column.kind == "numeric"]
         self._embeddings = [
             FusedEmbedding(
-                [column for column in ids if column.width == width],
-                width,
-                keras.initializers.RandomNormal(stddev=_STDDEV),
-                name=f"width_{width}",
+                [column for column in ids if column.width == width], width, _initial(), name=f"width_{width}"
             )
             for width in sorted({column.width for column in ids})
         ]
@@ -114,3 +145,41 @@ class DenseInputs(keras.layers.Layer):  # type: ignore[misc]
             vectors.append(tf.reshape(embeddings, [-1, embeddings.shape[1] * embeddings.shape[2]]))
         numbers = [features[name][:, tf.newaxis] for name in self._numeric]
         return tf.concat(vectors + numbers, axis=1)
+
+
+class EqualInputs(keras.layers.Layer):  # type: ignore[misc]
+    """All columns side by side, numbers as vectors too: the vectors of `FieldEmbeddings`, flat.
+
+    Args:
+        columns: columns of the deep part.
+        width: of each vector.
+    """
+
+    def __init__(self, columns: Sequence[InputColumn], width: int, name: str = "inputs") -> None:
+        super().__init__(name=name)
+        self._fields = FieldEmbeddings(columns, width)
+        self.width = self._fields.fields * width
+        """Length of the vector."""
+        self.built = True
+
+    def call(self, features: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """Looks up a batch: float32 [batch, width]."""
+        return tf.reshape(self._fields(features), [-1, self.width])
+
+
+def vector_inputs(columns: Sequence[InputColumn], params: TrainParams) -> DenseInputs | EqualInputs:
+    """The deep part's inputs as `params.embedding_width` and `params.embed_numbers` want them."""
+    if params.embed_numbers:
+        return EqualInputs(columns, equal_width(params))
+    if params.embedding_width:
+        columns = [replace(column, width=params.embedding_width) for column in columns]
+    return DenseInputs(columns)
+
+
+def equal_width(params: TrainParams) -> int:
+    """The width of embeddings that are multiplied with each other."""
+    return params.embedding_width or _EQUAL_WIDTH
+
+
+def _initial() -> keras.initializers.Initializer:
+    return keras.initializers.RandomNormal(stddev=_STDDEV)

@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 import keras
 import tensorflow as tf
 
-from schema.errors import SpecError
+from schema.errors import SpecError, listing
 from schema.feature_spec import Part
 from trainer.input_columns import InputColumn
+from trainer.models.embeddings import FusedEmbedding
 
 
 class ModelPart(keras.layers.Layer):  # type: ignore[misc]
-    """A layer from a dictionary of columns to its share of the logit, float32 [batch].
+    """A layer from a dictionary of columns to its share of the logits, float32 [batch, units].
 
     Like all layers here it makes its weights at once and says that it is built, or else Keras would call it once more
     to find out.
@@ -33,22 +34,29 @@ class Joint(keras.layers.Layer):  # type: ignore[misc]
 
     Args:
         parts: at least one.
+        units: logits per row, as many as the model's head asks for.
     """
 
-    def __init__(self, parts: Sequence[ModelPart]) -> None:
+    def __init__(self, parts: Sequence[ModelPart], units: int) -> None:
         super().__init__(name="model")
         self._parts = list(parts)
         self.columns = tuple(dict.fromkeys(column for part in parts for column in part.columns))
-        self.bias = self.add_weight((), "zeros", name="bias")
+        self.bias = self.add_weight((units,), "zeros", name="bias")
         self.built = True
 
     def call(self, features: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """The logit of P(y = 1): float32 [batch].
+        """The logits: float32 [batch, units].
 
         Args:
             features: name -> tensor of each of `columns`, as `trainer.input_columns` describes them.
         """
         return tf.add_n([part(features) for part in self._parts]) + self.bias
+
+    @property
+    def embedding_tables(self) -> list[keras.Variable]:
+        """The embeddings, without the weights of the wide part, which are embeddings of width 1."""
+        layers = [layer for part in self._parts if part.name != "wide" for layer in part._flatten_layers()]
+        return [layer.table for layer in layers if isinstance(layer, FusedEmbedding)]
 
     @property
     def wide_variables(self) -> list[keras.Variable]:
@@ -69,3 +77,31 @@ def columns_of(part: Part, columns: Sequence[InputColumn]) -> list[InputColumn]:
             f"received none with {part!r} in 'parts'"
         )
     return found
+
+
+def ranked_columns(model: str, columns: Sequence[InputColumn]) -> tuple[InputColumn, InputColumn]:
+    """The columns of the ranking's group and item, for models that see nothing else.
+
+    Raises:
+        SpecError: there is no ranking, or one of the two is no categorical feature.
+    """
+    by_role = {column.role: column for column in columns if column.role and column.kind == "categorical"}
+    if len(by_role) < 2:
+        raise SpecError(
+            f"train.model: {model} needs a 'ranking' in features.yaml whose group and item are categorical features, "
+            f"received {listing(by_role) if by_role else 'neither'}"
+        )
+    return by_role["group"], by_role["item"]
+
+
+def one_logit(model: str, units: int) -> None:
+    """Says that a model has no more than one logit per row.
+
+    Raises:
+        SpecError: more are asked for.
+    """
+    if units != 1:
+        raise SpecError(
+            f"train.model: expected a model for a label with several outputs, received {model!r}, which has one; "
+            "take for example 'wide_deep' or 'dcn_v2'"
+        )

@@ -9,8 +9,8 @@ from trainer.input_columns import InputColumn
 from trainer.models.joint import Joint
 from trainer.params import TrainParams
 
-Builder = Callable[[Sequence[InputColumn], TrainParams], Joint]
-"""Makes a model, with initial weights, for some or all of the columns."""
+Builder = Callable[[Sequence[InputColumn], TrainParams, int], Joint]
+"""Makes a model, with initial weights and so many logits per row, for some or all of the columns."""
 
 _BUILDERS: dict[str, Builder] = {}
 
@@ -42,11 +42,16 @@ def check(name: str) -> None:
         raise SpecError(f"train.model: expected one of {listing(names())}, received {name!r}{nearest(name, names())}")
 
 
-def build(columns: Sequence[InputColumn], params: TrainParams) -> Joint:
+def build(columns: Sequence[InputColumn], params: TrainParams, units: int = 1) -> Joint:
     """The model that `params.model` names, with initial weights.
 
+    Args:
+        columns: of the transformed examples.
+        params: of the model.
+        units: logits per row.
+
     Raises:
-        SpecError: there is no such model, or no column that it could use.
+        SpecError: there is no such model, or no column that it could use, or it has one logit only.
     """
     check(params.model)
-    return _BUILDERS[params.model](columns, params)
+    return _BUILDERS[params.model](columns, params, units)

@@ -22,29 +22,30 @@ class Wide(ModelPart):
 
     Args:
         columns: columns of the wide part.
+        units: logits per row, each with weights of its own.
     """
 
-    def __init__(self, columns: Sequence[InputColumn], name: str = "wide") -> None:
+    def __init__(self, columns: Sequence[InputColumn], units: int, name: str = "wide") -> None:
         super().__init__(columns, name)
         # Columns that share an embedding mean different things all the same: each has weights of its own.
         ids = [replace(column, table=column.name) for column in columns if column.kind != "numeric"]
         self._numeric = [column.name for column in columns if column.kind == "numeric"]
-        self._weights = FusedEmbedding(ids, width=1, initializer="zeros", name="ids") if ids else None
-        self._kernel = self.add_weight((len(self._numeric), 1), "zeros", name="numbers") if self._numeric else None
+        self._weights = FusedEmbedding(ids, width=units, initializer="zeros", name="ids") if ids else None
+        self._kernel = self.add_weight((len(self._numeric), units), "zeros", name="numbers") if self._numeric else None
         self.built = True
 
     def call(self, features: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """The wide part's share of the logit: float32 [batch]."""
+        """The wide part's share of the logits: float32 [batch, units]."""
         logits = []
         if self._weights is not None:
-            logits.append(tf.reduce_sum(self._weights(features), axis=[1, 2]))
+            logits.append(tf.reduce_sum(self._weights(features), axis=1))
         if self._kernel is not None:
             numbers = tf.stack([features[name] for name in self._numeric], axis=1)
-            logits.append(tf.squeeze(tf.matmul(numbers, self._kernel), axis=1))
+            logits.append(tf.matmul(numbers, self._kernel))
         return tf.add_n(logits)
 
 
 @register("wide")
-def build(columns: Sequence[InputColumn], params: TrainParams) -> Joint:
+def build(columns: Sequence[InputColumn], params: TrainParams, units: int) -> Joint:
     """Logistic regression over ids, crosses and numbers: P(y = 1) = σ(wᵀ[x, φ(x)] + b)."""
-    return Joint([Wide(columns_of("wide", columns))])
+    return Joint([Wide(columns_of("wide", columns), units)], units)

@@ -13,7 +13,7 @@ from trainer.params import TrainParams
 
 
 @register("wide_deep")
-def build(columns: Sequence[InputColumn], params: TrainParams) -> Joint:
+def build(columns: Sequence[InputColumn], params: TrainParams, units: int) -> Joint:
     """The joint model (Cheng et al., Wide & Deep Learning for Recommender Systems, 2016, equation 3)::
 
         P(y = 1) = σ(w_wideᵀ[x, φ(x)] + w_deepᵀa⁽ᴸ⁾ + b)
@@ -21,4 +21,4 @@ def build(columns: Sequence[InputColumn], params: TrainParams) -> Joint:
     Both parts are trained at once, so that the wide part needs few crosses, only to mend what the deep part gets
     wrong: FTRL with L1 for the wide part's weights, AdaGrad or Adam for the rest.
     """
-    return Joint([Wide(columns_of("wide", columns)), Deep(columns_of("deep", columns), params)])
+    return Joint([Wide(columns_of("wide", columns), units), Deep(columns_of("deep", columns), params, units)], units)

@@ -1,0 +1,103 @@
+"""What the cross networks share: layers that multiply a row's inputs with themselves, and where they stand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import keras
+import tensorflow as tf
+
+from trainer.input_columns import InputColumn
+from trainer.models import mlp
+from trainer.models.embeddings import vector_inputs
+from trainer.models.joint import ModelPart
+from trainer.params import TrainParams
+
+CrossLayer = Callable[[int, int], keras.layers.Layer]
+"""Makes the layer with an index for inputs of a width: called with (x₀, xₗ), both float32 [batch, width], it gives
+xₗ₊₁ of the same shape."""
+
+
+class CrossNetwork(keras.layers.Layer):  # type: ignore[misc]
+    """Layers that each multiply by the inputs once more, so that the l-th has crosses of up to l + 1 columns.
+
+    Args:
+        width: of x₀.
+        layers: how many. Rule of thumb: 2 to 4; more than 4 seldom help.
+        layer: makes each.
+    """
+
+    def __init__(self, width: int, layers: int, layer: CrossLayer, name: str = "cross") -> None:
+        super().__init__(name=name)
+        self._layers_in_order = [layer(width, index) for index in range(layers)]
+        self.built = True
+
+    def call(self, x0: tf.Tensor) -> tf.Tensor:
+        """float32 [batch, width] -> [batch, width]."""
+        x = x0
+        for layer in self._layers_in_order:
+            x = layer(x0, x)
+        return x
+
+
+class Cross(ModelPart):
+    """A cross network alone: its share of the logits is wᵀx_L.
+
+    Args:
+        columns: what x₀ is made of.
+        params: of the embeddings, and `cross_layers`.
+        units: logits per row.
+        layer: makes a layer.
+    """
+
+    def __init__(
+        self, columns: Sequence[InputColumn], params: TrainParams, units: int, layer: CrossLayer, name: str = "cross"
+    ) -> None:
+        super().__init__(columns, name)
+        self._inputs = vector_inputs(columns, params)
+        self._cross = CrossNetwork(self._inputs.width, params.cross_layers, layer)
+        self._logits = mlp.logits(self._inputs.width, units)
+        self.built = True
+
+    def call(self, features: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """The part's share of the logits: float32 [batch, units]."""
+        return self._logits(self._cross(self._inputs(features)))
+
+
+class CrossAndDeep(ModelPart):
+    """A cross network and an MLP over the same embeddings (Wang et al., DCN V2, 2021, section 3.3, figure 1).
+
+    Parallel: the logits are wᵀ[x_L, h_L], with h the hidden layers' outputs over x₀ (equations 6 to 8).
+    Stacked: the logits are wᵀh_L, with h₀ = x_L.
+
+    Args:
+        columns: columns of the deep part.
+        params: of embeddings and hidden layers; `cross_layers` and `cross_structure`. Rule of thumb: stacked where
+            the labels need few, strong crosses, parallel otherwise; try both.
+        units: logits per row.
+        layer: makes a cross layer.
+    """
+
+    def __init__(
+        self,
+        columns: Sequence[InputColumn],
+        params: TrainParams,
+        units: int,
+        layer: CrossLayer,
+        name: str = "cross_and_deep",
+    ) -> None:
+        super().__init__(columns, name)
+        self._parallel = params.cross_structure == "parallel"
+        self._inputs = vector_inputs(columns, params)
+        self._cross = CrossNetwork(self._inputs.width, params.cross_layers, layer)
+        self._hidden = mlp.hidden_layers(self._inputs.width, params)
+        self._logits = mlp.logits(params.hidden_units[-1] + self._parallel * self._inputs.width, units)
+        self.built = True
+
+    def call(self, features: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """The part's share of the logits: float32 [batch, units]."""
+        x0 = self._inputs(features)
+        crosses = self._cross(x0)
+        if self._parallel:
+            return self._logits(tf.concat([crosses, self._hidden(x0)], axis=1))
+        return self._logits(self._hidden(crosses))

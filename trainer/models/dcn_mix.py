@@ -1,0 +1,56 @@
+"""Deep & Cross, version 2, cheaper: matrices of low rank, of which a gate mixes several."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+
+import keras
+import tensorflow as tf
+
+from trainer.input_columns import InputColumn
+from trainer.models.cross import CrossAndDeep
+from trainer.models.joint import Joint, columns_of
+from trainer.models.registry import register
+from trainer.params import TrainParams
+
+
+class MixtureCross(keras.layers.Layer):  # type: ignore[misc]
+    """A layer of the mixture of low-rank experts (Wang et al., DCN V2, 2021, equations 3 to 5)::
+
+        xₗ₊₁ = Σᵢ Gᵢ(xₗ) Eᵢ(xₗ) + xₗ
+        Eᵢ(xₗ) = x₀ ⊙ (Uᵢ g(Cᵢ g(Vᵢᵀ xₗ)) + b)
+
+    with g = tanh, and G the softmax over the experts of a linear map of xₗ. It costs
+    2 · experts · rank · width + experts · rank² instead of width².
+
+    Args:
+        width: of x₀.
+        index: l.
+        rank: of each expert: about a quarter of the width.
+        experts: 1 to 8; one has no gate to speak of.
+    """
+
+    def __init__(self, width: int, index: int, rank: int, experts: int) -> None:
+        super().__init__(name=f"cross_{index}")
+        self._v = self.add_weight((experts, width, rank), "glorot_uniform", name="v")
+        self._c = self.add_weight((experts, rank, rank), "glorot_uniform", name="c")
+        self._u = self.add_weight((experts, rank, width), "glorot_uniform", name="u")
+        self._bias = self.add_weight((width,), "zeros", name="bias")
+        self._gate = self.add_weight((width, experts), "glorot_uniform", name="gate")
+        self.built = True
+
+    def call(self, x0: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+        """Both float32 [batch, width] -> [batch, width]."""
+        low = tf.tanh(tf.einsum("bw,ewr->ber", x, self._v))
+        low = tf.tanh(tf.einsum("ber,ers->bes", low, self._c))
+        experts = x0[:, tf.newaxis] * (tf.einsum("ber,erw->bew", low, self._u) + self._bias)
+        gates = tf.nn.softmax(tf.matmul(x, self._gate))
+        return tf.einsum("be,bew->bw", gates, experts) + x
+
+
+@register("dcn_mix")
+def build(columns: Sequence[InputColumn], params: TrainParams, units: int) -> Joint:
+    """DCN-Mix (Wang et al., 2021, section 3.4): `MixtureCross` and an MLP over the same embeddings."""
+    layer = functools.partial(MixtureCross, rank=params.cross_rank, experts=params.cross_experts)
+    return Joint([CrossAndDeep(columns_of("deep", columns), params, units, layer)], units)

@@ -1,0 +1,48 @@
+"""DeepFM: a factorisation machine and an MLP over the same embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import tensorflow as tf
+
+from trainer.input_columns import InputColumn
+from trainer.models import mlp
+from trainer.models.embeddings import FieldEmbeddings, equal_width
+from trainer.models.fm import pairwise
+from trainer.models.joint import Joint, ModelPart, columns_of, one_logit
+from trainer.models.registry import register
+from trainer.models.wide import Wide
+from trainer.params import TrainParams
+
+
+class PairsAndDeep(ModelPart):
+    """The pairs of a factorisation machine plus an MLP, both over the same vectors (Guo et al., DeepFM, 2017,
+    equations 2 and 4 without the linear terms).
+
+    Args:
+        columns: columns of the deep part.
+        params: of embeddings and hidden layers.
+    """
+
+    def __init__(self, columns: Sequence[InputColumn], params: TrainParams, name: str = "pairs_and_deep") -> None:
+        super().__init__(columns, name)
+        self._fields = FieldEmbeddings(columns, equal_width(params))
+        self._width = self._fields.fields * equal_width(params)
+        self._hidden = mlp.hidden_layers(self._width, params)
+        self._logits = mlp.logits(params.hidden_units[-1], 1)
+        self.built = True
+
+    def call(self, features: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """The part's share of the logit: float32 [batch, 1]."""
+        vectors = self._fields(features)
+        return pairwise(vectors) + self._logits(self._hidden(tf.reshape(vectors, [-1, self._width])))
+
+
+@register("deepfm")
+def build(columns: Sequence[InputColumn], params: TrainParams, units: int) -> Joint:
+    """DeepFM (Guo et al., 2017, equation 1): P(y = 1) = σ(y_FM + y_DNN), with the linear terms of the wide part's
+    columns. Like Wide & Deep, but pairs of columns are learned and not written down."""
+    one_logit(params.model, units)
+    deep = PairsAndDeep(columns_of("deep", columns), params)
+    return Joint([Wide(columns_of("wide", columns), units), deep], units)

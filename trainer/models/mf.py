@@ -1,0 +1,48 @@
+"""Matrix factorisation: whom and what a row is about, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import tensorflow as tf
+
+from trainer.input_columns import InputColumn
+from trainer.models.embeddings import FieldEmbeddings, equal_width
+from trainer.models.joint import Joint, ModelPart, one_logit, ranked_columns
+from trainer.models.registry import register
+from trainer.models.wide import Wide
+from trainer.params import TrainParams
+
+
+class Factors(ModelPart):
+    """qᵢᵀpᵤ, the product of the user's and the item's factors (Koren et al., Matrix Factorization Techniques for
+    Recommender Systems, 2009, equation 1).
+
+    Args:
+        group: the column of users (or queries, sessions).
+        item: the column of items.
+        width: number of factors. Rule of thumb: 8 to 64.
+    """
+
+    def __init__(self, group: InputColumn, item: InputColumn, width: int, name: str = "factors") -> None:
+        # They may share a table for embeddings; a product of a vector with itself would be no factorisation.
+        columns = [replace(column, table=column.name) for column in (group, item)]
+        super().__init__(columns, name)
+        self._fields = FieldEmbeddings(columns, width)
+        self.built = True
+
+    def call(self, features: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """The product: float32 [batch, 1]."""
+        return tf.reduce_sum(tf.reduce_prod(self._fields(features), axis=1), axis=1, keepdims=True)
+
+
+@register("mf")
+def build(columns: Sequence[InputColumn], params: TrainParams, units: int) -> Joint:
+    """Matrix factorisation with biases (Koren et al., 2009, equation 4), with a logistic loss::
+
+    P(y = 1) = σ(b + bᵤ + bᵢ + qᵢᵀpᵤ)
+    """
+    one_logit(params.model, units)
+    group, item = ranked_columns(params.model, columns)
+    return Joint([Wide([group, item], units), Factors(group, item, equal_width(params))], units)
