@@ -30,11 +30,9 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from schema.feature_spec import FeatureSpec
 from trainer.models.joint import Joint
-from trainer.raw_columns import raw_columns
+from trainer.raw_to_columns import RawTensors, RawToColumns
 
 _CLASSES = ("0", "1")
-
-Tensors = Mapping[str, tf.Tensor | tf.SparseTensor]
 
 
 class ServedModel(tf.Module):  # type: ignore[misc]
@@ -53,14 +51,12 @@ class ServedModel(tf.Module):  # type: ignore[misc]
         transform_output: tft.TFTransformOutput,
     ) -> None:
         super().__init__()
-        self._raw = raw_columns(spec)
-        self._columns = model.columns
         # What is saved are the attributes that TensorFlow tracks: the transform graph with its lookup tables, and
         # the model's variables. Keras 3's wrappers around these are not restored by the loader of TF Serving, so the
         # model itself hides in a closure.
-        self._transform = transform_output.transform_features_layer()
+        self._columns = RawToColumns(spec, transform_output, model.columns)
         self._weights = [variable.value for variable in model.variables]
-        self._logit: Callable[[Tensors], tf.Tensor] = lambda features: tf.squeeze(
+        self._logit: Callable[[Mapping[str, tf.Tensor]], tf.Tensor] = lambda features: tf.squeeze(
             model(features, training=False), axis=1
         )
 
@@ -68,8 +64,10 @@ class ServedModel(tf.Module):  # type: ignore[misc]
         """Writes the SavedModel."""
         examples = tf.TensorSpec([None], tf.string, "examples")
         inputs = tf.TensorSpec([None], tf.string, "inputs")
-        arguments = _argument_names(self._raw)
-        rank_inputs = {name: tf.TensorSpec(raw.shape, raw.dtype, arguments[name]) for name, raw in self._raw.items()}
+        arguments = _argument_names(self._columns.raw)
+        rank_inputs = {
+            name: tf.TensorSpec(raw.shape, raw.dtype, arguments[name]) for name, raw in self._columns.raw.items()
+        }
         tf.saved_model.save(
             self,
             path,
@@ -85,13 +83,11 @@ class ServedModel(tf.Module):  # type: ignore[misc]
 
     def predict_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         """Signature `serving_default`."""
-        return self._predict(self._parsed(examples))
+        return self._predict(self._columns.parsed(examples))
 
     def rank(self, columns: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Signature `rank`."""
-        sizes = tf.stack([tf.shape(values)[0] for values in columns.values()])
-        rows = tf.reduce_max(sizes) * tf.cast(tf.reduce_min(sizes) > 0, tf.int32)
-        return self._predict({name: self._raw[name].to_rows(values, rows) for name, values in columns.items()})
+        return self._predict(self._columns.to_rows(columns))
 
     def classify(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         """Signature `classify`."""
@@ -103,28 +99,14 @@ class ServedModel(tf.Module):  # type: ignore[misc]
 
     def regress(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         """Signature `regress`."""
-        return {"outputs": self._predict(self._parsed(inputs))["probability"]}
+        return {"outputs": self._predict(self._columns.parsed(inputs))["probability"]}
 
     def transform_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         """Signature `transform_features`."""
-        return self._transformed(self._parsed(examples))
+        return self._columns(self._columns.parsed(examples))
 
-    def _parsed(self, examples: tf.Tensor) -> Tensors:
-        features = {name: column.feature for name, column in self._raw.items()}
-        parsed: Tensors = tf.io.parse_example(examples, features)
-        return parsed
-
-    def _transformed(self, raw: Tensors) -> dict[str, tf.Tensor]:
-        transformed = self._transform(raw)
-        return {
-            column.name: tf.sparse.to_dense(transformed[column.name], default_value=-1)
-            if column.kind == "multivalent"
-            else transformed[column.name]
-            for column in self._columns
-        }
-
-    def _predict(self, raw: Tensors) -> dict[str, tf.Tensor]:
-        logit = self._logit(self._transformed(raw))
+    def _predict(self, raw: RawTensors) -> dict[str, tf.Tensor]:
+        logit = self._logit(self._columns(raw))
         return {"probability": tf.sigmoid(logit), "logit": logit}
 
 

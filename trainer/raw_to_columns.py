@@ -1,0 +1,54 @@
+"""From raw rows to a model's columns, by the transform graph that the training data went through."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import tensorflow as tf
+import tensorflow_transform as tft
+
+from schema.feature_spec import FeatureSpec
+from trainer.input_columns import InputColumn
+from trainer.raw_columns import raw_columns
+
+RawTensors = Mapping[str, tf.Tensor | tf.SparseTensor]
+
+
+class RawToColumns(tf.Module):  # type: ignore[misc]
+    """The transform graph with what is before and behind it; tracks the graph's lookup tables.
+
+    Args:
+        spec: the resolved feature spec.
+        transform_output: holds the transform graph.
+        columns: those to make.
+    """
+
+    def __init__(
+        self, spec: FeatureSpec, transform_output: tft.TFTransformOutput, columns: Sequence[InputColumn]
+    ) -> None:
+        super().__init__()
+        self.raw = raw_columns(spec)
+        self._columns = tuple(columns)
+        self._transform = transform_output.transform_features_layer()
+
+    def __call__(self, raw: RawTensors) -> dict[str, tf.Tensor]:
+        """Raw columns, as `parsed` or `to_rows` give them -> `columns`, as `trainer.input_columns` describes them."""
+        transformed = self._transform(raw)
+        return {
+            column.name: tf.sparse.to_dense(transformed[column.name], default_value=-1)
+            if column.kind == "multivalent"
+            else transformed[column.name]
+            for column in self._columns
+        }
+
+    def parsed(self, examples: tf.Tensor) -> RawTensors:
+        """Serialized tf.Examples, string [rows], from which any column may be absent -> raw columns."""
+        features = {name: column.feature for name, column in self.raw.items()}
+        parsed: RawTensors = tf.io.parse_example(examples, features)
+        return parsed
+
+    def to_rows(self, columns: Mapping[str, tf.Tensor]) -> RawTensors:
+        """Plain tensors, [rows] or [rows, any], some perhaps of one row that stands for all -> raw columns."""
+        sizes = tf.stack([tf.shape(values)[0] for values in columns.values()])
+        rows = tf.reduce_max(sizes) * tf.cast(tf.reduce_min(sizes) > 0, tf.int32)
+        return {name: self.raw[name].to_rows(values, rows) for name, values in columns.items()}
