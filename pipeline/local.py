@@ -8,7 +8,7 @@ import logging
 import re
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -81,9 +81,36 @@ def run(config: RunConfig, dataset: Dataset, run_id: str, console: Console) -> R
     Raises:
         RanklineError: what stopped the run, in the user's terms.
     """
-    layout = Layout(config.root, dataset.name)
-    pipeline = CompiledPipeline(create_pipeline(config, dataset), run_id)
     result = RunResult(run_id)
+    for _ in _launches(config, dataset, result, console):
+        pass
+    summary = Layout(config.root, dataset.name).logs(run_id) / "summary.json"
+    summary.write_text(json.dumps(asdict(result), indent=2) + "\n")
+    return result
+
+
+def prepare(config: RunConfig, dataset: Dataset, run_id: str, console: Console) -> dict[str, str]:
+    """Runs the pipeline as far as the examples are transformed, for trainings outside of it.
+
+    Args and Raises: as of `run`.
+
+    Returns:
+        The folders of `examples`, `transformed_examples` and `transform_graph`.
+    """
+    folders = {}
+    for node_id, outcome in _launches(config, dataset, RunResult(run_id), console):
+        folders.update({key: artifacts[0].uri for key, artifacts in outcome.outputs.items() if artifacts})
+        if node_id == "Transform":
+            break
+    return folders
+
+
+def _launches(
+    config: RunConfig, dataset: Dataset, result: RunResult, console: Console
+) -> Iterator[tuple[str, Outcome]]:
+    """Launches the nodes in turn, each when it is asked for; shows and notes what became of it."""
+    logs = Layout(config.root, dataset.name).logs(result.run_id)
+    pipeline = CompiledPipeline(create_pipeline(config, dataset), result.run_id)
     for node_id in pipeline.node_ids():
         start = time.monotonic()
         with busy(console, node_id):
@@ -91,14 +118,13 @@ def run(config: RunConfig, dataset: Dataset, run_id: str, console: Console) -> R
                 outcome = pipeline.launch(node_id)
             except Exception as error:
                 console.print(f"  [red]✗[/] {node_id}")
-                raise _explained(node_id, error, layout.logs(run_id) / LOG_FILE) from error
+                raise _explained(node_id, error, logs / LOG_FILE) from error
         result.seconds[node_id] = round(time.monotonic() - start, 2)
         if outcome.cached:
             result.unchanged.append(node_id)
-        _collect(result, node_id, outcome, layout.logs(run_id), inferred=dataset.schema_path is None)
+        _collect(result, node_id, outcome, logs, inferred=dataset.schema_path is None)
         console.print(_progress_line(node_id, outcome, result))
-    (layout.logs(run_id) / "summary.json").write_text(json.dumps(asdict(result), indent=2) + "\n")
-    return result
+        yield node_id, outcome
 
 
 def _explained(node_id: str, error: Exception, log: Path) -> RanklineError:

@@ -44,6 +44,7 @@ class Epoch:
     eval_loss: float
     eval_auc: float
     seconds: float
+    """Of the pass alone, without the evaluation."""
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -129,8 +130,9 @@ def fit(
             float(run_steps(batches, tf.constant(min(_STEPS_AT_ONCE, steps - done))))
             for done in range(0, steps, _STEPS_AT_ONCE)
         )
+        seconds = round(time.monotonic() - start, 3)
         with average.in_place():
-            epoch = Epoch(total / steps, *evaluate(), seconds=round(time.monotonic() - start, 3))
+            epoch = Epoch(total / steps, *evaluate(), seconds)
             if not math.isfinite(epoch.loss + epoch.eval_loss):
                 raise TrainingError(
                     f"epoch {len(history.epochs) + 1}: expected a finite loss, received {epoch.loss} in training and "
