@@ -226,5 +226,5 @@ class Server:
 def _port_error(host: str, port: int, flag: str) -> PortError:
     return PortError(
         f"cannot listen on {host}:{port}: the port is in use or not permitted. "
-        f"Stop what listens there, or choose another one with {flag} (0 is a free one)."
+        f"Stop what listens there, or choose another one with {flag}."
     )
