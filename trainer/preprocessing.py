@@ -54,7 +54,7 @@ def preprocessing_fn(inputs: Mapping[str, Any], custom_config: Mapping[str, str]
         outputs |= _scaled(inputs, numeric)
         buckets = _buckets(inputs, numeric)
         outputs |= {f"{name}_bucket": bucket for name, bucket in buckets.items()}
-    outputs |= _ids(spec, _tokens(spec, inputs, buckets))
+    outputs |= _ids(spec, tokens(spec, inputs, buckets))
     return outputs
 
 
@@ -107,19 +107,25 @@ def _buckets(inputs: Mapping[str, Any], features: Mapping[str, Numeric]) -> dict
     return result
 
 
-def _tokens(spec: FeatureSpec, inputs: Mapping[str, Any], buckets: Mapping[str, tf.Tensor]) -> Tensors:
-    """Every categorical column, multi-valent column and cross as strings; missing ones are empty."""
-    tokens: Tensors = {}
+def tokens(spec: FeatureSpec, inputs: Mapping[str, Any], buckets: Mapping[str, tf.Tensor]) -> Tensors:
+    """Every categorical column, multi-valent column and cross as strings; missing ones are empty.
+
+    Args:
+        spec: the resolved spec.
+        inputs: as of `preprocessing_fn`.
+        buckets: numeric feature -> its bucket, int64 [batch]; of those that are crossed.
+    """
+    found: Tensors = {}
     for name, feature in spec.features.items():
         if isinstance(feature, Multivalent):
             values = inputs[name]
-            tokens[name] = tf.SparseTensor(values.indices, _as_string(values.values), values.dense_shape)
+            found[name] = tf.SparseTensor(values.indices, _as_string(values.values), values.dense_shape)
         elif isinstance(feature, Categorical):
-            tokens[name] = _as_string(inputs[name])
-    parts = {**tokens, **{name: tf.strings.as_string(bucket) for name, bucket in buckets.items()}}
+            found[name] = _as_string(inputs[name])
+    parts = {**found, **{name: tf.strings.as_string(bucket) for name, bucket in buckets.items()}}
     for cross in spec.crosses:
-        tokens[cross.name] = _crossed([parts[column] for column in cross.columns])
-    return tokens
+        found[cross.name] = _crossed([parts[column] for column in cross.columns])
+    return found
 
 
 def _as_string(values: tf.Tensor) -> tf.Tensor:

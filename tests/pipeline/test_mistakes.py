@@ -92,7 +92,7 @@ def test_a_port_that_is_in_use(shop, tmp_path):
     assert done.returncode == 1
     assert done.stderr == (
         f"Error: cannot listen on 127.0.0.1:{port}: the port is in use or not permitted. "
-        "Stop what listens there, or choose another one with --port (0 is a free one).\n"
+        "Stop what listens there, or choose another one with --port.\n"
     )
 
 

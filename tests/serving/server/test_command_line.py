@@ -91,7 +91,7 @@ def test_a_port_that_is_taken(start, base_path):
     assert (server.returncode, stdout) == (1, "")
     assert stderr == (
         f"Error: cannot listen on 127.0.0.1:{port}: the port is in use or not permitted. "
-        "Stop what listens there, or choose another one with --port (0 is a free one).\n"
+        "Stop what listens there, or choose another one with --port.\n"
     )
 
 
