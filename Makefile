@@ -5,7 +5,7 @@ USER_ID ?= 42
 # Each target makes the environment if it is missing, then calls one tool.
 bin := .venv/bin
 
-.PHONY: help setup run serve rank validate runs test test-long lint format bench lock clean
+.PHONY: help setup run serve rank compare validate runs test test-long lint format bench lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ serve: setup ## Serve DATASET's pushed models on ports 8500 (gRPC) and 8501 (RES
 
 rank: setup ## Ask that server for the best items for USER_ID (42)
 	@$(bin)/rankline rank --dataset $(DATASET) --user $(USER_ID)
+
+compare: setup ## Wide, deep, Wide & Deep and DCN-V2 on DATASET, five seeds each
+	@$(bin)/rankline compare --dataset $(DATASET)
 
 validate: setup ## Show what each column of DATASET becomes
 	@$(bin)/rankline validate --dataset $(DATASET)

@@ -22,6 +22,13 @@ _dataset_or_default = click.option(
 _root = click.option(
     "--root", type=click.Path(path_type=Path, file_okay=False), help="Where all runs are kept.  [default: runs]"
 )
+_config = click.option(
+    "--config", "-c", type=click.Path(path_type=Path), help="A YAML file with a run's configuration."
+)
+_settings = click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE",
+    help="One key of the configuration, such as train.epochs=3. Repeatable.",
+)  # fmt: skip
 _port = click.IntRange(0, 65535)
 
 
@@ -35,11 +42,8 @@ def cli() -> None:
 @_dataset
 @click.option("--model", "-m", help="The model to train.  [default: wide_deep]")
 @_root
-@click.option("--config", "-c", type=click.Path(path_type=Path), help="A YAML file with a run's configuration.")
-@click.option(
-    "--set", "settings", multiple=True, metavar="KEY=VALUE",
-    help="One key of the configuration, such as train.epochs=3. Repeatable.",
-)  # fmt: skip
+@_config
+@_settings
 @click.option("--no-cache", is_flag=True, help="Run every component, also those whose inputs are unchanged.")
 @click.option("--serve/--no-serve", default=True, help="Serve the result and ask it for rankings.  [default: serve]")
 def run(
@@ -149,6 +153,32 @@ def validate(dataset: str) -> None:
         description = describe(find(dataset))
     for table in description_tables(description):
         terminal.print(table)
+
+
+@cli.command()
+@_dataset
+@click.option(
+    "--models", "-m", default="wide,deep,wide_deep,dcn_v2", show_default=True, metavar="NAME,...",
+    help="Each is compared with the first.",
+)  # fmt: skip
+@click.option("--seeds", type=click.IntRange(min=1), default=5, show_default=True, help="Trainings of each model.")
+@_root
+@_config
+@_settings
+def compare(
+    dataset: str | None, models: str, seeds: int, root: Path | None, config: Path | None, settings: tuple[str, ...]
+) -> None:
+    """Train several models on one dataset and judge them alike.
+
+    The data is transformed once. Shows metrics over seeds with a paired test, how they depend on what was seen in
+    training, and how much of the catalogue the models recommend; writes a picture and the numbers.
+    """
+    with quiet(Path(os.devnull)) as terminal, busy(terminal, "Loading TFX"):
+        from pipeline import config as configuration
+        from pipeline.compare.job import compare_and_show
+
+        run_config = configuration.load(config, {"dataset": dataset, "root": root}, settings)
+    compare_and_show(run_config, models.split(","), range(seeds))
 
 
 @cli.command()

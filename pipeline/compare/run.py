@@ -72,7 +72,8 @@ def compare(
     params: TrainParams,
     names: Sequence[str],
     seeds: Sequence[int],
-    on_training: Callable[[str, int], Any],
+    on_start: Callable[[str, int], None],
+    on_end: Callable[[], None],
 ) -> Comparison:
     """Trains each model with each seed, all on the same examples.
 
@@ -82,7 +83,8 @@ def compare(
         params: of all of them, but for model and seed.
         names: of models; each is compared with the first.
         seeds: at least two tell a difference from chance.
-        on_training: called before each training.
+        on_start: called before each training, with model and seed.
+        on_end: called after each training.
     """
     rows = {
         name: {kind: int(mask.sum()) for kind, mask in _by_familiarity(counts).items()}
@@ -92,9 +94,10 @@ def compare(
     for name in names:
         comparison.models[name] = []
         for seed in seeds:
-            on_training(name, seed)
+            on_start(name, seed)
             of_this = params.model_copy(update={"model": name, "seed": seed})
             comparison.models[name].append(_train(data, of_this))
+            on_end()
     return comparison
 
 

@@ -1,0 +1,73 @@
+"""`rankline compare` as a person sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from pipeline import local
+from pipeline.compare import data, show
+from pipeline.compare.run import compare
+from pipeline.config import RunConfig
+from pipeline.console import busy, quiet
+from pipeline.layout import Layout
+from schema.dataset import find
+from schema.errors import SpecError
+from trainer import models
+
+
+def compare_and_show(config: RunConfig, names: Sequence[str], seeds: Sequence[int]) -> None:
+    """Transforms the data, trains all models, and shows and writes how they compare.
+
+    Args:
+        config: the dataset, and the parameters that all trainings share.
+        names: of the models.
+        seeds: of each model's trainings.
+
+    Raises:
+        RanklineError: what stopped it.
+    """
+    for name in names:
+        models.check(name)
+    if len(set(names)) < len(names):
+        raise SpecError(f"--models: expected names that differ, received {','.join(names)}")
+    run_id = local.new_run_id()
+    dataset = find(config.dataset)
+    logs = Layout(config.root, dataset.name).logs(run_id)
+    with quiet(logs / local.LOG_FILE) as console:
+        console.print(f"Comparing {escape(', '.join(names))} on [bold]{escape(dataset.name)}[/]")
+        console.print(f"  [dim]log: {escape(str(logs / local.LOG_FILE))}[/]")
+        folders = local.prepare(config, dataset, run_id, console)
+        with busy(console, "Reading the splits"):
+            loaded = data.load(dataset, folders, config.train.memory_mb)
+        with _progress(console) as progress:
+            task = progress.add_task("", total=len(names) * len(seeds))
+            comparison = compare(
+                dataset.name,
+                loaded,
+                config.train,
+                names,
+                seeds,
+                lambda name, seed: progress.update(task, description=f"{name}, seed {seed}"),
+                lambda: progress.advance(task),
+            )
+        for table in show.tables(comparison):
+            console.print(table)
+        for path in show.write(comparison, logs):
+            console.print(f"  [dim]{escape(str(path))}[/]")
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    )

@@ -1,0 +1,186 @@
+"""A comparison as tables for a terminal, as a picture, and as JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("agg")
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from rich import box
+from rich.table import Table
+
+from components.metrics import METRICS
+from pipeline.compare.metrics import mean_and_deviation, paired_p
+from pipeline.compare.run import FAMILIARITY, LIST_LENGTH, OFTEN, Comparison
+
+_SIGNIFICANT = 0.05
+_FEW_ROWS = 100
+"""With fewer rows an AUC says too little to be drawn."""
+_PANELS = 4
+"""The most panels of familiarity in the picture."""
+
+
+def tables(comparison: Comparison) -> Iterator[Table]:
+    """The models' metrics, then their AUC by familiarity."""
+    names = list(comparison.models)
+    first = comparison.models[names[0]]
+    shown = [name for name in METRICS if name in first[0].metrics]
+    ranked = first[0].coverage is not None
+    lists = [f"coverage@{LIST_LENGTH}", "novelty"] if ranked else []
+    seeds = len(comparison.seeds)
+    table = _table(
+        f"{comparison.dataset}: test split, {_counted(seeds, 'seed')}",
+        "model", *shown, *lists, "epochs", "parameters", "rows/s",
+    )  # fmt: skip
+    for name in names:
+        trained = comparison.models[name]
+        cells = [
+            _cell([each.metrics[metric] for each in trained]) + _mark(comparison, name, metric) for metric in shown
+        ]
+        if ranked:
+            cells += [
+                _cell([each.coverage or 0 for each in trained]),
+                _cell([each.novelty or 0 for each in trained], 2),
+            ]
+        table.add_row(
+            name,
+            *cells,
+            f"{sum(each.epochs for each in trained) / seeds:.1f}",
+            f"{trained[0].parameters:,}",
+            f"{sum(each.rows_per_second for each in trained) / seeds:,.0f}",
+        )
+    table.caption = (
+        f"Mean ± standard deviation over seeds. + better, - worse than {names[0]}: p < {_SIGNIFICANT} in a paired "
+        f"t-test over seeds."
+        if seeds > 1
+        else "One seed: no deviation, no test; see --seeds."
+    )
+    yield table
+
+    told_apart = {what: rows for what, rows in comparison.rows.items() if sum(map(bool, rows.values())) > 1}
+    if told_apart:
+        table = _table("AUC by how often it was seen in training", "what", "seen", "rows", *names)
+        for what, rows in told_apart.items():
+            for kind in FAMILIARITY:
+                if rows[kind]:
+                    cells = [_cell([each.by_familiarity[what][kind] for each in comparison.models[n]]) for n in names]
+                    table.add_row(what, kind, f"{rows[kind]:,}", *cells)
+        table.caption = (
+            f"Rarely: in fewer than {OFTEN} training rows. Where a row has several values, its most frequent one."
+        )
+        yield table
+
+
+def write(comparison: Comparison, folder: Path) -> tuple[Path, Path]:
+    """Writes the picture and the numbers.
+
+    Returns:
+        The paths of `compare.png` and `compare.json`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    picture, numbers = folder / "compare.png", folder / "compare.json"
+    _draw(comparison, picture)
+    numbers.write_text(json.dumps(_without_nan(asdict(comparison)), indent=1) + "\n")
+    return picture, numbers
+
+
+def _mark(comparison: Comparison, name: str, metric: str) -> str:
+    """Whether a model is better or worse than the first by more than chance."""
+    first, other = (
+        [each.metrics[metric] for each in comparison.models[model]] for model in (next(iter(comparison.models)), name)
+    )
+    if METRICS[metric] == "neither" or first == other or not paired_p(first, other) < _SIGNIFICANT:
+        return "  "
+    higher = sum(other) > sum(first)
+    return " +" if higher == (METRICS[metric] == "higher") else " -"
+
+
+def _cell(values: Sequence[float], digits: int = 4) -> str:
+    mean, deviation = mean_and_deviation(values)
+    if math.isnan(mean):
+        return ""
+    return f"{mean:.{digits}f}" + ("" if math.isnan(deviation) else f" ± {deviation:.{digits}f}")
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" + "s" * (number != 1)
+
+
+def _table(title: str, *headings: str) -> Table:
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", caption_justify="left")
+    for heading in headings:
+        table.add_column(heading, justify="left" if heading in ("model", "what", "seen") else "right", no_wrap=True)
+    return table
+
+
+def _without_nan(value: Any) -> Any:
+    """For JSON, which has no NaN."""
+    if isinstance(value, dict):
+        return {key: _without_nan(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple | range):
+        return [_without_nan(inner) for inner in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _draw(comparison: Comparison, path: Path) -> None:
+    metrics = [name for name in ("auc", "logloss", "ndcg@10") if _has(comparison, name)]
+    split = [what for what, rows in comparison.rows.items() if sum(n >= _FEW_ROWS for n in rows.values()) > 1]
+    panels = len(metrics) + len(split[:_PANELS])
+    columns = min(3, panels)
+    figure, grid = plt.subplots(
+        math.ceil(panels / columns), columns, figsize=(4.2 * columns, 3.2 * math.ceil(panels / columns)), squeeze=False,
+        layout="constrained",
+    )  # fmt: skip
+    axes = iter(grid.flat)
+    for metric in metrics:
+        _draw_metric(next(axes), comparison, metric)
+    for what in split[:_PANELS]:
+        _draw_familiarity(next(axes), comparison, what)
+    for unused in axes:
+        unused.set_visible(False)
+    figure.suptitle(f"{comparison.dataset}: test split, {_counted(len(comparison.seeds), 'seed')}")
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+
+
+def _has(comparison: Comparison, metric: str) -> bool:
+    return all(metric in each.metrics for trained in comparison.models.values() for each in trained)
+
+
+def _draw_metric(axes: Axes, comparison: Comparison, metric: str) -> None:
+    """A point per seed, and a bar of one standard deviation around the mean."""
+    for place, trained in enumerate(comparison.models.values()):
+        values = [each.metrics[metric] for each in trained]
+        mean, deviation = mean_and_deviation(values)
+        axes.errorbar(place, mean, None if math.isnan(deviation) else deviation, fmt="o", capsize=4, color=f"C{place}")
+        axes.scatter([place + 0.15] * len(values), values, s=8, color=f"C{place}", alpha=0.6)
+    axes.set_xticks(range(len(comparison.models)), list(comparison.models), rotation=30, ha="right")
+    axes.set_title(f"{metric} ({METRICS[metric]} is better)", fontsize="medium")
+    axes.grid(axis="y", alpha=0.3)
+
+
+def _draw_familiarity(axes: Axes, comparison: Comparison, what: str) -> None:
+    """A line per model, from what was never seen to what was seen often."""
+    rows = comparison.rows[what]
+    kinds = [kind for kind in FAMILIARITY if rows[kind] >= _FEW_ROWS]
+    for place, (name, trained) in enumerate(comparison.models.items()):
+        found = [mean_and_deviation([each.by_familiarity[what][kind] for each in trained]) for kind in kinds]
+        shift = (place - (len(comparison.models) - 1) / 2) * 0.06
+        axes.errorbar(
+            [spot + shift for spot in range(len(kinds))], [mean for mean, _ in found],
+            [0 if math.isnan(deviation) else deviation for _, deviation in found],
+            fmt="o-", capsize=3, color=f"C{place}", label=name,
+        )  # fmt: skip
+    axes.set_xticks(range(len(kinds)), [f"{kind}\n{rows[kind]:,} rows" for kind in kinds])
+    axes.set_title(f"auc by how often {what} was seen", fontsize="medium")
+    axes.grid(axis="y", alpha=0.3)
+    axes.legend(fontsize="x-small")
