@@ -101,6 +101,8 @@ def fit(
     Raises:
         TrainingError: the loss is not a finite number.
     """
+    if model.is_counted:
+        return _count(model, train, held_out, on_epoch)
     steps = math.ceil(train.rows / params.batch_size)
     optimizer = optimizer_for(model, params, steps)
     optimizer.build(model.trainable_variables)
@@ -148,6 +150,18 @@ def fit(
             _slow_down(optimizer, params.schedule.factor)
         last.save()
     best.checkpoint.restore(best.latest_checkpoint).assert_consumed()
+    return history
+
+
+def _count(model: Joint, train: Examples, held_out: Examples, on_epoch: Callable[[int, Epoch], None]) -> History:
+    """What `fit` does for a model that has nothing to train: one epoch, in which it is counted."""
+    start = time.monotonic()
+    model.count(train, held_out)
+    seconds = round(time.monotonic() - start, 3)
+    loss, _ = _evaluator(model, train)()
+    history = History()
+    history.epochs.append(Epoch(loss, *_evaluator(model, held_out)(), seconds))
+    on_epoch(0, history.epochs[0])
     return history
 
 

@@ -10,6 +10,7 @@ import tensorflow as tf
 from schema.errors import SpecError, listing
 from schema.feature_spec import Part
 from trainer.input_columns import InputColumn
+from trainer.inputs import Examples
 from trainer.models.embeddings import FusedEmbedding
 
 
@@ -27,6 +28,22 @@ class ModelPart(keras.layers.Layer):  # type: ignore[misc]
     def __init__(self, columns: Sequence[InputColumn], name: str) -> None:
         super().__init__(name=name)
         self.columns = tuple(columns)
+
+
+class CountedPart(ModelPart):
+    """A part whose weights are counted, not trained; the only part of its model."""
+
+    def count(self, train: Examples, held_out: Examples) -> float:
+        """Sets the part's weights.
+
+        Args:
+            train: to count.
+            held_out: to bring the counts onto the scale of logits.
+
+        Returns:
+            The model's bias.
+        """
+        raise NotImplementedError
 
 
 class Joint(keras.layers.Layer):  # type: ignore[misc]
@@ -51,6 +68,17 @@ class Joint(keras.layers.Layer):  # type: ignore[misc]
             features: name -> tensor of each of `columns`, as `trainer.input_columns` describes them.
         """
         return tf.add_n([part(features) for part in self._parts]) + self.bias
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether the model has nothing to train."""
+        return isinstance(self._parts[0], CountedPart)
+
+    def count(self, train: Examples, held_out: Examples) -> None:
+        """Sets the weights of a counted model."""
+        (part,) = self._parts
+        assert isinstance(part, CountedPart), "others are trained"
+        self.bias.assign([part.count(train, held_out)])
 
     @property
     def embedding_tables(self) -> list[keras.Variable]:
