@@ -76,7 +76,7 @@ def logits(toy, model: Joint) -> np.ndarray:
     rows = toy.rows["test"]
     examples = inputs.read(toy.files("test"), model.columns, weighted=False, memory_bytes=1 << 20)
     ((features, _, _),) = examples.in_order(len(rows))
-    return model(features, training=False).numpy()
+    return model(features, training=False).numpy()[:, 0]
 
 
 def test_serving_default(toy, call: Call, logits: np.ndarray) -> None:

@@ -160,7 +160,7 @@ def test_the_eval_metrics_are_weighted_means() -> None:
             WEIGHT: tf.constant([1.0, 1.0, 2.0]),
         }
     )
-    evaluate = loop._evaluator(lambda features, training: features["x"], rows)
+    evaluate = loop._evaluator(lambda features, training: features["x"][:, tf.newaxis], rows)
     np.testing.assert_allclose(evaluate(), (0.663701, 2 / 3), rtol=1e-5)
 
 
@@ -184,7 +184,7 @@ def test_each_part_has_its_optimizer() -> None:
         deep_optimizer=Adagrad(learning_rate=0.1, initial_accumulator=0.0),
     )
     model = models.build(COLUMNS, params)
-    optimizer = optimizer_for(model, params)
+    optimizer = optimizer_for(model, params, steps=10)
     optimizer.build(model.trainable_variables)
     before = {id(variable): variable.numpy() for variable in model.trainable_variables}
     optimizer.apply([tf.fill(variable.shape, 2.0) for variable in model.trainable_variables])
@@ -203,7 +203,7 @@ def test_each_part_has_its_optimizer() -> None:
 def test_the_deep_optimizer_is_chosen_by_name(given: Adam | Adagrad, expected: type) -> None:
     params = TrainParams(model="deep", hidden_units=(2,), deep_optimizer=given)
     model = models.build(COLUMNS, params)
-    optimizer = optimizer_for(model, params)
+    optimizer = optimizer_for(model, params, steps=10)
     optimizer.build(model.trainable_variables)
     (chosen,) = optimizer.optimizers
     assert isinstance(chosen, expected)

@@ -55,7 +55,7 @@ def build(name: str, **params: object) -> keras.layers.Layer:
 
 def with_weights(name: str, *weights: object) -> keras.layers.Layer:
     model = build(name)
-    for variable, value in zip(model.trainable_variables, [BIAS, *weights], strict=True):
+    for variable, value in zip(model.trainable_variables, [[BIAS], *weights], strict=True):
         variable.assign(value)
     return model
 
@@ -73,18 +73,18 @@ def test_names() -> None:
     ],
 )
 def test_logit(name: str, weights: list[object], expected: list[float]) -> None:
-    np.testing.assert_allclose(with_weights(name, *weights)(FEATURES), expected, rtol=1e-6)
+    np.testing.assert_allclose(with_weights(name, *weights)(FEATURES)[:, 0], expected, rtol=1e-6)
 
 
 def test_the_parts_are_trained_by_one_loss() -> None:
     """∂loss/∂logit reaches both parts: at the bias, the wide and the deep weights alike."""
     model = with_weights("wide_deep", *WIDE_WEIGHTS, *DEEP_WEIGHTS)
     with tf.GradientTape() as tape:
-        logit = model(FEATURES)
+        logit = model(FEATURES)[:, 0]
         loss = tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits([0.0, 0.0], logit))
     bias, price, _, _, _, _, output = tape.gradient(loss, model.trainable_variables)
     # σ(23.5) = 1 and σ(7.5) = 0.999447, each over 2 rows; price is (10, 0); the hidden layer (4, 0.5) and (1, 0).
-    np.testing.assert_allclose(bias, 0.999724, rtol=1e-5)
+    np.testing.assert_allclose(bias, [0.999724], rtol=1e-5)
     np.testing.assert_allclose(price, [[5.0]], rtol=1e-5)
     np.testing.assert_allclose(output, [[2.499724], [0.25]], rtol=1e-5)
 
@@ -101,7 +101,7 @@ def test_the_wide_part_has_its_own_variables() -> None:
 
 
 def test_wide_weights_begin_at_zero_and_equal_seeds_give_equal_models() -> None:
-    np.testing.assert_array_equal(build("wide")(FEATURES), [0, 0])
+    np.testing.assert_array_equal(build("wide")(FEATURES), [[0], [0]])
     logits = []
     for seed in (7, 7, 8):
         keras.utils.set_random_seed(seed)
