@@ -230,7 +230,7 @@ def _rate(rate: float, params: TrainParams, steps: int) -> optimizers.Rate:
         return rate
     warmup = round(params.schedule.warmup_epochs * steps)
     return keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=0.0 if warmup else rate,
+        initial_learning_rate=rate / warmup if warmup else rate,  # FTRL knows no rate of 0
         decay_steps=max(1, params.epochs * steps - warmup),
         warmup_target=rate if warmup else None,
         warmup_steps=warmup,

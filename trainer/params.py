@@ -75,7 +75,7 @@ class Plateau(_Params):
 
 
 class Cosine(_Params):
-    """The rates rise from 0 during the warm-up, then fall along half a cosine, to 0 at the end of the last epoch."""
+    """The rates rise from nearly 0 during the warm-up, then fall along half a cosine, to 0 at the end of the last epoch."""
 
     name: Literal["cosine"] = "cosine"
     warmup_epochs: NonNegativeFloat = 0.0

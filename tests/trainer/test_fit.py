@@ -13,11 +13,11 @@ import tensorflow as tf
 from schema.feature_spec import LABEL, WEIGHT
 from trainer import fit as loop
 from trainer import models, optimizers
-from trainer.fit import Epoch, History, TrainingError, fit, optimizer_for
+from trainer.fit import Epoch, History, MovingAverage, TrainingError, fit, optimizer_for
 from trainer.input_columns import InputColumn
 from trainer.inputs import InMemoryExamples
 from trainer.models.joint import Joint
-from trainer.params import Adagrad, Adam, Ftrl, TrainParams
+from trainer.params import Adagrad, Adam, Cosine, Ftrl, Plateau, TrainParams
 
 COLUMNS = (
     InputColumn("user", "categorical", ("wide", "deep"), size=20, width=4, table="user"),
@@ -208,3 +208,148 @@ def test_the_deep_optimizer_is_chosen_by_name(given: Adam | Adagrad, expected: t
     (chosen,) = optimizer.optimizers
     assert isinstance(chosen, expected)
     assert float(chosen.learning_rate) == 0.25
+
+
+# The options of training.
+
+
+def rates(optimizer: keras.optimizers.MultiOptimizer) -> list[float]:
+    return sorted(float(each.learning_rate) for each in optimizer.optimizers)
+
+
+def test_on_a_plateau_all_rates_fall(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After each epoch that is not the best, by a tenth; killed and resumed, the rates are those of the checkpoint."""
+    aucs = [0.6, 0.5, 0.7, 0.65, 0.64]
+    optimizers_seen = []
+    original = loop.optimizer_for
+
+    def remembered(*arguments: object) -> object:
+        optimizers_seen.append(original(*arguments))
+        return optimizers_seen[-1]
+
+    monkeypatch.setattr(loop, "optimizer_for", remembered)
+    schedule = {"wide_optimizer": Ftrl(learning_rate=0.5), "deep_optimizer": Adam(learning_rate=0.25)}
+    params = PARAMS.model_copy(update={**schedule, "schedule": Plateau(factor=0.1), "epochs": 5})
+
+    upcoming = iter(aucs)
+    monkeypatch.setattr(loop, "_evaluator", lambda model, held_out: lambda: (0.5, next(upcoming)))
+    with pytest.raises(Killed):
+        train(tmp_path, params, kill_after=4)
+    np.testing.assert_allclose(rates(optimizers_seen[-1]), [0.025, 0.05])
+    upcoming = iter(aucs[3:])
+    train(tmp_path, params)
+    np.testing.assert_allclose(rates(optimizers_seen[-1]), [0.25e-3, 0.5e-3], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("warmup", "step", "expected"),
+    [
+        # 2 epochs of 10 steps, from 0.4 along half a cosine: (1 + cos(π · 5 / 20)) / 2 = 0.853553.
+        (0.0, 0, 0.4), (0.0, 5, 0.4 * 0.853553), (0.0, 10, 0.2), (0.0, 20, 0.0),
+        # Half an epoch of warm-up: from 0.4 / 5 in 5 steps to 0.4; then 15 steps of cosine.
+        (0.5, 0, 0.08), (0.5, 2, 0.208), (0.5, 5, 0.4), (0.5, 20, 0.0),
+    ],
+)  # fmt: skip
+def test_cosine(warmup: float, step: int, expected: float) -> None:
+    params = TrainParams(
+        model="deep", epochs=2, hidden_units=(2,), deep_optimizer=Adam(learning_rate=0.4),
+        schedule=Cosine(warmup_epochs=warmup),
+    )  # fmt: skip
+    model = models.build(COLUMNS, params)
+    optimizer = optimizer_for(model, params, steps=10)
+    optimizer.build(model.trainable_variables)
+    optimizer.optimizers[0].iterations.assign(step)
+    np.testing.assert_allclose(optimizer.optimizers[0].learning_rate, expected, rtol=1e-5, atol=1e-8)
+
+
+def table_and_gradient(params: TrainParams) -> tuple[keras.Variable, tf.Tensor]:
+    """A table of 3 rows; rows 0 (twice) and 2 have gradients."""
+    table = keras.Variable([[1.0], [2.0], [3.0]])
+    gradient = tf.IndexedSlices([[0.1], [0.2], [0.5]], [0, 0, 2], [3, 1])
+    return table, tf.convert_to_tensor(loop.penalised(gradient, table, params))
+
+
+def test_l2_on_the_rows_of_a_batch() -> None:
+    """0.1 + 0.2 + 0.01 · 1, nothing, 0.5 + 0.01 · 3."""
+    _, gradient = table_and_gradient(TrainParams(embedding_l2=0.01))
+    np.testing.assert_allclose(gradient, [[0.31], [0], [0.53]], rtol=1e-6)
+
+
+def test_l2_on_all_rows() -> None:
+    _, gradient = table_and_gradient(TrainParams(embedding_l2=0.01, deep_optimizer=Adam(lazy=False)))
+    np.testing.assert_allclose(gradient, [[0.31], [0.02], [0.53]], rtol=1e-6)
+
+
+def test_l2_is_for_the_deep_embeddings() -> None:
+    model = models.build(COLUMNS, TrainParams(hidden_units=(2,)))
+    wide = {id(variable) for variable in model.wide_variables}
+    assert [variable.shape for variable in model.embedding_tables] == [(20 + 30 + 5, 4)]
+    assert not wide & {id(variable) for variable in model.embedding_tables}
+
+
+def test_l2_makes_embeddings_small(undisturbed, tmp_path: Path) -> None:
+    penalised, _, _ = train(tmp_path, PARAMS.model_copy(update={"embedding_l2": 1.0}))
+    norms = [float(tf.norm(model.embedding_tables[0].value)) for model in (penalised, undisturbed[0])]
+    assert norms[0] < norms[1] / 2
+
+
+def test_gradients_are_clipped_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that the optimizer is given has the norm of the limit, where the gradients' own is above it."""
+    norms = []
+    original = keras.optimizers.MultiOptimizer.apply
+
+    def apply(self: object, gradients: list, variables: list) -> None:
+        tf.py_function(lambda norm: norms.append(float(norm)), [tf.linalg.global_norm(gradients)], [])
+        original(self, gradients, variables)
+
+    monkeypatch.setattr(keras.optimizers.MultiOptimizer, "apply", apply)
+    train(tmp_path, PARAMS.model_copy(update={"clip_norm": 0.001, "epochs": 1}))
+    np.testing.assert_allclose(norms, 0.001, rtol=1e-4)
+
+
+def test_moving_average() -> None:
+    """Momentum 0.75: from (1) to weight 5: 0.75 · 1 + 0.25 · 5 = 2, then to 10: 4."""
+    model = models.build(COLUMNS[:1], TrainParams(model="wide"))
+    (bias, weights) = model.trainable_variables
+    bias.assign([1.0])
+    average = MovingAverage(model, 0.75)
+    for value, expected in ((5.0, 2.0), (10.0, 4.0)):
+        bias.assign([value])
+        average.update()
+        with average.in_place():
+            np.testing.assert_allclose(bias, [expected])
+        np.testing.assert_allclose(bias, [value])
+    assert weights.shape == (20, 1)
+
+
+def test_what_is_kept_is_the_average(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a momentum so near 1 that nothing moves, the model stays as it was, and each epoch is judged so."""
+    params = PARAMS.model_copy(update={"ema": 1 - 1e-12})
+    model, history, _ = train(tmp_path, params)
+    keras.utils.set_random_seed(params.seed)
+    for variable, initial in zip(
+        model.trainable_variables, models.build(COLUMNS, params).trainable_variables, strict=True
+    ):
+        np.testing.assert_allclose(variable, initial, atol=1e-6)
+    assert len({epoch.eval_auc for epoch in history.epochs}) == 1
+    assert history.epochs[-1].loss < history.epochs[0].loss
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"ema": 0.9},
+        {"model": "dcn_v2", "batch_norm": True},
+        {"wide_optimizer": Adam(), "deep_optimizer": Ftrl(), "schedule": Cosine(warmup_epochs=0.5)},
+        {"deep_optimizer": Adam(lazy=False), "embedding_l2": 1e-3, "clip_norm": 1.0},
+    ],
+    ids=["ema", "batch_norm", "cosine", "dense"],
+)
+def test_whatever_the_options_a_killed_run_comes_to_the_same(tmp_path: Path, options: dict) -> None:
+    params = PARAMS.model_copy(update={**options, "epochs": 3})
+    whole, history, _ = train(tmp_path / "whole", params)
+    with pytest.raises(Killed):
+        train(tmp_path / "killed", params, kill_after=2)
+    resumed, history_again, _ = train(tmp_path / "killed", params)
+    assert metrics(history_again) == metrics(history)
+    assert weights(resumed) == weights(whole)

@@ -141,3 +141,17 @@ def test_the_gradient_of_a_lookup_is_applied_inside_a_function(name: str) -> Non
     step(tf.constant([2, 0, 2], tf.int64))
     expected = after(ours(**arguments), slices([[2.0, 4.0], [1.0, 2.0]], [2, 0]))
     np.testing.assert_allclose(variable.numpy(), expected, rtol=1e-6)
+
+
+def test_adam_that_is_not_lazy_is_keras_adam_on_a_table() -> None:
+    """Rows that a step does not touch go on moving, as with the dense gradient."""
+    tables = [keras.Variable([[1.0, -1.0], [2.0, 0.5], [3.0, 0.0]]) for _ in range(2)]
+    ours, keras_adam = optimizers.Adam(learning_rate=0.1, lazy=False), keras.optimizers.Adam(learning_rate=0.1)
+    for optimizer, table in zip((ours, keras_adam), tables, strict=True):
+        optimizer.build([table])
+    for rows in ([0, 1, 1], [2, 2, 0], [0, 0, 0]):
+        gradient = tf.IndexedSlices(tf.constant([[0.5, -1.0], [0.25, 2.0], [-0.5, 1.0]]), rows, [3, 2])
+        ours.apply([gradient], [tables[0]])
+        keras_adam.apply([tf.convert_to_tensor(gradient)], [tables[1]])
+    np.testing.assert_allclose(tables[0], tables[1], rtol=1e-5)
+    assert abs(float(tables[0][1, 0]) - 2) > 0.15, "row 1 was touched once, and moved in every step"

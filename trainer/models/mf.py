@@ -26,10 +26,9 @@ class Factors(ModelPart):
     """
 
     def __init__(self, group: InputColumn, item: InputColumn, width: int, name: str = "factors") -> None:
+        super().__init__([group, item], name)
         # They may share a table for embeddings; a product of a vector with itself would be no factorisation.
-        columns = [replace(column, table=column.name) for column in (group, item)]
-        super().__init__(columns, name)
-        self._fields = FieldEmbeddings(columns, width)
+        self._fields = FieldEmbeddings([replace(column, table=column.name) for column in (group, item)], width)
         self.built = True
 
     def call(self, features: Mapping[str, tf.Tensor]) -> tf.Tensor:
