@@ -177,8 +177,11 @@ def compare(
         from pipeline import config as configuration
         from pipeline.compare.job import compare_and_show
 
-        run_config = configuration.load(config, {"dataset": dataset, "root": root}, settings)
-    compare_and_show(run_config, models.split(","), range(seeds))
+        configs = {
+            name: configuration.load(config, {"dataset": dataset, "root": root, "train.model": name}, settings)
+            for name in models.split(",")
+        }
+    compare_and_show(configs, range(seeds))
 
 
 @cli.command()

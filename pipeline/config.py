@@ -11,9 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from components.metrics import METRICS
 from components.thresholds import Threshold
+from schema.dataset import spec_path
 from schema.errors import SpecError, listing, nearest
 from schema.explain import explain, read_yaml
 from trainer.params import TrainParams
+
+DATASET_FILE = "run.yaml"
+"""Beside a dataset's `features.yaml`: the configuration that suits it."""
 
 DEFAULT_THRESHOLDS: Mapping[str, Threshold] = {
     # A model that orders no better than a coin, or whose loss is past that of always saying "1 in 2", is broken.
@@ -33,6 +37,8 @@ class RunConfig(BaseModel):
     root: Path = Path("runs")
     """Where metadata, artifacts, logs and pushed models of all runs are kept."""
     train: TrainParams = TrainParams()
+    models: Mapping[str, TrainParams] = {}
+    """Model -> what differs from `train` where that model is trained."""
     thresholds: Mapping[str, Threshold] = Field(default_factory=lambda: dict(DEFAULT_THRESHOLDS))
     """Metric -> when a model is refused. What is not given stays as in `DEFAULT_THRESHOLDS`; null is no bound."""
     infra_check_rows: Annotated[int, Field(ge=1)] = 1000
@@ -68,15 +74,41 @@ class RunConfig(BaseModel):
 def load(path: Path | None, options: Mapping[str, object], settings: Sequence[str]) -> RunConfig:
     """A configuration from a file, overridden by options, overridden by settings.
 
+    What the file does not say is as in the `run.yaml` beside the dataset's `features.yaml`, if there is one.
+
     Args:
         path: a YAML file with `RunConfig`'s keys, or None for the defaults.
         options: dotted key -> value, as `train.model`; None where an option was not given.
         settings: `key=value` with a dotted key and a YAML value.
 
     Raises:
-        SpecError: with one line per mistake, naming file, key, what was expected and what was received.
+        SpecError: with one line per mistake, naming file, key, what was expected and what was received; or there is
+            no such dataset.
     """
-    content: dict[str, Any] = dict(read_yaml(path)) if path else {}
+    given = read_yaml(path) if path else {}
+    explicit = _explicit(options, settings)
+    dataset = _merged(given, explicit).get("dataset") or RunConfig.model_fields["dataset"].default
+    of_dataset = spec_path(str(dataset)).parent / DATASET_FILE
+    layers = [read_yaml(of_dataset) if of_dataset.is_file() else {}, given, explicit]
+    content: dict[str, Any] = {}
+    for layer in layers:
+        content = _merged(content, layer)
+    chosen = str(_at(content, "train", "model") or TrainParams().model)
+    content = {}
+    for layer in layers:
+        # In one file what is said of a model is more particular than what is said of all.
+        of_model = _at(layer, "models", chosen)
+        content = _merged(_merged(content, layer), {"train": of_model} if isinstance(of_model, Mapping) else {})
+    try:
+        return RunConfig.model_validate(content)
+    except ValidationError as error:
+        where = str(path) if path else "configuration"
+        raise SpecError("\n".join(f"{where}: {line}" for line in explain(error, RunConfig))) from None
+
+
+def _explicit(options: Mapping[str, object], settings: Sequence[str]) -> Mapping[str, Any]:
+    """What was said on the command line, nested as in a file."""
+    content: dict[str, Any] = {}
     for key, value in options.items():
         if value is not None:
             _put(content, key, value)
@@ -88,11 +120,7 @@ def load(path: Path | None, options: Mapping[str, object], settings: Sequence[st
             _put(content, key, yaml.safe_load(text))
         except yaml.YAMLError:
             raise SpecError(f"--set: {key}: expected a YAML value such as 3 or [64, 32], received {text!r}") from None
-    try:
-        return RunConfig.model_validate(content)
-    except ValidationError as error:
-        where = str(path) if path else "configuration"
-        raise SpecError("\n".join(f"{where}: {line}" for line in explain(error, RunConfig))) from None
+    return content
 
 
 def _put(content: dict[str, Any], key: str, value: object) -> None:
@@ -102,3 +130,25 @@ def _put(content: dict[str, Any], key: str, value: object) -> None:
         content[parent] = inner = dict(inner) if isinstance(inner, Mapping) else {}
         content = inner
     content[name] = value
+
+
+def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with what `over` says instead, key by key at any depth.
+
+    Where both name a thing, such as an optimizer, and not the same, nothing of the other one's is kept.
+    """
+    if base.get("name", over.get("name")) != over.get("name", base.get("name")):
+        return dict(over)
+    both = {
+        key: _merged(base[key], value) if isinstance(base.get(key), Mapping) and isinstance(value, Mapping) else value
+        for key, value in over.items()
+    }
+    return {**base, **both}
+
+
+def _at(content: Mapping[str, Any], *keys: str) -> Any:
+    """What is found at nested keys, or None."""
+    found: Any = content
+    for key in keys:
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return found

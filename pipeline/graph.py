@@ -44,7 +44,8 @@ def create_pipeline(config: RunConfig, dataset: Dataset) -> Pipeline:
     Raises:
         SpecError: there is no such model, the dataset's `schema.pbtxt` is none, or the root is no path for TFX.
     """
-    models.check(config.train.model)
+    for name in (config.train.model, *config.models):
+        models.check(name)
     layout = Layout(config.root.resolve(), dataset.name)
     if any(letter in str(layout.root) for letter in "*?["):
         raise SpecError(f"root: expected a path without * ? [, by which TFX tells patterns, received {layout.root}")

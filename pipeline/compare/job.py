@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 from rich.markup import escape
@@ -15,25 +15,23 @@ from pipeline.config import RunConfig
 from pipeline.console import busy, quiet
 from pipeline.layout import Layout
 from schema.dataset import find
-from schema.errors import SpecError
 from trainer import models
 
 
-def compare_and_show(config: RunConfig, names: Sequence[str], seeds: Sequence[int]) -> None:
+def compare_and_show(configs: Mapping[str, RunConfig], seeds: Sequence[int]) -> None:
     """Transforms the data, trains all models, and shows and writes how they compare.
 
     Args:
-        config: the dataset, and the parameters that all trainings share.
-        names: of the models.
+        configs: model -> its configuration; the models are compared with the first, and share all but `train`.
         seeds: of each model's trainings.
 
     Raises:
         RanklineError: what stopped it.
     """
+    names = list(configs)
+    config = configs[names[0]]
     for name in names:
         models.check(name)
-    if len(set(names)) < len(names):
-        raise SpecError(f"--models: expected names that differ, received {','.join(names)}")
     run_id = local.new_run_id()
     dataset = find(config.dataset)
     logs = Layout(config.root, dataset.name).logs(run_id)
@@ -48,8 +46,7 @@ def compare_and_show(config: RunConfig, names: Sequence[str], seeds: Sequence[in
             comparison = compare(
                 dataset.name,
                 loaded,
-                config.train,
-                names,
+                {name: each.train for name, each in configs.items()},
                 seeds,
                 lambda name, seed: progress.update(task, description=f"{name}, seed {seed}"),
                 lambda: progress.advance(task),

@@ -69,8 +69,7 @@ class Comparison:
 def compare(
     dataset: str,
     data: ComparedData,
-    params: TrainParams,
-    names: Sequence[str],
+    params: Mapping[str, TrainParams],
     seeds: Sequence[int],
     on_start: Callable[[str, int], None],
     on_end: Callable[[], None],
@@ -80,8 +79,7 @@ def compare(
     Args:
         dataset: name.
         data: what they are trained and judged on.
-        params: of all of them, but for model and seed.
-        names: of models; each is compared with the first.
+        params: model -> how it is trained, but for the seed; each is compared with the first.
         seeds: at least two tell a difference from chance.
         on_start: called before each training, with model and seed.
         on_end: called after each training.
@@ -91,12 +89,11 @@ def compare(
         for name, counts in data.seen.items()
     }
     comparison = Comparison(dataset, seeds, rows)
-    for name in names:
+    for name, of_model in params.items():
         comparison.models[name] = []
         for seed in seeds:
             on_start(name, seed)
-            of_this = params.model_copy(update={"model": name, "seed": seed})
-            comparison.models[name].append(_train(data, of_this))
+            comparison.models[name].append(_train(data, of_model.model_copy(update={"seed": seed})))
             on_end()
     return comparison
 

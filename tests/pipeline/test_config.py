@@ -3,6 +3,7 @@ import pytest
 from components.thresholds import Threshold
 from pipeline.config import DEFAULT_THRESHOLDS, RunConfig, load
 from schema.errors import SpecError
+from trainer.params import Adagrad, Adam, Ftrl, TrainParams
 
 FILE = """
 dataset: census
@@ -19,7 +20,7 @@ def file(tmp_path):
 
 
 def test_defaults():
-    assert load(None, {}, ()) == RunConfig()
+    assert load(None, {"dataset": "census"}, ()) == RunConfig(dataset="census")
     assert RunConfig().thresholds == DEFAULT_THRESHOLDS
 
 
@@ -31,6 +32,50 @@ def test_settings_win_over_options_and_options_over_the_file(file):
     assert (config.train.model, config.train.epochs, config.train.batch_size) == ("wide_deep", 7, 64)
     assert config.train.hidden_units == (8,)
     assert (config.root, config.cache) == (RunConfig().root, False)
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    """A folder with a configuration of its own."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "features.yaml").write_text("label: clicked\n")
+    (folder / "run.yaml").write_text(
+        "train: {epochs: 3, deep_optimizer: {name: adam, learning_rate: 0.25}}\n"
+        "models: {wide: {epochs: 9, wide_optimizer: {l1: 0.5}}, deep: {dropout: 0.4}}\n"
+    )
+    return folder
+
+
+def test_a_dataset_brings_its_configuration(dataset):
+    train = load(None, {"dataset": str(dataset)}, ()).train
+    assert (train.model, train.epochs, train.dropout) == ("wide_deep", 3, TrainParams().dropout)
+    assert train.deep_optimizer == Adam(learning_rate=0.25)
+
+
+def test_what_is_said_of_one_model_wins_over_what_is_said_of_all(dataset):
+    options = {"dataset": str(dataset), "train.model": "wide"}
+    assert load(None, options, ()).train.epochs == 9
+    assert load(None, options, ()).train.wide_optimizer == Ftrl(l1=0.5)
+    assert load(None, options, ["train.epochs=1"]).train.epochs == 1
+    assert load(None, options | {"train.model": "deep"}, ()).train.dropout == 0.4
+
+
+def test_a_file_wins_over_the_datasets(dataset, file):
+    config = load(file, {"dataset": str(dataset), "train.model": "wide"}, ["models.wide.dropout=0.1"])
+    assert (config.train.epochs, config.train.hidden_units, config.train.dropout) == (7, (8,), 0.1)
+    assert config.train.wide_optimizer == Ftrl(l1=0.5)
+
+
+def test_another_optimizer_takes_nothing_over(dataset):
+    config = load(None, {"dataset": str(dataset)}, ["train.deep_optimizer.name=adagrad"])
+    assert config.train.deep_optimizer == Adagrad()
+
+
+def test_a_mistake_in_what_is_said_of_a_model(dataset):
+    (dataset / "run.yaml").write_text("models: {wide: {epochs: 0}}\n")
+    with pytest.raises(SpecError, match=r"models\.wide\.epochs: expected a number above 0, received 0"):
+        load(None, {"dataset": str(dataset)}, ())
 
 
 def test_settings_are_yaml():
@@ -70,10 +115,10 @@ def test_one_bound_leaves_the_others_as_they_are(file):
         ("train.epochs=[", "--set: train.epochs: expected a YAML value such as 3 or [64, 32], received '['"),
         ("train.epochs=ten", "configuration: train.epochs: expected a whole number, received 'ten'"),
         ("train.epochs.x=3", "configuration: train.epochs: expected a whole number, received {'x': 3}"),
-        ("datset=census", "configuration: datset: expected one of the keys dataset, root, train, thresholds, "
+        ("datset=census", "configuration: datset: expected one of the keys dataset, root, train, models, thresholds, "
          "infra_check_rows, beam, cache, received 'datset'; did you mean 'dataset'?"),
         ("train.deep_optimizer.name=sgd",
-         "configuration: train.deep_optimizer.name: expected one of adam, adagrad, received 'sgd'"),
+         "configuration: train.deep_optimizer.name: expected one of ftrl, adagrad, adam, received 'sgd'"),
         ("infra_check_rows=0", "configuration: infra_check_rows: expected a number of at least 1, received 0"),
         ("thresholds.acu.min=0.6", "configuration: thresholds: expected one of auc, logloss, calibration, gauc, "
          "ndcg@10, received 'acu'; did you mean 'auc'?"),

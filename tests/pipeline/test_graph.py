@@ -61,7 +61,8 @@ def test_a_change_of_the_data_makes_example_gen_run_again(dataset):
     ],
 )
 def test_a_setting_makes_its_component_run_again_and_no_other(dataset, setting, changed):
-    default, other = components(RunConfig(), dataset), components(load(None, {}, [setting]), dataset)
+    options = {"dataset": str(dataset.folder)}
+    default, other = (components(load(None, options, settings), dataset) for settings in ([], [setting]))
     assert {name for name in default if default[name].exec_properties != other[name].exec_properties} == changed
 
 

@@ -58,8 +58,9 @@ DATA = ComparedData(
 @pytest.fixture(scope="module")
 def comparison() -> Comparison:
     started: list[tuple[str, int]] = []
-    params = TrainParams(epochs=3, batch_size=32, hidden_units=(8,), deep_optimizer={"learning_rate": 0.01})
-    found = compare("toy", DATA, params, ["wide", "deep"], [0, 1], lambda *call: started.append(call), lambda: None)
+    common = {"epochs": 3, "batch_size": 32, "hidden_units": (8,), "deep_optimizer": {"learning_rate": 0.01}}
+    params = {name: TrainParams(model=name, **common) for name in ("wide", "deep")}
+    found = compare("toy", DATA, params, [0, 1], lambda *call: started.append(call), lambda: None)
     assert started == [("wide", 0), ("wide", 1), ("deep", 0), ("deep", 1)]
     return found
 
