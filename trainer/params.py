@@ -75,7 +75,7 @@ class Plateau(_Params):
 
 
 class Cosine(_Params):
-    """The rates rise from nearly 0 during the warm-up, then fall along half a cosine, to 0 at the end of the last epoch."""
+    """The rates rise from nearly 0 during the warm-up, then fall along half a cosine, to 0 after the last epoch."""
 
     name: Literal["cosine"] = "cosine"
     warmup_epochs: NonNegativeFloat = 0.0
@@ -136,6 +136,12 @@ class TrainParams(_Params):
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Momentum of an exponential moving average of the weights, which is judged and kept instead of the weights
     themselves: 0.99 to 0.9999. Costs a pass over all tables in each step."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """In which hidden layers and cross networks multiply. Weights, embeddings and the loss stay float32. bfloat16 is
+    faster on processors that have it (AVX-512 BF16, AMX) and on GPUs."""
+    distribution: Literal["none", "mirrored", "multi_worker_mirrored"] = "none"
+    """`mirrored`: every GPU of this machine has a copy of the model and its share of each batch.
+    `multi_worker_mirrored`: every GPU of every worker in `TF_CONFIG`."""
     memory_mb: PositiveInt = 4096
     """A split whose decoded columns take more is not kept in memory but read anew in each epoch."""
 

@@ -13,8 +13,8 @@ from trainer.models.embeddings import vector_inputs
 from trainer.models.joint import ModelPart
 from trainer.params import TrainParams
 
-CrossLayer = Callable[[int, int], keras.layers.Layer]
-"""Makes the layer with an index for inputs of a width: called with (x₀, xₗ), both float32 [batch, width], it gives
+CrossLayer = Callable[[int, int, TrainParams], keras.layers.Layer]
+"""Makes the layer with an index for inputs of a width: called with (x₀, xₗ), both [batch, width], it gives
 xₗ₊₁ of the same shape."""
 
 
@@ -23,17 +23,17 @@ class CrossNetwork(keras.layers.Layer):  # type: ignore[misc]
 
     Args:
         width: of x₀.
-        layers: how many. Rule of thumb: 2 to 4; more than 4 seldom help.
+        params: `cross_layers`, how many there are (rule of thumb: 2 to 4; more seldom help), and what `layer` reads.
         layer: makes each.
     """
 
-    def __init__(self, width: int, layers: int, layer: CrossLayer, name: str = "cross") -> None:
-        super().__init__(name=name)
-        self._layers_in_order = [layer(width, index) for index in range(layers)]
+    def __init__(self, width: int, params: TrainParams, layer: CrossLayer, name: str = "cross") -> None:
+        super().__init__(name=name, dtype=mlp.precision(params))
+        self._layers_in_order = [layer(width, index, params) for index in range(params.cross_layers)]
         self.built = True
 
     def call(self, x0: tf.Tensor) -> tf.Tensor:
-        """float32 [batch, width] -> [batch, width]."""
+        """[batch, width] -> [batch, width]."""
         x = x0
         for layer in self._layers_in_order:
             x = layer(x0, x)
@@ -55,7 +55,7 @@ class Cross(ModelPart):
     ) -> None:
         super().__init__(columns, name)
         self._inputs = vector_inputs(columns, params)
-        self._cross = CrossNetwork(self._inputs.width, params.cross_layers, layer)
+        self._cross = CrossNetwork(self._inputs.width, params, layer)
         self._logits = mlp.logits(self._inputs.width, units)
         self.built = True
 
@@ -89,7 +89,7 @@ class CrossAndDeep(ModelPart):
         super().__init__(columns, name)
         self._parallel = params.cross_structure == "parallel"
         self._inputs = vector_inputs(columns, params)
-        self._cross = CrossNetwork(self._inputs.width, params.cross_layers, layer)
+        self._cross = CrossNetwork(self._inputs.width, params, layer)
         self._hidden = mlp.hidden_layers(self._inputs.width, params)
         self._logits = mlp.logits(params.hidden_units[-1] + self._parallel * self._inputs.width, units)
         self.built = True

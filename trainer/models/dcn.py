@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from trainer.input_columns import InputColumn
+from trainer.models import mlp
 from trainer.models.cross import CrossAndDeep
 from trainer.models.joint import Joint, columns_of
 from trainer.models.registry import register
@@ -24,18 +25,19 @@ class VectorCross(keras.layers.Layer):  # type: ignore[misc]
     Args:
         width: of x₀.
         index: l.
+        params: of the products' precision.
 
     Example: x₀ = xₗ = [1, 2], w = [3, 4], b = [0, 0]: xₗᵀw = 11, xₗ₊₁ = [11, 22] + [1, 2] = [12, 24].
     """
 
-    def __init__(self, width: int, index: int) -> None:
-        super().__init__(name=f"cross_{index}")
+    def __init__(self, width: int, index: int, params: TrainParams) -> None:
+        super().__init__(name=f"cross_{index}", dtype=mlp.precision(params))
         self._kernel = self.add_weight((width, 1), "glorot_uniform", name="kernel")
         self._bias = self.add_weight((width,), "zeros", name="bias")
         self.built = True
 
     def call(self, x0: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
-        """Both float32 [batch, width] -> [batch, width]."""
+        """Both [batch, width] -> [batch, width]."""
         return x0 * tf.matmul(x, self._kernel) + self._bias + x
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
 
 from trainer.input_columns import InputColumn
+from trainer.models import mlp
 from trainer.models.cross import CrossAndDeep
 from trainer.models.joint import Joint, columns_of
 from trainer.models.registry import register
@@ -27,12 +27,13 @@ class MixtureCross(keras.layers.Layer):  # type: ignore[misc]
     Args:
         width: of x₀.
         index: l.
-        rank: of each expert: about a quarter of the width.
-        experts: 1 to 8; one has no gate to speak of.
+        params: `cross_rank` of each expert: about a quarter of the width. `cross_experts`: 1 to 8; one has no gate
+            to speak of.
     """
 
-    def __init__(self, width: int, index: int, rank: int, experts: int) -> None:
-        super().__init__(name=f"cross_{index}")
+    def __init__(self, width: int, index: int, params: TrainParams) -> None:
+        super().__init__(name=f"cross_{index}", dtype=mlp.precision(params))
+        experts, rank = params.cross_experts, params.cross_rank
         self._v = self.add_weight((experts, width, rank), "glorot_uniform", name="v")
         self._c = self.add_weight((experts, rank, rank), "glorot_uniform", name="c")
         self._u = self.add_weight((experts, rank, width), "glorot_uniform", name="u")
@@ -41,7 +42,7 @@ class MixtureCross(keras.layers.Layer):  # type: ignore[misc]
         self.built = True
 
     def call(self, x0: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
-        """Both float32 [batch, width] -> [batch, width]."""
+        """Both [batch, width] -> [batch, width]."""
         low = tf.tanh(tf.einsum("bw,ewr->ber", x, self._v))
         low = tf.tanh(tf.einsum("ber,ers->bes", low, self._c))
         experts = x0[:, tf.newaxis] * (tf.einsum("ber,erw->bew", low, self._u) + self._bias)
@@ -52,5 +53,4 @@ class MixtureCross(keras.layers.Layer):  # type: ignore[misc]
 @register("dcn_mix")
 def build(columns: Sequence[InputColumn], params: TrainParams, units: int) -> Joint:
     """DCN-Mix (Wang et al., 2021, section 3.4): `MixtureCross` and an MLP over the same embeddings."""
-    layer = functools.partial(MixtureCross, rank=params.cross_rank, experts=params.cross_experts)
-    return Joint([CrossAndDeep(columns_of("deep", columns), params, units, layer)], units)
+    return Joint([CrossAndDeep(columns_of("deep", columns), params, units, MixtureCross)], units)

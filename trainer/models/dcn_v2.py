@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from trainer.input_columns import InputColumn
+from trainer.models import mlp
 from trainer.models.cross import CrossAndDeep
 from trainer.models.joint import Joint, columns_of
 from trainer.models.registry import register
@@ -24,18 +25,19 @@ class MatrixCross(keras.layers.Layer):  # type: ignore[misc]
     Args:
         width: of x₀.
         index: l.
+        params: of the products' precision.
 
     Example: x₀ = xₗ = [1, 2], W = [[1, 1], [0, 3]], b = [0, 1]: Wx + b = [3, 7], xₗ₊₁ = [3, 14] + [1, 2] = [4, 16].
     """
 
-    def __init__(self, width: int, index: int) -> None:
-        super().__init__(name=f"cross_{index}")
-        self._dense = keras.layers.Dense(width, name="dense")
+    def __init__(self, width: int, index: int, params: TrainParams) -> None:
+        super().__init__(name=f"cross_{index}", dtype=mlp.precision(params))
+        self._dense = keras.layers.Dense(width, dtype=mlp.precision(params), name="dense")
         self._dense.build((None, width))
         self.built = True
 
     def call(self, x0: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
-        """Both float32 [batch, width] -> [batch, width]."""
+        """Both [batch, width] -> [batch, width]."""
         return x0 * self._dense(x) + x
 
 

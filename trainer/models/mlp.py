@@ -20,23 +20,29 @@ def hidden_layers(width: int, params: TrainParams) -> keras.Sequential:
             400, fewer for fewer rows; relu; dropout 0.2 below a million rows, 0 above.
 
     Returns:
-        A layer to float32 [batch, last of hidden_units].
+        A layer to [batch, last of hidden_units], in the type of `params.precision`.
     """
+    policy = precision(params)
     layers: list[keras.layers.Layer] = [keras.Input((width,))]
     for units in params.hidden_units:
         if params.batch_norm:
-            layers.append(keras.layers.Dense(units, use_bias=False))
-            layers.append(keras.layers.BatchNormalization())
-            layers.append(keras.layers.Activation(params.activation))
+            layers.append(keras.layers.Dense(units, use_bias=False, dtype=policy))
+            layers.append(keras.layers.BatchNormalization(dtype=policy))
+            layers.append(keras.layers.Activation(params.activation, dtype=policy))
         else:
-            layers.append(keras.layers.Dense(units, params.activation))
+            layers.append(keras.layers.Dense(units, params.activation, dtype=policy))
         if params.dropout:
-            layers.append(keras.layers.Dropout(params.dropout))
+            layers.append(keras.layers.Dropout(params.dropout, dtype=policy))
     return keras.Sequential(layers, name="mlp")
 
 
+def precision(params: TrainParams) -> keras.DTypePolicy:
+    """The policy of layers that multiply matrices: weights in float32, products as `params.precision` says."""
+    return keras.DTypePolicy("float32" if params.precision == "float32" else f"mixed_{params.precision}")
+
+
 def logits(width: int, units: int) -> keras.layers.Dense:
-    """The last layer, float32 [batch, width] -> [batch, units]; its bias is the model's, see `Joint`."""
+    """The last layer, [batch, width] -> float32 [batch, units]; its bias is the model's, see `Joint`."""
     layer = keras.layers.Dense(units, use_bias=False, name="logits")
     layer.build((None, width))
     return layer

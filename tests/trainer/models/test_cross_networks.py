@@ -29,7 +29,7 @@ def test_vector_cross() -> None:
 
     Row 1: xᵀw = -4, x₀ · -4 = (0, 4), + b + x = (0, 4).
     """
-    layer = set_weights(VectorCross(2, 0), [[3.0], [4.0]], [0.0, 1.0])
+    layer = set_weights(VectorCross(2, 0, TrainParams()), [[3.0], [4.0]], [0.0, 1.0])
     np.testing.assert_allclose(layer(X0, X0), [[12, 25], [0, 4]])
 
 
@@ -39,14 +39,14 @@ def test_matrix_cross() -> None:
     Row 1: Wx + b = (-1, -2), x₀ ⊙ = (0, 2), + x = (0, 1).
     """
     # Keras' kernel is Wᵀ.
-    layer = set_weights(MatrixCross(2, 0), [[1.0, 0.0], [1.0, 3.0]], [0.0, 1.0])
+    layer = set_weights(MatrixCross(2, 0, TrainParams()), [[1.0, 0.0], [1.0, 3.0]], [0.0, 1.0])
     np.testing.assert_allclose(layer(X0, X0), [[4, 16], [0, 1]])
 
 
 def test_the_matrix_of_equal_rows_is_the_vector() -> None:
     """With every row of W equal to w, Wx = (xᵀw)(1, 1): equation 1 of the second paper becomes the first paper's."""
-    vector = set_weights(VectorCross(2, 0), [[3.0], [4.0]], 0.0)
-    matrix = set_weights(MatrixCross(2, 0), [[3.0, 3.0], [4.0, 4.0]], 0.0)
+    vector = set_weights(VectorCross(2, 0, TrainParams()), [[3.0], [4.0]], 0.0)
+    matrix = set_weights(MatrixCross(2, 0, TrainParams()), [[3.0, 3.0], [4.0, 4.0]], 0.0)
     np.testing.assert_allclose(matrix(X0, X0), vector(X0, X0))
 
 
@@ -57,7 +57,7 @@ def test_mixture_of_one_expert() -> None:
     = (2.727747, 0.090751), x₀ ⊙ = (2.727747, 0.181502), + x = (3.727747, 2.181502). Row 1: tanh 0 = 0: b = (0, 1),
     x₀ ⊙ = (0, -1), + x = (0, -2).
     """
-    layer = MixtureCross(2, 0, rank=1, experts=1)
+    layer = MixtureCross(2, 0, TrainParams(cross_rank=1, cross_experts=1))
     set_weights(layer, [[[1.0], [0.0]]], [[[2.0]]], [[[3.0, -1.0]]], [0.0, 1.0], 7.0)
     np.testing.assert_allclose(layer(X0, X0), [[3.727747, 2.181502], [0, -2]], rtol=1e-5)
 
@@ -69,7 +69,7 @@ def test_mixture_gates() -> None:
     (3/4, 1/4).
     """
     identity, zero = np.eye(2), np.zeros((2, 2))
-    layer = MixtureCross(2, 0, rank=2, experts=2)
+    layer = MixtureCross(2, 0, TrainParams(cross_rank=2, cross_experts=2))
     set_weights(layer, [identity, zero], [identity, zero], [identity, zero], 0.0, [[np.log(3), 0.0], [0.0, 0.0]])
     expert = [1, 2] * np.tanh(np.tanh([1.0, 2.0]))
     np.testing.assert_allclose(layer(X0, X0)[0], 0.75 * expert + [1, 2], rtol=1e-5)
@@ -77,7 +77,7 @@ def test_mixture_gates() -> None:
 
 def test_a_network_of_two_layers_makes_crosses_of_three() -> None:
     """Layers of W = 1 (the number) and b = 0 on x₀ = 2: x₁ = 2 · 2 + 2 = 6, x₂ = 2 · 6 + 6 = 18 = x₀³ + 2x₀² + x₀."""
-    network = CrossNetwork(1, 2, MatrixCross)
+    network = CrossNetwork(1, TrainParams(cross_layers=2), MatrixCross)
     for layer in network._layers_in_order:
         set_weights(layer, [[1.0]], 0.0)
     np.testing.assert_allclose(network(tf.constant([[2.0]])), [[18]])
@@ -137,3 +137,21 @@ def test_wide_cross_is_the_sum_of_its_parts() -> None:
     set_weights(model, [0.5], [[100.0], [200.0], [300.0]], *matrix, [[1.0], [2.0]])
     found = model({**FEATURES, "id": tf.constant([0, 2], tf.int64)})[:, 0]
     np.testing.assert_allclose(found, [12 + 48 + 100 + 0.5, 0 + 6 + 300 + 0.5])
+
+
+@pytest.mark.parametrize("name", ["deep", "dcn", "dcn_v2", "dcn_mix", "cross_deep", "deepfm"])
+@pytest.mark.parametrize("structure", ["parallel", "stacked"])
+def test_products_in_bfloat16(name: str, structure: str) -> None:
+    """Weights and logits stay float32, and the logits are those of float32 to bfloat16's 8 bits."""
+    columns = [*COLUMNS, InputColumn("id", "categorical", ("wide", "deep"), size=3, width=2, table="id")]
+    features = {**FEATURES, "id": tf.constant([0, 2], tf.int64)}
+    found = {}
+    for precision in ("float32", "bfloat16"):
+        keras.utils.set_random_seed(1)
+        params = TrainParams(model=name, hidden_units=(16, 16), precision=precision, cross_structure=structure)
+        model = models.build(columns, params)
+        assert {variable.dtype for variable in model.trainable_variables} == {"float32"}
+        found[precision] = model(features)
+        assert found[precision].dtype == tf.float32
+    assert (found["float32"].numpy() != found["bfloat16"].numpy()).any()
+    np.testing.assert_allclose(found["bfloat16"], found["float32"], rtol=0.05, atol=0.05)
