@@ -9,7 +9,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import keras
@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from schema.errors import RanklineError
 from trainer import optimizers
-from trainer.inputs import Examples
+from trainer.inputs import Batch, Examples
 from trainer.models.joint import Joint
 from trainer.params import Adagrad, Adam, Cosine, Ftrl, Plateau, TrainParams
 
@@ -88,7 +88,8 @@ def fit(
     """Trains a model until its AUC on held-out examples gets no better, and leaves it with its best weights.
 
     Killed and called again, with an equal model and equal arguments, it goes on after the last whole epoch, and
-    comes to the same weights.
+    comes to the same weights. Under a `tf.distribute` strategy, in whose scope the model was made and this is called,
+    each batch is shared out among the replicas.
 
     Args:
         model: with initial weights.
@@ -121,11 +122,10 @@ def fit(
 
     run_steps = _stepper(model, optimizer, average, params)
     evaluate = _evaluator(model, held_out)
-    batches = iter(
-        tf.data.Dataset.range(len(history.epochs), params.epochs).flat_map(
-            lambda epoch: train.shuffled(params.batch_size, tf.stack([params.seed, epoch]))
-        )
+    dataset = tf.data.Dataset.range(len(history.epochs), params.epochs).flat_map(
+        lambda epoch: train.shuffled(params.batch_size, tf.stack([params.seed, epoch]))
     )
+    batches = iter(tf.distribute.get_strategy().experimental_distribute_dataset(dataset))
     while not history.finished(params):
         start = time.monotonic()
         total = sum(
@@ -249,33 +249,41 @@ def _checkpoints(folder: str, **trackables: object) -> tf.train.CheckpointManage
 
 def _stepper(
     model: Joint, optimizer: keras.optimizers.Optimizer, average: MovingAverage, params: TrainParams
-) -> Callable[[tf.data.Iterator, tf.Tensor], tf.Tensor]:
-    """A function that trains on so many batches and gives the sum of their losses."""
+) -> Callable[[Iterator[Batch], tf.Tensor], tf.Tensor]:
+    """A function that trains on so many batches, each shared out among the strategy's replicas, and gives the sum of
+    their losses.
+    """
+    strategy = tf.distribute.get_strategy()
     variables = model.trainable_variables
     tables = {id(table) for table in model.embedding_tables}
 
-    def run_steps(batches: tf.data.Iterator, steps: tf.Tensor) -> tf.Tensor:
+    def step(features: Mapping[str, tf.Tensor], label: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
+        """This replica's share of a batch's mean loss."""
+        replicas = tf.distribute.get_replica_context()
+        whole_weight = replicas.all_reduce(tf.distribute.ReduceOp.SUM, tf.reduce_sum(weight))
+        with tf.GradientTape() as tape:
+            logit = tf.squeeze(model(features, training=True), axis=1)
+            losses = tf.nn.sigmoid_cross_entropy_with_logits(label, logit)
+            loss = tf.reduce_sum(weight * losses) / whole_weight
+        gradients = replicas.all_reduce(tf.distribute.ReduceOp.SUM, tape.gradient(loss, variables))
+        if params.embedding_l2:
+            gradients = [
+                penalised(gradient, variable, params) if id(variable) in tables else gradient
+                for gradient, variable in zip(gradients, variables, strict=True)
+            ]
+        if params.clip_norm:
+            gradients, _ = tf.clip_by_global_norm(gradients, params.clip_norm)
+        optimizer.apply(gradients, variables)
+        return loss
+
+    def run_steps(batches: Iterator[Batch], steps: tf.Tensor) -> tf.Tensor:
         total = 0.0
         for _ in tf.range(steps):
-            features, label, weight = next(batches)
-            with tf.GradientTape() as tape:
-                logit = tf.squeeze(model(features, training=True), axis=1)
-                losses = tf.nn.sigmoid_cross_entropy_with_logits(label, logit)
-                loss = tf.reduce_sum(weight * losses) / tf.reduce_sum(weight)
-            gradients = tape.gradient(loss, variables)
-            if params.embedding_l2:
-                gradients = [
-                    penalised(gradient, variable, params) if id(variable) in tables else gradient
-                    for gradient, variable in zip(gradients, variables, strict=True)
-                ]
-            if params.clip_norm:
-                gradients, _ = tf.clip_by_global_norm(gradients, params.clip_norm)
-            optimizer.apply(gradients, variables)
+            total += strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(step, args=next(batches)), axis=None)
             average.update()
-            total += loss
         return total
 
-    compiled: Callable[[tf.data.Iterator, tf.Tensor], tf.Tensor] = tf.function(run_steps)
+    compiled: Callable[[Iterator[Batch], tf.Tensor], tf.Tensor] = tf.function(run_steps)
     return compiled
 
 

@@ -17,7 +17,18 @@ Rate: TypeAlias = float | keras.optimizers.schedules.LearningRateSchedule
 Gradient: TypeAlias = tf.Tensor | tf.IndexedSlices
 
 
-class Ftrl(keras.optimizers.Ftrl):  # type: ignore[misc]
+class _Summed:
+    """For optimizers under a `tf.distribute` strategy: gradients come summed over the replicas already, as they have
+    to be before they are clipped.
+    """
+
+    def _all_reduce_sum_gradients(
+        self, gradients: list[tuple[Gradient, tf.Variable]]
+    ) -> list[tuple[Gradient, tf.Variable]]:
+        return gradients
+
+
+class Ftrl(_Summed, keras.optimizers.Ftrl):  # type: ignore[misc]
     """Follow the regularized leader, per coordinate (McMahan et al., Ad Click Prediction, 2013, algorithm 1).
 
     With g the gradient, per weight w and its slots n (squares of gradients) and z::
@@ -53,7 +64,7 @@ class Ftrl(keras.optimizers.Ftrl):  # type: ignore[misc]
             tf.raw_ops.ResourceApplyFtrlV2(**resources, grad=gradient, **rule)
 
 
-class Adagrad(keras.optimizers.Adagrad):  # type: ignore[misc]
+class Adagrad(_Summed, keras.optimizers.Adagrad):  # type: ignore[misc]
     """AdaGrad (Duchi et al., 2011, figure 1, diagonal)::
 
         n ← n + g²
@@ -73,7 +84,7 @@ class Adagrad(keras.optimizers.Adagrad):  # type: ignore[misc]
             tf.raw_ops.ResourceApplyAdagradV2(**resources, grad=gradient, **rule)
 
 
-class Adam(keras.optimizers.Adam):  # type: ignore[misc]
+class Adam(_Summed, keras.optimizers.Adam):  # type: ignore[misc]
     """Adam (Kingma and Ba, 2015, section 2), lazy on table rows. At step t::
 
         m ← m + (1 - β1)(g - m)

@@ -17,6 +17,7 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 from schema.errors import DataError
 from schema.feature_spec import FeatureSpec
 from trainer import inputs, models, warmup
+from trainer.distribution import strategy_for
 from trainer.export import ServedModel
 from trainer.fit import Epoch, History, fit
 from trainer.input_columns import input_columns, sizes_of
@@ -52,13 +53,15 @@ def run_fn(fn_args: FnArgs) -> None:
     transform_output = tft.TFTransformOutput(fn_args.transform_graph_path)
 
     keras.utils.set_random_seed(params.seed)
-    model = models.build(input_columns(spec, sizes_of(spec, transform_output)), params)
+    strategy = strategy_for(params)
+    with strategy.scope():
+        model = models.build(input_columns(spec, sizes_of(spec, transform_output)), params)
     train = _read("train", fn_args.train_files, model, spec, params)
     held_out = _read("eval", fn_args.eval_files, model, spec, params)
     _log.info("%s: %d parameters, %d rows to train on", params.model, _parameters(model), train.rows)
 
     checkpoints = os.path.join(config["work_dir"], _fingerprint(fn_args))
-    with tf.summary.create_file_writer(fn_args.model_run_dir).as_default():
+    with strategy.scope(), tf.summary.create_file_writer(fn_args.model_run_dir).as_default():
         history = fit(model, params, train, held_out, checkpoints, _report)
 
     ServedModel(model, spec, transform_output).save(fn_args.serving_model_dir)

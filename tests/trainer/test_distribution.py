@@ -1,0 +1,98 @@
+"""Two replicas come to what one comes to, in a process of their own, since devices are made when TensorFlow starts."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from trainer.distribution import strategy_for
+from trainer.params import TrainParams
+
+SCRIPT = """
+import json, sys, tempfile
+import keras, numpy as np, tensorflow as tf
+
+devices = tf.config.list_physical_devices("CPU")
+tf.config.set_logical_device_configuration(devices[0], [tf.config.LogicalDeviceConfiguration()] * 2)
+from schema.feature_spec import LABEL, WEIGHT
+from trainer import distribution, models
+from trainer.fit import fit
+from trainer.input_columns import InputColumn
+from trainer.inputs import InMemoryExamples
+from trainer.params import TrainParams
+
+if sys.argv[1] == "2":
+    mirrored = tf.distribute.MirroredStrategy
+    tf.distribute.MirroredStrategy = lambda **options: mirrored(["CPU:0", "CPU:1"], **options)
+params = TrainParams.model_validate_json(sys.argv[2])
+params = params.model_copy(update={"distribution": "mirrored" if sys.argv[1] == "2" else "none"})
+both = ("wide", "deep")
+columns = (
+    InputColumn("user", "categorical", both, size=20, width=4, table="user"),
+    InputColumn("tags", "multivalent", both, size=5, width=4, table="tags", combiner="mean"),
+    InputColumn("age", "numeric", ("deep",)),
+)
+
+def examples(rows, seed):
+    random = np.random.default_rng(seed)
+    user, age = random.integers(20, size=rows), random.normal(size=rows)
+    return InMemoryExamples({
+        "user": tf.constant(user),
+        "tags": tf.ragged.constant([random.integers(5, size=size).tolist() for size in random.integers(3, size=rows)],
+                                   tf.int64),
+        "age": tf.constant(age, tf.float32),
+        LABEL: tf.constant((user % 5 - 2 + age > 0).astype(np.float32)),
+        WEIGHT: tf.constant(random.choice([0.5, 2.0], size=rows), tf.float32),
+    })
+
+strategy = distribution.strategy_for(params)
+keras.utils.set_random_seed(0)
+with strategy.scope():
+    model = models.build(columns, params)
+    with tempfile.TemporaryDirectory() as folder:
+        # 301 rows: the last batch is smaller, and has no row for the second replica.
+        history = fit(model, params, examples(301, 1), examples(100, 2), folder, lambda index, epoch: None)
+print(json.dumps({
+    "replicas": strategy.num_replicas_in_sync,
+    "weights": [variable.numpy().tolist() for variable in model.trainable_variables],
+    "losses": [epoch.loss for epoch in history.epochs],
+    "aucs": [epoch.eval_auc for epoch in history.epochs],
+}))
+"""
+
+
+def trained(replicas: int, params: TrainParams) -> dict:
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, str(replicas), params.model_dump_json()],
+        capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2], timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    found: dict = json.loads(done.stdout)
+    assert found["replicas"] == replicas
+    return found
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"clip_norm": 0.1, "embedding_l2": 0.01},
+        {"model": "dcn_v2", "deep_optimizer": {"name": "adagrad"}, "ema": 0.5},
+    ],
+    ids=["wide_deep", "dcn_v2"],
+)
+def test_two_replicas_come_to_what_one_comes_to(options: dict) -> None:
+    params = TrainParams(epochs=2, batch_size=50, hidden_units=(8,), dropout=0, **options)
+    one, two = trained(1, params), trained(2, params)
+    np.testing.assert_allclose(two["losses"], one["losses"], rtol=1e-5)
+    np.testing.assert_allclose(two["aucs"], one["aucs"], rtol=1e-5)
+    for expected, found in zip(one["weights"], two["weights"], strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
+
+
+def test_one_device_by_default() -> None:
+    assert strategy_for(TrainParams()).num_replicas_in_sync == 1
