@@ -14,9 +14,7 @@ def strategy_for(params: TrainParams) -> tf.distribute.Strategy:
     of devices, but for batch normalisation, whose statistics are those of each replica's share.
     """
     if params.distribution == "mirrored":
-        # TensorFlow's default, collectives, mixes up the gradients of tables, which differ in length from replica to
-        # replica.
+        # TensorFlow's default, collective operations, fails for gradients whose length differs from step to step, as
+        # those of tables do. Across machines there is nothing else (MultiWorkerMirroredStrategy).
         return tf.distribute.MirroredStrategy(cross_device_ops=tf.distribute.HierarchicalCopyAllReduce())
-    if params.distribution == "multi_worker_mirrored":
-        return tf.distribute.MultiWorkerMirroredStrategy()
     return tf.distribute.get_strategy()

@@ -139,9 +139,8 @@ class TrainParams(_Params):
     precision: Literal["float32", "bfloat16"] = "float32"
     """In which hidden layers and cross networks multiply. Weights, embeddings and the loss stay float32. bfloat16 is
     faster on processors that have it (AVX-512 BF16, AMX) and on GPUs."""
-    distribution: Literal["none", "mirrored", "multi_worker_mirrored"] = "none"
-    """`mirrored`: every GPU of this machine has a copy of the model and its share of each batch.
-    `multi_worker_mirrored`: every GPU of every worker in `TF_CONFIG`."""
+    distribution: Literal["none", "mirrored"] = "none"
+    """`mirrored`: every GPU of this machine has a copy of the model and its share of each batch."""
     memory_mb: PositiveInt = 4096
     """A split whose decoded columns take more is not kept in memory but read anew in each epoch."""
 
