@@ -25,13 +25,14 @@ from pydantic.fields import FieldInfo
 from components.metrics import METRICS
 from components.thresholds import Threshold
 from pipeline.cli import cli
-from pipeline.config import DEFAULT_THRESHOLDS, RunConfig
+from pipeline.config import DEFAULT_THRESHOLDS, RunConfig, load
 from pipeline.graph import create_pipeline
 from schema.dataset import find
 from schema.feature_spec import FeatureSpec
 from schema.features import Categorical, Cross, Multivalent, Numeric
 from serving.client import Client
 from trainer import models
+from trainer.params import Adam, Plateau
 
 ROOT = Path(__file__).parent.parent
 PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
@@ -284,7 +285,21 @@ def test_every_key_of_a_run_is_explained():
         given = {name: getattr(threshold, bound) for name, threshold in DEFAULT_THRESHOLDS.items()}
         assert shown == {name: written(value) for name, value in given.items() if value is not None}
     assert set(METRICS) <= set(spans(rows["thresholds.METRIC.min"]))
-    assert set(models.names()) == set(spans(rows["train.model"][1:]))
+
+
+def test_every_model_is_listed():
+    (rows,) = map(rows_by_key, tables(section("Models")))
+    assert set(rows) == set(models.names())
+
+
+def test_the_recipe_of_published_benchmarks_is_a_configuration(tmp_path):
+    (fence,) = fences(section("Models"), "yaml")
+    path = tmp_path / "bars.yaml"
+    path.write_text(fence.content)
+    train = load(path, {"dataset": "census"}, ()).train
+    assert train.deep_optimizer == train.wide_optimizer == Adam(learning_rate=1e-3, lazy=False)
+    assert (train.embedding_width, train.batch_size, train.hidden_units) == (10, 4096, (400, 400, 400))
+    assert train.schedule == Plateau(factor=0.1)
 
 
 # The example, as a newcomer would try it.
