@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy as np
 
 matplotlib.use("agg")
 
@@ -32,32 +33,11 @@ _PANELS = 4
 def tables(comparison: Comparison) -> Iterator[Table]:
     """The models' metrics, then their AUC by familiarity."""
     names = list(comparison.models)
-    first = comparison.models[names[0]]
-    shown = [name for name in METRICS if name in first[0].metrics]
-    ranked = first[0].coverage is not None
-    lists = [f"coverage@{LIST_LENGTH}", "novelty"] if ranked else []
     seeds = len(comparison.seeds)
-    table = _table(
-        f"{comparison.dataset}: test split, {_counted(seeds, 'seed')}",
-        "model", *shown, *lists, "epochs", "parameters", "rows/s",
-    )  # fmt: skip
-    for name in names:
-        trained = comparison.models[name]
-        cells = [
-            _cell([each.metrics[metric] for each in trained]) + _mark(comparison, name, metric) for metric in shown
-        ]
-        if ranked:
-            cells += [
-                _cell([each.coverage or 0 for each in trained]),
-                _cell([each.novelty or 0 for each in trained], 2),
-            ]
-        table.add_row(
-            name,
-            *cells,
-            f"{sum(each.epochs for each in trained) / seeds:.1f}",
-            f"{trained[0].parameters:,}",
-            f"{sum(each.rows_per_second for each in trained) / seeds:,.0f}",
-        )
+    table = _table(f"{comparison.dataset}: test split, {_counted(seeds, 'seed')}", "", *names)
+    summaries = [_summary(comparison, name) for name in names]
+    for title in summaries[0]:
+        table.add_row(title, *(summary[title] for summary in summaries))
     table.caption = (
         f"Mean ± standard deviation over seeds. + better, - worse than {names[0]}: p < {_SIGNIFICANT} in a paired "
         f"t-test over seeds."
@@ -93,6 +73,23 @@ def write(comparison: Comparison, folder: Path) -> tuple[Path, Path]:
     return picture, numbers
 
 
+def _summary(comparison: Comparison, name: str) -> dict[str, str]:
+    """What there is to say of a model, by title."""
+    trained = comparison.models[name]
+    summary = {
+        metric: _cell([each.metrics[metric] for each in trained]) + _mark(comparison, name, metric)
+        for metric in METRICS
+        if metric in trained[0].metrics
+    }
+    if trained[0].coverage is not None:
+        summary[f"coverage@{LIST_LENGTH}"] = _cell([each.coverage or 0 for each in trained]) + "  "
+        summary["novelty"] = _cell([each.novelty or 0 for each in trained], 2) + "  "
+    summary["epochs"] = f"{np.mean([each.epochs for each in trained]):.1f}  "
+    summary["parameters"] = f"{trained[0].parameters:,}  "
+    summary["rows/s"] = f"{np.mean([each.rows_per_second for each in trained]):,.0f}  "
+    return summary
+
+
 def _mark(comparison: Comparison, name: str, metric: str) -> str:
     """Whether a model is better or worse than the first by more than chance."""
     first, other = (
@@ -118,7 +115,7 @@ def _counted(number: int, noun: str) -> str:
 def _table(title: str, *headings: str) -> Table:
     table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", caption_justify="left")
     for heading in headings:
-        table.add_column(heading, justify="left" if heading in ("model", "what", "seen") else "right", no_wrap=True)
+        table.add_column(heading, justify="left" if heading in ("", "what", "seen") else "right", no_wrap=True)
     return table
 
 
