@@ -5,7 +5,7 @@ USER_ID ?= 42
 # Each target makes the environment if it is missing, then calls one tool.
 bin := .venv/bin
 
-.PHONY: help setup run serve rank compare validate runs test test-long lint format bench lock clean
+.PHONY: help setup run serve rank compare validate runs test test-long lint format bench bench-train lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,14 +50,24 @@ format: setup ## Put the code into shape
 bench: setup ## Seconds and rows/s of each component on DATASET, as a table and as JSON
 	@$(bin)/rankline bench --dataset $(DATASET) --json runs/bench.json
 
-resolve := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --quiet \
+bench-train: setup .venv-bench/installed ## Training steps beside other libraries', as a table and as JSON
+	@$(bin)/rankline bench-train --json runs/bench-train.json
+
+# Without the other libraries, bench-train says so and measures what it can.
+.venv-bench/installed: requirements-bench.lock
+	@echo "installing $< into .venv-bench (gigabytes; some minutes the first time)" >&2
+	@$$($(bin)/python -c 'import sys; print(sys._base_executable)') -m venv --clear $(@D)
+	@if $(@D)/bin/python -m pip install --quiet --no-deps --require-hashes -r $<; then touch $@; fi
+
+resolve := uv pip compile --universal --python-version 3.11 --generate-hashes --quiet \
     --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
-lock: ## Resolve the dependencies anew into both locks (needs uv)
-	$(resolve) --extra dev --output-file requirements.lock
-	$(resolve) --extra gpu --constraints requirements.lock --output-file requirements-gpu.lock \
+lock: ## Resolve the dependencies anew into all locks (needs uv)
+	$(resolve) pyproject.toml --extra dev --output-file requirements.lock
+	$(resolve) pyproject.toml --extra gpu --constraints requirements.lock --output-file requirements-gpu.lock \
 	    $$(sed -n 's/^\([a-z0-9._-]*\)==.*/--no-emit-package \1/p' requirements.lock)
 	sed -i '/^$$/,$$d' requirements-gpu.lock
+	$(resolve) requirements-bench.in --output-file requirements-bench.lock
 
 clean: ## Remove the environment and caches, not the runs
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache *.egg-info
+	rm -rf .venv .venv-bench .pytest_cache .mypy_cache .ruff_cache .import_linter_cache *.egg-info

@@ -207,6 +207,32 @@ def bench(dataset: str | None, model: str | None, json_path: Path | None) -> Non
         json_path.write_text(chain.to_json(result) + "\n")
 
 
+@cli.command("bench-train")
+@click.option(
+    "--models", "-m", default="wide_deep,dcn_v2", show_default=True, metavar="NAME,...", help="Which of these two."
+)
+@click.option(
+    "--ids", default="10000,1000000,10000000", show_default=True, metavar="NUMBER,...",
+    help="Of all categorical columns together.",
+)  # fmt: skip
+@click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True, help="Turns of each library.")
+@click.option("--steps", type=click.IntRange(min=1), default=10, show_default=True, help="Steps of a turn.")
+@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write the numbers to this file.")
+def bench_train(models: str, ids: str, rounds: int, steps: int, json_path: Path | None) -> None:
+    """Measure training steps beside other libraries'.
+
+    Shows rows per second, memory and AUC on the same rows for the same architecture, by turns, and the bound that the
+    model's matrix products set. `make bench-train` makes the environment for the other libraries first.
+    """
+    from pipeline.bench import train
+
+    setting = train.Setting(models.split(","), [int(total) for total in ids.split(",")], rounds, steps)
+    result = train.run(setting, lambda table: console().print(table))
+    if json_path:
+        json_path.parent.mkdir(parents=True, exist_ok=True)
+        json_path.write_text(train.to_json(result) + "\n")
+
+
 def main() -> None:
     """Runs a command; what the user can mend is one paragraph on standard error, and exit status 1."""
     try:
