@@ -24,8 +24,8 @@ from pipeline.compare.metrics import mean_and_deviation, paired_p
 from pipeline.compare.run import FAMILIARITY, LIST_LENGTH, OFTEN, Comparison
 
 _SIGNIFICANT = 0.05
-_FEW_ROWS = 100
-"""With fewer rows an AUC says too little to be drawn."""
+_FEW_ROWS = 50
+"""With fewer rows an AUC says too little to be shown."""
 _PANELS = 4
 """The most panels of familiarity in the picture."""
 
@@ -46,18 +46,23 @@ def tables(comparison: Comparison) -> Iterator[Table]:
     )
     yield table
 
-    told_apart = {what: rows for what, rows in comparison.rows.items() if sum(map(bool, rows.values())) > 1}
+    told_apart = _told_apart(comparison)
     if told_apart:
         table = _table("AUC by how often it was seen in training", "what", "seen", "rows", *names)
-        for what, rows in told_apart.items():
-            for kind in FAMILIARITY:
-                if rows[kind]:
-                    cells = [_cell([each.by_familiarity[what][kind] for each in comparison.models[n]]) for n in names]
-                    table.add_row(what, kind, f"{rows[kind]:,}", *cells)
+        for what, kinds in told_apart.items():
+            for kind in kinds:
+                cells = [_cell([each.by_familiarity[what][kind] for each in comparison.models[name]]) for name in names]
+                table.add_row(what, kind, f"{comparison.rows[what][kind]:,}", *cells)
         table.caption = (
             f"Rarely: in fewer than {OFTEN} training rows. Where a row has several values, its most frequent one."
         )
         yield table
+
+
+def _told_apart(comparison: Comparison) -> dict[str, list[str]]:
+    """What was counted -> the kinds of familiarity that enough rows have, where there are several."""
+    enough = {what: [kind for kind in FAMILIARITY if rows[kind] >= _FEW_ROWS] for what, rows in comparison.rows.items()}
+    return {what: kinds for what, kinds in enough.items() if len(kinds) > 1}
 
 
 def write(comparison: Comparison, folder: Path) -> tuple[Path, Path]:
@@ -130,8 +135,8 @@ def _without_nan(value: Any) -> Any:
 
 def _draw(comparison: Comparison, path: Path) -> None:
     metrics = [name for name in ("auc", "logloss", "ndcg@10") if _has(comparison, name)]
-    split = [what for what, rows in comparison.rows.items() if sum(n >= _FEW_ROWS for n in rows.values()) > 1]
-    panels = len(metrics) + len(split[:_PANELS])
+    told_apart = list(_told_apart(comparison).items())[:_PANELS]
+    panels = len(metrics) + len(told_apart)
     columns = min(3, panels)
     figure, grid = plt.subplots(
         math.ceil(panels / columns), columns, figsize=(4.2 * columns, 3.2 * math.ceil(panels / columns)), squeeze=False,
@@ -140,8 +145,8 @@ def _draw(comparison: Comparison, path: Path) -> None:
     axes = iter(grid.flat)
     for metric in metrics:
         _draw_metric(next(axes), comparison, metric)
-    for what in split[:_PANELS]:
-        _draw_familiarity(next(axes), comparison, what)
+    for what, kinds in told_apart:
+        _draw_familiarity(next(axes), comparison, what, kinds)
     for unused in axes:
         unused.set_visible(False)
     figure.suptitle(f"{comparison.dataset}: test split, {_counted(len(comparison.seeds), 'seed')}")
@@ -165,10 +170,8 @@ def _draw_metric(axes: Axes, comparison: Comparison, metric: str) -> None:
     axes.grid(axis="y", alpha=0.3)
 
 
-def _draw_familiarity(axes: Axes, comparison: Comparison, what: str) -> None:
+def _draw_familiarity(axes: Axes, comparison: Comparison, what: str, kinds: Sequence[str]) -> None:
     """A line per model, from what was never seen to what was seen often."""
-    rows = comparison.rows[what]
-    kinds = [kind for kind in FAMILIARITY if rows[kind] >= _FEW_ROWS]
     for place, (name, trained) in enumerate(comparison.models.items()):
         found = [mean_and_deviation([each.by_familiarity[what][kind] for each in trained]) for kind in kinds]
         shift = (place - (len(comparison.models) - 1) / 2) * 0.06
@@ -177,7 +180,7 @@ def _draw_familiarity(axes: Axes, comparison: Comparison, what: str) -> None:
             [0 if math.isnan(deviation) else deviation for _, deviation in found],
             fmt="o-", capsize=3, color=f"C{place}", label=name,
         )  # fmt: skip
-    axes.set_xticks(range(len(kinds)), [f"{kind}\n{rows[kind]:,} rows" for kind in kinds])
+    axes.set_xticks(range(len(kinds)), [f"{kind}\n{comparison.rows[what][kind]:,} rows" for kind in kinds])
     axes.set_title(f"auc by how often {what} was seen", fontsize="medium")
     axes.grid(axis="y", alpha=0.3)
     axes.legend(fontsize="x-small")

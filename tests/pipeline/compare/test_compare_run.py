@@ -102,7 +102,7 @@ def trained(auc: float, never: float = 0.5) -> Trained:
 
 def test_tables() -> None:
     """A model that is better with each seed, by 0.1 and 0.102, is marked; calibration has no better."""
-    rows_of = {"item": {"never": 1234, "rarely": 0, "often": 5}}
+    rows_of = {"item": {"never": 1234, "rarely": 49, "often": 50}}
     models = {"wide": [trained(0.6), trained(0.62)], "deep": [trained(0.7, math.nan), trained(0.722, math.nan)]}
     text = shown(Comparison("toy", [0, 1], rows_of, models))
     assert "0.6100 ± 0.0141" in text
