@@ -8,6 +8,7 @@ slots, same rule for dense gradients) with the update done by TensorFlow's fused
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import keras
@@ -40,7 +41,29 @@ class Ftrl(_Summed, keras.optimizers.Ftrl):  # type: ignore[misc]
     Arguments are those of `keras.optimizers.Ftrl`. α (`learning_rate`): 0.01 to 0.5. λ1 holds weights of rare and
     useless ids at exactly 0: since g is the gradient of a batch's mean loss, useful values are a small multiple of
     1 / batch size.
+
+    Weights may begin at other values than 0, as in a warm start or in hidden layers, see `build`.
     """
+
+    def build(self, variables: Sequence[keras.Variable]) -> None:
+        """Makes the slots, with z such that the weights are what the third line of the rule gives::
+
+            z = -sgn(w) (λ1 + |w| (√n / α + 2 λ2))
+
+        The rule looks at a weight only to change z: with z = 0 the first step would set it to what the step's
+        gradient alone says.
+        """
+        if self.built:
+            return
+        super().build(variables)
+        rate = self.learning_rate
+        quadratic = (
+            self.initial_accumulator_value**-self.learning_rate_power + self.beta
+        ) / rate + 2 * self.l2_regularization_strength
+        for variable, linear in zip(variables, self._linears, strict=True):
+            weight = tf.convert_to_tensor(variable.value)
+            size = self.l1_regularization_strength + tf.abs(weight) * tf.cast(quadratic, weight.dtype)
+            linear.assign(-tf.sign(weight) * size)
 
     def update_step(self, gradient: Gradient, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
         index = self._get_variable_index(variable)

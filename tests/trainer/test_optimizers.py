@@ -25,15 +25,37 @@ def after(optimizer: keras.optimizers.Optimizer, *gradients: tf.Tensor | tf.Inde
 
 
 def test_ftrl_by_hand() -> None:
-    # α = 0.5, λ1 = 0.1, λ2 = 0.25, n₀ = 1; row 0, column 0: w = 1, g = 2.
-    # n = 1 + 4 = 5; z = 0 + 2 - (√5 - √1) / 0.5 · 1 = -0.472136
-    # |z| > λ1: w = -(z + 0.1) / (√5 / 0.5 + 2 · 0.25) = 0.372136 / 4.972136 = 0.0748443
-    # Column 1: w = -1, g = 0: n = 1, z = 0, so w = 0.
+    # α = 0.5, λ1 = 0.1, λ2 = 0.25, n₀ = 1, so that √n₀ / α + 2 λ2 = 2.5.
+    # Row 0, column 0: w = 1, so z = -(0.1 + 2.5) = -2.6. g = 2: n = 1 + 4 = 5;
+    # z = -2.6 + 2 - (√5 - √1) / 0.5 · 1 = -3.072136
+    # |z| > λ1: w = -(z + 0.1) / (√5 / 0.5 + 2 · 0.25) = 2.972136 / 4.972136 = 0.597758
+    # Column 1: w = -1, g = 0: n = 1, z = 2.6, so w = -(2.6 - 0.1) / 2.5 = -1, as it was.
     optimizer = optimizers.Ftrl(
         0.5, initial_accumulator_value=1.0, l1_regularization_strength=0.1, l2_regularization_strength=0.25
     )
     table = after(optimizer, slices([[2.0, 0.0]], [0]))
-    np.testing.assert_allclose(table, [[0.0748443, 0.0], [0.5, 0.25], [2.0, 0.0]], rtol=1e-5)
+    np.testing.assert_allclose(table, [[0.597758, -1.0], [0.5, 0.25], [2.0, 0.0]], rtol=1e-5)
+
+
+def test_ftrl_begins_where_the_weights_are() -> None:
+    """|z| = λ1 + |w| ((√n₀ + β) / α + 2 λ2), against the weight's sign.
+
+    α = 0.5, β = 0.25, λ1 = 0.1, λ2 = 0.25, n₀ = 4: (2 + 0.25) / 0.5 + 0.5 = 5. w = 2: z = -10.1; w = -0.5: z = 2.6.
+    A weight of 0 has z = 0, the middle of the values that hold it there. A step without a gradient changes nothing.
+    """
+    variable = keras.Variable([[2.0], [-0.5], [0.0]])
+    optimizer = optimizers.Ftrl(
+        0.5,
+        initial_accumulator_value=4.0,
+        l1_regularization_strength=0.1,
+        l2_regularization_strength=0.25,
+        beta=0.25,
+    )
+    optimizer.build([variable])
+    (z,) = (slot for slot in optimizer.variables if "linear" in slot.path)
+    np.testing.assert_allclose(z, [[-10.1], [2.6], [0.0]], rtol=1e-6)
+    optimizer.apply([tf.zeros([3, 1])], [variable])
+    np.testing.assert_allclose(variable, [[2.0], [-0.5], [0.0]], rtol=1e-6)
 
 
 def test_ftrl_holds_small_weights_at_zero() -> None:
@@ -87,9 +109,13 @@ PAIRS = {
 
 @pytest.mark.parametrize("name", PAIRS)
 def test_dense_steps_equal_those_of_keras(name: str) -> None:
+    """From 0, since Keras' FTRL forgets other initial weights."""
     ours, theirs, arguments = PAIRS[name]
-    gradients = [tf.random.stateless_normal([3, 2], seed=[0, step]) for step in range(5)]
-    np.testing.assert_allclose(after(ours(**arguments), *gradients), after(theirs(**arguments), *gradients), rtol=1e-5)
+    tables = [keras.Variable(tf.zeros([3, 2])) for _ in range(2)]
+    for optimizer, table in zip((ours(**arguments), theirs(**arguments)), tables, strict=True):
+        for step in range(5):
+            optimizer.apply([tf.random.stateless_normal([3, 2], seed=[0, step])], [table])
+    np.testing.assert_allclose(*tables, rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", PAIRS)
