@@ -47,10 +47,11 @@ class FusedEmbedding(keras.layers.Layer):  # type: ignore[misc]
         sizes: dict[str, int] = {}
         for column in columns:
             sizes[column.table] = max(column.size, sizes.get(column.table, 0))
-        self._first_row: dict[str, int] = {}
+        self.tables: dict[str, range] = {}
+        """Of each of the columns' tables, its rows in the fused one."""
         rows = 0
         for table, size in sizes.items():
-            self._first_row[table] = rows
+            self.tables[table] = range(rows, rows + size)
             rows += size
         # Gathered from, never read whole: in mixed precision the table is not to be cast whole.
         self.table = self.add_weight((rows, width), initializer, name="table", autocast=False)
@@ -67,13 +68,13 @@ class FusedEmbedding(keras.layers.Layer):  # type: ignore[misc]
             ids' embeddings combined: their sum, the sum over their number (mean) or over its square root (sqrtn);
             zeros if there is none.
         """
-        single = [features[column.name] + self._first_row[column.table] for column in self._univalent]
+        single = [features[column.name] + self.tables[column.table].start for column in self._univalent]
         if not self._multivalent:
             return tf.gather(self.table.value, tf.stack(single, axis=1))
         # Only ids that are there are looked up, so that one long list does not cost as much for every row.
         present = [tf.where(features[column.name] >= 0) for column in self._multivalent]
         rows = single + [
-            tf.gather_nd(features[column.name], places) + self._first_row[column.table]
+            tf.gather_nd(features[column.name], places) + self.tables[column.table].start
             for column, places in zip(self._multivalent, present, strict=True)
         ]
         vectors = tf.split(tf.gather(self.table.value, tf.concat(rows, axis=0)), [tf.size(ids) for ids in rows])
