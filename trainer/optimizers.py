@@ -2,8 +2,8 @@
 
 The gradient of a table lookup is a `tf.IndexedSlices`: the rows that the batch used and their gradients. Keras 3
 turns it into a dense gradient of the whole table first. The optimizers here are Keras' own (same arguments, same
-slots, same rule for dense gradients) with the update done by TensorFlow's fused kernels: in place, and for
-`IndexedSlices` on the touched rows only. A row that a batch does not touch keeps its value and its slots.
+slots, same rule for dense gradients) with the update done in place, and for `IndexedSlices` on the touched rows only. A
+row that a batch does not touch keeps its value and its slots.
 """
 
 from __future__ import annotations
@@ -98,13 +98,17 @@ class Adagrad(_Summed, keras.optimizers.Adagrad):  # type: ignore[misc]
 
     def update_step(self, gradient: Gradient, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
         index = self._get_variable_index(variable)
-        rule = {"lr": tf.cast(learning_rate, variable.dtype), "epsilon": self.epsilon}
-        resources = {"var": variable.handle, "accum": self._accumulators[index].value.handle}
+        rate = tf.cast(learning_rate, variable.dtype)
+        accumulator = self._accumulators[index].value
         if isinstance(gradient, tf.IndexedSlices):
             rows, values = sum_by_row(gradient)
-            tf.raw_ops.ResourceSparseApplyAdagradV2(**resources, grad=values, indices=rows, **rule)
+            n = tf.gather(accumulator, rows) + tf.square(values)
+            w = tf.gather(variable, rows) - rate * values / (tf.sqrt(n) + self.epsilon)
+            _set_rows(rows, (accumulator, n), (variable, w))
         else:
-            tf.raw_ops.ResourceApplyAdagradV2(**resources, grad=gradient, **rule)
+            tf.raw_ops.ResourceApplyAdagradV2(
+                var=variable.handle, accum=accumulator.handle, lr=rate, epsilon=self.epsilon, grad=gradient
+            )
 
 
 class Adam(_Summed, keras.optimizers.Adam):  # type: ignore[misc]
@@ -143,9 +147,8 @@ class Adam(_Summed, keras.optimizers.Adam):  # type: ignore[misc]
             v = tf.gather(velocity, rows)
             v += (1 - beta_2) * (tf.square(values) - v)
             scaled_rate = rate * tf.sqrt(1 - beta_2_power) / (1 - beta_1_power)
-            momentum.scatter_update(tf.IndexedSlices(m, rows))
-            velocity.scatter_update(tf.IndexedSlices(v, rows))
-            variable.scatter_sub(tf.IndexedSlices(scaled_rate * m / (tf.sqrt(v) + self.epsilon), rows))
+            w = tf.gather(variable, rows) - scaled_rate * m / (tf.sqrt(v) + self.epsilon)
+            _set_rows(rows, (momentum, m), (velocity, v), (variable, w))
         else:
             tf.raw_ops.ResourceApplyAdam(
                 var=variable.handle,
@@ -169,3 +172,9 @@ def sum_by_row(gradient: tf.IndexedSlices) -> tuple[tf.Tensor, tf.Tensor]:
     """
     rows, positions = tf.unique(gradient.indices)
     return rows, tf.math.unsorted_segment_sum(gradient.values, positions, tf.size(rows))
+
+
+def _set_rows(rows: tf.Tensor, *changes: tuple[tf.Variable, tf.Tensor]) -> None:
+    """Overwrites rows of tables: several times as fast as adding to them, or as TensorFlow's sparse kernel for AdaGrad."""
+    for table, values in changes:
+        table.scatter_update(tf.IndexedSlices(values, rows))
