@@ -2,13 +2,18 @@
 
 Parsing examples is most of what reading costs, and shuffling single rows most of the rest. So examples are parsed in
 batches, once, and kept in memory as columns; an epoch is then a permutation of row numbers and a gather per column.
-Splits that do not fit in memory are read again in each epoch, in another order of files, and shuffled by chunks of a
-million rows.
+Splits that do not fit in memory are kept on disk as columns, which are read many times as fast as examples are parsed,
+in chunks of a million rows: an epoch is then a permutation of chunks, and one of rows in each.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+import os
+import shutil
+import tempfile
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 import tensorflow as tf
@@ -24,7 +29,7 @@ _READ_ROWS = 8192
 """Rows parsed at once."""
 _FILES_AT_ONCE = 16
 _CHUNK_ROWS = 1_000_000
-"""Rows shuffled among each other where a split is not kept in memory."""
+"""At least so many rows are shuffled among each other where a split is not kept in memory."""
 
 
 class Examples(Protocol):
@@ -48,7 +53,7 @@ class Examples(Protocol):
 
 
 def read(patterns: Sequence[str], columns: Sequence[InputColumn], weighted: bool, memory_bytes: int) -> Examples:
-    """Opens a split, in memory if it fits.
+    """Opens a split, in memory if it fits, else in the folder for temporary files ($TMPDIR).
 
     Args:
         patterns: of gzipped TFRecord files of tf.Examples.
@@ -58,15 +63,16 @@ def read(patterns: Sequence[str], columns: Sequence[InputColumn], weighted: bool
     """
     files = tf.constant(sorted(file for pattern in patterns for file in tf.io.gfile.glob(pattern)), tf.string)
     parse = _Parser(columns, weighted)
+    parsed = _records(files).batch(_READ_ROWS).map(parse, tf.data.AUTOTUNE).prefetch(1)
     chunks = [parse(tf.constant([], tf.string))]  # gives an empty split its columns
     taken = 0
-    for chunk in _records(files).batch(_READ_ROWS).map(parse, tf.data.AUTOTUNE).prefetch(1):
+    rest = iter(parsed)
+    for chunk in rest:
         chunks.append(chunk)
         taken += sum(_bytes(values) for values in chunk.values())
         if taken > memory_bytes:
-            return StreamedExamples(files, parse)
-    # Popped, so that no more than one column is in memory twice.
-    return InMemoryExamples({name: tf.concat([chunk.pop(name) for chunk in chunks], axis=0) for name in parse.names})
+            return StreamedExamples(_grouped(itertools.chain(chunks, rest)), parsed.element_spec)
+    return InMemoryExamples(_joined(chunks))
 
 
 class InMemoryExamples:
@@ -90,46 +96,53 @@ class InMemoryExamples:
 
     def _by_row(self, order: tf.Tensor, batch_size: int) -> tf.data.Dataset:
         def batch(start: tf.Tensor) -> Batch:
-            rows = order[start : start + batch_size]
-            return _batch({name: tf.gather(values, rows) for name, values in self._columns.items()})
+            return _batch(_rows(self._columns, order[start : start + batch_size]))
 
         starts = tf.data.Dataset.range(0, self.rows, batch_size)
         return starts.map(batch, num_parallel_calls=2).prefetch(2)
 
 
 class StreamedExamples:
-    """Examples read from their files in each pass; see `Examples`.
+    """Examples on disk, as columns; see `Examples`.
 
     Args:
-        files: string [files].
-        parse: from serialized examples [batch] to columns.
+        chunks: columns as those of `InMemoryExamples`, of some of the rows each.
+        element_spec: of a chunk, for any number of rows.
     """
 
-    def __init__(self, files: tf.Tensor, parse: _Parser) -> None:
-        self._files = files
-        self._parse = parse
-        label = {LABEL: tf.io.FixedLenFeature([], tf.float32)}
+    def __init__(self, chunks: Iterable[Columns], element_spec: Mapping[str, tf.TypeSpec]) -> None:
+        folder = tempfile.mkdtemp(prefix="rankline-columns-")
+        weakref.finalize(self, shutil.rmtree, folder)
+        self._chunks: list[tf.data.Dataset] = []
         self.rows = self.positives = 0
-        for batch in _records(files).batch(_READ_ROWS).map(lambda batch: tf.io.parse_example(batch, label)):
-            self.rows += int(tf.size(batch[LABEL]))
-            self.positives += int(tf.math.count_nonzero(batch[LABEL]))
+        for index, columns in enumerate(chunks):
+            path = os.path.join(folder, str(index))
+            tf.data.Dataset.from_tensors(columns).save(path)
+            self._chunks.append(tf.data.Dataset.load(path, element_spec))
+            self.rows += int(columns[LABEL].shape[0])
+            self.positives += int(tf.math.count_nonzero(columns[LABEL]))
 
     def in_order(self, batch_size: int) -> tf.data.Dataset:
-        return _records(self._files).batch(batch_size).map(self._batch, tf.data.AUTOTUNE).prefetch(2)
+        return self._pass(lambda numbers: numbers, batch_size)
 
     def shuffled(self, batch_size: int, seed: tf.Tensor) -> tf.data.Dataset:
-        def shuffled(chunk: tf.Tensor) -> tf.data.Dataset:
-            rows = tf.random.experimental.stateless_shuffle(chunk, seed)
-            starts = tf.data.Dataset.range(0, tf.size(rows, tf.int64), batch_size)
-            return starts.map(lambda start: self._batch(rows[start : start + batch_size]), tf.data.AUTOTUNE)
+        return self._pass(lambda numbers: tf.random.experimental.stateless_shuffle(numbers, seed), batch_size)
 
-        # `Dataset.shuffle` would take no seed that is a tensor. Chunks of whole batches leave none half full.
-        chunk_rows = max(1, _CHUNK_ROWS // batch_size) * batch_size
-        records = _records(tf.random.experimental.stateless_shuffle(self._files, seed))
-        return records.batch(chunk_rows).flat_map(shuffled).prefetch(2)
+    def _pass(self, arrange: Callable[[tf.Tensor], tf.Tensor], batch_size: int) -> tf.data.Dataset:
+        """A pass over all chunks and each chunk's rows in the order that `arrange` gives their numbers."""
 
-    def _batch(self, serialized: tf.Tensor) -> Batch:
-        return _batch(self._parse(serialized))
+        def batches(columns: Columns) -> tf.data.Dataset:
+            order = arrange(tf.range(tf.size(columns[LABEL])))
+            starts = tf.data.Dataset.range(0, tf.size(order, tf.int64), batch_size)
+            return starts.map(lambda start: _rows(columns, order[start : start + batch_size]), num_parallel_calls=2)
+
+        chunks = tf.data.Dataset.choose_from_datasets(
+            self._chunks,
+            tf.data.Dataset.from_tensor_slices(arrange(tf.range(len(self._chunks), dtype=tf.int64))),
+            stop_on_empty_dataset=False,
+        )
+        # A chunk need not have whole batches.
+        return chunks.prefetch(1).flat_map(batches).rebatch(batch_size).map(_batch).prefetch(2)
 
 
 class _Parser:
@@ -145,7 +158,6 @@ class _Parser:
         self._features[LABEL] = tf.io.FixedLenFeature([], tf.float32)
         if weighted:
             self._features[WEIGHT] = tf.io.FixedLenFeature([], tf.float32)
-        self.names = [*dict.fromkeys([*self._features, WEIGHT])]
 
     def __call__(self, serialized: tf.Tensor) -> dict[str, tf.Tensor | tf.RaggedTensor]:
         parsed: dict[str, tf.Tensor | tf.RaggedTensor] = tf.io.parse_example(serialized, self._features)
@@ -156,6 +168,30 @@ class _Parser:
 
 def _records(files: tf.Tensor) -> tf.data.Dataset:
     return tf.data.TFRecordDataset(files, compression_type="GZIP", num_parallel_reads=_FILES_AT_ONCE)
+
+
+def _grouped(chunks: Iterable[dict[str, tf.Tensor | tf.RaggedTensor]]) -> Iterator[Columns]:
+    """Chunks joined to ones of `_CHUNK_ROWS` or a few more rows; the last has what is left."""
+    group, rows = [], 0
+    for chunk in chunks:
+        group.append(chunk)
+        rows += int(chunk[LABEL].shape[0])
+        if rows >= _CHUNK_ROWS:
+            yield _joined(group)
+            group, rows = [], 0
+    if group:
+        yield _joined(group)
+
+
+def _joined(chunks: Sequence[dict[str, tf.Tensor | tf.RaggedTensor]]) -> Columns:
+    """The rows of all chunks, one after the other; takes the columns out of them, so that no more than one is in memory
+    twice.
+    """
+    return {name: tf.concat([chunk.pop(name) for chunk in chunks], axis=0) for name in list(chunks[0])}
+
+
+def _rows(columns: Columns, rows: tf.Tensor) -> Columns:
+    return {name: tf.gather(values, rows) for name, values in columns.items()}
 
 
 def _batch(columns: Columns) -> Batch:

@@ -51,10 +51,11 @@ def pattern(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder / "*")
 
 
-@pytest.fixture(params=["memory", "files"])
+@pytest.fixture(params=["memory", "disk"])
 def examples(request: pytest.FixtureRequest, pattern: str, monkeypatch: pytest.MonkeyPatch) -> Examples:
-    # In files: chunks of 8 rows, which is two batches of 4.
-    monkeypatch.setattr(inputs, "_CHUNK_ROWS", 9)
+    # On disk: 3 rows are parsed at once, chunks have 9 rows, which are no whole batches.
+    monkeypatch.setattr(inputs, "_READ_ROWS", 3)
+    monkeypatch.setattr(inputs, "_CHUNK_ROWS", 8)
     opened = inputs.read([pattern], COLUMNS, weighted=True, memory_bytes=PLENTY if request.param == "memory" else 100)
     assert isinstance(opened, InMemoryExamples if request.param == "memory" else StreamedExamples)
     return opened
