@@ -1,0 +1,154 @@
+"""`rankline bench-planted`: who finds what, where the truth is known.
+
+Rows of `schema.criteo.generator`, on which wide, deep and Wide & Deep are trained from memory: with crosses planted,
+with low-rank interactions, and with both. The wide part is told which columns interact, as someone who knows the data
+would; nobody is told how.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import tensorflow as tf
+from rich import box
+from rich.table import Table
+from scipy import special
+
+from pipeline.compare.metrics import mean_and_deviation
+from schema.criteo.generator import CROSSED, IDS, INTERACTING, LOW_RANK, NUMBERS, Generator, Rows
+from schema.feature_spec import LABEL, WEIGHT, Part
+from trainer import models
+from trainer.fit import fit
+from trainer.input_columns import InputColumn
+from trainer.inputs import InMemoryExamples
+from trainer.params import Adam, Ftrl, TrainParams
+
+MODELS = ("wide", "deep", "wide_deep")
+TRUTHS: Mapping[str, tuple[float, float]] = {"crosses": (1.0, 0.0), "low rank": (0.0, 1.0), "both": (1.0, 1.0)}
+"""What is planted -> standard deviation of the effects of a crossed pair, and of an interaction, in the logit."""
+
+_BOTH: tuple[Part, ...] = ("wide", "deep")
+_VOCABULARY = 10_000
+_WIDTH = 8
+
+
+@dataclass(frozen=True)
+class Found:
+    """Log losses on test rows.
+
+    Attributes:
+        best: of who knows the truth.
+        losses: model -> its own, a value per seed.
+    """
+
+    best: float
+    losses: Mapping[str, Sequence[float]]
+
+    def excess(self, model: str) -> list[float]:
+        """How much more than the best a model loses, per seed."""
+        return [loss - self.best for loss in self.losses[model]]
+
+
+def run(rows: int, seeds: Sequence[int], on_training: Callable[[str, str, int], None]) -> dict[str, Found]:
+    """Trains all models on all truths.
+
+    Args:
+        rows: to train on; a tenth as many stop the training, and a fifth as many judge it.
+        seeds: of the models; the data are the same.
+        on_training: called before each training, with truth, model and seed.
+
+    Returns:
+        By what was planted.
+    """
+    found = {}
+    for truth, (crosses, low_rank) in TRUTHS.items():
+        generator = Generator(_VOCABULARY, crosses=crosses, low_rank=low_rank)
+        columns = _columns()
+        train, held_out = (_examples(generator.draw(count, seed)) for seed, count in ((1, rows), (2, rows // 10)))
+        test = generator.draw(rows // 5, 3)
+        losses: dict[str, list[float]] = {model: [] for model in MODELS}
+        for model in MODELS:
+            for seed in seeds:
+                on_training(truth, model, seed)
+                params = _params(model, seed)
+                losses[model].append(_loss(params, columns, train, held_out, test))
+        found[truth] = Found(test.best_logloss, losses)
+    return found
+
+
+def table(found: Mapping[str, Found]) -> Table:
+    """The losses beyond the best possible one, in thousandths."""
+    shown = Table(
+        "planted", "best logloss", *MODELS, box=box.SIMPLE_HEAD, title="Log loss beyond the best, in thousandths"
+    )
+    for truth, of_truth in found.items():
+        cells = []
+        for model in MODELS:
+            mean, deviation = mean_and_deviation([1000 * excess for excess in of_truth.excess(model)])
+            cells.append(f"{mean:.1f} ± {deviation:.1f}")
+        shown.add_row(truth, f"{of_truth.best:.4f}", *cells)
+    return shown
+
+
+def _params(model: str, seed: int) -> TrainParams:
+    # Fast and in small batches: an interaction has no main effect that would lead to it, and takes some noise to find.
+    return TrainParams(
+        model=model,
+        seed=seed,
+        epochs=30,
+        patience=3,
+        batch_size=256,
+        hidden_units=(64, 32),
+        dropout=0.0,
+        wide_optimizer=Ftrl(learning_rate=0.1, l1=0.0),
+        deep_optimizer=Adam(learning_rate=0.01),
+    )
+
+
+def _loss(
+    params: TrainParams, columns: Sequence[InputColumn], train: InMemoryExamples, held_out: InMemoryExamples, test: Rows
+) -> float:
+    keras.utils.set_random_seed(params.seed)
+    model = models.build(columns, params)
+    with tempfile.TemporaryDirectory(prefix="rankline-planted-") as folder:
+        fit(model, params, train, held_out, folder, lambda index, epoch: None)
+    score = tf.function(lambda features: tf.squeeze(model(features, training=False), axis=1))
+    logits = np.concatenate(
+        [
+            score({column.name: features[column.name] for column in model.columns})
+            for features, _, _ in _examples(test).in_order(8192)
+        ]
+    ).astype(np.float64)
+    return float(-special.log_expit(np.where(test.label == 1, logits, -logits)).mean())
+
+
+def _columns() -> list[InputColumn]:
+    columns = [InputColumn(name, "numeric", _BOTH) for name in NUMBERS]
+    columns += [
+        InputColumn(name, "categorical", _BOTH, size=size, width=_WIDTH, table=name)
+        for name, size in INTERACTING.items()
+    ]
+    for one, other in (*CROSSED, *LOW_RANK):
+        name = f"{one}_x_{other}"
+        size = INTERACTING[one] * INTERACTING[other]
+        columns.append(InputColumn(name, "categorical", ("wide",), size=size, width=1, table=name))
+    return columns
+
+
+def _examples(rows: Rows) -> InMemoryExamples:
+    """As Transform would leave them: numbers log1p and scaled, missing ones 0; pairs as one id."""
+    ids = dict(zip(IDS, rows.ids.T, strict=True))
+    columns = {
+        name: tf.constant(np.nan_to_num(np.log1p(values) - 1.0), tf.float32)
+        for name, values in zip(NUMBERS, rows.numbers.T, strict=True)
+    }
+    columns |= {name: tf.constant(values, tf.int64) for name, values in ids.items()}
+    for one, other in (*CROSSED, *LOW_RANK):
+        columns[f"{one}_x_{other}"] = tf.constant(ids[one] * INTERACTING[other] + ids[other], tf.int64)
+    columns[LABEL] = tf.constant(rows.label, tf.float32)
+    columns[WEIGHT] = tf.ones(len(rows.label))
+    return InMemoryExamples(columns)
