@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from pipeline.console import busy, console, quiet
+from pipeline.console import busy, console, counted, quiet
 from schema.errors import RanklineError
 
 _dataset = click.option("--dataset", "-d", help="A name from `rankline datasets`, or a folder.  [default: movielens]")
@@ -226,11 +226,35 @@ def bench_train(models: str, ids: str, rounds: int, steps: int, json_path: Path 
     """
     from pipeline.bench import train
 
+    if not all(total.isdecimal() for total in ids.split(",")):
+        raise click.BadParameter(f"expected whole numbers with commas between, received {ids!r}", param_hint="--ids")
     setting = train.Setting(models.split(","), [int(total) for total in ids.split(",")], rounds, steps)
     result = train.run(setting, lambda table: console().print(table))
     if json_path:
         json_path.parent.mkdir(parents=True, exist_ok=True)
         json_path.write_text(train.to_json(result) + "\n")
+
+
+@cli.command("bench-planted")
+@click.option("--rows", type=click.IntRange(min=1000), default=1_000_000, show_default=True, help="To train on.")
+@click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Trainings of each model.")
+def bench_planted(rows: int, seeds: int) -> None:
+    """Show who memorises and who generalises, where the truth is known.
+
+    Trains wide, deep and Wide & Deep on generated clicks in which crosses, low-rank interactions or both are planted,
+    and shows how far each stays behind the best possible prediction.
+    """
+    with quiet(Path(os.devnull)) as terminal:
+        with busy(terminal, "Loading TensorFlow"):
+            from pipeline.bench import planted
+        with counted(terminal) as progress:
+            task = progress.add_task("", total=len(planted.TRUTHS) * len(planted.MODELS) * seeds)
+
+            def on_training(truth: str, model: str, seed: int) -> None:
+                progress.update(task, description=f"{truth}: {model}, seed {seed}", advance=1)
+
+            found = planted.run(rows, range(seeds), on_training)
+        terminal.print(planted.table(found))
 
 
 def main() -> None:

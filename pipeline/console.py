@@ -12,6 +12,7 @@ from typing import TextIO
 
 from rich.console import Console
 from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.spinner import Spinner
 
 from schema.errors import RanklineError
@@ -33,6 +34,20 @@ def busy(console: Console, text: str) -> Live:
     """
     spinner = Spinner("dots", text, style="status.spinner")
     return Live(spinner, console=console, transient=True, redirect_stdout=False, redirect_stderr=False)
+
+
+def counted(console: Console) -> Progress:
+    """A bar with how many are done and what is being done, for a `with` block, where the console is a terminal."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    )
 
 
 @contextlib.contextmanager

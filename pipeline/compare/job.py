@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pipeline import local
 from pipeline.compare import data, show
 from pipeline.compare.run import compare
 from pipeline.config import RunConfig
-from pipeline.console import busy, quiet
+from pipeline.console import busy, counted, quiet
 from pipeline.layout import Layout
 from schema.dataset import find
 from trainer import models
@@ -41,7 +39,7 @@ def compare_and_show(configs: Mapping[str, RunConfig], seeds: Sequence[int]) -> 
         folders = local.prepare(config, dataset, run_id, console)
         with busy(console, "Reading the splits"):
             loaded = data.load(dataset, folders, config.train.memory_mb)
-        with _progress(console) as progress:
+        with counted(console) as progress:
             task = progress.add_task("", total=len(names) * len(seeds))
             comparison = compare(
                 dataset.name,
@@ -55,16 +53,3 @@ def compare_and_show(configs: Mapping[str, RunConfig], seeds: Sequence[int]) -> 
             console.print(table)
         for path in show.write(comparison, logs):
             console.print(f"  [dim]{escape(str(path))}[/]")
-
-
-def _progress(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        redirect_stdout=False,
-        redirect_stderr=False,
-    )
