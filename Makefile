@@ -5,7 +5,7 @@ USER_ID ?= 42
 # Each target makes the environment if it is missing, then calls one tool.
 bin := .venv/bin
 
-.PHONY: help setup run serve rank compare validate runs test test-long lint format bench bench-planted bench-train lock clean
+.PHONY: help setup run serve rank compare validate runs test test-long lint format bench bench-train bench-planted lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

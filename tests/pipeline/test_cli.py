@@ -7,6 +7,7 @@ import click
 import pytest
 
 from pipeline.cli import cli
+from trainer import models
 
 COMMANDS = sorted(cli.commands)
 
@@ -82,7 +83,7 @@ ignore: [comment]
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--model", "wide_dep"], "train.model: expected one of deep, wide, wide_deep, received 'wide_dep'; "
+        (["--model", "wide_dep"], f"train.model: expected one of {', '.join(models.names())}, received 'wide_dep'; "
          "did you mean 'wide_deep'?"),
         (["--set", "train.epochs=none"], "configuration: train.epochs: expected a whole number, received 'none'"),
         (["--config", "none.yaml"], "none.yaml: expected a file, found none"),

@@ -67,6 +67,7 @@ class FuxiCtr(Side):
         self._features.labels = [_LABEL]
         self._features.num_fields = len(self._features.features)
         self._features.set_column_index()
+        torch.manual_seed(0)
         self._network = Network(job, self._features, numbers, self._folder.name)
         self._network._max_gradient_norm = 10.0  # what its `fit` sets
         self._rows = rows

@@ -22,6 +22,7 @@ class PytorchWideDeep(Side):
     """Its step is that of its `Trainer`. As its preprocessors leave them, ids begin at 1."""
 
     def __init__(self, job: Job, rows: Rows) -> None:
+        torch.manual_seed(0)
         self._first_id = 1 + np.concatenate([[0], np.cumsum(job.sizes)[:-1]])
         ids = [f"C{column}" for column in range(len(job.sizes))]
         numbers = [f"I{column}" for column in range(rows.numbers.shape[1])]
