@@ -41,8 +41,8 @@ def rankline(monkeypatch, capsys):
 def test_a_dataset_that_is_nowhere(rankline):
     assert rankline("validate", "--dataset", "movielns") == (
         1,
-        "Error: dataset: expected one of census, criteo, movielens, or a folder with a features.yaml, received 'movielns'; "
-        "did you mean 'movielens'?\n",
+        "Error: dataset: expected one of census, criteo, movielens, or a folder with a features.yaml, "
+        "received 'movielns'; did you mean 'movielens'?\n",
     )
 
 
