@@ -101,7 +101,7 @@ def _params(model: str, seed: int) -> TrainParams:
         seed=seed,
         epochs=30,
         patience=3,
-        batch_size=256,
+        batch_size=512,
         hidden_units=(64, 32),
         dropout=0.0,
         wide_optimizer=Ftrl(learning_rate=0.1, l1=0.0),

@@ -186,30 +186,28 @@ class _Side:
         SideError: it ended without an answer.
     """
 
-    def __init__(self, name: str, job: Job, process: subprocess.Popen[str], log: IO[str]) -> None:
+    def __init__(self, name: str, job: Job, commands: IO[str], answers: IO[str], log: IO[str]) -> None:
         self.name = name
         self.job = job
-        self._process = process
+        self._commands = commands
+        self._answers = answers
         self._log = log
         self.version = str(self._answer()["version"])
 
     def ask(self, *command: object, limit: float | None = None) -> dict[str, float]:
         """Has it carry out a command of `sides.worker.serve`, in so many seconds at most."""
-        assert self._process.stdin is not None, "it was started with pipes"
-        assert self._process.stdout is not None, "it was started with pipes"
-        self._process.stdin.write(" ".join(map(str, command)) + "\n")
-        self._process.stdin.flush()
-        if not select.select([self._process.stdout], [], [], limit)[0]:
+        self._commands.write(" ".join(map(str, command)) + "\n")
+        self._commands.flush()
+        if not select.select([self._answers], [], [], limit)[0]:
             raise SideError(f"{' '.join(map(str, command))} took more than {limit} s")
         return self._answer()
 
     def _answer(self) -> dict[str, Any]:
-        assert self._process.stdout is not None, "it was started with pipes"
-        line = self._process.stdout.readline()
+        line = self._answers.readline()
         if not line:
             self._log.seek(0)
             last = [line for line in self._log.read().splitlines() if line.strip()][-1:]
-            raise SideError(f"{self.name} ended with status {self._process.wait()}: {''.join(last) or 'no message'}")
+            raise SideError(f"{self.name} ended: {''.join(last) or 'no message'}")
         answer: dict[str, Any] = json.loads(line)
         return answer
 
@@ -218,21 +216,24 @@ class _Side:
 def _side(name: str, job: Job, python: Path) -> Iterator[_Side]:
     if not python.exists():
         raise SideError(f"expected the libraries to compare with in {python.parents[1]}; `make bench-train` makes it")
-    with (
-        tempfile.TemporaryFile("w+") as log,
-        subprocess.Popen(
-            [python.absolute(), "-m", f"pipeline.bench.sides.{name}", json.dumps(asdict(job))],
+    read_end, write_end = os.pipe()
+    with os.fdopen(read_end) as answers, tempfile.TemporaryFile("w+") as log:
+        process = subprocess.Popen(
+            [python.absolute(), "-m", f"pipeline.bench.sides.{name}", json.dumps(asdict(job)), str(write_end)],
             cwd=_REPOSITORY,
             stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
+            stdout=log,
             stderr=log,
+            pass_fds=[write_end],
             text=True,
-        ) as process,
-    ):
-        try:
-            yield _Side(name, job, process, log)
-        finally:
-            process.kill()
+        )
+        os.close(write_end)
+        assert process.stdin is not None, "it was started with a pipe"
+        with process:
+            try:
+                yield _Side(name, job, process.stdin, answers, log)
+            finally:
+                process.kill()
 
 
 def has_bfloat16() -> bool:

@@ -89,10 +89,10 @@ class Side(ABC):
 def serve(make: Callable[[Job, Rows], Side], version: str) -> None:
     """Makes the side that the command line describes, and follows standard input until it ends.
 
-    Lines are `train STEPS`, `read BATCHES`, `auc` and `memory`; the answers have `seconds`, `auc` and `mebibytes`.
+    The command line is a `Job` as JSON, and the descriptor to write answers to, since libraries print things. Lines are
+    `train STEPS`, `read BATCHES`, `auc` and `memory`; the answers have `seconds`, `auc` and `mebibytes`.
     """
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is no answer
+    answers = os.fdopen(int(sys.argv[2]), "w", buffering=1)
     job = Job(**json.loads(sys.argv[1]))
     side = make(job, Rows.load(Path(job.folder) / "train"))
     answers.write(json.dumps({"version": version}) + "\n")
