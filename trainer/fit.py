@@ -120,7 +120,7 @@ def fit(
         for index, epoch in enumerate(history.epochs):
             on_epoch(index, epoch)
 
-    run_steps = _stepper(model, optimizer, average, params)
+    run_steps = stepper(model, optimizer, average, params)
     evaluate = _evaluator(model, held_out)
     dataset = tf.data.Dataset.range(len(history.epochs), params.epochs).flat_map(
         lambda epoch: train.shuffled(params.batch_size, tf.stack([params.seed, epoch]))
@@ -247,7 +247,7 @@ def _checkpoints(folder: str, **trackables: object) -> tf.train.CheckpointManage
     return tf.train.CheckpointManager(tf.train.Checkpoint(**trackables), folder, max_to_keep=1)
 
 
-def _stepper(
+def stepper(
     model: Joint, optimizer: keras.optimizers.Optimizer, average: MovingAverage, params: TrainParams
 ) -> Callable[[Iterator[Batch], tf.Tensor], tf.Tensor]:
     """A function that trains on so many batches, each shared out among the strategy's replicas, and gives the sum of

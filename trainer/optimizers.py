@@ -175,6 +175,6 @@ def sum_by_row(gradient: tf.IndexedSlices) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def _set_rows(rows: tf.Tensor, *changes: tuple[tf.Variable, tf.Tensor]) -> None:
-    """Overwrites rows of tables: several times as fast as adding to them, or as TensorFlow's sparse kernel for AdaGrad."""
+    """Overwrites rows of tables: several times as fast as adding to them, or as TensorFlow's sparse AdaGrad."""
     for table, values in changes:
         table.scatter_update(tf.IndexedSlices(values, rows))

@@ -42,7 +42,7 @@ class Rankline(Side):
         batches_per_pass = len(rows.labels) // job.batch_size
         optimizer = fit.optimizer_for(self._model, params, batches_per_pass)
         optimizer.build(self._model.trainable_variables)
-        self._run_steps = fit._stepper(self._model, optimizer, fit.MovingAverage(self._model, params.ema), params)
+        self._run_steps = fit.stepper(self._model, optimizer, fit.MovingAverage(self._model, params.ema), params)
         self._examples = InMemoryExamples(
             {**_columns(rows), LABEL: tf.constant(rows.labels), WEIGHT: tf.ones(len(rows.labels))}
         )
