@@ -53,25 +53,34 @@ class Found:
         return [loss - self.best for loss in self.losses[model]]
 
 
-def run(rows: int, seeds: Sequence[int], on_training: Callable[[str, str, int], None]) -> dict[str, Found]:
-    """Trains all models on all truths.
+def run(
+    rows: int,
+    seeds: Sequence[int],
+    on_training: Callable[[str, str, int], None],
+    truths: Sequence[str] = tuple(TRUTHS),
+    names: Sequence[str] = MODELS,
+) -> dict[str, Found]:
+    """Trains models on truths.
 
     Args:
         rows: to train on; a tenth as many stop the training, and a fifth as many judge it.
         seeds: of the models; the data are the same.
         on_training: called before each training, with truth, model and seed.
+        truths: of `TRUTHS`.
+        names: of models.
 
     Returns:
         By what was planted.
     """
     found = {}
-    for truth, (crosses, low_rank) in TRUTHS.items():
+    for truth in truths:
+        crosses, low_rank = TRUTHS[truth]
         generator = Generator(_VOCABULARY, crosses=crosses, low_rank=low_rank)
         columns = _columns()
         train, held_out = (_examples(generator.draw(count, seed)) for seed, count in ((1, rows), (2, rows // 10)))
         test = generator.draw(rows // 5, 3)
-        losses: dict[str, list[float]] = {model: [] for model in MODELS}
-        for model in MODELS:
+        losses: dict[str, list[float]] = {model: [] for model in names}
+        for model in names:
             for seed in seeds:
                 on_training(truth, model, seed)
                 params = _params(model, seed)
@@ -101,7 +110,7 @@ def _params(model: str, seed: int) -> TrainParams:
         seed=seed,
         epochs=30,
         patience=3,
-        batch_size=512,
+        batch_size=256,
         hidden_units=(64, 32),
         dropout=0.0,
         wide_optimizer=Ftrl(learning_rate=0.1, l1=0.0),

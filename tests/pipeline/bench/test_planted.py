@@ -9,34 +9,38 @@ from pipeline.bench import planted
 from pipeline.bench.planted import Found
 
 
+ROWS = 100_000
+
+
+def silent(truth: str, model: str, seed: int) -> None:
+    pass
+
+
 @pytest.fixture(scope="module")
-def found() -> dict[str, Found]:
-    return planted.run(100_000, range(1), lambda truth, model, seed: None)
+def apart() -> dict[str, Found]:
+    return planted.run(ROWS, [0], silent, truths=["crosses", "low rank"], names=["wide", "deep"])
 
 
-def excess(found: dict[str, Found], truth: str, model: str) -> float:
-    (value,) = found[truth].excess(model)
+def excess(found: Found, model: str) -> float:
+    (value,) = found.excess(model)
     assert value > 0, "nobody is better than who knows the truth"
     return value
 
 
-def test_wide_memorises_crosses(found) -> None:
-    assert excess(found, "crosses", "wide") < 0.6 * excess(found, "crosses", "deep")
+def test_wide_memorises_crosses(apart) -> None:
+    assert excess(apart["crosses"], "wide") < 0.6 * excess(apart["crosses"], "deep")
 
 
-def test_deep_generalises_over_interactions(found) -> None:
-    assert excess(found, "low rank", "deep") < 0.6 * excess(found, "low rank", "wide")
+def test_deep_generalises_over_interactions(apart) -> None:
+    assert excess(apart["low rank"], "deep") < 0.6 * excess(apart["low rank"], "wide")
 
 
-def test_together_they_are_better_than_either(found) -> None:
-    both = excess(found, "both", "wide_deep")
-    assert both < excess(found, "both", "wide")
-    assert both < excess(found, "both", "deep")
-
-
-def test_with_half_of_the_truth_the_other_part_does_little_harm(found) -> None:
-    for truth, part in (("crosses", "wide"), ("low rank", "deep")):
-        assert excess(found, truth, "wide_deep") < 1.5 * excess(found, truth, part)
+@pytest.mark.long
+def test_together_they_are_better_than_either() -> None:
+    found = planted.run(ROWS, [0], silent, truths=["both"])["both"]
+    both = excess(found, "wide_deep")
+    assert both < excess(found, "wide")
+    assert both < excess(found, "deep")
 
 
 def test_table() -> None:
