@@ -8,7 +8,6 @@ from rich.console import Console
 from pipeline.bench import planted
 from pipeline.bench.planted import Found
 
-
 ROWS = 100_000
 
 
