@@ -36,7 +36,7 @@ class Run:
 
 
 def list_runs(metadata: Path) -> list[Run]:
-    """All runs in a metadata store, newest first.
+    """All runs in a metadata store that trained a model, or should have, newest first.
 
     Args:
         metadata: the SQLite file; a missing one holds no runs.
@@ -49,6 +49,8 @@ def list_runs(metadata: Path) -> list[Run]:
     store = mlmd.MetadataStore(config)
     types = {kind.id: kind.name for kind in store.get_execution_types()}
     runs = [_run(store, types, context) for context in store.get_contexts_by_type("pipeline_run")]
+    # A comparison of models only prepares their data through the pipeline.
+    runs = [run for run in runs if run.model or run.failed or run.unfinished]
     return sorted(runs, key=lambda run: run.run_id, reverse=True)
 
 

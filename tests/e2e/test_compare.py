@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -12,17 +13,24 @@ import pytest
 import tensorflow as tf
 
 from pipeline.compare.run import OFTEN
+from pipeline.runs import list_runs
 
 
 @pytest.fixture(scope="module")
-def written(movielens) -> dict:
+def written(movielens, tmp_path_factory) -> dict:
+    """What the comparison writes; beside a copy of the main job's metadata, since other tests count its runs."""
+    root = tmp_path_factory.mktemp("compare") / "runs"
+    root.mkdir()
+    shutil.copy(movielens.path / "metadata.sqlite", root)
     rankline = str(Path(sys.executable).with_name("rankline"))
-    command = [rankline, "compare", "--root", str(movielens.path), "--models", "wide_deep,mf,cooccurrence"]
+    command = [rankline, "compare", "--root", str(root), "--models", "wide_deep,mf,cooccurrence"]
     done = subprocess.run([*command, "--seeds", "1"], capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done
     assert done.stdout.count("unchanged") == 5
     assert done.stdout.index("wide_deep") < done.stdout.index("cooccurrence")
-    (numbers,) = movielens.path.glob("movielens/logs/*/compare.json")
+    # A comparison is no run of the pipeline.
+    assert len(list_runs(root / "metadata.sqlite")) == len(list_runs(movielens.path / "metadata.sqlite"))
+    (numbers,) = root.glob("movielens/logs/*/compare.json")
     assert str(numbers) in done.stdout
     assert numbers.with_name("compare.png").is_file()
     return json.loads(numbers.read_text())

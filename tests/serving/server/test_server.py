@@ -377,7 +377,7 @@ def test_a_port_that_is_taken(base_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         for flag, ports in (("--port", {"port": port}), ("--rest_api_port", {"rest_api_port": port})):
-            with pytest.raises(PortError, match=f"cannot listen on 127.0.0.1:{port}: .* with {flag} "):
+            with pytest.raises(PortError, match=f"cannot listen on 127.0.0.1:{port}: .* with {flag}\\."):
                 Server(options(base_path, **ports)).start()
 
 
