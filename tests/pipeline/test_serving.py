@@ -41,9 +41,9 @@ def is_up(target: str) -> bool:
 
 def wait_for(condition) -> None:
     deadline = time.monotonic() + TIMEOUT_S
-    while not condition() and time.monotonic() < deadline:
+    while not condition():
+        assert time.monotonic() < deadline
         time.sleep(0.05)
-    assert condition()
 
 
 def test_a_server_waits_for_a_first_model_and_ends_with_the_block(tmp_path):
