@@ -240,6 +240,8 @@ def _rate(rate: float, params: TrainParams, steps: int) -> optimizers.Rate:
 def _slow_down(optimizer: keras.optimizers.MultiOptimizer, factor: float) -> None:
     for each in optimizer.optimizers:
         each.learning_rate = each.learning_rate * factor
+        if isinstance(each, optimizers.Ftrl):
+            each.keep_weights()
 
 
 def _checkpoints(folder: str, **trackables: object) -> tf.train.CheckpointManager:

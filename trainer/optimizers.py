@@ -42,28 +42,33 @@ class Ftrl(_Summed, keras.optimizers.Ftrl):  # type: ignore[misc]
     useless ids at exactly 0: since g is the gradient of a batch's mean loss, useful values are a small multiple of
     1 / batch size.
 
-    Weights may begin at other values than 0, as in a warm start or in hidden layers, see `build`.
+    The rule looks at a weight only to change z: what it sets it to is what z says at the rate of that step. So weights
+    that do not begin at 0, as in a warm start or in hidden layers, and those from before a rate was changed have to be
+    brought into z, see `keep_weights`; for a `LearningRateSchedule` this is done in every step.
     """
 
     def build(self, variables: Sequence[keras.Variable]) -> None:
-        """Makes the slots, with z such that the weights are what the third line of the rule gives::
-
-            z = -sgn(w) (λ1 + |w| (√n / α + 2 λ2))
-
-        The rule looks at a weight only to change z: with z = 0 the first step would set it to what the step's
-        gradient alone says.
-        """
+        """Makes the slots, such that the weights are kept."""
         if self.built:
             return
         super().build(variables)
-        rate = self.learning_rate
-        quadratic = (
-            self.initial_accumulator_value**-self.learning_rate_power + self.beta
-        ) / rate + 2 * self.l2_regularization_strength
-        for variable, linear in zip(variables, self._linears, strict=True):
-            weight = tf.convert_to_tensor(variable.value)
-            size = self.l1_regularization_strength + tf.abs(weight) * tf.cast(quadratic, weight.dtype)
-            linear.assign(-tf.sign(weight) * size)
+        self.keep_weights()
+
+    def keep_weights(self) -> None:
+        """Sets z such that the third line of the rule gives the weights as they are, at the rate as it is now::
+
+            z = -sgn(w) (λ1 + |w| (√n / α + 2 λ2))
+
+        To be called after a change of `learning_rate`. Where a weight is 0, z is left: any |z| ≤ λ1 holds it there.
+        """
+        for variable, n, linear in zip(self._trainable_variables, self._accumulators, self._linears, strict=True):
+            linear.assign(self._kept(variable.value, n.value, linear.value, self.learning_rate))
+
+    def _kept(self, weight: tf.Tensor, n: tf.Tensor, linear: tf.Tensor, rate: tf.Tensor) -> tf.Tensor:
+        quadratic = (n**-self.learning_rate_power + self.beta) / tf.cast(rate, n.dtype)
+        quadratic += 2 * self.l2_regularization_strength
+        kept = -tf.sign(weight) * (self.l1_regularization_strength + tf.abs(weight) * quadratic)
+        return tf.where(weight == 0, linear, kept)
 
     def update_step(self, gradient: Gradient, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
         index = self._get_variable_index(variable)
@@ -75,15 +80,18 @@ class Ftrl(_Summed, keras.optimizers.Ftrl):  # type: ignore[misc]
             "l2_shrinkage": self.l2_shrinkage_regularization_strength,
             "lr_power": self.learning_rate_power,
         }
-        resources = {
-            "var": variable.handle,
-            "accum": self._accumulators[index].value.handle,
-            "linear": self._linears[index].value.handle,
-        }
+        accumulator, linear = self._accumulators[index].value, self._linears[index].value
+        resources = {"var": variable.handle, "accum": accumulator.handle, "linear": linear.handle}
+        scheduled = isinstance(self._learning_rate, keras.optimizers.schedules.LearningRateSchedule)
         if isinstance(gradient, tf.IndexedSlices):
             rows, values = sum_by_row(gradient)
+            if scheduled:
+                slots = (tf.gather(slot, rows) for slot in (variable, accumulator, linear))
+                _set_rows(rows, (linear, self._kept(*slots, rate)))
             tf.raw_ops.ResourceSparseApplyFtrlV2(**resources, grad=values, indices=rows, **rule)
         else:
+            if scheduled:
+                linear.assign(self._kept(variable, accumulator, linear, rate))
             tf.raw_ops.ResourceApplyFtrlV2(**resources, grad=gradient, **rule)
 
 

@@ -70,6 +70,45 @@ def test_ftrl_holds_small_weights_at_zero() -> None:
     np.testing.assert_allclose(seen, [0.0, 0.0, -0.0469323], rtol=1e-5)
 
 
+RATES = keras.optimizers.schedules.PiecewiseConstantDecay([1, 3], [0.5, 0.05, 0.2])
+
+
+@pytest.mark.parametrize("sparse", [True, False])
+def test_ftrl_under_a_schedule_keeps_what_it_has_learned(sparse: bool) -> None:
+    """Without regularisation FTRL's step is AdaGrad's, -α g / √(n + g²), whatever α was before.
+
+    (z holds -w √n / α; read with a tenth of that α, it would make a tenth of the weight.)
+    """
+    gradients = [slices([[0.5, -1.0]], [row]) for row in (0, 1, 0, 0, 1, 2)]
+    if not sparse:
+        gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
+    ftrl = after(optimizers.Ftrl(RATES, initial_accumulator_value=0.25), *gradients)
+    adagrad = after(optimizers.Adagrad(RATES, initial_accumulator_value=0.25, epsilon=0.0), *gradients)
+    np.testing.assert_allclose(ftrl, adagrad, rtol=1e-5)
+
+
+def test_ftrl_keeps_its_weights_when_its_rate_is_changed() -> None:
+    """α = 0.5, λ1 = 0.25, λ2 = 0.5, n₀ = 1, from (0, 0).
+
+    g = (2, 0.125): n = (5, 1.015625), z = (2, 0.125): w₀ = -(2 - 0.25) / (√5 / 0.5 + 1) = -0.319802, w₁ = 0.
+    Then α = 0.05: z₀ = 0.25 + 0.319802 (√5 / 0.05 + 1) = 14.871782, z₁ as it is. g = (1, 0): n₀ = 6,
+    z₀ = 14.871782 + 1 + (√6 - √5) / 0.05 · 0.319802 = 17.236836: w₀ = -(17.236836 - 0.25) / (√6 / 0.05 + 1)
+    = -0.339806: a step of 0.02 = 0.05 · 1 / √6, and a bit less for λ1 and λ2 in it.
+    """
+    variable = keras.Variable([[0.0, 0.0]])
+    optimizer = optimizers.Ftrl(
+        0.5, initial_accumulator_value=1.0, l1_regularization_strength=0.25, l2_regularization_strength=0.5
+    )
+    optimizer.apply([tf.constant([[2.0, 0.125]])], [variable])
+    np.testing.assert_allclose(variable, [[-0.319802, 0.0]], rtol=1e-5)
+    optimizer.learning_rate = 0.05
+    optimizer.keep_weights()
+    (z,) = (slot for slot in optimizer.variables if "linear" in slot.path)
+    np.testing.assert_allclose(z, [[14.871782, 0.125]], rtol=1e-5)
+    optimizer.apply([tf.constant([[1.0, 0.0]])], [variable])
+    np.testing.assert_allclose(variable, [[-0.339806, 0.0]], rtol=1e-5)
+
+
 def test_adagrad_by_hand() -> None:
     # n₀ = 0.1. Row 2: g = (3, 1): n = (9.1, 1.1); w = (2 - 0.5 · 3 / √9.1, 0 - 0.5 · 1 / √1.1)
     # = (1.502753, -0.476731). Again with g = (4, 0): n = (25.1, 1.1); w₀ = 1.502753 - 0.5 · 4 / √25.1 = 1.103552
