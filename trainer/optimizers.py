@@ -86,8 +86,8 @@ class Ftrl(_Summed, keras.optimizers.Ftrl):  # type: ignore[misc]
         if isinstance(gradient, tf.IndexedSlices):
             rows, values = sum_by_row(gradient)
             if scheduled:
-                slots = (tf.gather(slot, rows) for slot in (variable, accumulator, linear))
-                _set_rows(rows, (linear, self._kept(*slots, rate)))
+                w, n, z = (tf.gather(slot, rows) for slot in (variable, accumulator, linear))
+                _set_rows(rows, (linear, self._kept(w, n, z, rate)))
             tf.raw_ops.ResourceSparseApplyFtrlV2(**resources, grad=values, indices=rows, **rule)
         else:
             if scheduled:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from trainer.distribution import strategy_for
 from trainer.params import TrainParams
@@ -58,7 +59,7 @@ with strategy.scope():
         history = fit(model, params, examples(301, 1), examples(100, 2), folder, lambda index, epoch: None)
 print(json.dumps({
     "replicas": strategy.num_replicas_in_sync,
-    "weights": [variable.numpy().tolist() for variable in model.trainable_variables],
+    "weights": [variable.numpy().tolist() for variable in model.variables],
     "losses": [epoch.loss for epoch in history.epochs],
     "aucs": [epoch.eval_auc for epoch in history.epochs],
 }))
@@ -76,10 +77,16 @@ def trained(replicas: int, params: TrainParams) -> dict:
     return found
 
 
-def test_two_replicas_come_to_what_one_comes_to() -> None:
-    params = TrainParams(
-        epochs=2, batch_size=50, hidden_units=(8,), dropout=0, clip_norm=0.1, embedding_l2=0.01, ema=0.5
-    )
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"clip_norm": 0.1, "embedding_l2": 0.01, "ema": 0.5},
+        {"model": "dcn_v2", "batch_norm": True, "schedule": {"name": "cosine"}, "deep_optimizer": {"name": "ftrl"}},
+    ],
+    ids=["gradients", "batch_norm"],
+)
+def test_two_replicas_come_to_what_one_comes_to(options: dict) -> None:
+    params = TrainParams(epochs=2, batch_size=50, hidden_units=(8,), dropout=0, **options)
     one, two = trained(1, params), trained(2, params)
     np.testing.assert_allclose(two["losses"], one["losses"], rtol=1e-5)
     np.testing.assert_allclose(two["aucs"], one["aucs"], rtol=1e-5)

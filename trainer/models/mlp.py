@@ -7,12 +7,17 @@ import keras
 from trainer.params import TrainParams
 
 
+_MOMENTUM = 0.9
+"""Of the averages of batch normalisation."""
+
+
 def hidden_layers(width: int, params: TrainParams) -> keras.Sequential:
     """The layers between a model's inputs and its logits (Cheng et al., Wide & Deep Learning, 2016, equation 2)::
 
         a⁽ˡ⁺¹⁾ = f(W⁽ˡ⁾a⁽ˡ⁾ + b⁽ˡ⁾)
 
-    With batch normalisation, of W⁽ˡ⁾a⁽ˡ⁾ before f (Ioffe and Szegedy, 2015, algorithm 1), the bias is its β.
+    With batch normalisation, of W⁽ˡ⁾a⁽ˡ⁾ before f (Ioffe and Szegedy, 2015, algorithm 1), the bias is its β. What it
+    normalises by outside of training is an average over some ten steps: an epoch may have no more than that.
 
     Args:
         width: of a⁽⁰⁾, float32 [batch, width].
@@ -27,7 +32,9 @@ def hidden_layers(width: int, params: TrainParams) -> keras.Sequential:
     for units in params.hidden_units:
         if params.batch_norm:
             layers.append(keras.layers.Dense(units, use_bias=False, dtype=policy))
-            layers.append(keras.layers.BatchNormalization(dtype=policy))
+            # Over the whole batch, of which a replica has a share, and of an epoch's last one perhaps no row.
+            shared = params.distribution == "mirrored"
+            layers.append(keras.layers.BatchNormalization(momentum=_MOMENTUM, synchronized=shared, dtype=policy))
             layers.append(keras.layers.Activation(params.activation, dtype=policy))
         else:
             layers.append(keras.layers.Dense(units, params.activation, dtype=policy))

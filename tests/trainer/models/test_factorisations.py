@@ -113,6 +113,6 @@ def test_batch_norm() -> None:
     for variable, value in zip(model.trainable_variables, weights, strict=True):
         variable.assign(value)
     np.testing.assert_allclose(model(FEATURES, training=True)[:, 0], [1, 0], atol=1e-3)
-    # What the training step saw is remembered: mean 0.99 · 0 + 0.01 · 6, variance 0.99 · 1 + 0.01 · 4.
-    expected = (np.array([8, 4]) - 0.06) / np.sqrt(1.03 + 1e-3)
+    # What the training step saw is remembered: mean 0.9 · 0 + 0.1 · 6, variance 0.9 · 1 + 0.1 · 4.
+    expected = (np.array([8, 4]) - 0.6) / np.sqrt(1.3 + 1e-3)
     np.testing.assert_allclose(model(FEATURES, training=False)[:, 0], expected, rtol=1e-5)
