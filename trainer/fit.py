@@ -266,7 +266,7 @@ def stepper(
         with tf.GradientTape() as tape:
             logit = tf.squeeze(model(features, training=True), axis=1)
             losses = tf.nn.sigmoid_cross_entropy_with_logits(label, logit)
-            loss = tf.reduce_sum(weight * losses) / whole_weight
+            loss = tf.math.divide_no_nan(tf.reduce_sum(weight * losses), whole_weight)
         gradients = replicas.all_reduce(tf.distribute.ReduceOp.SUM, tape.gradient(loss, variables))
         if params.embedding_l2:
             gradients = [
@@ -274,7 +274,7 @@ def stepper(
                 for gradient, variable in zip(gradients, variables, strict=True)
             ]
         if params.clip_norm:
-            gradients, _ = tf.clip_by_global_norm(gradients, params.clip_norm)
+            gradients, _ = tf.clip_by_global_norm(list(map(optimizers.distinct, gradients)), params.clip_norm)
         optimizer.apply(gradients, variables)
         return loss
 

@@ -172,6 +172,14 @@ class Adam(_Summed, keras.optimizers.Adam):  # type: ignore[misc]
             )
 
 
+def distinct(gradient: Gradient) -> Gradient:
+    """A gradient with each row of a table once, so that its norm is that of the values in it."""
+    if not isinstance(gradient, tf.IndexedSlices):
+        return gradient
+    rows, values = sum_by_row(gradient)
+    return tf.IndexedSlices(values, rows, gradient.dense_shape)
+
+
 def sum_by_row(gradient: tf.IndexedSlices) -> tuple[tf.Tensor, tf.Tensor]:
     """The distinct rows of a gradient ([rows]) and the sum of the slices of each ([rows, ...]).
 

@@ -170,6 +170,16 @@ def test_a_constant_weight_changes_nothing(undisturbed, tmp_path: Path, monkeypa
     np.testing.assert_allclose(metrics(history), metrics(undisturbed[1]), rtol=1e-3)
 
 
+def test_rows_that_do_not_count_may_fill_a_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """128 rows, of which one has a weight above 0, in batches of 64: of one batch the mean loss is that of no row."""
+    rows = examples(128, seed=1)
+    weight = tf.concat([[1.0], tf.zeros([127])], axis=0)
+    monkeypatch.setitem(globals(), "TRAIN", InMemoryExamples({**rows._columns, WEIGHT: weight}))
+    model, history, _ = train(tmp_path, PARAMS.model_copy(update={"epochs": 1}))
+    assert 0 < history.epochs[0].loss < 1
+    assert all(np.isfinite(variable.numpy()).all() for variable in model.trainable_variables)
+
+
 def test_an_infinite_loss_is_refused(tmp_path: Path) -> None:
     params = PARAMS.model_copy(update={"deep_optimizer": Adam(learning_rate=1e38)})
     with pytest.raises(TrainingError, match=r"epoch 1: expected a finite loss, received .*lower the learn"):
@@ -294,17 +304,25 @@ def test_l2_makes_embeddings_small(undisturbed, tmp_path: Path) -> None:
 
 
 def test_gradients_are_clipped_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All that the optimizer is given has the norm of the limit, where the gradients' own is above it."""
+    """All that the optimizer is given has the norm of the limit, where the gradients' own is above it.
+
+    20 users and 64 rows: nearly each user's row in a table is there several times, and its gradient is their sum.
+    """
     norms = []
     original = keras.optimizers.MultiOptimizer.apply
 
     def apply(self: object, gradients: list, variables: list) -> None:
-        tf.py_function(lambda norm: norms.append(float(norm)), [tf.linalg.global_norm(gradients)], [])
+        norm = tf.linalg.global_norm([tf.convert_to_tensor(gradient) for gradient in gradients])
+        tf.py_function(lambda norm: norms.append(float(norm)), [norm], [])
         original(self, gradients, variables)
 
     monkeypatch.setattr(keras.optimizers.MultiOptimizer, "apply", apply)
-    train(tmp_path, PARAMS.model_copy(update={"clip_norm": 0.001, "epochs": 1}))
+    train(tmp_path / "above", PARAMS.model_copy(update={"clip_norm": 0.001, "epochs": 1}))
     np.testing.assert_allclose(norms, 0.001, rtol=1e-4)
+    norms.clear()
+    train(tmp_path / "below", PARAMS.model_copy(update={"clip_norm": 1000.0, "epochs": 1}))
+    assert min(norms) > 0.001
+    assert max(norms) < 10, "gradients below the limit are left as they are"
 
 
 def test_moving_average() -> None:

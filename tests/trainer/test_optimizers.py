@@ -174,6 +174,16 @@ def test_slices_of_the_same_row_are_added_up_first(name: str) -> None:
     np.testing.assert_allclose(after(ours(**arguments), apart), after(ours(**arguments), together), rtol=1e-6)
 
 
+def test_the_norm_of_a_tables_gradient() -> None:
+    """Rows 1, 0 and 1 with (3, 4), (0, 0) and (3, 4): (6, 8) in all, of norm 10; apart their norm would be 7.07."""
+    apart = slices([[3.0, 4.0], [0.0, 0.0], [3.0, 4.0]], [1, 0, 1])
+    together = optimizers.distinct(apart)
+    np.testing.assert_allclose(tf.linalg.global_norm([together]), 10.0)
+    np.testing.assert_array_equal(tf.convert_to_tensor(together), tf.convert_to_tensor(apart))
+    dense = tf.ones([2, 2])
+    assert optimizers.distinct(dense) is dense
+
+
 @pytest.mark.parametrize("name", PAIRS)
 def test_other_rows_and_their_slots_do_not_change(name: str) -> None:
     ours, _, arguments = PAIRS[name]

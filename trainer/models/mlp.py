@@ -6,7 +6,6 @@ import keras
 
 from trainer.params import TrainParams
 
-
 _MOMENTUM = 0.9
 """Of the averages of batch normalisation."""
 
