@@ -257,7 +257,9 @@ def stepper(
     """
     strategy = tf.distribute.get_strategy()
     variables = model.trainable_variables
-    tables = {id(table) for table in model.embedding_tables}
+    regularised = {id(table): params.deep_optimizer for table in model.embedding_tables}
+    if not isinstance(params.wide_optimizer, Ftrl):
+        regularised |= {id(table): params.wide_optimizer for table in model.wide_tables}
 
     def step(features: Mapping[str, tf.Tensor], label: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
         """This replica's share of a batch's mean loss."""
@@ -270,7 +272,9 @@ def stepper(
         gradients = replicas.all_reduce(tf.distribute.ReduceOp.SUM, tape.gradient(loss, variables))
         if params.embedding_l2:
             gradients = [
-                penalised(gradient, variable, params) if id(variable) in tables else gradient
+                penalised(gradient, variable, params.embedding_l2, regularised[id(variable)])
+                if id(variable) in regularised
+                else gradient
                 for gradient, variable in zip(gradients, variables, strict=True)
             ]
         if params.clip_norm:
@@ -289,13 +293,16 @@ def stepper(
     return compiled
 
 
-def penalised(gradient: tf.IndexedSlices, table: keras.Variable, params: TrainParams) -> optimizers.Gradient:
-    """The gradient of a table with that of λ/2 · Σw² added, see `TrainParams.embedding_l2`."""
-    optimizer = params.deep_optimizer
+def penalised(
+    gradient: tf.IndexedSlices, table: keras.Variable, l2: float, optimizer: Ftrl | Adagrad | Adam
+) -> optimizers.Gradient:
+    """The gradient of a table with that of l2 / 2 · Σw² added: over the rows that it has, or all rows if its optimizer
+    moves all.
+    """
     if isinstance(optimizer, Adam) and not optimizer.lazy:
-        return tf.convert_to_tensor(gradient) + params.embedding_l2 * table.value
+        return tf.convert_to_tensor(gradient) + l2 * table.value
     rows, values = optimizers.sum_by_row(gradient)
-    return tf.IndexedSlices(values + params.embedding_l2 * tf.gather(table.value, rows), rows, gradient.dense_shape)
+    return tf.IndexedSlices(values + l2 * tf.gather(table.value, rows), rows, gradient.dense_shape)
 
 
 def _evaluator(model: Joint, examples: Examples) -> Callable[[], tuple[float, float]]:

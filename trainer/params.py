@@ -129,8 +129,9 @@ class TrainParams(_Params):
     schedule: Schedule = Constant()
     """What becomes of the learning rates while training."""
     embedding_l2: NonNegativeFloat = 0.0
-    """λ of a penalty λ/2 · Σw² on the deep part's embeddings: on the rows that a batch touches, with `lazy: false` on
-    all rows. 1e-6 to 1e-4, more for more epochs and rarer ids."""
+    """λ of a penalty λ/2 · Σw² on the embeddings, and on the wide part's weights of ids, unless they are FTRL's, which
+    has an l2 of its own: on the rows that a batch touches, with `lazy: false` on all rows. 1e-6 to 1e-4, more for more
+    epochs and rarer ids."""
     clip_norm: PositiveFloat | None = None
     """All gradients together are scaled down to this norm where they exceed it: 1 to 100."""
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None

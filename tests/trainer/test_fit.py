@@ -272,29 +272,47 @@ def test_cosine(warmup: float, step: int, expected: float) -> None:
     np.testing.assert_allclose(optimizer.optimizers[0].learning_rate, expected, rtol=1e-5, atol=1e-8)
 
 
-def table_and_gradient(params: TrainParams) -> tuple[keras.Variable, tf.Tensor]:
+@pytest.mark.parametrize(
+    ("optimizer", "expected"),
+    [
+        # 0.1 + 0.2 + 0.01 · 1, nothing, 0.5 + 0.01 · 3.
+        (Adam(), [[0.31], [0], [0.53]]),
+        (Adagrad(), [[0.31], [0], [0.53]]),
+        # The second row has 0.01 · 2.
+        (Adam(lazy=False), [[0.31], [0.02], [0.53]]),
+    ],
+)
+def test_l2_is_on_the_rows_that_move(optimizer: Adam | Adagrad, expected: list[list[float]]) -> None:
     """A table of 3 rows; rows 0 (twice) and 2 have gradients."""
     table = keras.Variable([[1.0], [2.0], [3.0]])
     gradient = tf.IndexedSlices([[0.1], [0.2], [0.5]], [0, 0, 2], [3, 1])
-    return table, tf.convert_to_tensor(loop.penalised(gradient, table, params))
+    found = loop.penalised(gradient, table, 0.01, optimizer)
+    np.testing.assert_allclose(tf.convert_to_tensor(found), expected, rtol=1e-6)
 
 
-def test_l2_on_the_rows_of_a_batch() -> None:
-    """0.1 + 0.2 + 0.01 · 1, nothing, 0.5 + 0.01 · 3."""
-    _, gradient = table_and_gradient(TrainParams(embedding_l2=0.01))
-    np.testing.assert_allclose(gradient, [[0.31], [0], [0.53]], rtol=1e-6)
-
-
-def test_l2_on_all_rows() -> None:
-    _, gradient = table_and_gradient(TrainParams(embedding_l2=0.01, deep_optimizer=Adam(lazy=False)))
-    np.testing.assert_allclose(gradient, [[0.31], [0.02], [0.53]], rtol=1e-6)
-
-
-def test_l2_is_for_the_deep_embeddings() -> None:
+def test_the_tables_of_each_part() -> None:
     model = models.build(COLUMNS, TrainParams(hidden_units=(2,)))
-    wide = {id(variable) for variable in model.wide_variables}
     assert [variable.shape for variable in model.embedding_tables] == [(20 + 30 + 5, 4)]
-    assert not wide & {id(variable) for variable in model.embedding_tables}
+    assert [variable.shape for variable in model.wide_tables] == [(20 + 30 + 5, 1)]
+    assert {id(table) for table in model.wide_tables} <= {id(variable) for variable in model.wide_variables}
+
+
+@pytest.mark.parametrize(("optimizer", "penalised"), [(Adam(), True), (Adagrad(), True), (Ftrl(l1=0.0), False)])
+def test_l2_of_the_wide_part(tmp_path: Path, optimizer: Adam | Adagrad | Ftrl, penalised: bool) -> None:
+    """FTRL's is its own."""
+    weights_of_ids = []
+    for l2 in (0.0, 1.0):
+        params = PARAMS.model_copy(
+            update={"model": "wide", "wide_optimizer": optimizer, "embedding_l2": l2, "epochs": 2}
+        )
+        model, _, _ = train(tmp_path / str(l2), params)
+        (table,) = model.wide_tables
+        weights_of_ids.append(float(tf.norm(table.value)))
+    assert weights_of_ids[0] > 0
+    if penalised:
+        assert weights_of_ids[1] < weights_of_ids[0] * 0.9
+    else:
+        assert weights_of_ids[1] == weights_of_ids[0]
 
 
 def test_l2_makes_embeddings_small(undisturbed, tmp_path: Path) -> None:

@@ -83,13 +83,21 @@ class Joint(keras.layers.Layer):  # type: ignore[misc]
     @property
     def embedding_tables(self) -> list[keras.Variable]:
         """The embeddings, without the weights of the wide part, which are embeddings of width 1."""
-        layers = [layer for part in self._parts if part.name != "wide" for layer in part._flatten_layers()]
-        return [layer.table for layer in layers if isinstance(layer, FusedEmbedding)]
+        return [table for part in self._parts if part.name != "wide" for table in _tables(part)]
+
+    @property
+    def wide_tables(self) -> list[keras.Variable]:
+        """The wide part's weights of ids and crosses."""
+        return [table for part in self._parts if part.name == "wide" for table in _tables(part)]
 
     @property
     def wide_variables(self) -> list[keras.Variable]:
         """The weights of the wide part, which have an optimizer of their own."""
         return [variable for part in self._parts if part.name == "wide" for variable in part.trainable_variables]
+
+
+def _tables(part: ModelPart) -> list[keras.Variable]:
+    return [layer.table for layer in part._flatten_layers() if isinstance(layer, FusedEmbedding)]
 
 
 def columns_of(part: Part, columns: Sequence[InputColumn]) -> list[InputColumn]:
