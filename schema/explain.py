@@ -121,6 +121,8 @@ def _sentences(mistake: ErrorDetails, model: type[BaseModel]) -> Iterator[str]:
             yield f"{key}: {_choice(str(received), context['expected'])}"
         case "union_tag_invalid":
             yield f"{key}.{context['discriminator'][1:-1]}: {_choice(context['tag'], context['expected_tags'])}"
+        case "union_tag_not_found":
+            yield f"{key}.{context['discriminator'][1:-1]}: expected a value, received none"
         case kind:
             expected = _EXPECTED.get(kind, mistake["msg"]).format_map(context)
             yield f"{key}: expected {expected}, received {_shown(received)}"

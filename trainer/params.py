@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     NonNegativeFloat,
@@ -82,8 +83,14 @@ class Cosine(_Params):
     """0 to 1: the larger the batch, the longer."""
 
 
-Optimizer = Annotated[Ftrl | Adagrad | Adam, Field(discriminator="name")]
-Schedule = Annotated[Constant | Plateau | Cosine, Field(discriminator="name")]
+def _no_bare_name(value: object) -> object:
+    if isinstance(value, str):
+        raise ValueError(f"expected keys and values such as {{name: {value}}}")
+    return value
+
+
+Optimizer = Annotated[Ftrl | Adagrad | Adam, Field(discriminator="name"), BeforeValidator(_no_bare_name)]
+Schedule = Annotated[Constant | Plateau | Cosine, Field(discriminator="name"), BeforeValidator(_no_bare_name)]
 
 
 class TrainParams(_Params):
@@ -93,7 +100,7 @@ class TrainParams(_Params):
     """Name in the registry of `trainer.models`."""
     epochs: PositiveInt = 20
     """The most passes over the train split."""
-    patience: NonNegativeInt = 2
+    patience: PositiveInt = 2
     """Stop after so many epochs in a row without a better AUC on the eval split. The best epoch's weights are kept
     in any case."""
     batch_size: PositiveInt = 1024
@@ -105,7 +112,7 @@ class TrainParams(_Params):
     multiply embeddings with each other (`fm`, `deepfm`, `mf`) need one width, and take 16 where none is given."""
     embed_numbers: bool = False
     """Whether a number enters the deep part as a learned vector times the number, like an id, instead of as it is."""
-    hidden_units: tuple[PositiveInt, ...] = (128, 64)
+    hidden_units: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (128, 64)
     """Widths of the deep part's hidden layers, from the embeddings up."""
     activation: Literal["relu", "gelu", "silu", "tanh"] = "relu"
     """Of the hidden layers."""

@@ -3,7 +3,7 @@ import pytest
 from components.thresholds import Threshold
 from pipeline.config import DEFAULT_THRESHOLDS, RunConfig, load
 from schema.errors import SpecError
-from trainer.params import Adagrad, Adam, Ftrl, TrainParams
+from trainer.params import Adagrad, Adam, Cosine, Ftrl, Plateau, TrainParams
 
 FILE = """
 dataset: census
@@ -96,6 +96,15 @@ def test_a_learning_rate_alone_is_that_of_the_default_optimizer():
     assert (config.train.deep_optimizer.name, config.train.deep_optimizer.learning_rate) == ("adam", 0.5)
 
 
+def test_a_schedule_in_a_file(tmp_path):
+    path = tmp_path / "run.yaml"
+    path.write_text("train: {schedule: {name: plateau, factor: 0.1}, wide_optimizer: {name: adam, lazy: false}}\n")
+    train = load(path, {}, ["train.schedule.factor=0.5"]).train
+    assert train.schedule == Plateau(factor=0.5)
+    assert train.wide_optimizer == Adam(lazy=False)
+    assert load(path, {}, ["train.schedule.name=cosine"]).train.schedule == Cosine()
+
+
 def test_one_bound_leaves_the_others_as_they_are(file):
     config = load(file, {}, ["thresholds.logloss.max_drop=null", "thresholds.gauc.min=0.5"])
 
@@ -119,6 +128,27 @@ def test_one_bound_leaves_the_others_as_they_are(file):
          "infra_check_rows, beam, cache, received 'datset'; did you mean 'dataset'?"),
         ("train.deep_optimizer.name=sgd",
          "configuration: train.deep_optimizer.name: expected one of ftrl, adagrad, adam, received 'sgd'"),
+        ("train.wide_optimizer.name=foo",
+         "configuration: train.wide_optimizer.name: expected one of ftrl, adagrad, adam, received 'foo'"),
+        ("train.wide_optimizer=adam",
+         "configuration: train.wide_optimizer: expected keys and values such as {name: adam}, received 'adam'"),
+        ("train.wide_optimizer.lazy=false", "configuration: train.wide_optimizer.lazy: expected one of the keys name, "
+         "learning_rate, initial_accumulator, l1, l2, received 'lazy'"),
+        ("train.schedule.name=cosin", "configuration: train.schedule.name: expected one of constant, plateau, cosine, "
+         "received 'cosin'; did you mean 'cosine'?"),
+        ("train.schedule=plateau",
+         "configuration: train.schedule: expected keys and values such as {name: plateau}, received 'plateau'"),
+        ("train.schedule.factor=0.5", "configuration: train.schedule.name: expected a value, received none"),
+        ("train.schedule={name: plateau, factor: 2}",
+         "configuration: train.schedule.factor: expected a number below 1, received 2"),
+        ("train.schedule={name: plateau, warmup_epochs: 2}",
+         "configuration: train.schedule.warmup_epochs: expected one of the keys name, factor, received "
+         "'warmup_epochs'"),
+        ("train.cross_structure=paralel", "configuration: train.cross_structure: expected one of parallel, stacked, "
+         "received 'paralel'; did you mean 'parallel'?"),
+        ("train.hidden_units=[]", "configuration: train.hidden_units: expected 1 or more entries, received []"),
+        ("train.patience=0", "configuration: train.patience: expected a number above 0, received 0"),
+        ("train.ema=1", "configuration: train.ema: expected a number below 1, received 1"),
         ("infra_check_rows=0", "configuration: infra_check_rows: expected a number of at least 1, received 0"),
         ("thresholds.acu.min=0.6", "configuration: thresholds: expected one of auc, logloss, calibration, gauc, "
          "ndcg@10, received 'acu'; did you mean 'auc'?"),
