@@ -34,9 +34,9 @@ class MixtureCross(keras.layers.Layer):  # type: ignore[misc]
     def __init__(self, width: int, index: int, params: TrainParams) -> None:
         super().__init__(name=f"cross_{index}", dtype=mlp.precision(params))
         experts, rank = params.cross_experts, params.cross_rank
-        self._v = self.add_weight((experts, width, rank), "glorot_uniform", name="v")
-        self._c = self.add_weight((experts, rank, rank), "glorot_uniform", name="c")
-        self._u = self.add_weight((experts, rank, width), "glorot_uniform", name="u")
+        self._v = self.add_weight((experts, width, rank), _glorot_uniform, name="v")
+        self._c = self.add_weight((experts, rank, rank), _glorot_uniform, name="c")
+        self._u = self.add_weight((experts, rank, width), _glorot_uniform, name="u")
         self._bias = self.add_weight((width,), "zeros", name="bias")
         self._gate = self.add_weight((width, experts), "glorot_uniform", name="gate")
         self.built = True
@@ -48,6 +48,11 @@ class MixtureCross(keras.layers.Layer):  # type: ignore[misc]
         experts = x0[:, tf.newaxis] * (tf.einsum("ber,erw->bew", low, self._u) + self._bias)
         gates = tf.nn.softmax(tf.matmul(x, self._gate))
         return tf.einsum("be,bew->bw", gates, experts) + x
+
+
+def _glorot_uniform(shape: tuple[int, ...], dtype: str) -> tf.Tensor:
+    """Each expert's matrix as if there were no other: Keras would take the experts for taps of a convolution."""
+    return tf.stack([keras.initializers.GlorotUniform()(shape[1:], dtype) for _ in range(shape[0])])
 
 
 @register("dcn_mix")

@@ -75,6 +75,18 @@ def test_mixture_gates() -> None:
     np.testing.assert_allclose(layer(X0, X0)[0], 0.75 * expert + [1, 2], rtol=1e-5)
 
 
+@pytest.mark.parametrize("experts", [1, 8])
+def test_each_expert_begins_as_if_it_were_alone(experts: int) -> None:
+    """Uniform within ±√(6 / (128 + 32)) = ±0.193649, of standard deviation 0.193649 / √3 = 0.111803."""
+    keras.utils.set_random_seed(0)
+    layer = MixtureCross(128, 0, TrainParams(cross_rank=32, cross_experts=experts))
+    v, _, u, *_ = (variable.numpy() for variable in layer.trainable_variables)
+    for matrix in (v, u):
+        assert np.abs(matrix).max() <= 0.193650
+        np.testing.assert_allclose([expert.std() for expert in matrix], 0.111803, rtol=0.05)
+        assert len({expert.sum() for expert in matrix}) == experts, "no two are equal"
+
+
 def test_a_network_of_two_layers_makes_crosses_of_three() -> None:
     """Layers of W = 1 (the number) and b = 0 on x₀ = 2: x₁ = 2 · 2 + 2 = 6, x₂ = 2 · 6 + 6 = 18 = x₀³ + 2x₀² + x₀."""
     network = CrossNetwork(1, TrainParams(cross_layers=2), MatrixCross)
