@@ -15,8 +15,11 @@ from types import UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 import click
+import keras
+import numpy as np
 import portpicker
 import pytest
+import tensorflow as tf
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from pydantic import BaseModel
@@ -28,11 +31,14 @@ from pipeline.cli import cli
 from pipeline.config import DEFAULT_THRESHOLDS, RunConfig, load
 from pipeline.graph import create_pipeline
 from schema.dataset import find
-from schema.feature_spec import FeatureSpec
+from schema.feature_spec import LABEL, WEIGHT, FeatureSpec
 from schema.features import Categorical, Cross, Multivalent, Numeric
 from serving.client import Client
 from trainer import models
-from trainer.params import Adam, Plateau
+from trainer.fit import fit
+from trainer.input_columns import InputColumn
+from trainer.inputs import InMemoryExamples
+from trainer.params import Adam, Plateau, TrainParams
 
 ROOT = Path(__file__).parent.parent
 PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
@@ -292,14 +298,66 @@ def test_every_model_is_listed():
     assert set(rows) == set(models.names())
 
 
-def test_the_recipe_of_published_benchmarks_is_a_configuration(tmp_path):
+@pytest.fixture
+def recipe(tmp_path) -> TrainParams:
+    """What the page says of published benchmarks, as it is read from a file."""
     (fence,) = fences(section("Models"), "yaml")
     path = tmp_path / "bars.yaml"
     path.write_text(fence.content)
-    train = load(path, {"dataset": "census"}, ()).train
-    assert train.deep_optimizer == train.wide_optimizer == Adam(learning_rate=1e-3, lazy=False)
-    assert (train.embedding_width, train.batch_size, train.hidden_units) == (10, 4096, (400, 400, 400))
-    assert train.schedule == Plateau(factor=0.1)
+    return load(path, {"dataset": "census"}, ()).train
+
+
+def test_the_recipe_of_published_benchmarks_is_a_configuration(recipe):
+    assert recipe.deep_optimizer == recipe.wide_optimizer == Adam(learning_rate=1e-3, lazy=False)
+    assert (recipe.embedding_width, recipe.batch_size, recipe.hidden_units) == (10, 4096, (400, 400, 400))
+    assert (recipe.batch_norm, recipe.embedding_l2, recipe.patience) == (True, 1e-5, 2)
+    assert recipe.schedule == Plateau(factor=0.1)
+
+
+def of_the_recipe() -> list[str]:
+    """The models that the page names beside it."""
+    (command,) = (span for span in spans(section("Models")) if span.endswith("--config bars.yaml"))
+    return command.split()[3].split(",")
+
+
+def ids_without_meaning(rows: int, seed: int) -> InMemoryExamples:
+    """Three columns of ids and a number. The label depends on the ids; the last id of each column is in no row."""
+    random = np.random.default_rng(seed)
+    ids = random.integers(49, size=(3, rows))
+    return InMemoryExamples(
+        {f"c{column}": tf.constant(values) for column, values in enumerate(ids)}
+        | {
+            "n": tf.constant(random.normal(size=rows), tf.float32),
+            LABEL: tf.constant(ids.sum(axis=0) % 49 > 20, tf.float32),
+            WEIGHT: tf.ones([rows]),
+        }
+    )
+
+
+@pytest.mark.parametrize("model", of_the_recipe())
+def test_the_recipe_trains_all_that_it_names(recipe, model, tmp_path):
+    parts = ("wide", "deep")
+    columns = [
+        *(InputColumn(f"c{n}", "categorical", parts, size=50, width=4, table=f"c{n}") for n in range(3)),
+        InputColumn("n", "numeric", parts),
+    ]
+    params = recipe.model_copy(update={"model": model, "epochs": 2})
+    keras.utils.set_random_seed(params.seed)
+    made = models.build(columns, params)
+    tables = [*made.embedding_tables, *made.wide_tables]
+    assert {table.shape for table in tables} <= {(150, 10), (150, 1)}
+    for table in tables:  # those of the wide part begin at 0, which L2 leaves there
+        table.assign_add(tf.ones(table.shape))
+    before = [table.numpy() for table in tables]
+    train, held_out = ids_without_meaning(9000, 1), ids_without_meaning(1000, 2)
+    history = fit(made, params, train, held_out, str(tmp_path / "checkpoints"), lambda index, epoch: None)
+    assert history.epochs[1].loss < history.epochs[0].loss
+    # What is in no row is moved by the penalty 1e-5 / 2 · w² alone, by Adam, in each of an epoch's 3 steps.
+    unseen, adam = keras.Variable(1.0), keras.optimizers.Adam(1e-3)
+    for _ in range(3 * (history.best + 1)):
+        adam.apply([1e-5 * unseen], [unseen])
+    for table, old in zip(tables, before, strict=True):
+        np.testing.assert_allclose((table.numpy() - old)[[49, 99, 149]], float(unseen) - 1, rtol=0.05)
 
 
 # The example, as a newcomer would try it.
