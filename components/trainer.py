@@ -23,6 +23,8 @@ from schema.feature_spec import FeatureSpec
 
 COLUMNS_PROPERTY = "columns"
 """Custom property of a model, as JSON: raw column that it reads -> type."""
+EXAMPLES_PROPERTY = "examples"
+"""Custom property of a model: where the transformed examples lie that it was trained on."""
 
 _RAW_EXAMPLES = "raw_examples"
 _WARMUP_SPLIT = "eval"
@@ -48,6 +50,8 @@ class Executor(executor.GenericExecutor):  # type: ignore[misc]
         columns = FeatureSpec.model_validate_json(config["spec"]).input_columns
         model = artifact_utils.get_single_instance(output_dict[standard_component_specs.MODEL_KEY])
         model.set_string_custom_property(COLUMNS_PROPERTY, json.dumps(columns))
+        examples = artifact_utils.get_single_instance(input_dict[standard_component_specs.EXAMPLES_KEY])
+        model.set_string_custom_property(EXAMPLES_PROPERTY, examples.uri)
 
     def _GetFnArgs(  # noqa: N802 (TFX's name)
         self,
@@ -69,6 +73,8 @@ class Trainer(component.Trainer):  # type: ignore[misc]
         raw_examples: what they were made of.
         transform_graph: how they were made.
         custom_config: see `trainer.task.run_fn`, without `warmup_examples`.
+        base_model: what the model begins with; no channel, or one without a model, is fine.
+        hyperparameters: a search's, which go before those in `custom_config`; none is fine.
     """
 
     SPEC_CLASS = _Spec
@@ -80,6 +86,8 @@ class Trainer(component.Trainer):  # type: ignore[misc]
         raw_examples: types.BaseChannel,
         transform_graph: types.BaseChannel,
         custom_config: Mapping[str, str],
+        base_model: types.BaseChannel | None = None,
+        hyperparameters: types.BaseChannel | None = None,
     ) -> None:
         spec = _Spec(
             examples=examples,
@@ -89,6 +97,8 @@ class Trainer(component.Trainer):  # type: ignore[misc]
             train_args=trainer_pb2.TrainArgs(splits=["train"]),
             eval_args=trainer_pb2.EvalArgs(splits=["eval"]),
             custom_config=json_utils.dumps(dict(custom_config)),
+            base_model=base_model,
+            hyperparameters=hyperparameters,
             model=Channel(type=standard_artifacts.Model),
             model_run=Channel(type=standard_artifacts.ModelRun),
         )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from components.metrics import METRICS
 from components.thresholds import Threshold
@@ -15,6 +15,7 @@ from schema.dataset import spec_path
 from schema.errors import SpecError, listing, nearest
 from schema.explain import explain, read_yaml
 from trainer.params import TrainParams
+from trainer.search_space import SearchParams
 
 DATASET_FILE = "run.yaml"
 """Beside a dataset's `features.yaml`: the configuration that suits it."""
@@ -39,6 +40,8 @@ class RunConfig(BaseModel):
     train: TrainParams = TrainParams()
     models: Mapping[str, TrainParams] = {}
     """Model -> what differs from `train` where that model is trained."""
+    tune: SearchParams | None = None
+    """A search for better values of some of `train`'s, before the model is trained with the best."""
     thresholds: Mapping[str, Threshold] = Field(default_factory=lambda: dict(DEFAULT_THRESHOLDS))
     """Metric -> when a model is refused. What is not given stays as in `DEFAULT_THRESHOLDS`; null is no bound."""
     infra_check_rows: Annotated[int, Field(ge=1)] = 1000
@@ -69,6 +72,12 @@ class RunConfig(BaseModel):
             if METRICS[name] == "neither" and threshold.max_drop is not None:
                 raise ValueError(f"expected min and max for {name}, which is best at 1, received max_drop")
         return value
+
+    @model_validator(mode="after")
+    def _tunable(self) -> Self:
+        if self.tune and (problems := self.tune.problems(self.train)):
+            raise ValueError("\n".join(f"tune.space: {problem}" for problem in problems))
+        return self
 
 
 def load(path: Path | None, options: Mapping[str, object], settings: Sequence[str]) -> RunConfig:

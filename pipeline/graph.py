@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.components.transform.component import Transform
+from tfx.dsl.components.base.base_node import BaseNode
 from tfx.dsl.components.common.resolver import Resolver
 from tfx.orchestration import metadata
 from tfx.orchestration.pipeline import Pipeline
@@ -15,6 +16,7 @@ from tfx.types import Channel
 from tfx.types.standard_artifacts import Model, ModelBlessing
 
 from components.baseline import LatestOtherBlessedModelStrategy
+from components.earlier_model import LatestBlessedModelOfOtherExamplesStrategy
 from components.evaluator import Evaluator
 from components.example_gen import ExampleGen, fingerprinted
 from components.example_validator import ExampleValidator
@@ -23,6 +25,7 @@ from components.pusher import Pusher
 from components.schema_gen import SchemaGen, read_given
 from components.thresholds import eval_config
 from components.trainer import Trainer
+from components.tuner import tuner
 from pipeline.config import RunConfig
 from pipeline.layout import Layout
 from schema.dataset import Dataset
@@ -77,16 +80,35 @@ def create_pipeline(config: RunConfig, dataset: Dataset) -> Pipeline:
     )
     # Nothing may be trained on data that failed its validation.
     transform.add_upstream_node(validator)
+    transformed = transform.outputs["transformed_examples"]
+    training = {
+        "spec": spec,
+        "params": config.train.model_dump_json(),
+        "work_dir": str(layout.work),
+        "code": code_version("schema", "trainer"),
+    }
+    before_training: list[BaseNode] = []
+    search, earlier = None, None
+    if config.tune:
+        search = tuner(
+            transformed, transform.outputs["transform_graph"], training | {"search": config.tune.model_dump_json()}
+        )
+        before_training.append(search)
+    if config.train.warm_start:
+        earlier = Resolver(
+            strategy_class=LatestBlessedModelOfOtherExamplesStrategy,
+            model=Channel(type=Model),
+            model_blessing=Channel(type=ModelBlessing),
+            examples=transformed,
+        ).with_id("EarlierModel")
+        before_training.append(earlier)
     trainer = Trainer(
-        examples=transform.outputs["transformed_examples"],
+        examples=transformed,
         raw_examples=examples,
         transform_graph=transform.outputs["transform_graph"],
-        custom_config={
-            "spec": spec,
-            "params": config.train.model_dump_json(),
-            "work_dir": str(layout.work),
-            "code": code_version("schema", "trainer"),
-        },
+        custom_config=training,
+        base_model=earlier.outputs["model"] if earlier else None,
+        hyperparameters=search.outputs["best_hyperparameters"] if search else None,
     )
     blessed = Resolver(
         strategy_class=LatestOtherBlessedModelStrategy,
@@ -133,6 +155,7 @@ def create_pipeline(config: RunConfig, dataset: Dataset) -> Pipeline:
             schema,
             validator,
             transform,
+            *before_training,
             trainer,
             blessed,
             evaluator,

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -19,6 +20,7 @@ from components.example_gen import read_summary
 from components.metrics import METRICS_PROPERTY, REFUSALS_PROPERTY
 from components.pusher import UNCHANGED_PROPERTY
 from components.schema_gen import FILE_NAME as SCHEMA_FILE
+from components.tuner import best_of
 from pipeline.config import RunConfig
 from pipeline.console import busy
 from pipeline.graph import create_pipeline
@@ -32,6 +34,7 @@ SPLITS_READ: Mapping[str, Sequence[Split]] = {
     "ExampleGen": SPLITS,
     "StatisticsGen": SPLITS,
     "Transform": ("train", "eval"),
+    "Tuner": ("train",),
     "Trainer": ("train",),
     "Evaluator": ("test",),
 }
@@ -51,6 +54,8 @@ class RunResult:
     run_id: str
     metrics: Mapping[str, float] = field(default_factory=dict)
     refusals: list[str] = field(default_factory=list)
+    tuned: Mapping[str, Any] = field(default_factory=dict)
+    """What a search has chosen: key of `train` -> value."""
     pushed: str | None = None
     """The pushed version's folder."""
     seconds: dict[str, float] = field(default_factory=dict)
@@ -124,6 +129,9 @@ def _launches(
             result.unchanged.append(node_id)
         _collect(result, node_id, outcome, logs, inferred=dataset.schema_path is None)
         console.print(_progress_line(node_id, outcome, result))
+        if node_id == "Tuner":
+            best = ", ".join(f"{key}={json.dumps(value)}" for key, value in result.tuned.items())
+            console.print(f"      [dim]{escape(best)}[/]")
         yield node_id, outcome
 
 
@@ -147,6 +155,8 @@ def _collect(result: RunResult, node_id: str, outcome: Outcome, logs: Path, infe
         result.rows = {split: counts["rows"] for split, counts in read_summary(artifact["examples"].uri).items()}
     elif node_id == "SchemaGen" and inferred:
         shutil.copy(Path(artifact["schema"].uri) / SCHEMA_FILE, logs / SCHEMA_FILE)
+    elif node_id == "Tuner":
+        result.tuned = best_of(artifact["best_hyperparameters"])
     elif node_id == "Evaluator":
         evaluation = artifact["evaluation"]
         result.metrics = json.loads(evaluation.get_string_custom_property(METRICS_PROPERTY))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
 import tensorflow_transform as tft
 
-from schema.feature_spec import Categorical, FeatureSpec, Multivalent, Numeric, Part, embedding_width
+from schema.feature_spec import Categorical, Cross, FeatureSpec, Multivalent, Numeric, Part, embedding_width
 from trainer import vocabulary
 
 
@@ -35,12 +36,34 @@ class InputColumn:
     """What the column is in rankings."""
 
 
-def input_columns(spec: FeatureSpec, sizes: Mapping[str, int]) -> tuple[InputColumn, ...]:
+@dataclass(frozen=True)
+class Ids:
+    """What a column's ids stand for, in their order: tokens, then buckets, then a missing value."""
+
+    tokens: Sequence[str]
+    """Of the vocabulary."""
+    buckets: int
+    """For all other values: OOV buckets, or where there is no vocabulary those of a hash or of quantiles."""
+    missing: bool
+    """Whether there is an id for a missing value."""
+    vocabulary: str | None
+    """Its name, which columns that share an embedding have in common; None where there is none."""
+
+    @property
+    def size(self) -> int:
+        """The number of ids."""
+        return len(self.tokens) + self.buckets + self.missing
+
+
+def input_columns(
+    spec: FeatureSpec, ids: Mapping[str, Ids], widths: Mapping[str, int] = MappingProxyType({})
+) -> tuple[InputColumn, ...]:
     """The columns of a dataset's transformed examples, features first, then crosses, each in the spec's order.
 
     Args:
         spec: the resolved spec.
-        sizes: number of ids of every categorical and multi-valent column, as `sizes_of` gives them.
+        ids: of every column that has ids, as `ids_of` gives them.
+        widths: table -> width of its embeddings where the spec leaves that to a rule, instead of that rule.
     """
     columns: list[InputColumn] = []
     roles: dict[str, Literal["group", "item"]] = (
@@ -48,7 +71,7 @@ def input_columns(spec: FeatureSpec, sizes: Mapping[str, int]) -> tuple[InputCol
     )
     for name, feature in spec.features.items():
         if isinstance(feature, Numeric):
-            columns += _numeric(name, feature)
+            columns += _numeric(name, feature, ids)
             continue
         base = spec.base_name(name)
         columns.append(
@@ -56,9 +79,9 @@ def input_columns(spec: FeatureSpec, sizes: Mapping[str, int]) -> tuple[InputCol
                 name,
                 "multivalent" if isinstance(feature, Multivalent) else "categorical",
                 feature.parts,
-                size=sizes[name],
+                size=ids[name].size,
                 # A shared table is as large as the largest of its columns needs.
-                width=embedding_width(sizes[base], spec.base(name).embedding),
+                width=embedding_width(ids[base].size, spec.base(name).embedding or widths.get(base)),
                 table=base,
                 combiner=feature.combiner if isinstance(feature, Multivalent) else "sum",
                 role=roles.get(name),
@@ -70,8 +93,8 @@ def input_columns(spec: FeatureSpec, sizes: Mapping[str, int]) -> tuple[InputCol
                 cross.name,
                 "multivalent" if spec.is_multivalent(cross) else "categorical",
                 cross.parts,
-                size=sizes[cross.name],
-                width=embedding_width(sizes[cross.name], cross.embedding),
+                size=ids[cross.name].size,
+                width=embedding_width(ids[cross.name].size, cross.embedding or widths.get(cross.name)),
                 table=cross.name,
                 combiner=cross.combiner,
             )
@@ -79,7 +102,7 @@ def input_columns(spec: FeatureSpec, sizes: Mapping[str, int]) -> tuple[InputCol
     return tuple(columns)
 
 
-def _numeric(name: str, feature: Numeric) -> list[InputColumn]:
+def _numeric(name: str, feature: Numeric, ids: Mapping[str, Ids]) -> list[InputColumn]:
     wide = tuple(part for part in feature.parts if part == "wide")
     if not feature.buckets:
         columns = [InputColumn(name, "numeric", feature.parts)]
@@ -89,27 +112,31 @@ def _numeric(name: str, feature: Numeric) -> list[InputColumn]:
         bucket = f"{name}_bucket"
         columns = [
             InputColumn(name, "numeric", deep),
-            InputColumn(bucket, "categorical", wide, size=feature.buckets + 1, table=bucket),
+            InputColumn(bucket, "categorical", wide, size=ids[bucket].size, table=bucket),
         ]
     if feature.missing_indicator:
         columns.append(InputColumn(f"{name}_missing", "numeric", feature.parts))
     return [column for column in columns if column.parts]
 
 
-def sizes_of(spec: FeatureSpec, transform_output: tft.TFTransformOutput) -> dict[str, int]:
-    """The number of ids of each categorical and multi-valent column of the transformed examples.
+def ids_of(spec: FeatureSpec, transform_output: tft.TFTransformOutput) -> dict[str, Ids]:
+    """What the ids of the transformed examples' columns stand for, by column.
 
-    A vocabulary takes its tokens and the OOV buckets, a hash its buckets; a categorical feature one more, for rows
-    where it is missing (a cross of a missing value is a token like others, a missing list an empty one).
+    A categorical feature has an id for rows where it is missing (a cross of a missing value is a token like others, a
+    missing list an empty one).
     """
     path = transform_output.vocabulary_file_by_name(vocabulary.ASSET)
     vocabularies = vocabulary.read(path) if path else {}
-    sizes: dict[str, int] = {}
+
+    def ids_for(name: str, owner: Categorical | Multivalent | Cross, missing: bool) -> Ids:
+        if owner.hash_buckets:
+            return Ids((), owner.hash_buckets, missing, None)
+        return Ids(vocabularies.get(name, ()), owner.oov_buckets, missing, name)
+
+    ids = {cross.name: ids_for(cross.name, cross, False) for cross in spec.crosses}
     for name, feature in spec.features.items():
         if not isinstance(feature, Numeric):
-            base = spec.base(name)
-            known = len(vocabularies.get(spec.base_name(name), ()))
-            sizes[name] = (base.hash_buckets or known + base.oov_buckets) + isinstance(feature, Categorical)
-    for cross in spec.crosses:
-        sizes[cross.name] = cross.hash_buckets or len(vocabularies[cross.name]) + cross.oov_buckets
-    return sizes
+            ids[name] = ids_for(spec.base_name(name), spec.base(name), isinstance(feature, Categorical))
+        elif feature.buckets:
+            ids[f"{name}_bucket"] = Ids((), feature.buckets, True, None)
+    return ids

@@ -149,6 +149,9 @@ class TrainParams(_Params):
     faster on processors that have it (AVX-512 BF16, AMX) and on GPUs."""
     distribution: Literal["none", "mirrored"] = "none"
     """`mirrored`: every GPU of this machine has a copy of the model and its share of each batch."""
+    warm_start: bool = False
+    """Whether the model begins with the weights of the latest blessed model that was trained on other data, see
+    `trainer.warm_start`. For logs that grow day by day; 1 to 3 epochs then suffice."""
     memory_mb: PositiveInt = 4096
     """A split whose decoded columns take more is not kept in memory but read anew in each epoch."""
 

@@ -7,7 +7,7 @@ import json
 import logging
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import keras
 import tensorflow as tf
@@ -16,13 +16,15 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 
 from schema.errors import DataError
 from schema.feature_spec import FeatureSpec
-from trainer import inputs, models, warmup
+from trainer import inputs, models, warm_start, warmup
 from trainer.distribution import strategy_for
 from trainer.export import ServedModel
 from trainer.fit import Epoch, History, fit
-from trainer.input_columns import input_columns, sizes_of
+from trainer.input_columns import ids_of, input_columns
 from trainer.models.joint import Joint
 from trainer.params import TrainParams
+from trainer.search_space import chosen, tuned
+from trainer.warm_start import EarlierModel, TakenOver
 
 HISTORY_FILE = "history.json"
 """Beside the SavedModel: what each epoch came to."""
@@ -37,7 +39,8 @@ def run_fn(fn_args: FnArgs) -> None:
     that `work_dir` is the same; TFX gives every execution another `model_run_dir`.
 
     Args:
-        fn_args: files of the train and eval splits, the transform graph, where to put the model and logs; and as
+        fn_args: files of the train and eval splits, the transform graph, where to put the model and logs; optionally
+            `base_model`, a model to begin with, and `hyperparameters`, a trial of `trainer.tune`; and as
             `custom_config`: `spec`, the resolved feature spec as JSON; `params`, the `TrainParams` as JSON;
             `work_dir`, a folder for checkpoints, emptied when the model is exported; and, optionally,
             `warmup_examples`, a pattern of files with raw examples to make warm-up requests from.
@@ -50,25 +53,44 @@ def run_fn(fn_args: FnArgs) -> None:
     config = fn_args.custom_config
     spec = FeatureSpec.model_validate_json(config["spec"])
     params = TrainParams.model_validate_json(config["params"])
+    if fn_args.hyperparameters:
+        params = tuned(params, chosen(fn_args.hyperparameters["values"]))
     transform_output = tft.TFTransformOutput(fn_args.transform_graph_path)
+    ids = ids_of(spec, transform_output)
+    earlier = EarlierModel(fn_args.base_model) if fn_args.base_model else None
 
     keras.utils.set_random_seed(params.seed)
     strategy = strategy_for(params)
     with strategy.scope():
-        model = models.build(input_columns(spec, sizes_of(spec, transform_output)), params)
-    train = _read("train", fn_args.train_files, model, spec, params)
-    held_out = _read("eval", fn_args.eval_files, model, spec, params)
+        model = models.build(input_columns(spec, ids, earlier.widths if earlier else {}), params)
+        if earlier and not model.is_counted:
+            _report_start(fn_args.base_model, earlier.start(model, ids))
+    train, held_out = read_splits(fn_args, model, spec, params)
     _log.info("%s: %d parameters, %d rows to train on", params.model, _parameters(model), train.rows)
 
-    checkpoints = os.path.join(config["work_dir"], _fingerprint(fn_args))
+    this = config | {"params": params.model_dump_json(), "base_model": fn_args.base_model or ""}
+    checkpoints = os.path.join(config["work_dir"], fingerprint(fn_args, this))
     with strategy.scope(), tf.summary.create_file_writer(fn_args.model_run_dir).as_default():
         history = fit(model, params, train, held_out, checkpoints, _report)
 
     ServedModel(model, spec, transform_output).save(fn_args.serving_model_dir)
+    warm_start.write(model, ids, fn_args.serving_model_dir)
     if pattern := config.get("warmup_examples"):
         warmup.write(fn_args.serving_model_dir, spec, [pattern])
     _write_history(os.path.join(os.path.dirname(fn_args.serving_model_dir), HISTORY_FILE), model, train, history)
     tf.io.gfile.rmtree(checkpoints)
+
+
+def read_splits(
+    fn_args: FnArgs, model: Joint, spec: FeatureSpec, params: TrainParams
+) -> tuple[inputs.Examples, inputs.Examples]:
+    """What a model is trained on, and what its training is stopped by.
+
+    Raises:
+        DataError: a split is empty, or all its labels are the same.
+    """
+    train = _read("train", fn_args.train_files, model, spec, params)
+    return train, _read("eval", fn_args.eval_files, model, spec, params)
 
 
 def _read(split: str, patterns: Sequence[str], model: Joint, spec: FeatureSpec, params: TrainParams) -> inputs.Examples:
@@ -87,9 +109,9 @@ def _parameters(model: Joint) -> int:
     return sum(math.prod(variable.shape) for variable in model.trainable_variables)
 
 
-def _fingerprint(fn_args: FnArgs) -> str:
+def fingerprint(fn_args: FnArgs, config: Mapping[str, str]) -> str:
     """Tells trainings apart: a digest of their configuration, transform graph, and examples."""
-    digest = hashlib.sha256(json.dumps(fn_args.custom_config, sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
     for folder, _, files in sorted(tf.io.gfile.walk(fn_args.transform_graph_path)):
         for name in sorted(files):
             digest.update(f"{os.path.relpath(folder, fn_args.transform_graph_path)}/{name}".encode())
@@ -99,6 +121,16 @@ def _fingerprint(fn_args: FnArgs) -> str:
         for path in sorted(tf.io.gfile.glob(pattern)):
             digest.update(f"{os.path.basename(path)}:{tf.io.gfile.stat(path).length}".encode())
     return digest.hexdigest()[:16]
+
+
+def _report_start(path: str, taken_over: TakenOver) -> None:
+    _log.info(
+        "warm start from %s: %d of %d rows of tables, and the other weights of: %s",
+        path,
+        taken_over.rows,
+        taken_over.all_rows,
+        ", ".join(taken_over.parts) or "no part",
+    )
 
 
 def _report(index: int, epoch: Epoch) -> None:

@@ -18,7 +18,7 @@ from schema.dataset import Dataset
 from schema.feature_spec import LABEL, WEIGHT, Categorical, FeatureSpec, Numeric
 from serving.features import Column
 from trainer import inputs, preprocessing
-from trainer.input_columns import InputColumn, input_columns, sizes_of
+from trainer.input_columns import InputColumn, ids_of, input_columns
 from trainer.raw_to_columns import RawTensors, RawToColumns
 from trainer.vocabulary import SEPARATOR
 
@@ -82,7 +82,7 @@ def load(dataset: Dataset, folders: Mapping[str, str], memory_mb: int) -> Compar
     """
     spec = dataset.spec
     transform_output = tft.TFTransformOutput(folders["transform_graph"])
-    columns = input_columns(spec, sizes_of(spec, transform_output))
+    columns = input_columns(spec, ids_of(spec, transform_output))
     train, held_out = (
         inputs.read([_files(folders["transformed_examples"], split)], columns, spec.weight is not None, memory_mb << 20)
         for split in ("train", "eval")

@@ -14,7 +14,7 @@ from schema.describe import Input, SplitSize, describe
 from schema.errors import DataError
 from schema.feature_spec import MISSING
 from schema.splits import read_splits
-from trainer.input_columns import input_columns, sizes_of
+from trainer.input_columns import ids_of, input_columns
 from trainer.preprocessing import preprocessing_fn
 
 BY_FILE = "source: {files: {train: train.csv, eval: train.csv, test: train.csv}}\n"
@@ -158,10 +158,10 @@ def test_sizes_are_those_of_transform_and_of_the_models_inputs(make_folder, tmp_
     dataset = find(make_folder(spec, {"train.csv": HEADER + many_rows(seed=0)}))
 
     description = describe(dataset)
-    sizes = sizes_of(dataset.spec, transformed(dataset, tmp_path))
+    ids = ids_of(dataset.spec, transformed(dataset, tmp_path))
 
-    assert description.sizes == sizes
-    columns = input_columns(dataset.spec, sizes)
+    assert description.sizes == {name: ids[name].size for name in description.sizes}
+    columns = input_columns(dataset.spec, ids)
     assert description.deep_width == sum(
         1 if column.kind == "numeric" else column.width for column in columns if "deep" in column.parts
     )

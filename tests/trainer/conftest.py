@@ -16,7 +16,7 @@ import tensorflow_transform.beam as tft_beam
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from schema.feature_spec import LABEL, FeatureSpec
-from trainer.input_columns import InputColumn, input_columns, sizes_of
+from trainer.input_columns import InputColumn, ids_of, input_columns
 from trainer.params import TrainParams
 from trainer.preprocessing import preprocessing_fn
 
@@ -66,7 +66,7 @@ class ToyData:
 
     @property
     def columns(self) -> tuple[InputColumn, ...]:
-        return input_columns(SPEC, sizes_of(SPEC, self.transform_output))
+        return input_columns(SPEC, ids_of(SPEC, self.transform_output))
 
     @staticmethod
     def example(row: dict) -> bytes:

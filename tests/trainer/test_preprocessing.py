@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from schema.feature_spec import MISSING, FeatureSpec
 from trainer import vocabulary
-from trainer.input_columns import InputColumn, input_columns, sizes_of
+from trainer.input_columns import InputColumn, ids_of, input_columns
 from trainer.preprocessing import preprocessing_fn
 
 NAN = math.nan
@@ -191,17 +191,17 @@ def test_vocabularies_can_be_read_back(transformed):
 
 
 def test_sizes_bound_every_id(transformed):
-    sizes = sizes_of(SPEC, transformed[1])
+    sizes = {name: ids.size for name, ids in ids_of(SPEC, transformed[1]).items()}
     assert sizes == {
         "item": 4, "last": 4, "shop": 3, "city": 8, "code": 4, "tags": 3,
-        "shop_x_code": 5, "age_x_tags": 2, "item_x_city": 11,
+        "shop_x_code": 5, "age_x_tags": 2, "item_x_city": 11, "age_bucket": 3,
     }  # fmt: skip
     for name, size in sizes.items():
         assert all(0 <= i < size for ids in column(transformed, name) for i in np.ravel(ids))
 
 
 def test_input_columns(transformed):
-    columns = {c.name: c for c in input_columns(SPEC, sizes_of(SPEC, transformed[1]))}
+    columns = {c.name: c for c in input_columns(SPEC, ids_of(SPEC, transformed[1]))}
     assert set(columns) == {*transformed[0][0]} - {"_label"}
     # 6 · 4^¼ = 8.5, up to a multiple of 4.
     assert columns["last"] == InputColumn("last", "categorical", ("wide", "deep"), 4, 12, "item", "sum")

@@ -99,7 +99,8 @@ def test_other_parameters_are_another_training(toy, tmp_path: Path) -> None:
     args = toy.fn_args(tmp_path, tmp_path, PARAMS)
     other = toy.fn_args(tmp_path, tmp_path, PARAMS.model_copy(update={"seed": 1}))
     same = toy.fn_args(tmp_path / "elsewhere", tmp_path, PARAMS)
-    assert task._fingerprint(args) == task._fingerprint(same) != task._fingerprint(other)
+    first, second, third = (task.fingerprint(each, each.custom_config) for each in (args, same, other))
+    assert first == second != third
 
 
 def test_it_reads_train_and_eval_only_and_tells_of_each_epoch(toy, tmp_path: Path, monkeypatch, caplog) -> None:

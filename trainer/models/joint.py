@@ -56,7 +56,7 @@ class Joint(keras.layers.Layer):  # type: ignore[misc]
 
     def __init__(self, parts: Sequence[ModelPart], units: int) -> None:
         super().__init__(name="model")
-        self._parts = list(parts)
+        self.parts = list(parts)
         self.columns = tuple(dict.fromkeys(column for part in parts for column in part.columns))
         self.bias = self.add_weight((units,), "zeros", name="bias")
         self.built = True
@@ -67,33 +67,33 @@ class Joint(keras.layers.Layer):  # type: ignore[misc]
         Args:
             features: name -> tensor of each of `columns`, as `trainer.input_columns` describes them.
         """
-        return tf.add_n([part(features) for part in self._parts]) + self.bias
+        return tf.add_n([part(features) for part in self.parts]) + self.bias
 
     @property
     def is_counted(self) -> bool:
         """Whether the model has nothing to train."""
-        return isinstance(self._parts[0], CountedPart)
+        return isinstance(self.parts[0], CountedPart)
 
     def count(self, train: Examples, held_out: Examples) -> None:
         """Sets the weights of a counted model."""
-        (part,) = self._parts
+        (part,) = self.parts
         assert isinstance(part, CountedPart), "others are trained"
         self.bias.assign([part.count(train, held_out)])
 
     @property
     def embedding_tables(self) -> list[keras.Variable]:
         """The embeddings, without the weights of the wide part, which are embeddings of width 1."""
-        return [table for part in self._parts if part.name != "wide" for table in _tables(part)]
+        return [table for part in self.parts if part.name != "wide" for table in _tables(part)]
 
     @property
     def wide_tables(self) -> list[keras.Variable]:
         """The wide part's weights of ids and crosses."""
-        return [table for part in self._parts if part.name == "wide" for table in _tables(part)]
+        return [table for part in self.parts if part.name == "wide" for table in _tables(part)]
 
     @property
     def wide_variables(self) -> list[keras.Variable]:
         """The weights of the wide part, which have an optimizer of their own."""
-        return [variable for part in self._parts if part.name == "wide" for variable in part.trainable_variables]
+        return [variable for part in self.parts if part.name == "wide" for variable in part.trainable_variables]
 
 
 def _tables(part: ModelPart) -> list[keras.Variable]:

@@ -50,7 +50,7 @@ def counted(tmp_path_factory: pytest.TempPathFactory) -> Joint:
 
 
 def signals(model: Joint, user: int, item: int) -> np.ndarray:
-    (part,) = model._parts
+    (part,) = model.parts
     return part._signals({"user": tf.constant([user], tf.int64), "item": tf.constant([item], tf.int64)})[0].numpy()
 
 
