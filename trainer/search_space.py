@@ -58,6 +58,19 @@ class Range(BaseModel):
         return self.min, self.max
 
 
+def _dimension(key: str, value: object) -> object:
+    if isinstance(value, Range) or (isinstance(value, list | tuple) and len(value) > 1):
+        return value
+    if not isinstance(value, Mapping):
+        raise ValueError(
+            f"{key}: expected a list of at least two values, or {{min: ..., max: ...}}, received {value!r}"
+        )
+    try:
+        return Range.model_validate(value)
+    except ValidationError as error:
+        raise ValueError("\n".join(f"{key}: {line}" for line in explain(error, Range))) from None
+
+
 class SearchParams(BaseModel):
     """A search by KerasTuner: so many trainings with other parameters, of which the best are taken."""
 
@@ -77,17 +90,7 @@ class SearchParams(BaseModel):
     def _lists_or_ranges(cls, value: object) -> object:
         if not isinstance(value, Mapping):
             return value
-        for key, dimension in value.items():
-            if isinstance(dimension, list | tuple) and len(dimension) >= 2:
-                continue
-            if not isinstance(dimension, Mapping | Range):
-                raise ValueError(
-                    f"{key}: expected a list of at least two values, or {{min: ..., max: ...}}, received {dimension!r}"
-                )
-        return {
-            key: Range.model_validate(dimension) if isinstance(dimension, Mapping) else dimension
-            for key, dimension in value.items()
-        }
+        return {key: _dimension(key, dimension) for key, dimension in value.items()}
 
     def problems(self, params: TrainParams) -> list[str]:
         """What is wrong with the space, a line each: keys that are no parameters, values that these cannot have.

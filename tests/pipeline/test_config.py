@@ -124,8 +124,8 @@ def test_one_bound_leaves_the_others_as_they_are(file):
         ("train.epochs=[", "--set: train.epochs: expected a YAML value such as 3 or [64, 32], received '['"),
         ("train.epochs=ten", "configuration: train.epochs: expected a whole number, received 'ten'"),
         ("train.epochs.x=3", "configuration: train.epochs: expected a whole number, received {'x': 3}"),
-        ("datset=census", "configuration: datset: expected one of the keys dataset, root, train, models, thresholds, "
-         "infra_check_rows, beam, cache, received 'datset'; did you mean 'dataset'?"),
+        ("datset=census", "configuration: datset: expected one of the keys dataset, root, train, models, tune, "
+         "thresholds, infra_check_rows, beam, cache, received 'datset'; did you mean 'dataset'?"),
         ("train.deep_optimizer.name=sgd",
          "configuration: train.deep_optimizer.name: expected one of ftrl, adagrad, adam, received 'sgd'"),
         ("train.wide_optimizer.name=foo",
@@ -149,6 +149,17 @@ def test_one_bound_leaves_the_others_as_they_are(file):
         ("train.hidden_units=[]", "configuration: train.hidden_units: expected 1 or more entries, received []"),
         ("train.patience=0", "configuration: train.patience: expected a number above 0, received 0"),
         ("train.ema=1", "configuration: train.ema: expected a number below 1, received 1"),
+        ("tune.space={dropuot: [0.1, 0.2]}", "configuration: tune.space: dropuot: expected a parameter of 'train' to "
+         "tune, received 'dropuot'; did you mean 'dropout'?"),
+        ("tune.space={dropout: [0.1, 2]}", "configuration: tune.space: dropout: expected a number below 1, received 2 "
+         "(by tune.space.dropout)"),
+        ("tune.space={dropout: 0.1}", "configuration: tune.space: dropout: expected a list of at least two values, or "
+         "{min: ..., max: ...}, received 0.1"),
+        ("tune.space={dropout: {min: 0.5, max: 0.1}}", "configuration: tune.space: dropout: expected min below "
+         "max, received 0.5 and 0.1"),
+        ("tune.space={dropout: {min: 0.1, mux: 0.5}}", "configuration: tune.space: dropout: mux: expected one of the "
+         "keys min, max, scale, step, received 'mux'; did you mean 'max'?"),
+        ("tune.trials=3", "configuration: tune.space: expected a value, received none"),
         ("infra_check_rows=0", "configuration: infra_check_rows: expected a number of at least 1, received 0"),
         ("thresholds.acu.min=0.6", "configuration: thresholds: expected one of auc, logloss, calibration, gauc, "
          "ndcg@10, received 'acu'; did you mean 'auc'?"),

@@ -91,6 +91,21 @@ def test_a_change_of_our_code_makes_what_calls_it_run_again(dataset, tmp_path, m
     assert {name for name in before if before[name].exec_properties != after[name].exec_properties} == changed
 
 
+def test_parameters_are_searched_for_and_an_earlier_model_is_found_before_the_training(dataset):
+    config = load(None, {"train.warm_start": True}, ["tune.space={dropout: [0.1, 0.2]}"])
+    chain = components(config, dataset)
+    assert {chain["Tuner"], chain["EarlierModel"]} <= set(chain["Trainer"].upstream_nodes)
+    assert {"Tuner", "EarlierModel"}.isdisjoint(components(RunConfig(), dataset))
+
+
+def test_more_trials_make_the_tuner_run_again_and_no_other(dataset):
+    few, many = (
+        components(load(None, {}, ["tune.space={dropout: [0.1, 0.2]}", f"tune.trials={trials}"]), dataset)
+        for trials in (2, 3)
+    )
+    assert {name for name in few if few[name].exec_properties != many[name].exec_properties} == {"Tuner"}
+
+
 def test_options_for_beam_come_after_ours_so_that_they_win(dataset):
     config = load(None, {}, ["beam=[--runner=DirectRunner, --direct_num_workers=2]"])
     arguments = create_pipeline(config, dataset).beam_pipeline_args
