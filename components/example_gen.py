@@ -28,7 +28,7 @@ from tfx.types import artifact_utils, standard_artifacts
 from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 
 from schema import reader, splits
-from schema.checks import Checks
+from schema.checks import Checks, SplitSummary
 from schema.dataset import Dataset
 from schema.feature_spec import SPLITS, FeatureSpec, Split
 
@@ -94,10 +94,10 @@ def fingerprinted(dataset: Dataset) -> str:
     return json.dumps({"files": files, "digest": digest.hexdigest()})
 
 
-def read_summary(uri: str) -> dict[str, dict[str, int]]:
-    """Split name -> its number of `rows` and of `positives`, from the URI of an examples artifact."""
+def read_summary(uri: str) -> dict[str, SplitSummary]:
+    """Split name -> its size, from the URI of an examples artifact."""
     with fileio.open(os.path.join(uri, _SUMMARY_FILE)) as file:
-        summary: dict[str, dict[str, int]] = json.loads(file.read())
+        summary: dict[str, SplitSummary] = json.loads(file.read())
     return summary
 
 

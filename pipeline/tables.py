@@ -56,9 +56,11 @@ def description_tables(description: Description) -> Iterator[Table]:
             _add(table, entry.name, entry.holds, entry.becomes, f"{entry.ids:,}", ", ".join(entry.parts))
         yield table
 
-    table = _table("splits", "split", "rows", "positive")
+    means = {"binary": ("positive", "{:.1%}"), "number": ("mean label", "{:.4g}")}
+    title, shown = means.get(description.label, ("", ""))
+    table = _table("splits", "split", "rows", title)
     for name, size in description.splits.items():
-        _add(table, name, f"{size.rows:,}", f"{size.positives / size.rows:.1%}")
+        _add(table, name, f"{size.rows:,}", shown.format(size.labels / size.rows))
     table.caption = (
         f"The wide part sees {description.wide_ids:,} ids, "
         f"the deep part's first layer {description.deep_width:,} numbers."

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Self, TypedDict
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,12 +17,21 @@ from schema.feature_spec import LABEL, SPLITS, FeatureSpec, Split
 from schema.reader import first_missing, is_missing
 
 
+class SplitSummary(TypedDict):
+    """A split's number of rows and the sum of their labels, which for two classes is the number of positives."""
+
+    rows: int
+    labels: float
+
+
 @dataclass
 class _Counts:
-    """Of one split: rows, those of them with label 1, and by column those without a value."""
+    """Of one split: rows, the sum of their labels and the extremes of these, and by column the rows without a value."""
 
     rows: int = 0
-    positives: int = 0
+    labels: float = 0
+    lowest: float = math.inf
+    highest: float = -math.inf
     missing: Counter[str] = field(default_factory=Counter)
     first_file: Path | None = None
     files_with_missing: dict[str, Path] = field(default_factory=dict)
@@ -45,7 +55,10 @@ class Checks:
         """Counts rows of a split, as `schema.splits.split` gives them, that are from the file `path`."""
         counts = self._splits[split]
         counts.rows += len(rows)
-        counts.positives += int(pc.sum(rows[LABEL]).as_py() or 0)
+        if len(rows):
+            extremes = pc.min_max(rows[LABEL]).as_py()
+            counts.labels += pc.sum(rows[LABEL]).as_py()
+            counts.lowest, counts.highest = min(counts.lowest, extremes["min"]), max(counts.highest, extremes["max"])
         counts.first_file = min(path, counts.first_file or path)
         for name in self._spec.features:
             if missing := pc.sum(is_missing(rows[name])).as_py():
@@ -57,7 +70,8 @@ class Checks:
         for split, counts in self._splits.items():
             more = other._splits[split]
             counts.rows += more.rows
-            counts.positives += more.positives
+            counts.labels += more.labels
+            counts.lowest, counts.highest = min(counts.lowest, more.lowest), max(counts.highest, more.highest)
             counts.missing += more.missing
             if more.first_file:
                 counts.first_file = min(more.first_file, counts.first_file or more.first_file)
@@ -65,9 +79,9 @@ class Checks:
                 counts.files_with_missing[name] = min(path, counts.files_with_missing.get(name, path))
         return self
 
-    def summary(self) -> dict[Split, dict[str, int]]:
-        """Split -> its number of `rows` and of `positives`."""
-        return {split: {"rows": counts.rows, "positives": counts.positives} for split, counts in self._splits.items()}
+    def summary(self) -> dict[Split, SplitSummary]:
+        """By split."""
+        return {split: {"rows": counts.rows, "labels": counts.labels} for split, counts in self._splits.items()}
 
     def missing_shares(self, split: Split) -> dict[str, float]:
         """Feature -> the share of the split's rows that lack its column."""
@@ -78,7 +92,7 @@ class Checks:
         """Judges what was counted.
 
         Raises:
-            DataError: with a line for each split that is empty or has labels of one class only, and for each column
+            DataError: with a line for each split that is empty or has the same label in all rows, and for each column
                 that is missing more often than its feature allows.
         """
         problems = [line for split in SPLITS for line in self._problems(split)]
@@ -90,14 +104,8 @@ class Checks:
         if not counts.rows:
             yield f"{split} split: expected rows, received none; change 'splits', or bring more data"
             return
-        if counts.positives in (0, counts.rows):
-            label = self._spec.label
-            rule = "1" if label.positive is None else label.positive
-            yield (
-                f"{counts.first_file}: {label.column}: expected labels of both classes in the {split} split, received "
-                f"{int(counts.positives > 0)} in all of its {counts.rows:,} rows; check which values are positive "
-                f"({rule})"
-            )
+        if counts.lowest == counts.highest:
+            yield f"{counts.first_file}: {self._spec.label.column}: {self._same_label(split, counts)}"
         for name, missing in sorted(counts.missing.items()):
             allowed = self._spec.features[name].max_missing
             if missing > allowed * counts.rows:
@@ -108,3 +116,13 @@ class Checks:
                     f"the {split} split, received none in {missing:,} of {counts.rows:,} (first here); "
                     f"mend the data, add the column to 'ignore' or raise features.{name}.max_missing"
                 )
+
+    def _same_label(self, split: Split, counts: _Counts) -> str:
+        label, everywhere = self._spec.label, f"in all of its {counts.rows:,} rows"
+        if label.kind == "binary":
+            rule = "1" if label.positive is None else label.positive
+            return (
+                f"expected labels of both classes in the {split} split, received {counts.lowest:.0f} {everywhere}; "
+                f"check which values are positive ({rule})"
+            )
+        return f"expected labels that differ in the {split} split, received the same {everywhere}"

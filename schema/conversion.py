@@ -122,8 +122,13 @@ def convert(array: pa.Array, wanted: ColumnType, separator: str | None = None) -
     return _float32(array)
 
 
-def labels(array: pa.Array, label: Label) -> pa.Array:
-    """The label column as 0 and 1, by the spec's rule, as float32.
+def labels(array: pa.Array, label: Label, required: bool = True) -> pa.Array:
+    """The label column as float32: 0 and 1, by the spec's rule; or the place of its class; or a number.
+
+    Args:
+        array: as read from a file.
+        label: what is predicted of it.
+        required: whether every row has to have one.
 
     Raises:
         BadValueError: the first value that is missing, or of which the rule cannot be told.
@@ -131,7 +136,12 @@ def labels(array: pa.Array, label: Label) -> pa.Array:
     array = _plain(array)
     if _is_list(array.type):
         array = _single_values(array)
-    _refuse_where(pc.is_null(array), array, "a label in every row")
+    if required:
+        _refuse_where(pc.is_null(array), array, "a label in every row")
+    if label.kind == "number":
+        return _float32(array)
+    if label.classes is not None:
+        return _class_places(array, label.classes)
     if label.rule:
         comparison, value = label.rule
         shown = value if isinstance(value, str) else f"{value:g}"
@@ -139,15 +149,28 @@ def labels(array: pa.Array, label: Label) -> pa.Array:
         return _COMPARISONS[comparison](compared, value).cast(pa.float32())
     if label.positive:
         compared = _compared(array, label.positive, "label.positive")
-        return pc.is_in(compared, pa.array(label.positive, compared.type)).cast(pa.float32())
+        found = pc.is_in(compared, pa.array(label.positive, compared.type)).cast(pa.float32())
+        return pc.if_else(pc.is_valid(compared), found, pa.scalar(None, pa.float32()))
     advice = f"say which values are positive, such as label: {{column: {label.column}, positive: …}}"
     try:
         numbers = _numbers(array)
     except BadValueError as error:
         raise BadValueError(error.row, "0 or 1 as the label", array[error.row].as_py(), advice) from None
-    neither = pc.invert(pc.is_in(numbers, pa.array([0.0, 1.0])))
+    neither = pc.and_(pc.is_valid(numbers), pc.invert(pc.is_in(numbers, pa.array([0.0, 1.0]))))
     _refuse_where(neither, array, "0 or 1 as the label", advice)
     return numbers.cast(pa.float32())
+
+
+def _class_places(array: pa.Array, classes: int | Sequence[str] | Sequence[float]) -> pa.Array:
+    values: Sequence[str] | Sequence[float]
+    if isinstance(classes, int):
+        values, expected = range(classes), f"a whole number from 0 to {classes - 1:,} (label.classes)"
+    else:
+        values, expected = classes, "one of label.classes"
+    compared = _compared(array, values, "label.classes")
+    places = pc.index_in(compared, pa.array(values, compared.type))
+    _refuse_where(pc.and_(pc.is_valid(compared), pc.is_null(places)), array, expected)
+    return places.cast(pa.float32())
 
 
 def weights(array: pa.Array) -> pa.Array:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from schema.checks import Checks
 from schema.counts import TokenCounts
@@ -13,6 +14,7 @@ from schema.feature_spec import (
     Categorical,
     Cross,
     FeatureSpec,
+    Label,
     Multivalent,
     Numeric,
     Part,
@@ -47,10 +49,10 @@ class Input:
 
 @dataclass(frozen=True)
 class SplitSize:
-    """Rows of a split, and how many of them are positive."""
+    """Rows of a split, and the sum of their labels: the number of those that are positive."""
 
     rows: int
-    positives: int
+    labels: float
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ class Description:
 
     Attributes:
         name: of the dataset.
+        label: the kind of it.
         features: in the spec's order.
         crosses: in the spec's order.
         others: columns that are no features -> what they are.
@@ -69,6 +72,7 @@ class Description:
     """
 
     name: str
+    label: Literal["binary", "classes", "number"]
     features: tuple[Input, ...]
     crosses: tuple[Input, ...]
     others: Mapping[str, str]
@@ -104,6 +108,7 @@ def describe(dataset: Dataset) -> Description:
     inputs = [*features, *crosses]
     return Description(
         name=dataset.name,
+        label=spec.label.kind,
         features=tuple(features),
         crosses=tuple(crosses),
         others=_others(spec),
@@ -183,13 +188,24 @@ def _numeric_words(feature: Numeric) -> str:
     return ", ".join(words)
 
 
+def _label_words(label: Label) -> str:
+    if label.kind == "number":
+        return "label, a number"
+    if isinstance(label.classes, int):
+        return f"label, of {label.classes:,} classes"
+    if label.classes:
+        return f"label, one of {_values(label.classes)}"
+    rule = label.positive
+    return f"label, positive: {'1' if rule is None else f'one of {_values(rule)}' if isinstance(rule, tuple) else rule}"
+
+
+def _values(values: Sequence[str] | Sequence[float]) -> str:
+    return listing(value if isinstance(value, str) else f"{value:g}" for value in values)
+
+
 def _others(spec: FeatureSpec) -> dict[str, str]:
     """Columns that are no features, with what they are instead."""
-    rule = spec.label.positive
-    shown = "1" if rule is None else rule
-    if isinstance(rule, tuple):
-        shown = f"one of {listing(value if isinstance(value, str) else f'{value:g}' for value in rule)}"
-    others = {spec.label.column: f"label, positive: {shown}"}
+    others = {label.column: _label_words(label) for label in spec.labels.values()}
     if spec.weight:
         others[spec.weight] = "weight of the example"
     for name in spec.columns:

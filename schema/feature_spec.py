@@ -12,6 +12,7 @@ a dataset; it travels between components as JSON.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Self
@@ -75,7 +76,8 @@ __all__ = [
 ]
 
 LABEL = "_label"
-"""Name of the label (float32, 0 or 1) in examples; names with a leading underscore are Rankline's own."""
+"""Name of the label in examples, float32: 0 or 1, the place of a class, or a number; names with a leading underscore
+are Rankline's own."""
 WEIGHT = "_weight"
 """Name of the example weight (float32) in examples, where the spec names one."""
 
@@ -89,6 +91,8 @@ class FeatureSpec(Described):
     description: str = ""
     source: Source = Source()
     label: Label
+    other_labels: Mapping[str, Label] = {}
+    """What else is to be predicted of the same rows, by a name: a purchase beside a click. Rows may lack these."""
     weight: str | None = None
     """Column with the examples' weights."""
     ignore: tuple[str, ...] = ()
@@ -128,6 +132,13 @@ class FeatureSpec(Described):
     def _label_column(cls, value: object) -> object:
         return {"column": value} if isinstance(value, str) else value
 
+    @field_validator("other_labels", mode="before")
+    @classmethod
+    def _other_label_columns(cls, value: object) -> object:
+        if not isinstance(value, Mapping):
+            return value
+        return {name: {"column": label} if isinstance(label, str) else label for name, label in value.items()}
+
     @field_validator("splits", mode="before")
     @classmethod
     def _splits_by(cls, value: object) -> object:
@@ -160,7 +171,9 @@ class FeatureSpec(Described):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        problems = [*self._name_clashes(), *self._clashing_roles(), *self._sharing_mistakes()]
+        problems = [
+            *self._label_mistakes(), *self._name_clashes(), *self._clashing_roles(), *self._sharing_mistakes()
+        ]  # fmt: skip
         given = isinstance(self.source.files, Mapping)
         if given and self.splits.by != "given":
             problems.append(f"splits.by: expected 'given' with files per split, received {self.splits.by!r}")
@@ -169,6 +182,16 @@ class FeatureSpec(Described):
         if problems:
             raise ValueError("\n".join(problems))
         return self
+
+    def _label_mistakes(self) -> Iterator[str]:
+        for name, label in self.other_labels.items():
+            if label.kind != "binary" or self.label.kind != "binary":
+                yield (
+                    f"other_labels.{name}: expected this and the first label to have two classes, "
+                    f"received {label.kind} beside {self.label.kind}"
+                )
+            if not re.fullmatch("[a-z][a-z0-9_]*", name):
+                yield f"other_labels: expected a name of small letters, digits and _, received {name!r}"
 
     def _name_clashes(self) -> Iterator[str]:
         names = [("features", name) for name in self.features]
@@ -188,7 +211,8 @@ class FeatureSpec(Described):
             seen.add(name)
 
     def _clashing_roles(self) -> Iterator[str]:
-        for role, name in (("label.column", self.label.column), ("weight", self.weight)):
+        others = ((f"other_labels.{name}.column", label.column) for name, label in self.other_labels.items())
+        for role, name in (("label.column", self.label.column), *others, ("weight", self.weight)):
             if name in self.features:
                 yield f"{role}: expected a column that is no feature, received the feature {name!r}"
             for key, used in self._kept_columns():
@@ -223,6 +247,11 @@ class FeatureSpec(Described):
                 )
 
     # What the rest of Rankline asks of a resolved spec.
+
+    @property
+    def labels(self) -> dict[str, Label]:
+        """The labels by their names in examples, the first being `LABEL`."""
+        return {LABEL: self.label, **{f"{LABEL}_{name}": label for name, label in self.other_labels.items()}}
 
     @property
     def input_columns(self) -> dict[str, ColumnType]:
@@ -278,6 +307,7 @@ class FeatureSpec(Described):
 
     def _unknown_columns(self, columns: Mapping[str, ColumnType]) -> Iterator[str]:
         named = [("label.column", self.label.column)]
+        named += [(f"other_labels.{name}.column", label.column) for name, label in self.other_labels.items()]
         named += [("weight", self.weight)] if self.weight else []
         named += [("ignore", name) for name in self.ignore]
         named += [("columns", name) for name in self.columns]
@@ -308,7 +338,7 @@ class FeatureSpec(Described):
         """The features, those of unnamed columns included; and what is wrong with the latter."""
         features: dict[str, AnyFeature] = dict(self.features)
         problems = []
-        taken = {self.label.column, self.weight, *self.ignore, *features}
+        taken = {*(label.column for label in self.labels.values()), self.weight, *self.ignore, *features}
         if isinstance(self.splits, TimeSplits):
             taken.add(self.splits.column)
         names = {self.ranking.group, self.ranking.item} if self.ranking else set()

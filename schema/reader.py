@@ -78,7 +78,7 @@ def parts(path: Path, spec: FeatureSpec) -> int:
 def arrow_schema(spec: FeatureSpec) -> pa.Schema:
     """What the batches of a resolved spec hold."""
     fields = {name: ARROW_TYPES[kind] for name, kind in spec.columns.items()}
-    own = [LABEL, WEIGHT] if spec.weight else [LABEL]
+    own = [*spec.labels, WEIGHT] if spec.weight else spec.labels
     return pa.schema([*fields.items(), *((name, pa.float32()) for name in own)])
 
 
@@ -166,14 +166,14 @@ def told_format(path: Path) -> Format | None:
 
 
 def _source_column(spec: FeatureSpec, name: str) -> str:
-    if name == LABEL:
-        return spec.label.column
+    if name in spec.labels:
+        return spec.labels[name].column
     return spec.weight if name == WEIGHT and spec.weight else name
 
 
 def _converted(spec: FeatureSpec, name: str, raw: pa.Array) -> pa.Array:
-    if name == LABEL:
-        return labels(raw, spec.label)
+    if name in spec.labels:
+        return labels(raw, spec.labels[name], required=name == LABEL)
     if name == WEIGHT:
         return weights(raw)
     feature = spec.features.get(name)

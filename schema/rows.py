@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime
 import math
 import re
-from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal, Self, TypeGuard
 
 from pydantic import Field, field_validator, model_validator
 
@@ -21,11 +21,47 @@ _RULE = re.compile(r"\s*(>=|<=|==|!=|>|<)\s*(.+?)\s*")
 
 
 class Label(Described):
-    """What is to be predicted: `column` itself where it holds 0 and 1, else whether `positive` holds of it."""
+    """What is to be predicted: `column` itself where it holds 0 and 1, else whether `positive` holds of it; or which of
+    the `classes` it holds; or, with `number`, the number that it holds.
+    """
 
     column: str
     positive: str | tuple[str, ...] | tuple[float, ...] | None = None
     """A rule such as `>= 4` or `== yes`, or the list of values that count as positive, texts or numbers."""
+
+    classes: int | tuple[str, ...] | tuple[float, ...] | None = None
+    """The values that it can have, texts or numbers; or n, for whole numbers from 0 to n - 1."""
+    number: bool = False
+
+    @property
+    def kind(self) -> Literal["binary", "classes", "number"]:
+        """What is predicted of it: a probability, one for each class, or a number."""
+        return "number" if self.number else "classes" if self.classes is not None else "binary"
+
+    @field_validator("classes", mode="before")
+    @classmethod
+    def _count_or_values(cls, value: object) -> object:
+        several = len(set(value)) == len(value) > 1 if _are_values(value) else type(value) is int and value > 1
+        if value is None or several:
+            return value
+        raise ValueError(
+            "expected a number of classes, or a list of different values that are all texts or all numbers"
+        )
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        given = [
+            name
+            for name, is_given in (
+                ("positive", self.positive is not None),
+                ("classes", self.classes is not None),
+                ("number", self.number),
+            )
+            if is_given
+        ]
+        if len(given) > 1:
+            raise ValueError(f"expected one of positive, classes and number, received {listing(given)}")
+        return self
 
     @field_validator("positive", mode="before")
     @classmethod
@@ -59,7 +95,7 @@ def _is_rule(text: str) -> bool:
     return rule is not None and (isinstance(rule[1], float) or rule[0] in ("==", "!="))
 
 
-def _are_values(value: object) -> bool:
+def _are_values(value: object) -> TypeGuard[Sequence[str] | Sequence[float]]:
     if not isinstance(value, list | tuple) or not value:
         return False
     numbers = [isinstance(entry, int | float) and not isinstance(entry, bool) for entry in value]

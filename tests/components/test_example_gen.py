@@ -51,11 +51,11 @@ def test_tfx_is_told_what_the_examples_are(given):
     assert examples_utils.get_payload_format(given) == example_gen_pb2.FORMAT_TF_EXAMPLE
 
 
-def test_summary_counts_rows_and_positives(given):
+def test_summary_counts_rows_and_labels(given):
     assert read_summary(given.uri) == {
-        "train": {"rows": 3, "positives": 2},
-        "eval": {"rows": 2, "positives": 1},
-        "test": {"rows": 2, "positives": 1},
+        "train": {"rows": 3, "labels": 2},
+        "eval": {"rows": 2, "labels": 1},
+        "test": {"rows": 2, "labels": 1},
     }
 
 

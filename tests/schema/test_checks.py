@@ -46,7 +46,7 @@ def test_good_splits_and_their_summary(make_folder):
     merged = first.merge(second).merge(third)
 
     merged.verify()
-    assert merged.summary() == {name: {"rows": 3, "positives": 2} for name in ("train", "eval", "test")}
+    assert merged.summary() == {name: {"rows": 3, "labels": 2} for name in ("train", "eval", "test")}
 
 
 @pytest.mark.parametrize("first", [0, 1, 2])

@@ -265,3 +265,46 @@ def test_the_first_bad_value_is_found_wherever_it_is(numbers, data):
     with pytest.raises(BadValueError, match=f"received 'bad{min(places)}'") as caught:
         convert(pa.array(texts), "float")
     assert caught.value.row == min(places)
+
+
+@pytest.mark.parametrize(
+    ("label", "values", "expected"),
+    [
+        ({"classes": 3}, [2, 0, 1], [2, 0, 1]),
+        ({"classes": 3}, ["2", "0", "1"], [2, 0, 1]),
+        ({"classes": [1, 2, 4.5]}, [4.5, 1.0, 2.0], [2, 0, 1]),
+        ({"classes": ["low", "high"]}, ["high", "low", "high"], [1, 0, 1]),
+        ({"number": True}, ["2.5", "-1", "1e3"], [2.5, -1, 1000]),
+    ],
+)
+def test_labels_of_many_classes_are_their_places_and_numbers_are_themselves(label, values, expected):
+    assert labels(pa.array(values), Label(column="y", **label)).to_pylist() == expected
+
+
+@pytest.mark.parametrize(
+    ("label", "values", "row", "message"),
+    [
+        ({"classes": 3}, [2, 3], 1, "expected a whole number from 0 to 2 (label.classes), received 3"),
+        ({"classes": 3}, [0.5], 0, "expected a whole number from 0 to 2 (label.classes), received 0.5"),
+        ({"classes": ["a", "b"]}, ["a", "c"], 1, "expected one of label.classes, received 'c'"),
+        (
+            {"classes": ["a", "b"]},
+            [1],
+            -1,
+            "expected texts, since label.classes compares with a text, received integer",
+        ),
+        ({"classes": 3}, ["x"], 0, "expected a number, since label.classes compares with one, received 'x'"),
+        ({"number": True}, ["1", "many"], 1, "expected a number, received 'many'"),
+        ({"number": True}, [1.0, None], 1, "expected a label in every row, received none"),
+    ],
+)
+def test_labels_that_are_none(label, values, row, message):
+    with pytest.raises(BadValueError) as caught:
+        labels(pa.array(values), Label(column="y", **label))
+    assert (caught.value.row, str(caught.value)) == (row, message)
+
+
+@pytest.mark.parametrize("positive", [None, ">= 1", [1, 7]])
+def test_another_label_may_be_missing(positive):
+    found = labels(pa.array([1.0, None, 0.0]), Label(column="y", positive=positive), required=False)
+    assert found.to_pylist() == [1, None, 0]

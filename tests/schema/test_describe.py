@@ -91,7 +91,7 @@ def test_by_hand(make_folder):
     assert (crosses["shop_x_city_x_code"].ids, crosses["shop_x_city_x_code"].becomes) == (50, "50 hash buckets")
 
     assert description.name == "stranger"
-    assert description.splits == dict.fromkeys(("train", "eval", "test"), SplitSize(rows=4, positives=2))
+    assert description.splits == dict.fromkeys(("train", "eval", "test"), SplitSize(rows=4, labels=2))
     assert description.others == {
         "y": "label, positive: one of 3, 4",
         "w": "weight of the example",

@@ -175,8 +175,8 @@ def test_files_per_split_are_given_splits(tmp_path):
         (
             "labl: clicked",
             [
-                "labl: expected one of the keys name, description, source, label, weight, ignore, columns, ranking, "
-                "splits, features, crosses, slices, received 'labl'; did you mean 'label'?"
+                "labl: expected one of the keys name, description, source, label, other_labels, weight, ignore, "
+                "columns, ranking, splits, features, crosses, slices, received 'labl'; did you mean 'label'?"
             ],
         ),
         ("description: nothing", ["label: expected a value, received none"]),
@@ -306,6 +306,26 @@ def test_files_per_split_are_given_splits(tmp_path):
         ("{label: {column: clicked, positive: about 4}}",
          ["label.positive: expected a rule such as '>= 4' or '== yes', or a list of values that are all texts or all "
           "numbers, received 'about 4'"]),
+        ("{label: {column: clicked, positive: '>= 4', number: true}}",
+         ["label: expected one of positive, classes and number, received positive, number"]),
+        ("{label: {column: clicked, classes: 1}}",
+         ["label.classes: expected a number of classes, or a list of different values that are all texts or all "
+          "numbers, received 1"]),
+        ("{label: {column: clicked, classes: [1, 1]}}",
+         ["label.classes: expected a number of classes, or a list of different values that are all texts or all "
+          "numbers, received [1, 1]"]),
+        ("{label: clicked, other_labels: {bought: {column: price, number: true}}}",
+         ["other_labels.bought: expected this and the first label to have two classes, received number beside binary"]),
+        ("{label: {column: clicked, classes: 3}, other_labels: {bought: price}}",
+         ["other_labels.bought: expected this and the first label to have two classes, received binary "
+          "beside classes"]),
+        ("{label: clicked, other_labels: {Was bought: price}}",
+         ["other_labels: expected a name of small letters, digits and _, received 'Was bought'"]),
+        ("{label: clicked, other_labels: {bought: age}, features: {age: numeric}}",
+         ["other_labels.bought.column: expected a column that is no feature, received the feature 'age'"]),
+        ("{label: clicked, other_labels: {bought: prise}}",
+         ["other_labels.bought.column: expected a column of the data (clicked, user_id, age, price, city, genres, "
+          "tags, time), received 'prise'; did you mean 'price'?"]),
         ("{label: {column: clicked, positive: [[4]]}}",
          ["label.positive: expected a rule such as '>= 4' or '== yes', or a list of values that are all texts or all "
           "numbers, received [[4]]"]),
@@ -454,3 +474,14 @@ def test_numbers_that_name_who_is_shown_what_are_no_quantities():
     resolved = spec.resolve({"y": "integer", "user": "integer", "movie": "integer", "age": "integer"})
     assert resolved.features == {"user": Categorical(), "movie": Categorical(), "age": Numeric()}
     assert resolved.columns == {"user": "integer", "movie": "integer", "age": "float"}
+
+
+def test_other_labels_are_no_features_and_have_names_of_their_own_in_examples():
+    spec = FeatureSpec.model_validate(
+        {"label": "clicked", "other_labels": {"bought": "price", "liked": {"column": "age"}}}
+    )
+    resolved = spec.resolve({"clicked": "integer", "price": "float", "age": "float", "city": "string"})
+    assert list(resolved.features) == ["city"]
+    assert [(name, label.column) for name, label in resolved.labels.items()] == [
+        ("_label", "clicked"), ("_label_bought", "price"), ("_label_liked", "age"),
+    ]  # fmt: skip
