@@ -3,10 +3,13 @@
 ==================  =========================================  ====================================================
 signature           inputs                                     outputs
 ==================  =========================================  ====================================================
-serving_default     examples: string [N]                       probability, logit: float32 [N]
-rank                one per raw column, named as the column    probability, logit: float32 [N]
-classify            inputs: string [N]                         classes: string [N, 2], scores: float32 [N, 2]
-regress             inputs: string [N]                         outputs: float32 [N], the probability
+serving_default     examples: string [N]                       the answers of `trainer.heads`: probability and logit,
+                                                               float32 [N], or what else fits the label
+rank                one per raw column, named as the column    the same
+classify            inputs: string [N]                         classes: string, and scores: float32, [N, classes];
+                                                               not for numbers
+regress             inputs: string [N]                         outputs: float32 [N], the probability, expected class or
+                                                               number; not for classes that are texts
 transform_features  examples: string [N]                       one per transformed column
 ==================  =========================================  ====================================================
 
@@ -29,17 +32,23 @@ import tensorflow_transform as tft
 from tensorflow.core.protobuf import saved_model_pb2
 
 from schema.feature_spec import FeatureSpec
+from trainer.heads import Head
 from trainer.models.joint import Joint
 from trainer.raw_to_columns import RawTensors, RawToColumns
 
-_CLASSES = ("0", "1")
+_METHODS = {
+    "classify": tf.saved_model.CLASSIFY_METHOD_NAME,
+    "regress": tf.saved_model.REGRESS_METHOD_NAME,
+}
+"""What TF Serving knows the signatures of its Classify and Regress by."""
 
 
 class ServedModel(tf.Module):  # type: ignore[misc]
     """A model behind the transform graph that its training data went through.
 
     Args:
-        model: from transformed columns to a logit.
+        model: from transformed columns to logits.
+        head: from logits to answers.
         spec: the resolved feature spec.
         transform_output: holds the transform graph.
     """
@@ -47,6 +56,7 @@ class ServedModel(tf.Module):  # type: ignore[misc]
     def __init__(
         self,
         model: Joint,
+        head: Head,
         spec: FeatureSpec,
         transform_output: tft.TFTransformOutput,
     ) -> None:
@@ -56,9 +66,8 @@ class ServedModel(tf.Module):  # type: ignore[misc]
         # model itself hides in a closure.
         self._columns = RawToColumns(spec, transform_output, model.columns)
         self._weights = [variable.value for variable in model.variables]
-        self._logit: Callable[[Mapping[str, tf.Tensor]], tf.Tensor] = lambda features: tf.squeeze(
-            model(features, training=False), axis=1
-        )
+        self._logits: Callable[[Mapping[str, tf.Tensor]], tf.Tensor] = lambda features: model(features, training=False)
+        self._head = head
 
     def save(self, path: str) -> None:
         """Writes the SavedModel."""
@@ -68,17 +77,16 @@ class ServedModel(tf.Module):  # type: ignore[misc]
         rank_inputs = {
             name: tf.TensorSpec(raw.shape, raw.dtype, arguments[name]) for name, raw in self._columns.raw.items()
         }
-        tf.saved_model.save(
-            self,
-            path,
-            signatures={
-                "serving_default": _compiled(self.predict_examples).get_concrete_function(examples),
-                "rank": _compiled(self.rank).get_concrete_function(rank_inputs),
-                "classify": _compiled(self.classify).get_concrete_function(inputs),
-                "regress": _compiled(self.regress).get_concrete_function(inputs),
-                "transform_features": _compiled(self.transform_examples).get_concrete_function(examples),
-            },
-        )
+        signatures = {
+            "serving_default": _compiled(self.predict_examples).get_concrete_function(examples),
+            "rank": _compiled(self.rank).get_concrete_function(rank_inputs),
+            "transform_features": _compiled(self.transform_examples).get_concrete_function(examples),
+        }
+        if self._head.has_scores:
+            signatures["classify"] = _compiled(self.classify).get_concrete_function(inputs)
+        if self._head.has_value:
+            signatures["regress"] = _compiled(self.regress).get_concrete_function(inputs)
+        tf.saved_model.save(self, path, signatures=signatures)
         _finish_signatures(path, {argument: name for name, argument in arguments.items()})
 
     def predict_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -91,23 +99,21 @@ class ServedModel(tf.Module):  # type: ignore[misc]
 
     def classify(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         """Signature `classify`."""
-        probability = self.regress(inputs)["outputs"]
         return {
-            "classes": tf.tile([_CLASSES], [tf.size(inputs), 1]),
-            "scores": tf.stack([1 - probability, probability], axis=1),
+            "classes": tf.tile([self._head.classes], [tf.size(inputs), 1]),
+            "scores": self._head.scores(self._predict(self._columns.parsed(inputs))),
         }
 
     def regress(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         """Signature `regress`."""
-        return {"outputs": self._predict(self._columns.parsed(inputs))["probability"]}
+        return {"outputs": self._head.value(self._predict(self._columns.parsed(inputs)))}
 
     def transform_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         """Signature `transform_features`."""
         return self._columns(self._columns.parsed(examples))
 
     def _predict(self, raw: RawTensors) -> dict[str, tf.Tensor]:
-        logit = self._logit(self._columns(raw))
-        return {"probability": tf.sigmoid(logit), "logit": logit}
+        return self._head.answers(self._logits(self._columns(raw)))
 
 
 def _compiled(function: Callable[[Any], dict[str, tf.Tensor]]) -> Any:
@@ -134,8 +140,9 @@ def _finish_signatures(path: str, columns: Mapping[str, str]) -> None:
     with tf.io.gfile.GFile(file, "rb") as content:
         saved_model = saved_model_pb2.SavedModel.FromString(content.read())
     signatures = saved_model.meta_graphs[0].signature_def
-    signatures["classify"].method_name = tf.saved_model.CLASSIFY_METHOD_NAME
-    signatures["regress"].method_name = tf.saved_model.REGRESS_METHOD_NAME
+    for name, method in _METHODS.items():
+        if name in signatures:
+            signatures[name].method_name = method
     inputs = {columns[argument]: copy.deepcopy(info) for argument, info in signatures["rank"].inputs.items()}
     signatures["rank"].ClearField("inputs")
     for name, info in inputs.items():

@@ -19,6 +19,7 @@ import tensorflow as tf
 
 from schema.errors import RanklineError
 from trainer import optimizers
+from trainer.heads import Head, Logistic
 from trainer.inputs import Batch, Examples
 from trainer.models.joint import Joint
 from trainer.params import Adagrad, Adam, Cosine, Ftrl, Plateau, TrainParams
@@ -27,6 +28,8 @@ _STEPS_AT_ONCE = 500
 """Steps run without returning to Python, where an interrupt can take effect."""
 _EVAL_ROWS = 8192
 """Batch size of the passes over the eval split."""
+
+_BINARY = Logistic()
 
 _log = logging.getLogger(__name__)
 
@@ -37,17 +40,23 @@ class TrainingError(RanklineError):
 
 @dataclass(frozen=True)
 class Epoch:
-    """What came of one pass over the train split. Losses are means of -ln P(label), by example weight."""
+    """What came of one pass over the train split. Losses are means by example weight of those of `trainer.heads`."""
 
     loss: float
     """Over the steps' batches, while weights were changing, with dropout."""
     eval_loss: float
-    eval_auc: float
+    eval_auc: float | None
+    """Of the first label; None where it has not two classes."""
     seconds: float
     """Of the pass alone, without the evaluation."""
 
     @property
-    def metrics(self) -> dict[str, float]:
+    def score(self) -> float:
+        """What training is to reach, the higher the better: the AUC, or without one the loss, negated."""
+        return -self.eval_loss if self.eval_auc is None else self.eval_auc
+
+    @property
+    def metrics(self) -> dict[str, float | None]:
         """By name."""
         return dataclasses.asdict(self)
 
@@ -60,8 +69,8 @@ class History(tf.train.experimental.PythonState):  # type: ignore[misc]
 
     @property
     def best(self) -> int:
-        """Index of the first epoch with the highest AUC on the eval split."""
-        return int(np.argmax([epoch.eval_auc for epoch in self.epochs]))
+        """Index of the first epoch with the highest score."""
+        return int(np.argmax([epoch.score for epoch in self.epochs]))
 
     def finished(self, params: TrainParams) -> bool:
         """Whether training has reached its last epoch, or has not got better for too long."""
@@ -84,8 +93,9 @@ def fit(
     held_out: Examples,
     folder: str,
     on_epoch: Callable[[int, Epoch], None],
+    head: Head = _BINARY,
 ) -> History:
-    """Trains a model until its AUC on held-out examples gets no better, and leaves it with its best weights.
+    """Trains a model until it gets no better on held-out examples, and leaves it with its best weights.
 
     Killed and called again, with an equal model and equal arguments, it goes on after the last whole epoch, and
     comes to the same weights. Under a `tf.distribute` strategy, in whose scope the model was made and this is called,
@@ -98,12 +108,13 @@ def fit(
         held_out: examples to stop by.
         folder: for checkpoints; of this training alone.
         on_epoch: called with each epoch's index and outcome, those before an interruption included.
+        head: what the labels are.
 
     Raises:
         TrainingError: the loss is not a finite number.
     """
     if model.is_counted:
-        return _count(model, train, held_out, on_epoch)
+        return _count(model, train, held_out, on_epoch, head)
     steps = math.ceil(train.rows / params.batch_size)
     optimizer = optimizer_for(model, params, steps)
     optimizer.build(model.trainable_variables)
@@ -120,8 +131,8 @@ def fit(
         for index, epoch in enumerate(history.epochs):
             on_epoch(index, epoch)
 
-    run_steps = stepper(model, optimizer, average, params)
-    evaluate = _evaluator(model, held_out)
+    run_steps = stepper(model, optimizer, average, params, head)
+    evaluate = _evaluator(model, held_out, head)
     dataset = tf.data.Dataset.range(len(history.epochs), params.epochs).flat_map(
         lambda epoch: train.shuffled(params.batch_size, tf.stack([params.seed, epoch]))
     )
@@ -153,14 +164,16 @@ def fit(
     return history
 
 
-def _count(model: Joint, train: Examples, held_out: Examples, on_epoch: Callable[[int, Epoch], None]) -> History:
+def _count(
+    model: Joint, train: Examples, held_out: Examples, on_epoch: Callable[[int, Epoch], None], head: Head
+) -> History:
     """What `fit` does for a model that has nothing to train: one epoch, in which it is counted."""
     start = time.monotonic()
     model.count(train, held_out)
     seconds = round(time.monotonic() - start, 3)
-    loss, _ = _evaluator(model, train)()
+    loss, _ = _evaluator(model, train, head)()
     history = History()
-    history.epochs.append(Epoch(loss, *_evaluator(model, held_out)(), seconds))
+    history.epochs.append(Epoch(loss, *_evaluator(model, held_out, head)(), seconds))
     on_epoch(0, history.epochs[0])
     return history
 
@@ -250,7 +263,11 @@ def _checkpoints(folder: str, **trackables: object) -> tf.train.CheckpointManage
 
 
 def stepper(
-    model: Joint, optimizer: keras.optimizers.Optimizer, average: MovingAverage, params: TrainParams
+    model: Joint,
+    optimizer: keras.optimizers.Optimizer,
+    average: MovingAverage,
+    params: TrainParams,
+    head: Head = _BINARY,
 ) -> Callable[[Iterator[Batch], tf.Tensor], tf.Tensor]:
     """A function that trains on so many batches, each shared out among the strategy's replicas, and gives the sum of
     their losses.
@@ -266,8 +283,7 @@ def stepper(
         replicas = tf.distribute.get_replica_context()
         whole_weight = replicas.all_reduce(tf.distribute.ReduceOp.SUM, tf.reduce_sum(weight))
         with tf.GradientTape() as tape:
-            logit = tf.squeeze(model(features, training=True), axis=1)
-            losses = tf.nn.sigmoid_cross_entropy_with_logits(label, logit)
+            losses = head.training_losses(label, lambda classes: model(features, classes, training=True))
             loss = tf.math.divide_no_nan(tf.reduce_sum(weight * losses), whole_weight)
         gradients = replicas.all_reduce(tf.distribute.ReduceOp.SUM, tape.gradient(loss, variables))
         if params.embedding_l2:
@@ -305,19 +321,26 @@ def penalised(
     return tf.IndexedSlices(values + l2 * tf.gather(table.value, rows), rows, gradient.dense_shape)
 
 
-def _evaluator(model: Joint, examples: Examples) -> Callable[[], tuple[float, float]]:
+def _evaluator(model: Joint, examples: Examples, head: Head) -> Callable[[], tuple[float, float | None]]:
     """A function that gives the model's mean loss and AUC on the examples."""
     batches = examples.in_order(_EVAL_ROWS)
 
-    logits = tf.function(lambda features: tf.squeeze(model(features, training=False), axis=1), reduce_retracing=True)
+    @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
+    def judge(features: Mapping[str, tf.Tensor], labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Of each row the loss, the first logit and the first label."""
+        logits = model(features, training=False)
+        return head.losses(labels, logits), logits[:, 0], labels if labels.shape.rank == 1 else labels[:, 0]
 
-    def evaluate() -> tuple[float, float]:
-        scored = [(logits(features), label, weight) for features, label, weight in batches]
-        logit, label, weight = (np.concatenate(values).astype(np.float64) for values in zip(*scored, strict=True))
+    def evaluate() -> tuple[float, float | None]:
+        judged = [(*judge(features, labels), weight) for features, labels, weight in batches]
+        losses, logit, label, weight = (
+            np.concatenate(values).astype(np.float64) for values in zip(*judged, strict=True)
+        )
+        loss = float(np.average(losses, weights=weight))
+        if not head.has_auc:
+            return loss, None
         if not np.isfinite(logit).all():
             return math.nan, math.nan
-        losses = np.logaddexp(0, np.where(label == 1, -logit, logit))
-        auc = sklearn.metrics.roc_auc_score(label, logit, sample_weight=weight)
-        return float(np.average(losses, weights=weight)), float(auc)
+        return loss, float(sklearn.metrics.roc_auc_score(label, logit, sample_weight=weight))
 
     return evaluate

@@ -35,13 +35,14 @@ _CHUNK_ROWS = 1_000_000
 class Examples(Protocol):
     """The rows of a split.
 
-    A batch is a triple: the model's columns by name, as `trainer.input_columns` describes them; the labels; and the
-    weights, which are 1 where the dataset has none (float32 [batch]). The last batch of a pass may be smaller.
+    A batch is a triple: the model's columns by name, as `trainer.input_columns` describes them; the labels, float32
+    [batch], or [batch, labels] where a row has several; and the weights, float32 [batch], which are 1 where the dataset
+    has none. The last batch of a pass may be smaller.
     """
 
     rows: int
     positives: int
-    """Rows whose label is 1."""
+    """Rows whose (first) label is not 0."""
 
     def in_order(self, batch_size: int) -> tf.data.Dataset:
         """One pass, in the same order each time."""
@@ -52,7 +53,13 @@ class Examples(Protocol):
         ...
 
 
-def read(patterns: Sequence[str], columns: Sequence[InputColumn], weighted: bool, memory_bytes: int) -> Examples:
+def read(
+    patterns: Sequence[str],
+    columns: Sequence[InputColumn],
+    weighted: bool,
+    memory_bytes: int,
+    labels: Sequence[str] = (LABEL,),
+) -> Examples:
     """Opens a split, in memory if it fits, else in the folder for temporary files ($TMPDIR).
 
     Args:
@@ -60,9 +67,10 @@ def read(patterns: Sequence[str], columns: Sequence[InputColumn], weighted: bool
         columns: the columns to read.
         weighted: whether examples have `WEIGHT`.
         memory_bytes: how much memory the columns may take.
+        labels: their names in the examples, the first being `LABEL`.
     """
     files = tf.constant(sorted(file for pattern in patterns for file in tf.io.gfile.glob(pattern)), tf.string)
-    parse = _Parser(columns, weighted)
+    parse = _Parser(columns, weighted, labels)
     parsed = _records(files).batch(_READ_ROWS).map(parse, tf.data.AUTOTUNE).prefetch(1)
     chunks = [parse(tf.constant([], tf.string))]  # gives an empty split its columns
     taken = 0
@@ -86,7 +94,7 @@ class InMemoryExamples:
     def __init__(self, columns: Columns) -> None:
         self._columns = columns
         self.rows = int(columns[LABEL].shape[0])
-        self.positives = int(tf.math.count_nonzero(columns[LABEL]))
+        self.positives = _positives(columns)
 
     def in_order(self, batch_size: int) -> tf.data.Dataset:
         return self._by_row(tf.range(self.rows), batch_size)
@@ -120,7 +128,7 @@ class StreamedExamples:
             tf.data.Dataset.from_tensors(columns).save(path)
             self._chunks.append(tf.data.Dataset.load(path, element_spec))
             self.rows += int(columns[LABEL].shape[0])
-            self.positives += int(tf.math.count_nonzero(columns[LABEL]))
+            self.positives += _positives(columns)
 
     def in_order(self, batch_size: int) -> tf.data.Dataset:
         return self._pass(lambda numbers: numbers, batch_size)
@@ -132,7 +140,7 @@ class StreamedExamples:
         """A pass over all chunks and each chunk's rows in the order that `arrange` gives their numbers."""
 
         def batches(columns: Columns) -> tf.data.Dataset:
-            order = arrange(tf.range(tf.size(columns[LABEL])))
+            order = arrange(tf.range(tf.size(columns[WEIGHT])))
             starts = tf.data.Dataset.range(0, tf.size(order, tf.int64), batch_size)
             return starts.map(lambda start: _rows(columns, order[start : start + batch_size]), num_parallel_calls=2)
 
@@ -146,16 +154,17 @@ class StreamedExamples:
 
 
 class _Parser:
-    """Serialized examples, string [batch] -> columns; multi-valent ones ragged."""
+    """Serialized examples, string [batch] -> columns; multi-valent ones ragged; several labels as one, side by side."""
 
-    def __init__(self, columns: Sequence[InputColumn], weighted: bool) -> None:
+    def __init__(self, columns: Sequence[InputColumn], weighted: bool, labels: Sequence[str]) -> None:
         of_kind = {
             "categorical": tf.io.FixedLenFeature([], tf.int64),
             "multivalent": tf.io.RaggedFeature(tf.int64),
             "numeric": tf.io.FixedLenFeature([], tf.float32),
         }
         self._features = {column.name: of_kind[column.kind] for column in columns}
-        self._features[LABEL] = tf.io.FixedLenFeature([], tf.float32)
+        self._labels = labels
+        self._features |= {label: tf.io.FixedLenFeature([], tf.float32) for label in labels}
         if weighted:
             self._features[WEIGHT] = tf.io.FixedLenFeature([], tf.float32)
 
@@ -163,6 +172,8 @@ class _Parser:
         parsed: dict[str, tf.Tensor | tf.RaggedTensor] = tf.io.parse_example(serialized, self._features)
         if WEIGHT not in parsed:
             parsed[WEIGHT] = tf.ones_like(parsed[LABEL])
+        if len(self._labels) > 1:
+            parsed[LABEL] = tf.stack([parsed.pop(label) for label in self._labels], axis=1)
         return parsed
 
 
@@ -188,6 +199,11 @@ def _joined(chunks: Sequence[dict[str, tf.Tensor | tf.RaggedTensor]]) -> Columns
     twice.
     """
     return {name: tf.concat([chunk.pop(name) for chunk in chunks], axis=0) for name in list(chunks[0])}
+
+
+def _positives(columns: Columns) -> int:
+    labels = columns[LABEL]
+    return int(tf.math.count_nonzero(labels if labels.shape.rank == 1 else labels[:, 0]))
 
 
 def _rows(columns: Columns, rows: tf.Tensor) -> Columns:

@@ -139,6 +139,11 @@ class TrainParams(_Params):
     """λ of a penalty λ/2 · Σw² on the embeddings, and on the wide part's weights of ids, unless they are FTRL's, which
     has an l2 of its own: on the rows that a batch touches, with `lazy: false` on all rows. 1e-6 to 1e-4, more for more
     epochs and rarer ids."""
+    other_labels_weight: NonNegativeFloat = 1.0
+    """Of the loss of each of the spec's `other_labels`, beside the first one's: 0.1 to 1."""
+    sampled_classes: PositiveInt | None = None
+    """For a label of very many classes: a training step compares the true one with so many others, drawn at random, and
+    not with all. 100 to 1000."""
     clip_norm: PositiveFloat | None = None
     """All gradients together are scaled down to this norm where they exceed it: 1 to 100."""
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None

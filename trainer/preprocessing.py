@@ -15,7 +15,6 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from schema.feature_spec import (
-    LABEL,
     MISSING,
     WEIGHT,
     Categorical,
@@ -38,7 +37,7 @@ def preprocessing_fn(inputs: Mapping[str, Any], custom_config: Mapping[str, str]
 
     Args:
         inputs: column name -> tensor; univalent columns [batch], with `schema.feature_spec.MISSING` where there is
-            no value; multi-valent ones sparse [batch, any]. The label and weight columns may be absent.
+            no value; multi-valent ones sparse [batch, any]. Labels and the weight may be absent.
         custom_config: `spec` is the resolved feature spec as JSON.
 
     Returns:
@@ -47,7 +46,7 @@ def preprocessing_fn(inputs: Mapping[str, Any], custom_config: Mapping[str, str]
         (int64 [batch]; the last bucket is for missing values) and `<name>_missing` (float32 [batch]).
     """
     spec = FeatureSpec.model_validate_json(custom_config["spec"])
-    outputs: Tensors = {name: inputs[name] for name in (LABEL, WEIGHT) if name in inputs}
+    outputs: Tensors = {name: inputs[name] for name in (*spec.labels, WEIGHT) if name in inputs}
     numeric = {name: feature for name, feature in spec.features.items() if isinstance(feature, Numeric)}
     buckets: dict[str, tf.Tensor] = {}
     if numeric:

@@ -16,7 +16,7 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 
 from schema.errors import DataError
 from schema.feature_spec import FeatureSpec
-from trainer import inputs, models, warm_start, warmup
+from trainer import heads, inputs, models, warm_start, warmup
 from trainer.distribution import strategy_for
 from trainer.export import ServedModel
 from trainer.fit import Epoch, History, fit
@@ -62,21 +62,23 @@ def run_fn(fn_args: FnArgs) -> None:
     keras.utils.set_random_seed(params.seed)
     strategy = strategy_for(params)
     with strategy.scope():
-        model = models.build(input_columns(spec, ids, earlier.widths if earlier else {}), params)
+        columns = input_columns(spec, ids, earlier.widths if earlier else {})
+        model = models.build(columns, params, heads.units_of(spec))
         if earlier and not model.is_counted:
             _report_start(fn_args.base_model, earlier.start(model, ids))
     train, held_out = read_splits(fn_args, model, spec, params)
+    head = heads.head_for(spec, params, train)
     _log.info("%s: %d parameters, %d rows to train on", params.model, _parameters(model), train.rows)
 
     this = config | {"params": params.model_dump_json(), "base_model": fn_args.base_model or ""}
     checkpoints = os.path.join(config["work_dir"], fingerprint(fn_args, this))
     with strategy.scope(), tf.summary.create_file_writer(fn_args.model_run_dir).as_default():
-        history = fit(model, params, train, held_out, checkpoints, _report)
+        history = fit(model, params, train, held_out, checkpoints, _report, head)
 
-    ServedModel(model, spec, transform_output).save(fn_args.serving_model_dir)
+    ServedModel(model, head, spec, transform_output).save(fn_args.serving_model_dir)
     warm_start.write(model, ids, fn_args.serving_model_dir)
     if pattern := config.get("warmup_examples"):
-        warmup.write(fn_args.serving_model_dir, spec, [pattern])
+        warmup.write(fn_args.serving_model_dir, spec, head, [pattern])
     _write_history(os.path.join(os.path.dirname(fn_args.serving_model_dir), HISTORY_FILE), model, train, history)
     tf.io.gfile.rmtree(checkpoints)
 
@@ -94,10 +96,10 @@ def read_splits(
 
 
 def _read(split: str, patterns: Sequence[str], model: Joint, spec: FeatureSpec, params: TrainParams) -> inputs.Examples:
-    examples = inputs.read(patterns, model.columns, spec.weight is not None, params.memory_mb << 20)
+    examples = inputs.read(patterns, model.columns, spec.weight is not None, params.memory_mb << 20, tuple(spec.labels))
     if not examples.rows:
         raise DataError(f"{split} split: expected rows, received none; see 'splits' in features.yaml")
-    if examples.positives in (0, examples.rows):
+    if spec.label.kind == "binary" and examples.positives in (0, examples.rows):
         raise DataError(
             f"{split} split: expected labels of both classes, received only {int(examples.positives > 0)} in "
             f"{examples.rows:,} rows; see 'label' and 'splits' in features.yaml"
@@ -135,16 +137,14 @@ def _report_start(path: str, taken_over: TakenOver) -> None:
 
 def _report(index: int, epoch: Epoch) -> None:
     """Logs an epoch's outcome, for people and for TensorBoard."""
-    _log.info(
-        "epoch %d: loss %.4f, on eval %.4f, AUC %.4f, %.1f s",
-        index + 1,
-        epoch.loss,
-        epoch.eval_loss,
-        epoch.eval_auc,
-        epoch.seconds,
-    )
+    auc = "" if epoch.eval_auc is None else f", AUC {epoch.eval_auc:.4f}"
+    _log.info("epoch %d: loss %.4f, on eval %.4f%s, %.1f s", index + 1, epoch.loss, epoch.eval_loss, auc, epoch.seconds)
     # `tf.summary.scalar` would need TensorBoard installed; only who looks at the logs does.
-    values = [tf.compat.v1.Summary.Value(tag=name, simple_value=value) for name, value in epoch.metrics.items()]
+    values = [
+        tf.compat.v1.Summary.Value(tag=name, simple_value=value)
+        for name, value in epoch.metrics.items()
+        if value is not None
+    ]
     summary = tf.compat.v1.Summary(value=values)
     tf.summary.experimental.write_raw_pb(summary.SerializeToString(), step=index + 1)
 

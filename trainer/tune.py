@@ -21,14 +21,15 @@ from schema.feature_spec import FeatureSpec
 from trainer import models
 from trainer.distribution import strategy_for
 from trainer.fit import Epoch, TrainingError, fit
+from trainer.heads import head_for, units_of
 from trainer.input_columns import ids_of, input_columns
 from trainer.inputs import Examples
 from trainer.params import TrainParams
 from trainer.search_space import Range, SearchParams, chosen, tuned
 from trainer.task import fingerprint, read_splits
 
-OBJECTIVE = "eval_auc"
-"""Of a trial: that of its best epoch."""
+OBJECTIVE = "score"
+"""Of a trial: that of its best epoch, see `trainer.fit`."""
 
 _log = logging.getLogger(__name__)
 
@@ -86,14 +87,14 @@ class Search(BaseTuner):  # type: ignore[misc]
         """
         values = chosen(trial.hyperparameters.values)
         try:
-            auc = self._train(tuned(self._params, values))
+            score = self._train(tuned(self._params, values))
         except TrainingError as error:
             _log.info("trial %s: %s: %s", trial.trial_id, values, error)
             raise errors.FailedTrialError(str(error)) from error
         except Exception as error:
             raise errors.FatalError(str(error)) from error
-        _log.info("trial %s: %s: AUC on eval %.4f", trial.trial_id, values, auc)
-        return {OBJECTIVE: auc}
+        _log.info("trial %s: %s: %.4f on eval", trial.trial_id, values, score)
+        return {OBJECTIVE: score}
 
     def on_search_end(self) -> None:
         """Makes sure that there is something to be chosen.
@@ -118,13 +119,14 @@ class Search(BaseTuner):  # type: ignore[misc]
         digest = hashlib.sha256(params.model_dump_json().encode()).hexdigest()[:16]
         checkpoints = os.path.join(self.project_dir, f"checkpoints-{digest}")
         with strategy.scope():
-            model = models.build(input_columns(spec, ids), params)
+            model = models.build(input_columns(spec, ids), params, units_of(spec))
             if self._splits is None:
                 self._splits = read_splits(fn_args, model, spec, params)
-            history = fit(model, params, *self._splits, checkpoints, _ignore)
+            head = head_for(spec, params, self._splits[0])
+            history = fit(model, params, *self._splits, checkpoints, _ignore, head)
         if tf.io.gfile.exists(checkpoints):
             tf.io.gfile.rmtree(checkpoints)
-        return history.epochs[history.best].eval_auc
+        return history.epochs[history.best].score
 
 
 def _ignore(index: int, epoch: Epoch) -> None:

@@ -19,7 +19,8 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
-from schema.feature_spec import LABEL, WEIGHT, FeatureSpec
+from schema.feature_spec import WEIGHT, FeatureSpec
+from trainer.heads import Head
 from trainer.raw_columns import raw_columns
 
 FILE = os.path.join("assets.extra", "tf_serving_warmup_requests")
@@ -28,45 +29,50 @@ ROWS = (1, 10, 100)
 """Numbers of rows per request; each signature is called with each."""
 
 
-def write(model_path: str, spec: FeatureSpec, patterns: Sequence[str]) -> None:
+def write(model_path: str, spec: FeatureSpec, head: Head, patterns: Sequence[str]) -> None:
     """Adds warm-up requests to a SavedModel that `trainer.export` wrote.
 
     Args:
         model_path: the SavedModel's folder.
         spec: the resolved feature spec.
+        head: of the model.
         patterns: of gzipped TFRecord files with raw examples, at least one in all; the first rows are asked about.
     """
     files = sorted(file for pattern in patterns for file in tf.io.gfile.glob(pattern))
     records = tf.data.TFRecordDataset(files, compression_type="GZIP").take(max(ROWS)).as_numpy_iterator()
-    examples = [_as_asked(record) for record in records]
+    examples = [_as_asked(record, spec) for record in records]
     path = os.path.join(model_path, FILE)
     tf.io.gfile.makedirs(os.path.dirname(path))
     with tf.io.TFRecordWriter(path) as writer:
         for rows in ROWS:
-            for request in _requests(spec, list(islice(cycle(examples), rows))):
+            for request in _requests(spec, head, list(islice(cycle(examples), rows))):
                 writer.write(request.SerializeToString())
 
 
-def _as_asked(record: bytes) -> tf.train.Example:
+def _as_asked(record: bytes, spec: FeatureSpec) -> tf.train.Example:
     """A raw example without what only training knows."""
     example = tf.train.Example.FromString(record)
-    for name in (LABEL, WEIGHT):
+    for name in (*spec.labels, WEIGHT):
         example.features.feature.pop(name, None)
     return example
 
 
-def _requests(spec: FeatureSpec, examples: Sequence[tf.train.Example]) -> Iterator[prediction_log_pb2.PredictionLog]:
+def _requests(
+    spec: FeatureSpec, head: Head, examples: Sequence[tf.train.Example]
+) -> Iterator[prediction_log_pb2.PredictionLog]:
     """One request about the examples for each signature."""
     serialized = [example.SerializeToString() for example in examples]
     yield _predict("serving_default", {"examples": tf.constant(serialized)})
     yield _predict("rank", _rank_inputs(spec, serialized))
     examples_input = input_pb2.Input(example_list=input_pb2.ExampleList(examples=examples))
-    classify = classification_pb2.ClassificationRequest(input=examples_input)
-    classify.model_spec.signature_name = "classify"
-    yield prediction_log_pb2.PredictionLog(classify_log=prediction_log_pb2.ClassifyLog(request=classify))
-    regress = regression_pb2.RegressionRequest(input=examples_input)
-    regress.model_spec.signature_name = "regress"
-    yield prediction_log_pb2.PredictionLog(regress_log=prediction_log_pb2.RegressLog(request=regress))
+    if head.has_scores:
+        classify = classification_pb2.ClassificationRequest(input=examples_input)
+        classify.model_spec.signature_name = "classify"
+        yield prediction_log_pb2.PredictionLog(classify_log=prediction_log_pb2.ClassifyLog(request=classify))
+    if head.has_value:
+        regress = regression_pb2.RegressionRequest(input=examples_input)
+        regress.model_spec.signature_name = "regress"
+        yield prediction_log_pb2.PredictionLog(regress_log=prediction_log_pb2.RegressLog(request=regress))
 
 
 def _predict(signature: str, inputs: dict[str, tf.Tensor]) -> prediction_log_pb2.PredictionLog:

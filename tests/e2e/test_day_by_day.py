@@ -24,7 +24,7 @@ def test_a_third_day_begins_with_the_model_of_the_first_two(stranger, rankline, 
     logs = stranger.root.logs()[-2]
     log = (logs / "run.log").read_text()
 
-    tried = re.findall(r"trial \d+: (\{.*\}): AUC on eval (0\.\d+)", log)
+    tried = re.findall(r"trial \d+: (\{.*\}): (0\.\d+) on eval", log)
     best, _ = max(tried, key=lambda trial: float(trial[1]))
     tuned = json.loads((logs / "summary.json").read_text())["tuned"]
     assert len(tried) == 2

@@ -14,6 +14,7 @@ import tensorflow as tf
 from schema.feature_spec import LABEL, MISSING
 from trainer import export, inputs, models
 from trainer.export import ServedModel
+from trainer.heads import Logistic
 from trainer.models.joint import Joint
 from trainer.params import TrainParams
 
@@ -37,7 +38,7 @@ def model(toy) -> Joint:
 @pytest.fixture(scope="module")
 def path(toy, model: Joint, tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("export") / "model"
-    ServedModel(model, toy.spec, toy.transform_output).save(str(path))
+    ServedModel(model, Logistic(), toy.spec, toy.transform_output).save(str(path))
     return str(path)
 
 
@@ -192,7 +193,7 @@ def test_argument_names(columns: list[str], expected: list[str]) -> None:
 def test_a_model_of_fewer_columns_reads_fewer(toy, tmp_path: Path) -> None:
     """A deep model does not need the crosses, and its signature still takes every raw column."""
     deep = models.build(toy.columns, TrainParams(model="deep", hidden_units=(4,)))
-    ServedModel(deep, toy.spec, toy.transform_output).save(str(tmp_path / "deep"))
+    ServedModel(deep, Logistic(), toy.spec, toy.transform_output).save(str(tmp_path / "deep"))
     loaded = tf.saved_model.load(str(tmp_path / "deep"))
     assert set(loaded.signatures["transform_features"].structured_outputs) == {c.name for c in deep.columns}
     assert len(loaded.signatures["rank"].structured_input_signature[1]) == len(toy.spec.input_columns)

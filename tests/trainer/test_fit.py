@@ -14,6 +14,7 @@ from schema.feature_spec import LABEL, WEIGHT
 from trainer import fit as loop
 from trainer import models, optimizers
 from trainer.fit import Epoch, History, MovingAverage, TrainingError, fit, optimizer_for
+from trainer.heads import Logistic
 from trainer.input_columns import InputColumn
 from trainer.inputs import InMemoryExamples
 from trainer.models.joint import Joint
@@ -123,7 +124,7 @@ def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
 def test_the_best_weights_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With AUCs as given, training stops two epochs after the best, and gives back the best one's weights."""
     aucs = iter([0.6, 0.8, 0.7, 0.8, 0.9])
-    monkeypatch.setattr(loop, "_evaluator", lambda model, held_out: lambda: (0.5, next(aucs)))
+    monkeypatch.setattr(loop, "_evaluator", lambda *_: lambda: (0.5, next(aucs)))
     params = PARAMS.model_copy(update={"epochs": 9, "patience": 2})
     model, history, _ = train(tmp_path, params)
     assert [epoch.eval_auc for epoch in history.epochs] == [0.6, 0.8, 0.7, 0.8]
@@ -160,7 +161,7 @@ def test_the_eval_metrics_are_weighted_means() -> None:
             WEIGHT: tf.constant([1.0, 1.0, 2.0]),
         }
     )
-    evaluate = loop._evaluator(lambda features, training: features["x"][:, tf.newaxis], rows)
+    evaluate = loop._evaluator(lambda features, training: features["x"][:, tf.newaxis], rows, Logistic())
     np.testing.assert_allclose(evaluate(), (0.663701, 2 / 3), rtol=1e-5)
 
 
@@ -242,7 +243,7 @@ def test_on_a_plateau_all_rates_fall(tmp_path: Path, monkeypatch: pytest.MonkeyP
     params = PARAMS.model_copy(update={**schedule, "schedule": Plateau(factor=0.1), "epochs": 5})
 
     upcoming = iter(aucs)
-    monkeypatch.setattr(loop, "_evaluator", lambda model, held_out: lambda: (0.5, next(upcoming)))
+    monkeypatch.setattr(loop, "_evaluator", lambda *_: lambda: (0.5, next(upcoming)))
     with pytest.raises(Killed):
         train(tmp_path, params, kill_after=4)
     np.testing.assert_allclose(rates(optimizers_seen[-1]), [0.025, 0.05])

@@ -108,10 +108,12 @@ def test_it_reads_train_and_eval_only_and_tells_of_each_epoch(toy, tmp_path: Pat
     opened: list[str] = []
     read = task.inputs.read
 
-    def read_without_memory(patterns: list[str], columns: object, weighted: bool, memory_bytes: int) -> object:
+    def read_without_memory(
+        patterns: list[str], columns: object, weighted: bool, memory_bytes: int, labels: object
+    ) -> object:
         assert memory_bytes == PARAMS.memory_mb * 1024 * 1024
         opened.extend(patterns)
-        return read(patterns, columns, weighted, 0)
+        return read(patterns, columns, weighted, 0, labels)
 
     monkeypatch.setattr(task.inputs, "read", read_without_memory)
     with caplog.at_level(logging.INFO, logger="trainer"):

@@ -94,7 +94,7 @@ def test_a_killed_search_goes_on(fn_args, monkeypatch, caplog) -> None:
     with caplog.at_level(logging.INFO, logger="trainer"):
         found = finished(args)
     assert caplog.text.count("going on after epoch 1") == 1
-    assert len(re.findall(r"trial \d+: .* AUC on eval", caplog.text)) == 2
+    assert len(re.findall(r"trial \d+: .* on eval", caplog.text)) == 2
     assert outcomes(found) == whole
     assert not list(Path(found.project_dir).glob("checkpoints-*"))
 
@@ -104,7 +104,7 @@ def test_more_trials_of_a_search_go_on_after_those_that_were_made(fn_args, caplo
     with caplog.at_level(logging.INFO, logger="trainer"):
         three = outcomes(finished(fn_args(3)))
     assert two.items() < three.items()
-    assert len(re.findall(r"trial \d+: .* AUC on eval", caplog.text)) == 1
+    assert len(re.findall(r"trial \d+: .* on eval", caplog.text)) == 1
 
 
 def test_a_trial_that_comes_to_nothing_is_passed_over(fn_args, monkeypatch) -> None:

@@ -14,6 +14,7 @@ import tensorflow_transform.beam as tft_beam
 from schema.feature_spec import LABEL, FeatureSpec
 from trainer import models, warm_start
 from trainer.export import ServedModel
+from trainer.heads import Logistic
 from trainer.input_columns import Ids, ids_of, input_columns
 from trainer.models.joint import Joint
 from trainer.params import TrainParams
@@ -76,7 +77,7 @@ def earlier(tmp_path_factory: pytest.TempPathFactory) -> tuple[EarlierModel, Joi
         name: (*each.tokens, each.size) for name, each in ids.items()
     }
     path = str(folder / "Format-Serving")
-    ServedModel(numbered(model), spec, output).save(path)
+    ServedModel(numbered(model), Logistic(), spec, output).save(path)
     warm_start.write(model, ids, path)
     return EarlierModel(path), model
 

@@ -12,6 +12,7 @@ from tensorflow_serving.apis import prediction_log_pb2
 from schema.feature_spec import LABEL
 from trainer import models, warmup
 from trainer.export import ServedModel
+from trainer.heads import Logistic
 from trainer.params import TrainParams
 
 Logs = list[prediction_log_pb2.PredictionLog]
@@ -30,8 +31,8 @@ def signature_of(log: prediction_log_pb2.PredictionLog) -> str:
 def model_path(toy, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("warmup") / "model"
     model = models.build(toy.columns, TrainParams(hidden_units=(2,)))
-    ServedModel(model, toy.spec, toy.transform_output).save(str(path))
-    warmup.write(str(path), toy.spec, [str(toy.raw / "Split-eval" / "*")])
+    ServedModel(model, Logistic(), toy.spec, toy.transform_output).save(str(path))
+    warmup.write(str(path), toy.spec, Logistic(), [str(toy.raw / "Split-eval" / "*")])
     return path
 
 
@@ -89,7 +90,7 @@ def test_few_rows_are_repeated(toy, tmp_path: Path) -> None:
     one = tmp_path / "one.gz"
     with tf.io.TFRecordWriter(str(one), "GZIP") as writer:
         writer.write(toy.example(toy.rows["eval"][0]))
-    warmup.write(str(tmp_path), toy.spec, [str(one)])
+    warmup.write(str(tmp_path), toy.spec, Logistic(), [str(one)])
     largest = read(tmp_path)[-4].predict_log.request.inputs["examples"]
     examples = tf.make_ndarray(largest)
     assert examples.shape == (100,)
@@ -98,6 +99,6 @@ def test_few_rows_are_repeated(toy, tmp_path: Path) -> None:
 
 def test_without_a_ranking_every_column_is_sent_for_each_row(toy, tmp_path: Path) -> None:
     spec = toy.spec.model_copy(update={"ranking": None})
-    warmup.write(str(tmp_path), spec, [str(toy.raw / "Split-eval" / "*")])
+    warmup.write(str(tmp_path), spec, Logistic(), [str(toy.raw / "Split-eval" / "*")])
     requests = [log.predict_log.request for log in read(tmp_path) if signature_of(log) == "rank"]
     assert {values.tensor_shape.dim[0].size for values in requests[-1].inputs.values()} == {100}

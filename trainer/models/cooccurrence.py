@@ -58,7 +58,7 @@ class CoOccurrence(CountedPart):
         self._scale = counted("scale", (2,), "float32")
         self.built = True
 
-    def call(self, features: Mapping[str, tf.Tensor]) -> tf.Tensor:
+    def call(self, features: Mapping[str, tf.Tensor], classes: None = None) -> tf.Tensor:
         """The logit without its bias: float32 [batch, 1]."""
         return tf.linalg.matvec(self._signals(features), self._scale)[:, tf.newaxis]
 

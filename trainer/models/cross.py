@@ -56,12 +56,12 @@ class Cross(ModelPart):
         super().__init__(columns, name)
         self._inputs = vector_inputs(columns, params)
         self._cross = CrossNetwork(self._inputs.width, params, layer)
-        self._logits = mlp.logits(self._inputs.width, units)
+        self._logits = mlp.Logits(self._inputs.width, units)
         self.built = True
 
-    def call(self, features: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """The part's share of the logits: float32 [batch, units]."""
-        return self._logits(self._cross(self._inputs(features)))
+    def call(self, features: Mapping[str, tf.Tensor], classes: tf.Tensor | None = None) -> tf.Tensor:
+        """The part's share of the logits: float32 [batch, units]; see `Joint` for `classes`."""
+        return self._logits(self._cross(self._inputs(features)), classes)
 
 
 class CrossAndDeep(ModelPart):
@@ -91,13 +91,13 @@ class CrossAndDeep(ModelPart):
         self._inputs = vector_inputs(columns, params)
         self._cross = CrossNetwork(self._inputs.width, params, layer)
         self._hidden = mlp.hidden_layers(self._inputs.width, params)
-        self._logits = mlp.logits(params.hidden_units[-1] + self._parallel * self._inputs.width, units)
+        self._logits = mlp.Logits(params.hidden_units[-1] + self._parallel * self._inputs.width, units)
         self.built = True
 
-    def call(self, features: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """The part's share of the logits: float32 [batch, units]."""
+    def call(self, features: Mapping[str, tf.Tensor], classes: tf.Tensor | None = None) -> tf.Tensor:
+        """The part's share of the logits: float32 [batch, units]; see `Joint` for `classes`."""
         x0 = self._inputs(features)
         crosses = self._cross(x0)
         if self._parallel:
-            return self._logits(tf.concat([crosses, self._hidden(x0)], axis=1))
-        return self._logits(self._hidden(crosses))
+            return self._logits(tf.concat([crosses, self._hidden(x0)], axis=1), classes)
+        return self._logits(self._hidden(crosses), classes)

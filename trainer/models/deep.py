@@ -29,12 +29,12 @@ class Deep(ModelPart):
         super().__init__(columns, name)
         self._inputs = vector_inputs(columns, params)
         self._hidden = mlp.hidden_layers(self._inputs.width, params)
-        self._logits = mlp.logits(params.hidden_units[-1], units)
+        self._logits = mlp.Logits(params.hidden_units[-1], units)
         self.built = True
 
-    def call(self, features: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """The deep part's share of the logits: float32 [batch, units]."""
-        return self._logits(self._hidden(self._inputs(features)))
+    def call(self, features: Mapping[str, tf.Tensor], classes: tf.Tensor | None = None) -> tf.Tensor:
+        """The deep part's share of the logits: float32 [batch, units]; see `Joint` for `classes`."""
+        return self._logits(self._hidden(self._inputs(features)), classes)
 
 
 @register("deep")

@@ -30,10 +30,10 @@ class PairsAndDeep(ModelPart):
         self._fields = FieldEmbeddings(columns, equal_width(params))
         self._width = self._fields.fields * equal_width(params)
         self._hidden = mlp.hidden_layers(self._width, params)
-        self._logits = mlp.logits(params.hidden_units[-1], 1)
+        self._logits = mlp.Logits(params.hidden_units[-1], 1)
         self.built = True
 
-    def call(self, features: Mapping[str, tf.Tensor]) -> tf.Tensor:
+    def call(self, features: Mapping[str, tf.Tensor], classes: None = None) -> tf.Tensor:
         """The part's share of the logit: float32 [batch, 1]."""
         vectors = self._fields(features)
         return pairwise(vectors) + self._logits(self._hidden(tf.reshape(vectors, [-1, self._width])))

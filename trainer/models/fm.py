@@ -46,7 +46,7 @@ class Pairs(ModelPart):
         self._fields = FieldEmbeddings(columns, width)
         self.built = True
 
-    def call(self, features: Mapping[str, tf.Tensor]) -> tf.Tensor:
+    def call(self, features: Mapping[str, tf.Tensor], classes: None = None) -> tf.Tensor:
         """The pairs' share of the logit: float32 [batch, 1]."""
         return pairwise(self._fields(features))
 

@@ -61,13 +61,16 @@ class Joint(keras.layers.Layer):  # type: ignore[misc]
         self.bias = self.add_weight((units,), "zeros", name="bias")
         self.built = True
 
-    def call(self, features: Mapping[str, tf.Tensor]) -> tf.Tensor:
+    def call(self, features: Mapping[str, tf.Tensor], classes: tf.Tensor | None = None) -> tf.Tensor:
         """The logits: float32 [batch, units].
 
         Args:
             features: name -> tensor of each of `columns`, as `trainer.input_columns` describes them.
+            classes: int64 [some], which logits to give, [batch, some], where not all are asked for; of a model that can
+                have several.
         """
-        return tf.add_n([part(features) for part in self.parts]) + self.bias
+        bias = self.bias.value if classes is None else tf.gather(self.bias.value, classes)
+        return tf.add_n([part(features, classes) for part in self.parts]) + bias
 
     @property
     def is_counted(self) -> bool:

@@ -31,7 +31,7 @@ class Factors(ModelPart):
         self._fields = FieldEmbeddings([replace(column, table=column.name) for column in (group, item)], width)
         self.built = True
 
-    def call(self, features: Mapping[str, tf.Tensor]) -> tf.Tensor:
+    def call(self, features: Mapping[str, tf.Tensor], classes: None = None) -> tf.Tensor:
         """The product: float32 [batch, 1]."""
         return tf.reduce_sum(tf.reduce_prod(self._fields(features), axis=1), axis=1, keepdims=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keras
+import tensorflow as tf
 
 from trainer.params import TrainParams
 
@@ -47,8 +48,20 @@ def precision(params: TrainParams) -> keras.DTypePolicy:
     return keras.DTypePolicy("float32" if params.precision == "float32" else f"mixed_{params.precision}")
 
 
-def logits(width: int, units: int) -> keras.layers.Dense:
-    """The last layer, [batch, width] -> float32 [batch, units]; its bias is the model's, see `Joint`."""
-    layer = keras.layers.Dense(units, use_bias=False, name="logits")
-    layer.build((None, width))
-    return layer
+class Logits(keras.layers.Layer):  # type: ignore[misc]
+    """The last layer, xWᵀ; its bias is the model's, see `Joint`.
+
+    Args:
+        width: of x.
+        units: logits per row, each a row of W, so that a step for some of them costs and changes these rows alone.
+    """
+
+    def __init__(self, width: int, units: int) -> None:
+        super().__init__(name="logits")
+        self._kernel = self.add_weight((units, width), "glorot_uniform", name="kernel")
+        self.built = True
+
+    def call(self, x: tf.Tensor, classes: tf.Tensor | None = None) -> tf.Tensor:
+        """[batch, width] -> float32 [batch, units]; or [batch, some], the logits of these `classes` (int64 [some])."""
+        kernel = self._kernel.value if classes is None else tf.gather(self._kernel.value, classes)
+        return tf.matmul(tf.cast(x, tf.float32), kernel, transpose_b=True)

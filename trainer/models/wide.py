@@ -34,15 +34,15 @@ class Wide(ModelPart):
         self._kernel = self.add_weight((len(self._numeric), units), "zeros", name="numbers") if self._numeric else None
         self.built = True
 
-    def call(self, features: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """The wide part's share of the logits: float32 [batch, units]."""
+    def call(self, features: Mapping[str, tf.Tensor], classes: tf.Tensor | None = None) -> tf.Tensor:
+        """The wide part's share of the logits: float32 [batch, units]; see `Joint` for `classes`."""
         logits = []
         if self._weights is not None:
             logits.append(tf.reduce_sum(self._weights(features), axis=1))
         if self._kernel is not None:
             numbers = tf.stack([features[name] for name in self._numeric], axis=1)
             logits.append(tf.matmul(numbers, self._kernel))
-        return tf.add_n(logits)
+        return tf.add_n(logits) if classes is None else tf.gather(tf.add_n(logits), classes, axis=1)
 
 
 @register("wide")

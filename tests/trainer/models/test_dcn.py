@@ -29,7 +29,7 @@ def test_two_layers_side_by_side_with_the_mlp(numbers) -> None:
     """The layers of both tests above: (148, 298), (0, -11); output weights (1, 2): 148 + 596, -22."""
     found = numbers.logits_of(
         "dcn", [0.5], *numbers.weights["vector"], *numbers.weights["vector"], *numbers.weights["mlp"],
-        [[1.0], [2.0], [10.0]], cross_layers=2, hidden_units=(1,),
+        [[1.0, 2.0, 10.0]], cross_layers=2, hidden_units=(1,),
     )  # fmt: skip
     np.testing.assert_allclose(found, np.add([744, -22], numbers.logits["mlp"]) + 0.5)
 

@@ -59,6 +59,6 @@ def test_side_by_side_with_the_mlp(numbers) -> None:
     """One expert, rank 1, as above: (3.727747, 2.181502) and (0, -2); output weights (1, 2): 8.090751, -4."""
     found = numbers.logits_of(
         "dcn_mix", [0.5], [[[1.0], [0.0]]], [[[2.0]]], [[[3.0, -1.0]]], [0.0, 1.0], 0.0, *numbers.weights["mlp"],
-        [[1.0], [2.0], [10.0]], cross_layers=1, cross_rank=1, cross_experts=1, hidden_units=(1,),
+        [[1.0, 2.0, 10.0]], cross_layers=1, cross_rank=1, cross_experts=1, hidden_units=(1,),
     )  # fmt: skip
     np.testing.assert_allclose(found, np.add([8.090751, -4], numbers.logits["mlp"]) + 0.5, rtol=1e-6)

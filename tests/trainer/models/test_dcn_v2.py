@@ -26,7 +26,7 @@ def test_the_matrix_of_equal_rows_is_the_vector(set_weights, x0) -> None:
 
 def test_side_by_side_with_the_mlp(numbers) -> None:
     found = numbers.logits_of(
-        "dcn_v2", [0.5], *numbers.weights["matrix"], *numbers.weights["mlp"], [[1.0], [2.0], [10.0]],
+        "dcn_v2", [0.5], *numbers.weights["matrix"], *numbers.weights["mlp"], [[1.0, 2.0, 10.0]],
         cross_layers=1, hidden_units=(1,),
     )  # fmt: skip
     np.testing.assert_allclose(found, np.add(numbers.logits["matrix"], numbers.logits["mlp"]) + 0.5)

@@ -16,6 +16,6 @@ def test_logit_is_the_sum_of_the_parts(numbers) -> None:
         features={**numbers.features, "id": tf.constant([0, 2], tf.int64)},
     )
     found = with_ids.logits_of(
-        "wide_cross", [0.5], [[100.0], [200.0], [300.0]], *numbers.weights["matrix"], [[1.0], [2.0]], cross_layers=1
+        "wide_cross", [0.5], [[100.0], [200.0], [300.0]], *numbers.weights["matrix"], [[1.0, 2.0]], cross_layers=1
     )
     np.testing.assert_allclose(found, np.add(numbers.logits["matrix"], [100, 300]) + 0.5)

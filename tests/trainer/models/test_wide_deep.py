@@ -19,4 +19,4 @@ def test_the_parts_are_trained_by_one_loss(people) -> None:
     # σ(23.5) = 1 and σ(7.5) = 0.999447, each over 2 rows; price is (10, 0); the hidden layer (4, 0.5) and (1, 0).
     np.testing.assert_allclose(bias, [0.999724], rtol=1e-5)
     np.testing.assert_allclose(price, [[5.0]], rtol=1e-5)
-    np.testing.assert_allclose(output, [[2.499724], [0.25]], rtol=1e-5)
+    np.testing.assert_allclose(output, [[2.499724, 0.25]], rtol=1e-5)

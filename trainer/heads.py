@@ -1,0 +1,217 @@
+"""What a model's logits are made into: the loss that it is trained by, and what it answers.
+
+=========  =====================================  ==========================================================
+label      answers, float32                       loss of a row
+=========  =====================================  ==========================================================
+binary     probability, logit [N]; of each other  cross entropy: -ln σ(±z), summed over the labels that it
+           label NAME probability_NAME [N]        has
+classes    probabilities [N, classes]; and where  cross entropy: -ln softmax(z)_y
+           these are numbers expected [N]
+number     prediction [N]                         ((y - prediction) / deviation)² / 2
+=========  =====================================  ==========================================================
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from schema.feature_spec import FeatureSpec
+from trainer.inputs import Examples
+from trainer.params import TrainParams
+
+Logits = Callable[[tf.Tensor | None], tf.Tensor]
+"""Gives a batch's logits, float32 [batch, units]; or given some classes (int64 [any]) those of these."""
+
+_BATCH = 8192
+
+
+class Head(abc.ABC):
+    """What a kind of label is to a model.
+
+    Attributes:
+        has_auc: whether the first logit orders rows by a label of two classes.
+        has_scores: whether TF Serving's Classify can be answered.
+        has_value: whether TF Serving's Regress can be answered.
+        classes: what Classify calls the classes.
+    """
+
+    has_auc: bool = False
+    has_scores: bool = False
+    has_value: bool = False
+    classes: Sequence[str] = ()
+
+    def training_losses(self, labels: tf.Tensor, logits: Logits) -> tf.Tensor:
+        """The loss of each row, float32 [batch], for a step of training."""
+        return self.losses(labels, logits(None))
+
+    @abc.abstractmethod
+    def losses(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+        """The loss of each row, float32 [batch].
+
+        Args:
+            labels: float32 [batch], or [batch, labels] where there are several.
+            logits: float32 [batch, units].
+        """
+
+    @abc.abstractmethod
+    def answers(self, logits: tf.Tensor) -> dict[str, tf.Tensor]:
+        """What the served model says, by name; see above."""
+
+    def scores(self, answers: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """The classes' probabilities, float32 [N, classes], where `has_scores`."""
+        raise NotImplementedError
+
+    def value(self, answers: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """One number per row, float32 [N], where `has_value`."""
+        raise NotImplementedError
+
+
+class Logistic(Head):
+    """A label of two classes, and perhaps others of the same rows (Caruana, Multitask Learning, 1997, section 1: a
+    shared bottom): a logit for each, and all that comes before the logits is shared::
+
+        loss = -ln σ(±z₀) - w Σₖ ln σ(±zₖ)
+
+    Args:
+        others: names of the other labels.
+        others_weight: w. Rule of thumb: 0.1 to 1; less where the first label is what counts.
+
+    Rows that lack another label (NaN) do not count for it.
+    """
+
+    has_auc = has_scores = has_value = True
+    classes = ("0", "1")
+
+    def __init__(self, others: Sequence[str] = (), others_weight: float = 1.0) -> None:
+        self._others = others
+        self._weights = [1.0] + [others_weight] * len(others)
+
+    def losses(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+        if not self._others:
+            return tf.nn.sigmoid_cross_entropy_with_logits(labels, tf.squeeze(logits, axis=1))
+        known = tf.math.is_finite(labels)
+        losses = tf.nn.sigmoid_cross_entropy_with_logits(tf.where(known, labels, 0.0), logits)
+        return tf.linalg.matvec(tf.where(known, losses, 0.0), self._weights)
+
+    def answers(self, logits: tf.Tensor) -> dict[str, tf.Tensor]:
+        probabilities = tf.sigmoid(logits)
+        others = {f"probability_{name}": probabilities[:, place] for place, name in enumerate(self._others, 1)}
+        return {"probability": probabilities[:, 0], "logit": logits[:, 0], **others}
+
+    def scores(self, answers: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        probability = answers["probability"]
+        return tf.stack([1 - probability, probability], axis=1)
+
+    def value(self, answers: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        return answers["probability"]
+
+
+class Softmax(Head):
+    """A label of many classes: a logit for each.
+
+    Args:
+        classes: what they are called.
+        values: what they are worth, where they are numbers: `expected` is the sum of probability times value.
+        sampled: in training, compare the true class with so many drawn at random, not with all (Jean et al., On Using
+            Very Large Target Vocabulary, 2015, equation 7). They are drawn evenly, so that the correction by their
+            expected counts is the same for all, and cancels out. None: with all. Rule of thumb: 100 to 1000, from
+            10,000 classes on.
+    """
+
+    has_scores = True
+
+    def __init__(self, classes: Sequence[str], values: Sequence[float] | None, sampled: int | None = None) -> None:
+        self.classes = classes
+        self.has_value = values is not None
+        self._values = values
+        self._sampled = sampled if sampled and sampled < len(classes) else None
+
+    def training_losses(self, labels: tf.Tensor, logits: Logits) -> tf.Tensor:
+        if not self._sampled:
+            return self.losses(labels, logits(None))
+        true = tf.cast(labels, tf.int64)
+        drawn, _, _ = tf.random.uniform_candidate_sampler(
+            true[:, tf.newaxis], 1, self._sampled, unique=True, range_max=len(self.classes)
+        )
+        present, places = tf.unique(true)
+        found = logits(tf.concat([present, drawn], axis=0))
+        of_true = tf.gather(found, places, axis=1, batch_dims=1)[:, tf.newaxis]
+        of_drawn = tf.where(drawn == true[:, tf.newaxis], found.dtype.min, found[:, tf.size(present) :])
+        return tf.reduce_logsumexp(tf.concat([of_true, of_drawn], axis=1), axis=1) - of_true[:, 0]
+
+    def losses(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+        return tf.nn.sparse_softmax_cross_entropy_with_logits(tf.cast(labels, tf.int64), logits)
+
+    def answers(self, logits: tf.Tensor) -> dict[str, tf.Tensor]:
+        probabilities = tf.nn.softmax(logits)
+        expected = {} if self._values is None else {"expected": tf.linalg.matvec(probabilities, self._values)}
+        return {"probabilities": probabilities, **expected}
+
+    def scores(self, answers: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        return answers["probabilities"]
+
+    def value(self, answers: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        return answers["expected"]
+
+
+class Regression(Head):
+    """A number: mean + deviation · z, so that the model's own output is of the size of 1 whatever is predicted.
+
+    Args:
+        mean: of the train split's labels.
+        deviation: their standard deviation.
+    """
+
+    has_value = True
+
+    def __init__(self, mean: float, deviation: float) -> None:
+        self._mean = mean
+        self._deviation = deviation
+
+    def losses(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+        return tf.square((labels - self._mean) / self._deviation - tf.squeeze(logits, axis=1)) / 2
+
+    def answers(self, logits: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"prediction": self._mean + self._deviation * tf.squeeze(logits, axis=1)}
+
+    def value(self, answers: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        return answers["prediction"]
+
+
+def units_of(spec: FeatureSpec) -> int:
+    """How many logits per row a model for a dataset has."""
+    classes = spec.label.classes
+    if classes is not None:
+        return classes if isinstance(classes, int) else len(classes)
+    return len(spec.labels)
+
+
+def head_for(spec: FeatureSpec, params: TrainParams, train: Examples) -> Head:
+    """The head that a dataset's label needs.
+
+    Args:
+        spec: the resolved spec.
+        params: of the losses.
+        train: the train split.
+    """
+    classes = spec.label.classes
+    if classes is not None:
+        values = range(classes) if isinstance(classes, int) else classes
+        names = [value if isinstance(value, str) else f"{value:g}" for value in values]
+        numbers = None if isinstance(values[0], str) else [float(value) for value in values]
+        return Softmax(names, numbers, params.sampled_classes)
+    if spec.label.number:
+        return Regression(*_mean_and_deviation(train))
+    return Logistic(tuple(spec.other_labels), params.other_labels_weight)
+
+
+def _mean_and_deviation(train: Examples) -> tuple[float, float]:
+    """Of the labels, by example weight."""
+    batches = [(label.numpy(), weight.numpy()) for _, label, weight in train.in_order(_BATCH)]
+    labels, weights = (np.concatenate(values).astype(np.float64) for values in zip(*batches, strict=True))
+    mean = np.average(labels, weights=weights)
+    return float(mean), float(np.sqrt(np.average(np.square(labels - mean), weights=weights)))
