@@ -90,7 +90,12 @@ def _metrics(uri: str) -> dict[str, float]:
         for name, value in metrics.items()
         if "doubleValue" in value
     }
-    return {name: values[name] for name in METRICS if not math.isnan(values.get(name, math.nan))}
+    order = list(METRICS)
+    ours = [name for name in values if name.rpartition(".")[2] in METRICS and not math.isnan(values[name])]
+    return {
+        name: values[name]
+        for name in sorted(ours, key=lambda name: (name.rpartition(".")[0], order.index(name.rpartition(".")[2])))
+    }
 
 
 def _refusals(uri: str) -> list[str]:

@@ -14,6 +14,8 @@ import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.extractors import unbatch_extractor
 from tensorflow_model_analysis.proto import config_pb2
 
+from schema.feature_spec import LABEL
+
 _KEPT = (tfma.LABELS_KEY, tfma.PREDICTIONS_KEY, tfma.EXAMPLE_WEIGHTS_KEY)
 
 
@@ -41,5 +43,9 @@ def _features_read(config: config_pb2.EvalConfig) -> frozenset[str]:
 
 def _trimmed(extracts: dict[str, Any], features: frozenset[str]) -> dict[str, Any]:
     kept = {key: extracts[key] for key in _KEPT if key in extracts}
-    kept[tfma.FEATURES_KEY] = {name: extracts[tfma.FEATURES_KEY][name] for name in features}
+    found = extracts[tfma.FEATURES_KEY]
+    # Labels other than the first one are features to TFMA.
+    kept[tfma.FEATURES_KEY] = {
+        name: values for name, values in found.items() if name in features or name.startswith(f"{LABEL}_")
+    }
     return kept

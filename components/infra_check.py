@@ -24,7 +24,7 @@ from serving.client import Client
 from serving.server import Server, ServerOptions
 
 TOLERANCE = 1e-5
-"""By so much a served probability may differ from the in-process one."""
+"""By so much a served answer may differ from the in-process one, as a share of it where it is above 1."""
 
 REPORT_FILE = "infra_check.json"
 _MODEL_NAME = "candidate"
@@ -101,20 +101,15 @@ def check(model_path: str, examples: Sequence[bytes]) -> dict[str, object]:
             with Client(f"127.0.0.1:{server.port}", _MODEL_NAME) as client:
                 batches = [examples[i : i + _BATCH] for i in range(0, len(examples), _BATCH)]
                 start = time.monotonic()
-                served = np.concatenate([client.predict(batch).probability for batch in batches])
+                answers = [client.predict(batch) for batch in batches]
                 seconds = time.monotonic() - start
     expected = _in_process(model_path, examples)
-    difference = np.abs(served - expected)
-    worst = int(np.argmax(difference)) if len(difference) else 0
-    if not np.all(difference <= TOLERANCE):  # true for NaN, too
-        raise InfraCheckError(
-            f"infra check: expected served probabilities equal to the model's own to {TOLERANCE:g}, "
-            f"received {served[worst]:.6f} instead of {expected[worst]:.6f} for row {worst + 1} of the test split"
-        )
+    served = {name: np.concatenate([answer[name] for answer in answers]) for name in expected}
+    differences = {name: _difference(name, served[name], expected[name]) for name in expected}
     return {
         "checked": True,
         "rows": len(examples),
-        "largest_difference": float(difference.max(initial=0.0)),
+        "largest_difference": max(differences.values()),
         "load_seconds": round(load_seconds, 3),
         "milliseconds_per_request": round(1000 * seconds / max(1, len(batches)), 3),
         "rows_per_request": _BATCH,
@@ -126,7 +121,29 @@ def _first_rows(split_uri: str, rows: int) -> list[bytes]:
     return list(itertools.islice(dataset.as_numpy_iterator(), rows))
 
 
-def _in_process(model_path: str, examples: Sequence[bytes]) -> np.ndarray:
+def _in_process(model_path: str, examples: Sequence[bytes]) -> dict[str, np.ndarray]:
     signature = tf.saved_model.load(model_path).signatures["serving_default"]
-    result: np.ndarray = signature(examples=tf.constant(list(examples)))["probability"].numpy()
-    return result
+    answers = signature(examples=tf.constant(list(examples)))
+    return {name: values.numpy() for name, values in answers.items()}
+
+
+def _difference(name: str, served: np.ndarray, expected: np.ndarray) -> float:
+    """The largest difference between rows, as a share of the value where that is above 1.
+
+    Raises:
+        InfraCheckError: it is more than `TOLERANCE`.
+    """
+    rows = len(expected)
+    difference = np.abs(served - expected) / np.maximum(1, np.abs(expected))
+    difference = difference.reshape(rows, -1).max(axis=1, initial=0.0)
+    if not np.all(difference <= TOLERANCE):  # true for NaN, too
+        worst = int(np.argmax(difference))
+        raise InfraCheckError(
+            f"infra check: expected served answers equal to the model's own to {TOLERANCE:g}, received {name} "
+            f"{_shown(served[worst])} instead of {_shown(expected[worst])} for row {worst + 1} of the test split"
+        )
+    return float(difference.max(initial=0.0))
+
+
+def _shown(value: np.ndarray) -> str:
+    return np.array2string(value, precision=6, threshold=8)

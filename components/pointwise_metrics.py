@@ -6,15 +6,16 @@ Evaluator cost. These share one accumulator, which looks them up once and adds t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import functools
+from collections.abc import Iterable
 from typing import Any
 
-import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
 from tensorflow_model_analysis.metrics import metric_types
 
 from components import shared_sums
+from schema.feature_spec import LABEL
 
 Floats = npt.NDArray[np.float64]
 
@@ -92,69 +93,43 @@ def _ratio(numerator: float, denominator: float) -> float:
     return numerator / denominator if denominator else float("nan")
 
 
-class _SumsCombiner(beam.CombineFn):  # type: ignore[misc]
-    def __init__(self, key: metric_types.MetricKey) -> None:
-        self._key = key
-
-    def create_accumulator(self) -> Sums:
-        return Sums()
-
-    def add_input(self, accumulator: Sums, element: metric_types.StandardMetricInputs) -> Sums:
-        model = self._key.model_name
-        prediction = element.prediction[model] if model else element.prediction
-        weight = element.example_weight if self._key.example_weighted else None
-        accumulator.add(_number(element.label, model), _number(prediction, "probability"), _number(weight, model))
-        return accumulator
-
-    def merge_accumulators(self, accumulators: Iterable[Sums]) -> Sums:
-        first, *others = accumulators
-        for other in others:
-            first.merge(other)
-        return first
-
-    def compact(self, accumulator: Sums) -> Sums:
-        return accumulator.compact()
-
-    def extract_output(self, accumulator: Sums) -> dict[metric_types.MetricKey, Sums]:
-        return {self._key: accumulator.compact()}
-
-
-def _number(value: Any, key: str) -> float:
-    """A row's label, prediction or weight, which TFMA may hold by `key`; a weight of None is 1."""
-    if isinstance(value, Mapping):
-        value = value[key]
-    return 1.0 if value is None else float(np.ravel(value)[0])
-
-
 def _computations(
     name: str,
+    other: str = "",
     eval_config: Any = None,
     model_names: Iterable[str] | None = None,
     example_weighted: bool = False,
 ) -> list[Any]:
     del eval_config  # TFMA hands it over by name
-    return shared_sums.computations(name, _SUMS, _SumsCombiner, model_names, example_weighted)
+    label = f"{LABEL}_{other}" if other else None
+    combiner = functools.partial(
+        shared_sums.PointwiseCombiner, sums=Sums, answer=f"probability_{other}" if other else "probability", label=label
+    )
+    return shared_sums.computations(
+        f"{other}.{name}" if other else name, _SUMS + other, combiner, model_names, example_weighted, label
+    )
 
 
-# The names of these classes differ from those of TFMA's own metrics, which TFMA would take instead.
+# The names of these classes differ from those of TFMA's own metrics, which TFMA would take instead. `other` is the name
+# of another label than the first one.
 
 
 class PointwiseAUC(metric_types.Metric):  # type: ignore[misc]
     """Area under the ROC curve, see `Sums.auc`. Differs from the exact one by ties within buckets of the logit."""
 
-    def __init__(self, name: str = "auc") -> None:
-        super().__init__(_computations, name=name)
+    def __init__(self, name: str = "auc", other: str = "") -> None:
+        super().__init__(_computations, name=name, other=other)
 
 
 class PointwiseLogLoss(metric_types.Metric):  # type: ignore[misc]
     """Mean binary cross entropy, see `Sums.logloss`."""
 
-    def __init__(self, name: str = "logloss") -> None:
-        super().__init__(_computations, name=name)
+    def __init__(self, name: str = "logloss", other: str = "") -> None:
+        super().__init__(_computations, name=name, other=other)
 
 
 class PointwiseCalibration(metric_types.Metric):  # type: ignore[misc]
     """Mean prediction over mean label, see `Sums.calibration`; 1 is right."""
 
-    def __init__(self, name: str = "calibration") -> None:
-        super().__init__(_computations, name=name)
+    def __init__(self, name: str = "calibration", other: str = "") -> None:
+        super().__init__(_computations, name=name, other=other)

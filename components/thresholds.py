@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 from pydantic import BaseModel, ConfigDict, NonNegativeFloat
 from tensorflow_model_analysis.proto import config_pb2
 
-from components.metrics import METRICS
-from schema.errors import SpecError
+from components.metrics import METRICS, OF_LABEL, OF_RANKING
+from schema.errors import SpecError, listing
 from schema.feature_spec import LABEL, WEIGHT, FeatureSpec
-
-_RANKING = ("gauc", "ndcg@10")
 
 
 class Threshold(BaseModel):
@@ -25,9 +24,38 @@ class Threshold(BaseModel):
     """By so much may the metric be worse than the last blessed model's. Not for calibration."""
 
 
+DEFAULT_THRESHOLDS: Mapping[str, Threshold] = {
+    # A model that orders no better than a coin, whose loss is past that of always saying "1 in 2", or that is no better
+    # than the mean, is broken.
+    "auc": Threshold(min=0.55, max_drop=0.01),
+    "logloss": Threshold(max=0.6931, max_drop=0.02),
+    "calibration": Threshold(min=0.7, max=1.4),
+    "accuracy": Threshold(max_drop=0.01),
+    "cross_entropy": Threshold(max_drop=0.02),
+    "r2": Threshold(min=0.0, max_drop=0.02),
+}
+"""Of those metrics that a dataset has."""
+
+_CLASSES: Mapping[str, tuple[str, str]] = {
+    "auc": ("PointwiseAUC", "components.pointwise_metrics"),
+    "logloss": ("PointwiseLogLoss", "components.pointwise_metrics"),
+    "calibration": ("PointwiseCalibration", "components.pointwise_metrics"),
+    "gauc": ("GroupAUC", "components.group_metrics"),
+    "ndcg@10": ("GroupNDCG", "components.group_metrics"),
+    "accuracy": ("ClassAccuracy", "components.class_metrics"),
+    "cross_entropy": ("ClassCrossEntropy", "components.class_metrics"),
+    "rmse": ("NumberRMSE", "components.number_metrics"),
+    "mae": ("NumberMAE", "components.number_metrics"),
+    "r2": ("NumberR2", "components.number_metrics"),
+}
+_ANSWER = {"binary": "probability", "classes": "probabilities", "number": "prediction"}
+"""What a model is asked for, by the kind of label; see `trainer.heads`."""
+
+
 def metrics_of(spec: FeatureSpec) -> list[str]:
-    """Names of the metrics that a dataset's models are judged by; the last two need a ranking group."""
-    return [name for name in METRICS if spec.ranking or name not in _RANKING]
+    """Names of the metrics that a dataset's models are judged by."""
+    ranked = OF_RANKING if spec.ranking and spec.label.kind == "binary" else ()
+    return [*OF_LABEL[spec.label.kind], *ranked]
 
 
 def eval_config(spec: FeatureSpec, thresholds: Mapping[str, Threshold]) -> config_pb2.EvalConfig:
@@ -40,18 +68,18 @@ def eval_config(spec: FeatureSpec, thresholds: Mapping[str, Threshold]) -> confi
     Raises:
         SpecError: a threshold for a metric that the dataset cannot have.
     """
-    metrics = {
-        "auc": config_pb2.MetricConfig(class_name="PointwiseAUC", module="components.pointwise_metrics"),
-        "logloss": config_pb2.MetricConfig(class_name="PointwiseLogLoss", module="components.pointwise_metrics"),
-        "calibration": config_pb2.MetricConfig(
-            class_name="PointwiseCalibration", module="components.pointwise_metrics"
-        ),
-        "gauc": config_pb2.MetricConfig(class_name="GroupAUC", module="components.group_metrics"),
-        "ndcg@10": config_pb2.MetricConfig(class_name="GroupNDCG", module="components.group_metrics"),
-    }
+    metrics = {name: _metric(name) for name in metrics_of(spec)}
     for name, threshold in thresholds.items():
-        if name not in metrics_of(spec):
-            raise SpecError(f"thresholds.{name}: expected a dataset with 'ranking' in its features.yaml, received none")
+        if name not in metrics:
+            if threshold == DEFAULT_THRESHOLDS.get(name):
+                continue
+            if name in OF_RANKING and spec.label.kind == "binary":
+                raise SpecError(
+                    f"thresholds.{name}: expected a dataset with 'ranking' in its features.yaml, received none"
+                )
+            raise SpecError(
+                f"thresholds: expected metrics of a label of this kind, {listing(metrics)}, received {name!r}"
+            )
         # `threshold` would hold for every slice, however few rows it has.
         metrics[name].per_slice_thresholds.add(
             slicing_specs=[config_pb2.SlicingSpec()], threshold=_tfma_threshold(name, threshold)
@@ -59,16 +87,17 @@ def eval_config(spec: FeatureSpec, thresholds: Mapping[str, Threshold]) -> confi
     count = config_pb2.MetricConfig(class_name="ExampleCount")
     # Always kept: without any threshold there is no verdict, and TFX takes a model without a verdict for a bad one.
     count.per_slice_thresholds.add(slicing_specs=[config_pb2.SlicingSpec()], threshold=_at_least(1))
-    plain = [count, *(metrics[n] for n in METRICS if n not in _RANKING)]
-    specs = [config_pb2.MetricsSpec(metrics=plain)]
-    if spec.ranking:
-        specs.append(config_pb2.MetricsSpec(metrics=[metrics[n] for n in _RANKING], query_key=spec.ranking.group))
+    others = [_metric(name, other) for other in spec.other_labels for name in OF_LABEL["binary"]]
+    specs = [config_pb2.MetricsSpec(metrics=[count, *(metrics[name] for name in OF_LABEL[spec.label.kind]), *others])]
+    if ranked := [metrics[name] for name in OF_RANKING if name in metrics]:
+        assert spec.ranking is not None, "ranked metrics are of lists"
+        specs.append(config_pb2.MetricsSpec(metrics=ranked, query_key=spec.ranking.group))
     return config_pb2.EvalConfig(
         model_specs=[
             config_pb2.ModelSpec(
                 model_type="tf_generic",
                 signature_name="serving_default",
-                prediction_key="probability",
+                prediction_key=_ANSWER[spec.label.kind],
                 label_key=LABEL,
                 example_weight_key=WEIGHT if spec.weight else "",
             )
@@ -79,6 +108,13 @@ def eval_config(spec: FeatureSpec, thresholds: Mapping[str, Threshold]) -> confi
             *(config_pb2.SlicingSpec(feature_keys=columns) for columns in spec.slices),
         ],
     )
+
+
+def _metric(name: str, other: str = "") -> config_pb2.MetricConfig:
+    """A metric of the first label, or of another one."""
+    class_name, module = _CLASSES[name]
+    config = json.dumps({"name": name, "other": other}) if other else ""
+    return config_pb2.MetricConfig(class_name=class_name, module=module, config=config)
 
 
 def _at_least(bound: float) -> config_pb2.MetricThreshold:

@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from components.metrics import METRICS
-from components.thresholds import Threshold
+from components.thresholds import DEFAULT_THRESHOLDS, Threshold
 from schema.dataset import spec_path
 from schema.errors import SpecError, listing, nearest
 from schema.explain import explain, read_yaml
@@ -19,13 +19,6 @@ from trainer.search_space import SearchParams
 
 DATASET_FILE = "run.yaml"
 """Beside a dataset's `features.yaml`: the configuration that suits it."""
-
-DEFAULT_THRESHOLDS: Mapping[str, Threshold] = {
-    # A model that orders no better than a coin, or whose loss is past that of always saying "1 in 2", is broken.
-    "auc": Threshold(min=0.55, max_drop=0.01),
-    "logloss": Threshold(max=0.6931, max_drop=0.02),
-    "calibration": Threshold(min=0.7, max=1.4),
-}
 
 
 class RunConfig(BaseModel):

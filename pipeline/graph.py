@@ -126,6 +126,8 @@ def create_pipeline(config: RunConfig, dataset: Dataset) -> Pipeline:
         code=code_version(
             "components/evaluator.py",
             "components/extracts.py",
+            "components/class_metrics.py",
+            "components/number_metrics.py",
             "components/pointwise_metrics.py",
             "components/group_metrics.py",
             "components/shared_sums.py",

@@ -20,7 +20,7 @@ class RankedItem:
 
     item: str
     title: str
-    probability: float
+    score: float
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Ranker:
         return [str(group) for group in self._catalogue.groups[-count:].to_pylist()[::-1]]
 
     def rank(self, group: str, k: int, include_seen: bool = False) -> RankedList:
-        """The k items with the highest probability for a group.
+        """The k items with the highest score for a group.
 
         Args:
             group: a value of the ranking group's column.

@@ -21,15 +21,16 @@ def ranking_table(ranked: RankedList) -> Table:
     """A ranked list."""
     table = _table(f"For {ranked.group}, the best of {ranked.candidates:,}", "#", "score", "item", "title")
     for place, item in enumerate(ranked.items, start=1):
-        _add(table, str(place), f"{item.probability:.3f}", item.item, item.title)
+        _add(table, str(place), f"{item.score:.3f}", item.item, item.title)
     return table
 
 
 def runs_table(runs: Sequence[Run]) -> Table:
     """Runs, a line each."""
-    table = _table("", "run", "dataset", "model", *METRICS, "blessed", "pushed")
+    shown = [name for name in METRICS if any(name in run.metrics for run in runs)]
+    table = _table("", "run", "dataset", "model", *shown, "blessed", "pushed")
     for run in runs:
-        metrics = [f"{run.metrics[name]:.4f}" if name in run.metrics else "" for name in METRICS]
+        metrics = [f"{run.metrics[name]:.4f}" if name in run.metrics else "" for name in shown]
         blessed = {True: "yes", False: "no", None: ""}[run.blessed]
         if run.failed or run.unfinished:
             blessed = f"stopped: {run.failed}" if run.failed else f"unfinished: {run.unfinished}"

@@ -37,7 +37,6 @@ __all__ = [
     "FeatureError",
     "LoadError",
     "NotFoundError",
-    "Predictions",
     "Ranked",
     "UnavailableError",
     "VersionStatus",
@@ -45,6 +44,8 @@ __all__ = [
 
 RANK_SIGNATURE = "rank"
 EXAMPLES_SIGNATURE = "serving_default"
+_SCORES = ("probability", "expected", "prediction")
+"""Outputs that candidates are ranked by: of a label of two classes, of many that are numbers, of a number."""
 
 _CHANNEL_OPTIONS = [
     ("grpc.max_receive_message_length", -1),
@@ -64,18 +65,11 @@ class Ranked:
 
     Attributes:
         index: which of the candidates it is.
-        score: its probability.
+        score: its probability, or the number that is predicted of it.
     """
 
     index: int
     score: float
-
-
-class Predictions(NamedTuple):
-    """A model's answer for each of N examples: float32 [N] each."""
-
-    probability: NDArray[np.float32]
-    logit: NDArray[np.float32]
 
 
 class VersionStatus(NamedTuple):
@@ -157,7 +151,7 @@ class Client:
     def rank(
         self, context: Mapping[str, Value], candidates: Mapping[str, Sequence[Value]], k: int | None = None
     ) -> list[Ranked]:
-        """Ranks candidates by the model's probability.
+        """Ranks candidates by the model's probability, or by the number that it predicts.
 
         Args:
             context: what all candidates share (the user), by column name.
@@ -180,17 +174,19 @@ class Client:
         order = np.argsort(-scores, kind="stable")[:k]
         return [Ranked(int(index), float(scores[index])) for index in order]
 
-    def predict(self, examples: Sequence[bytes]) -> Predictions:
+    def predict(self, examples: Sequence[bytes]) -> dict[str, Array]:
         """Scores examples.
 
         Args:
             examples: serialized tf.Examples with the raw features.
 
+        Returns:
+            The model's answers by name, such as `probability` and `logit`, float32 [N] each.
+
         Raises:
             CallError: there is no answer.
         """
-        outputs = self._predict(EXAMPLES_SIGNATURE, {"examples": np.array(examples, dtype=object)})
-        return Predictions(outputs["probability"], outputs["logit"])
+        return self._predict(EXAMPLES_SIGNATURE, {"examples": np.array(examples, dtype=object)})
 
     def status(self) -> list[VersionStatus]:
         """The versions of the model that the server has or had, newest first.
@@ -267,7 +263,14 @@ class Client:
         self, signature: _Signature, context: Mapping[str, Value], candidates: Mapping[str, Sequence[Value]]
     ) -> NDArray[np.float32]:
         inputs = features.to_tensors(signature.columns, context, candidates)
-        return self._predict(RANK_SIGNATURE, inputs)["probability"]
+        answers = self._predict(RANK_SIGNATURE, inputs)
+        score = next((answers[name] for name in _SCORES if name in answers), None)
+        if score is None:
+            raise FeatureError(
+                f"model {self._model.name}: expected one of the outputs {', '.join(_SCORES)} to rank by, "
+                f"got {', '.join(sorted(answers))}"
+            )
+        return score
 
     def _fetch_signature(self) -> _Signature:
         request = get_model_metadata_pb2.GetModelMetadataRequest(

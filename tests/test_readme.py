@@ -26,9 +26,9 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from components.metrics import METRICS
-from components.thresholds import Threshold
+from components.thresholds import DEFAULT_THRESHOLDS, Threshold
 from pipeline.cli import cli
-from pipeline.config import DEFAULT_THRESHOLDS, RunConfig, load
+from pipeline.config import RunConfig, load
 from pipeline.graph import create_pipeline
 from schema.dataset import find
 from schema.feature_spec import LABEL, WEIGHT, FeatureSpec

@@ -13,6 +13,7 @@ from pipeline.config import RunConfig
 from pipeline.console import busy, counted, quiet
 from pipeline.layout import Layout
 from schema.dataset import find
+from schema.errors import SpecError
 from trainer import models
 
 
@@ -32,6 +33,9 @@ def compare_and_show(configs: Mapping[str, RunConfig], seeds: Sequence[int]) -> 
         models.check(name)
     run_id = local.new_run_id()
     dataset = find(config.dataset)
+    if dataset.spec.label.kind != "binary":
+        received = "a number" if dataset.spec.label.number else "one of many"
+        raise SpecError(f"compare: expected a label of two classes, received {received}; train one with `rankline run`")
     logs = Layout(config.root, dataset.name).logs(run_id)
     with quiet(logs / local.LOG_FILE) as console:
         console.print(f"Comparing {escape(', '.join(names))} on [bold]{escape(dataset.name)}[/]")

@@ -52,8 +52,8 @@ def test_a_model_that_is_served_as_it_answers_itself(make_model):
 
 def test_a_model_whose_served_answers_are_others(make_model):
     message = (
-        r"^infra check: expected served probabilities equal to the model's own to 1e-05, "
-        r"received 0\.\d{6} instead of 0\.\d{6} for row \d+ of the test split$"
+        r"^infra check: expected served answers equal to the model's own to 1e-05, "
+        r"received (probability|logit) -?\d\.\d+ instead of -?\d\.\d+ for row \d+ of the test split$"
     )
     with pytest.raises(InfraCheckError, match=message):
         check(str(make_model("Fickle") / "Format-Serving"), EXAMPLES)

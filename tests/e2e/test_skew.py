@@ -61,7 +61,7 @@ def batched(rows: list[bytes]) -> list[list[bytes]]:
 
 
 def test_the_server_says_what_the_model_says(client, rows, in_process):
-    served = np.concatenate([client.predict(batch).probability for batch in batched(rows)])
+    served = np.concatenate([client.predict(batch)["probability"] for batch in batched(rows)])
     np.testing.assert_allclose(served, in_process, rtol=0, atol=TOLERANCE)
 
 

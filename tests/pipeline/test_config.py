@@ -1,7 +1,7 @@
 import pytest
 
-from components.thresholds import Threshold
-from pipeline.config import DEFAULT_THRESHOLDS, RunConfig, load
+from components.thresholds import DEFAULT_THRESHOLDS, Threshold
+from pipeline.config import RunConfig, load
 from schema.errors import SpecError
 from trainer.params import Adagrad, Adam, Cosine, Ftrl, Plateau, TrainParams
 
@@ -109,6 +109,7 @@ def test_one_bound_leaves_the_others_as_they_are(file):
     config = load(file, {}, ["thresholds.logloss.max_drop=null", "thresholds.gauc.min=0.5"])
 
     assert config.thresholds == {
+        **DEFAULT_THRESHOLDS,
         "auc": Threshold(min=0.6, max_drop=DEFAULT_THRESHOLDS["auc"].max_drop),
         "logloss": Threshold(max=DEFAULT_THRESHOLDS["logloss"].max),
         "calibration": DEFAULT_THRESHOLDS["calibration"],
@@ -162,7 +163,7 @@ def test_one_bound_leaves_the_others_as_they_are(file):
         ("tune.trials=3", "configuration: tune.space: expected a value, received none"),
         ("infra_check_rows=0", "configuration: infra_check_rows: expected a number of at least 1, received 0"),
         ("thresholds.acu.min=0.6", "configuration: thresholds: expected one of auc, logloss, calibration, gauc, "
-         "ndcg@10, received 'acu'; did you mean 'auc'?"),
+         "ndcg@10, accuracy, cross_entropy, rmse, mae, r2, received 'acu'; did you mean 'auc'?"),
         ("thresholds.auc.mim=0.6", "configuration: thresholds.auc.mim: expected one of the keys min, max, max_drop, "
          "received 'mim'; did you mean 'min'?"),
         ("thresholds.auc.max_drop=-1",

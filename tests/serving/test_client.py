@@ -90,8 +90,8 @@ def test_examples_are_predicted(client):
     example = 'features { feature { key: "item" value { int64_list { value: 10 } } } }'
     predictions = client.predict([text_format.Parse(example, tf.train.Example()).SerializeToString(), b""])
 
-    assert predictions.logit.tolist() == pytest.approx([3.0, 0.0])
-    assert predictions.probability.tolist() == pytest.approx([probability(10), 0.5])
+    assert predictions["logit"].tolist() == pytest.approx([3.0, 0.0])
+    assert predictions["probability"].tolist() == pytest.approx([probability(10), 0.5])
 
 
 def test_broken_examples(client):
@@ -202,7 +202,7 @@ def serve_service():
 def test_unavailable_is_retried(serve_service):
     service = Flaky(grpc.StatusCode.UNAVAILABLE, failures=3)
 
-    assert serve_service(service).predict([b""]).logit.tolist() == [0.5]
+    assert serve_service(service).predict([b""])["logit"].tolist() == [0.5]
     assert service.calls == 4
 
 

@@ -1,0 +1,81 @@
+"""How often the right one of many classes is found, and how likely it was said to be, from one pass over the rows."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from tensorflow_model_analysis.metrics import metric_types
+
+from components import shared_sums
+
+_SUMS = "_class_sums"
+_EPSILON = 1e-7
+"""A probability of less counts as this, so that a float32 of exactly 0 has a finite loss."""
+
+
+class Sums:
+    """What the metrics are computed from; adds up over rows and workers."""
+
+    def __init__(self) -> None:
+        self.weight = self.right = self.loss = 0.0
+
+    def add(self, label: float, prediction: npt.NDArray[np.float32], weight: float) -> None:
+        """Adds a row.
+
+        Args:
+            label: the place of its class.
+            prediction: [classes], their probabilities.
+            weight: of the row.
+        """
+        place = int(label)
+        self.weight += weight
+        self.right += weight * (int(np.argmax(prediction)) == place)
+        self.loss -= weight * math.log(max(float(prediction[place]), _EPSILON))
+
+    def merge(self, other: Sums) -> Sums:
+        """Takes over what another accumulator has added up."""
+        self.weight += other.weight
+        self.right += other.right
+        self.loss += other.loss
+        return self
+
+    def compact(self) -> Sums:
+        """Nothing waits."""
+        return self
+
+    def result(self, name: str) -> float:
+        """`accuracy`, the share of rows whose likeliest class is the right one; or `cross_entropy`, the mean of
+        -ln P(class). NaN without rows.
+        """
+        total = self.right if name == "accuracy" else self.loss
+        return total / self.weight if self.weight else math.nan
+
+
+def _computations(
+    name: str,
+    eval_config: Any = None,
+    model_names: Iterable[str] | None = None,
+    example_weighted: bool = False,
+) -> list[Any]:
+    del eval_config  # TFMA hands it over by name
+    combiner = functools.partial(shared_sums.PointwiseCombiner, sums=Sums, answer="probabilities")
+    return shared_sums.computations(name, _SUMS, combiner, model_names, example_weighted)
+
+
+class ClassAccuracy(metric_types.Metric):  # type: ignore[misc]
+    """See `Sums.result`."""
+
+    def __init__(self, name: str = "accuracy") -> None:
+        super().__init__(_computations, name=name)
+
+
+class ClassCrossEntropy(metric_types.Metric):  # type: ignore[misc]
+    """See `Sums.result`."""
+
+    def __init__(self, name: str = "cross_entropy") -> None:
+        super().__init__(_computations, name=name)

@@ -1,0 +1,139 @@
+"""Metrics of labels that are not yes or no, and of labels besides the first one."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import apache_beam as beam
+import numpy as np
+import pytest
+import sklearn.metrics
+import tensorflow_model_analysis as tfma
+from apache_beam.testing import util as beam_testing
+from tensorflow_model_analysis.proto import config_pb2
+
+from components import class_metrics, number_metrics
+from components.thresholds import Threshold, eval_config, metrics_of
+from schema.errors import SpecError
+from schema.feature_spec import FeatureSpec
+
+
+def added(sums, rows, parts: int = 2):
+    """Rows spread over accumulators that are then merged."""
+    accumulators = [type(sums)() for _ in range(parts)]
+    for index, row in enumerate(rows):
+        accumulators[index % parts].add(*row)
+    for accumulator in accumulators:
+        sums.merge(accumulator)
+    return sums
+
+
+def test_numbers_by_hand():
+    """Errors 1, -2, 0 with weights 1, 1, 2: squares 5 / 4, absolute 3 / 4. Labels 1, 2, 3: mean 9 / 4, their squared
+    deviations (5² + 1 + 2 · 3²) / 16 = 44 / 16, so that R² is 1 - 5 · 16 / 44.
+    """
+    sums = added(number_metrics.Sums(), [(1.0, 2.0, 1.0), (2.0, 0.0, 1.0), (3.0, 3.0, 2.0)])
+    assert sums.result("rmse") == pytest.approx(math.sqrt(5 / 4))
+    assert sums.result("mae") == pytest.approx(3 / 4)
+    assert sums.result("r2") == pytest.approx(1 - 5 * 16 / 44)
+
+
+def test_numbers_as_sklearn():
+    random = np.random.default_rng(0)
+    labels, weights = random.normal(5, 3, 500), random.uniform(0.5, 2, 500)
+    predictions = labels + random.normal(0, 1, 500)
+    sums = added(number_metrics.Sums(), zip(labels, predictions, weights, strict=True))
+    assert sums.result("r2") == pytest.approx(sklearn.metrics.r2_score(labels, predictions, sample_weight=weights))
+
+
+def test_the_same_label_everywhere_has_no_r2_and_no_rows_have_nothing():
+    assert math.isnan(added(number_metrics.Sums(), [(1.0, 2.0, 1.0)]).result("r2"))
+    assert math.isnan(number_metrics.Sums().result("mae"))
+    assert math.isnan(class_metrics.Sums().result("accuracy"))
+
+
+def test_classes_by_hand():
+    """Right with weight 2, wrong with weight 1: 2 / 3. -(2 ln .7 + ln .1) / 3."""
+    rows = [(1.0, np.array([0.1, 0.7, 0.2]), 2.0), (0.0, np.array([0.1, 0.5, 0.4]), 1.0)]
+    sums = added(class_metrics.Sums(), rows)
+    assert sums.result("accuracy") == pytest.approx(2 / 3)
+    assert sums.result("cross_entropy") == pytest.approx(-(2 * math.log(0.7) + math.log(0.1)) / 3)
+
+
+def test_a_class_that_was_ruled_out_has_a_finite_loss():
+    sums = added(class_metrics.Sums(), [(0.0, np.array([0.0, 1.0]), 1.0)])
+    assert sums.result("cross_entropy") == pytest.approx(-math.log(1e-7))
+
+
+def spec_of(**content: object) -> FeatureSpec:
+    return FeatureSpec.model_validate({"label": "y", "features": {"x": {}}, **content})
+
+
+def evaluated(config: config_pb2.EvalConfig, rows: list[dict]) -> dict[str, float]:
+    """Metric -> value, by TFMA's own pipeline over extracts."""
+    metrics = {}
+
+    def check(result):
+        ((_, found),) = result
+        metrics.update({key.name: value for key, value in found.items()})
+
+    with beam.Pipeline() as pipeline:
+        evaluation = (
+            pipeline
+            | beam.Create(rows)
+            | tfma.evaluators.MetricsPlotsAndValidationsEvaluator(
+                eval_config=tfma.utils.update_eval_config_with_defaults(config)
+            ).ptransform
+        )
+        beam_testing.assert_that(evaluation["metrics"], check)
+    return metrics
+
+
+def row(label, features=None, **predictions):
+    return {
+        tfma.LABELS_KEY: np.array([label], np.float32),
+        tfma.PREDICTIONS_KEY: {name: np.array(value, np.float32) for name, value in predictions.items()},
+        tfma.EXAMPLE_WEIGHTS_KEY: None,
+        tfma.FEATURES_KEY: {name: np.array([value], np.float32) for name, value in (features or {}).items()},
+        tfma.SLICE_KEY_TYPES_KEY: [()],
+    }
+
+
+def test_another_label_is_judged_where_rows_have_it():
+    """bought: predictions .9 (yes) and .2 (no), in order; the third row does not say. clicked: .3 (yes) below .6 (no)."""
+    config = eval_config(spec_of(other_labels={"bought": "z"}), {})
+    metrics = evaluated(
+        config,
+        [
+            row(1, {"_label_bought": 1}, probability=[0.3], logit=[0], probability_bought=[0.9]),
+            row(0, {"_label_bought": 0}, probability=[0.6], logit=[0], probability_bought=[0.2]),
+            row(0, {"_label_bought": math.nan}, probability=[0.1], logit=[0], probability_bought=[0.99]),
+        ],
+    )
+    assert metrics["bought.auc"] == 1
+    assert metrics["bought.logloss"] == pytest.approx(-(math.log(0.9) + math.log(0.8)) / 2)
+    assert metrics["bought.calibration"] == pytest.approx(1.1)
+    assert metrics["auc"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("spec", "names"),
+    [
+        (spec_of(), ["auc", "logloss", "calibration"]),
+        (spec_of(label={"column": "y", "classes": 3}), ["accuracy", "cross_entropy"]),
+        (spec_of(label={"column": "y", "number": True}, ranking={"group": "x", "item": "x"}), ["rmse", "mae", "r2"]),
+    ],
+)
+def test_metrics_by_the_kind_of_label(spec, names):
+    assert metrics_of(spec) == names
+    shown = [metric.class_name for specs in eval_config(spec, {}).metrics_specs for metric in specs.metrics]
+    assert len(shown) == len(names) + 1  # the number of rows
+
+
+def test_a_threshold_of_another_kind_of_label_is_a_mistake():
+    spec = spec_of(label={"column": "y", "number": True})
+    with pytest.raises(SpecError, match=r"expected metrics of a label of this kind, rmse, mae, r2, received 'auc'"):
+        eval_config(spec, {"auc": Threshold(min=0.7)})
+    limited = eval_config(spec, {"rmse": Threshold(max=0.5)})
+    assert json.dumps("NumberRMSE")[1:-1] in str(limited)
