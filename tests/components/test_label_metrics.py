@@ -70,13 +70,13 @@ def spec_of(**content: object) -> FeatureSpec:
     return FeatureSpec.model_validate({"label": "y", "features": {"x": {}}, **content})
 
 
-def evaluated(config: config_pb2.EvalConfig, rows: list[dict]) -> dict[str, float]:
-    """Metric -> value, by TFMA's own pipeline over extracts."""
-    metrics = {}
+def assert_metrics(config: config_pb2.EvalConfig, rows: list[dict], expected: dict[str, float]) -> None:
+    """What TFMA's own pipeline makes of extracts."""
 
     def check(result):
         ((_, found),) = result
-        metrics.update({key.name: value for key, value in found.items()})
+        values = {key.name: value for key, value in found.items()}
+        assert {name: values[name] for name in expected} == pytest.approx(expected)
 
     with beam.Pipeline() as pipeline:
         evaluation = (
@@ -87,7 +87,6 @@ def evaluated(config: config_pb2.EvalConfig, rows: list[dict]) -> dict[str, floa
             ).ptransform
         )
         beam_testing.assert_that(evaluation["metrics"], check)
-    return metrics
 
 
 def row(label, features=None, **predictions):
@@ -101,20 +100,15 @@ def row(label, features=None, **predictions):
 
 
 def test_another_label_is_judged_where_rows_have_it():
-    """bought: predictions .9 (yes) and .2 (no), in order; the third row does not say. clicked: .3 (yes) below .6 (no)."""
-    config = eval_config(spec_of(other_labels={"bought": "z"}), {})
-    metrics = evaluated(
-        config,
-        [
-            row(1, {"_label_bought": 1}, probability=[0.3], logit=[0], probability_bought=[0.9]),
-            row(0, {"_label_bought": 0}, probability=[0.6], logit=[0], probability_bought=[0.2]),
-            row(0, {"_label_bought": math.nan}, probability=[0.1], logit=[0], probability_bought=[0.99]),
-        ],
-    )
-    assert metrics["bought.auc"] == 1
-    assert metrics["bought.logloss"] == pytest.approx(-(math.log(0.9) + math.log(0.8)) / 2)
-    assert metrics["bought.calibration"] == pytest.approx(1.1)
-    assert metrics["auc"] == 0.5
+    """bought: .9 (yes) and .2 (no), in order; the third row does not say. The first label: .3 (yes) below .6 (no)."""
+    rows = [
+        row(1, {"_label_bought": 1}, probability=[0.3], logit=[0], probability_bought=[0.9]),
+        row(0, {"_label_bought": 0}, probability=[0.6], logit=[0], probability_bought=[0.2]),
+        row(0, {"_label_bought": math.nan}, probability=[0.1], logit=[0], probability_bought=[0.99]),
+    ]
+    loss = -(math.log(0.9) + math.log(0.8)) / 2
+    expected = {"bought.auc": 1, "bought.logloss": loss, "bought.calibration": 1.1, "auc": 0.5}
+    assert_metrics(eval_config(spec_of(other_labels={"bought": "z"}), {}), rows, expected)
 
 
 @pytest.mark.parametrize(

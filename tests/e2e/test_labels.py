@@ -27,7 +27,9 @@ ANSWERS = {
 }
 
 
-@pytest.mark.parametrize("kind", LABELS)
+@pytest.mark.parametrize(
+    "kind", ["classes", pytest.param("number", marks=pytest.mark.long), pytest.param("two", marks=pytest.mark.long)]
+)
 def test_a_model_is_trained_judged_served_and_asked(kind, stranger, rankline, tmp_path):
     description = stranger.description.replace('{column: stars, positive: ">= 4"}', LABELS[kind])
     folder = stranger.copy(tmp_path / "their data", description.replace("name: stranger", f"name: {kind}"))
