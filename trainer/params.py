@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -15,6 +15,7 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     field_validator,
+    model_validator,
 )
 
 
@@ -152,13 +153,26 @@ class TrainParams(_Params):
     precision: Literal["float32", "bfloat16"] = "float32"
     """In which hidden layers and cross networks multiply. Weights, embeddings and the loss stay float32. bfloat16 is
     faster on processors that have it (AVX-512 BF16, AMX) and on GPUs."""
+    xla: bool = False
+    """Whether XLA compiles the hidden layers for training. For GPUs; on a processor it was slower."""
     distribution: Literal["none", "mirrored"] = "none"
     """`mirrored`: every GPU of this machine has a copy of the model and its share of each batch."""
+    tables: Literal["device", "host"] = "device"
+    """`host`: embeddings, the wide part's weights of ids, and their optimizers' slots stay in the host's memory, where
+    a GPU's is too small for them; what a batch looks up is sent to the GPU, and its gradients back."""
     warm_start: bool = False
     """Whether the model begins with the weights of the latest blessed model that was trained on other data, see
     `trainer.warm_start`. For logs that grow day by day; 1 to 3 epochs then suffice."""
     memory_mb: PositiveInt = 4096
     """A split whose decoded columns take more is not kept in memory but read anew in each epoch."""
+
+    @model_validator(mode="after")
+    def _one_place_for_tables(self) -> Self:
+        if self.tables == "host" and self.distribution == "mirrored":
+            raise ValueError(
+                "expected 'tables: device' with 'distribution: mirrored', where every GPU has a copy, received host"
+            )
+        return self
 
     @field_validator("wide_optimizer", mode="before")
     @classmethod

@@ -1,4 +1,7 @@
-"""Two replicas come to what one comes to, in a process of their own, since devices are made when TensorFlow starts."""
+"""Two replicas come to what one comes to, and so do two devices of which one holds the tables.
+
+In processes of their own, since devices are made when TensorFlow starts.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ import keras, numpy as np, tensorflow as tf
 devices = tf.config.list_physical_devices("CPU")
 tf.config.set_logical_device_configuration(devices[0], [tf.config.LogicalDeviceConfiguration()] * 2)
 from schema.feature_spec import LABEL, WEIGHT
-from trainer import distribution, models
+from trainer import distribution, fit as loop, models
 from trainer.fit import fit
 from trainer.input_columns import InputColumn
 from trainer.inputs import InMemoryExamples
@@ -50,9 +53,19 @@ def examples(rows, seed):
         WEIGHT: tf.constant(random.choice([0.5, 2.0], size=rows), tf.float32),
     })
 
+slots = []
+optimizer_for = loop.optimizer_for
+
+def remembered(*arguments):
+    optimizer = optimizer_for(*arguments)
+    build = optimizer.build
+    optimizer.build = lambda variables: (build(variables), slots.extend(optimizer.variables))
+    return optimizer
+
+loop.optimizer_for = remembered
 strategy = distribution.strategy_for(params)
 keras.utils.set_random_seed(0)
-with strategy.scope():
+with strategy.scope(), tf.device("CPU:1" if sys.argv[1] == "host" else None):
     model = models.build(columns, params)
     with tempfile.TemporaryDirectory() as folder:
         # 301 rows: the last batch is smaller, and has no row for the second replica.
@@ -62,18 +75,19 @@ print(json.dumps({
     "weights": [variable.numpy().tolist() for variable in model.variables],
     "losses": [epoch.loss for epoch in history.epochs],
     "aucs": [epoch.eval_auc for epoch in history.epochs],
+    "devices": {variable.path: variable.value.device[-5:] for variable in [*model.variables, *slots]},
 }))
 """
 
 
-def trained(replicas: int, params: TrainParams) -> dict:
+def trained(devices: str, params: TrainParams) -> dict:
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(replicas), params.model_dump_json()],
+        [sys.executable, "-c", SCRIPT, devices, params.model_dump_json()],
         capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2], timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     found: dict = json.loads(done.stdout)
-    assert found["replicas"] == replicas
+    assert found["replicas"] == (2 if devices == "2" else 1)
     return found
 
 
@@ -87,11 +101,23 @@ def trained(replicas: int, params: TrainParams) -> dict:
 )
 def test_two_replicas_come_to_what_one_comes_to(options: dict) -> None:
     params = TrainParams(epochs=2, batch_size=50, hidden_units=(8,), dropout=0, **options)
-    one, two = trained(1, params), trained(2, params)
+    one, two = trained("1", params), trained("2", params)
     np.testing.assert_allclose(two["losses"], one["losses"], rtol=1e-5)
     np.testing.assert_allclose(two["aucs"], one["aucs"], rtol=1e-5)
     for expected, found in zip(one["weights"], two["weights"], strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
+
+
+def test_tables_in_the_hosts_memory_change_nothing_else() -> None:
+    """The tables and their slots are on one device, all that is multiplied and its slots on the other."""
+    params = TrainParams(epochs=2, batch_size=50, hidden_units=(8,), dropout=0, embedding_l2=0.01, clip_norm=0.1)
+    plain, host = trained("1", params), trained("host", params.model_copy(update={"tables": "host"}))
+    assert host["losses"] == pytest.approx(plain["losses"], rel=1e-6)
+    on_host = {path for path, device in host["devices"].items() if device == "CPU:0"}
+    tables = {path for path in host["devices"] if "table" in path or "wide_ids" in path}
+    assert len(tables) > 4
+    assert {path for path in host["devices"] if "dense" in path}.isdisjoint(on_host)
+    assert tables <= on_host
 
 
 def test_one_device_by_default() -> None:

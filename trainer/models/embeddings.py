@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import replace
 
 import keras
@@ -20,6 +22,19 @@ _COMBINE = {
 _STDDEV = 0.01
 """Of initial embeddings: small, so that ids that were hardly seen have little say."""
 _EQUAL_WIDTH = 16
+
+
+_table_device: ContextVar[str | None] = ContextVar("table_device", default=None)
+
+
+@contextlib.contextmanager
+def tables_on(device: str | None) -> Iterator[None]:
+    """Puts the tables of models that are made meanwhile on a device; None: where everything else is."""
+    before = _table_device.set(device)
+    try:
+        yield
+    finally:
+        _table_device.reset(before)
 
 
 class FusedEmbedding(keras.layers.Layer):  # type: ignore[misc]
@@ -53,8 +68,10 @@ class FusedEmbedding(keras.layers.Layer):  # type: ignore[misc]
         for table, size in sizes.items():
             self.tables[table] = range(rows, rows + size)
             rows += size
-        # Gathered from, never read whole: in mixed precision the table is not to be cast whole.
-        self.table = self.add_weight((rows, width), initializer, name="table", autocast=False)
+        self._device = _table_device.get()
+        with tf.device(self._device):
+            # Gathered from, never read whole: in mixed precision the table is not to be cast whole.
+            self.table = self.add_weight((rows, width), initializer, name="table", autocast=False)
         self.built = True
 
     def call(self, features: Mapping[str, tf.Tensor]) -> tf.Tensor:
@@ -70,20 +87,25 @@ class FusedEmbedding(keras.layers.Layer):  # type: ignore[misc]
         """
         single = [features[column.name] + self.tables[column.table].start for column in self._univalent]
         if not self._multivalent:
-            return tf.gather(self.table.value, tf.stack(single, axis=1))
+            return self._looked_up(tf.stack(single, axis=1))
         # Only ids that are there are looked up, so that one long list does not cost as much for every row.
         present = [tf.where(features[column.name] >= 0) for column in self._multivalent]
         rows = single + [
             tf.gather_nd(features[column.name], places) + self.tables[column.table].start
             for column, places in zip(self._multivalent, present, strict=True)
         ]
-        vectors = tf.split(tf.gather(self.table.value, tf.concat(rows, axis=0)), [tf.size(ids) for ids in rows])
+        vectors = tf.split(self._looked_up(tf.concat(rows, axis=0)), [tf.size(ids) for ids in rows])
         batch_size = tf.shape(features[self._multivalent[0].name])[0]
         embeddings = vectors[: len(single)] + [
             _COMBINE[column.combiner](values, places[:, 0], batch_size)
             for column, values, places in zip(self._multivalent, vectors[len(single) :], present, strict=True)
         ]
         return tf.stack(embeddings, axis=1)
+
+    def _looked_up(self, rows: tf.Tensor) -> tf.Tensor:
+        """Where the table is, so that it is not sent anywhere whole."""
+        with tf.device(self._device):
+            return tf.gather(self.table.value, rows)
 
 
 class FieldEmbeddings(keras.layers.Layer):  # type: ignore[misc]

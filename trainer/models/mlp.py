@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Sequence
+
 import keras
 import tensorflow as tf
 
@@ -40,7 +43,18 @@ def hidden_layers(width: int, params: TrainParams) -> keras.Sequential:
             layers.append(keras.layers.Dense(units, params.activation, dtype=policy))
         if params.dropout:
             layers.append(keras.layers.Dropout(params.dropout, dtype=policy))
-    return keras.Sequential(layers, name="mlp")
+    return (_Compiled if params.xla else keras.Sequential)(layers, name="mlp")
+
+
+class _Compiled(keras.Sequential):  # type: ignore[misc]
+    """Layers that XLA compiles for training. In a served model they are as others, for any server and batch size."""
+
+    def __init__(self, layers: Sequence[keras.layers.Layer], name: str) -> None:
+        super().__init__(layers, name=name)
+        self._in_training = tf.function(functools.partial(super().call, training=True), jit_compile=True)
+
+    def call(self, inputs: tf.Tensor, training: bool | None = None, mask: None = None) -> tf.Tensor:
+        return self._in_training(inputs) if training else super().call(inputs, training=training, mask=mask)
 
 
 def precision(params: TrainParams) -> keras.DTypePolicy:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from schema.errors import SpecError, listing, nearest
 from trainer.input_columns import InputColumn
+from trainer.models.embeddings import tables_on
 from trainer.models.joint import Joint
 from trainer.params import TrainParams
 
@@ -54,4 +55,5 @@ def build(columns: Sequence[InputColumn], params: TrainParams, units: int = 1) -
         SpecError: there is no such model, or no column that it could use, or it has one logit only.
     """
     check(params.model)
-    return _BUILDERS[params.model](columns, params, units)
+    with tables_on("CPU:0" if params.tables == "host" else None):
+        return _BUILDERS[params.model](columns, params, units)

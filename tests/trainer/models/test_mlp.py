@@ -73,3 +73,25 @@ def test_products_in_bfloat16(batch_norm: bool) -> None:
     expected = mlp.hidden_layers(2, params.model_copy(update={"precision": "float32"}))(BATCH, training=True)
     assert expected.dtype == tf.float32
     np.testing.assert_allclose(tf.cast(found, tf.float32), expected, rtol=0.05, atol=0.05)
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_xla_changes_nothing_but_the_way(batch_norm: bool, set_weights) -> None:
+    """Outputs' squares, gradients and moving averages; and outside of training nothing at all."""
+    params = TrainParams(hidden_units=(3, 2), dropout=0.0, batch_norm=batch_norm)
+    plain, compiled = (mlp.hidden_layers(2, params.model_copy(update={"xla": xla})) for xla in (False, True))
+    compiled.set_weights(plain.get_weights())
+
+    def gradients(layers: keras.Sequential) -> list:
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(layers(BATCH, training=True) ** 2)
+        return [loss, *tape.gradient(loss, layers.trainable_variables)]
+
+    for found, expected in zip(gradients(compiled), gradients(plain), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    for found, expected in zip(compiled.get_weights(), plain.get_weights(), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+    served = tf.function(lambda x: compiled(x, training=False)).get_concrete_function(BATCH)
+    assert "_XlaMustCompile" not in str(served.graph.as_graph_def())
+    trained = tf.function(lambda x: compiled(x, training=True)).get_concrete_function(BATCH)
+    assert "_XlaMustCompile" in str(trained.graph.as_graph_def())
