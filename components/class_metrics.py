@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -56,15 +53,7 @@ class Sums:
         return total / self.weight if self.weight else math.nan
 
 
-def _computations(
-    name: str,
-    eval_config: Any = None,
-    model_names: Iterable[str] | None = None,
-    example_weighted: bool = False,
-) -> list[Any]:
-    del eval_config  # TFMA hands it over by name
-    combiner = functools.partial(shared_sums.PointwiseCombiner, sums=Sums, answer="probabilities")
-    return shared_sums.computations(name, _SUMS, combiner, model_names, example_weighted)
+_computations = shared_sums.pointwise(_SUMS, Sums, "probabilities")
 
 
 class ClassAccuracy(metric_types.Metric):  # type: ignore[misc]

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Iterable
-from typing import Any
 
 from tensorflow_model_analysis.metrics import metric_types
 
@@ -56,15 +53,7 @@ class Sums:
         return {"rmse": self.rmse, "mae": self.mae, "r2": self.r2}[name]() if self.weight else math.nan
 
 
-def _computations(
-    name: str,
-    eval_config: Any = None,
-    model_names: Iterable[str] | None = None,
-    example_weighted: bool = False,
-) -> list[Any]:
-    del eval_config  # TFMA hands it over by name
-    combiner = functools.partial(shared_sums.PointwiseCombiner, sums=Sums, answer="prediction")
-    return shared_sums.computations(name, _SUMS, combiner, model_names, example_weighted)
+_computations = shared_sums.pointwise(_SUMS, Sums, "prediction")
 
 
 class NumberRMSE(metric_types.Metric):  # type: ignore[misc]

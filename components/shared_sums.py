@@ -126,6 +126,28 @@ def computations(
     return result
 
 
+def pointwise(shared: str, sums: Callable[[], PointwiseSums], answer: str) -> Callable[..., list[Any]]:
+    """What TFMA calls for the computations of a metric over single rows.
+
+    Args:
+        shared: as of `computations`.
+        sums: makes an empty accumulator.
+        answer: what the model calls its prediction.
+    """
+
+    def create(
+        name: str,
+        eval_config: Any = None,
+        model_names: Iterable[str] | None = None,
+        example_weighted: bool = False,
+    ) -> list[Any]:
+        del eval_config  # TFMA hands it over by name
+        combiner = functools.partial(PointwiseCombiner, sums=sums, answer=answer)
+        return computations(name, shared, combiner, model_names, example_weighted)
+
+    return create
+
+
 def _result(
     sums: metric_types.MetricKey, key: metric_types.MetricKey, metrics: Mapping[metric_types.MetricKey, Sums]
 ) -> dict[metric_types.MetricKey, float]:

@@ -15,13 +15,12 @@ from tfx.proto import pusher_pb2, transform_pb2
 from tfx.types import Channel
 from tfx.types.standard_artifacts import Model, ModelBlessing
 
-from components.baseline import LatestOtherBlessedModelStrategy
-from components.earlier_model import LatestBlessedModelOfOtherExamplesStrategy
 from components.evaluator import Evaluator
 from components.example_gen import ExampleGen, fingerprinted
 from components.example_validator import ExampleValidator
 from components.infra_check import InfraCheck
 from components.pusher import Pusher
+from components.resolvers import LatestBlessedModelOfOtherExamplesStrategy, LatestOtherBlessedModelStrategy
 from components.schema_gen import SchemaGen, read_given
 from components.thresholds import eval_config
 from components.trainer import Trainer

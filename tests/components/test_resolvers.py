@@ -3,8 +3,8 @@ import json
 import pytest
 from tfx.types import standard_artifacts
 
-from components.baseline import LatestOtherBlessedModelStrategy
-from components.trainer import COLUMNS_PROPERTY
+from components.resolvers import LatestBlessedModelOfOtherExamplesStrategy, LatestOtherBlessedModelStrategy
+from components.trainer import COLUMNS_PROPERTY, EXAMPLES_PROPERTY
 
 
 def model(number: int, **columns: str) -> standard_artifacts.Model:
@@ -64,3 +64,36 @@ def test_only_a_model_that_can_read_the_candidates_examples(columns, baseline):
     }
     resolved = LatestOtherBlessedModelStrategy().resolve_artifacts(None, channels)
     assert [found.id for found in resolved["model"]] == baseline
+
+
+def trained_model(number: int, examples: str) -> standard_artifacts.Model:
+    artifact = model(number)
+    if examples:
+        artifact.set_string_custom_property(EXAMPLES_PROPERTY, examples)
+    return artifact
+
+
+@pytest.mark.parametrize(
+    ("trained_on", "refused", "earlier"),
+    [
+        ([], (), []),
+        (["monday"], (), [1]),
+        (["monday", "tuesday"], (), [2]),
+        (["monday", "tuesday"], (2,), [1]),
+        (["monday", "today"], (), [1]),  # this run once more: begins as in its first time
+        (["today"], (), []),
+        ([""], (), []),  # from before it was noted
+    ],
+)
+def test_the_latest_blessed_model_that_was_trained_on_other_examples(trained_on, refused, earlier):
+    today = standard_artifacts.Examples()
+    today.uri = "today"
+    models = [trained_model(number, examples) for number, examples in enumerate(trained_on, 1)]
+    channels = {
+        "model": models,
+        "model_blessing": [blessing(each.id, each.id not in refused) for each in models],
+        "examples": [today],
+    }
+    resolved = LatestBlessedModelOfOtherExamplesStrategy().resolve_artifacts(None, channels)
+    assert [found.id for found in resolved["model"]] == earlier
+    assert resolved["examples"] == []
