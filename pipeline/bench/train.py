@@ -29,6 +29,7 @@ _BOUND = "products"
 _HELD_OUT_ROWS = 100_000
 _LEAST_IDS = 10_000
 _READ_BATCHES = 20
+_START_LIMIT = 120.0
 _FIRST_STEP_LIMIT = 60.0
 """Seconds."""
 _REPOSITORY = Path(__file__).parents[2]
@@ -192,17 +193,17 @@ class _Side:
         self._commands = commands
         self._answers = answers
         self._log = log
-        self.version = str(self._answer()["version"])
+        self.version = str(self._answer("making the model", _START_LIMIT)["version"])
 
     def ask(self, *command: object, limit: float | None = None) -> dict[str, float]:
         """Has it carry out a command of `sides.worker.serve`, in so many seconds at most."""
         self._commands.write(" ".join(map(str, command)) + "\n")
         self._commands.flush()
-        if not select.select([self._answers], [], [], limit)[0]:
-            raise SideError(f"{' '.join(map(str, command))} took more than {limit} s")
-        return self._answer()
+        return self._answer(" ".join(map(str, command)), limit)
 
-    def _answer(self) -> dict[str, Any]:
+    def _answer(self, what: str, limit: float | None) -> dict[str, Any]:
+        if not select.select([self._answers], [], [], limit)[0]:
+            raise SideError(f"{what} took more than {limit} s")
         line = self._answers.readline()
         if not line:
             self._log.seek(0)
