@@ -20,6 +20,8 @@ from tfx.types import Channel, artifact_utils, component_spec, standard_artifact
 from tfx.utils import json_utils
 
 from schema.feature_spec import FeatureSpec
+from trainer import worker
+from trainer.params import TrainParams
 
 COLUMNS_PROPERTY = "columns"
 """Custom property of a model, as JSON: raw column that it reads -> type."""
@@ -45,8 +47,13 @@ class Executor(executor.GenericExecutor):  # type: ignore[misc]
         exec_properties: dict[str, Any],
     ) -> None:
         """Trains, and notes with the model what it reads."""
-        super().Do(input_dict, output_dict, exec_properties)
         config = json_utils.loads(exec_properties[standard_component_specs.CUSTOM_CONFIG_KEY])
+        led = TrainParams.model_validate_json(config["params"]).distribution == "multi_worker"
+        if led:
+            worker.announce(self._GetFnArgs(input_dict, output_dict, exec_properties))
+        super().Do(input_dict, output_dict, exec_properties)
+        if led:
+            worker.withdraw(config["work_dir"])
         columns = FeatureSpec.model_validate_json(config["spec"]).input_columns
         model = artifact_utils.get_single_instance(output_dict[standard_component_specs.MODEL_KEY])
         model.set_string_custom_property(COLUMNS_PROPERTY, json.dumps(columns))

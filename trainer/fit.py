@@ -8,6 +8,8 @@ import json
 import logging
 import math
 import os
+import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ import tensorflow as tf
 
 from schema.errors import RanklineError
 from trainer import optimizers
+from trainer.distribution import is_chief, sum_over_replicas
 from trainer.heads import Head, Logistic
 from trainer.inputs import Batch, Examples
 from trainer.models.joint import Joint
@@ -95,7 +98,7 @@ def fit(
     on_epoch: Callable[[int, Epoch], None],
     head: Head = _BINARY,
 ) -> History:
-    """Trains a model until it gets no better on held-out examples, and leaves it with its best weights.
+    """Trains a model until it gets no better on held-out examples, and leaves it (the chief's) with its best weights.
 
     Killed and called again, with an equal model and equal arguments, it goes on after the last whole epoch, and
     comes to the same weights. Under a `tf.distribute` strategy, in whose scope the model was made and this is called,
@@ -123,11 +126,13 @@ def fit(
     # Keras' objects lead a checkpoint to their weights, but not to dropout's random state or an optimizer's slots.
     weights = [variable.value for variable in model.variables]
     slots = [*(variable.value for variable in optimizer.variables), *average.variables]
-    last = _checkpoints(os.path.join(folder, "last"), weights=weights, slots=slots, history=history)
-    best = _checkpoints(os.path.join(folder, "best"), weights=weights)
-    if last.latest_checkpoint:
-        last.checkpoint.restore(last.latest_checkpoint).assert_consumed()
-        _log.info("going on after epoch %d, from %s", len(history.epochs), last.latest_checkpoint)
+    # All workers have to save at the same time, and go on from the same checkpoint: the chief's.
+    own = folder if is_chief() else tempfile.mkdtemp(prefix="rankline-worker-")
+    last = _checkpoints(os.path.join(own, "last"), weights=weights, slots=slots, history=history)
+    best = _checkpoints(os.path.join(own, "best"), weights=weights)
+    if latest := tf.train.latest_checkpoint(os.path.join(folder, "last")):
+        last.checkpoint.restore(latest).assert_consumed()
+        _log.info("going on after epoch %d, from %s", len(history.epochs), latest)
         for index, epoch in enumerate(history.epochs):
             on_epoch(index, epoch)
 
@@ -160,7 +165,10 @@ def fit(
         if not better and isinstance(params.schedule, Plateau):
             _slow_down(optimizer, params.schedule.factor)
         last.save()
-    best.checkpoint.restore(best.latest_checkpoint).assert_consumed()
+    if own == folder:
+        best.checkpoint.restore(best.latest_checkpoint).assert_consumed()
+    else:
+        shutil.rmtree(own)
     return history
 
 
@@ -285,7 +293,7 @@ def stepper(
         with tf.GradientTape() as tape:
             losses = head.training_losses(label, lambda classes: model(features, classes, training=True))
             loss = tf.math.divide_no_nan(tf.reduce_sum(weight * losses), whole_weight)
-        gradients = replicas.all_reduce(tf.distribute.ReduceOp.SUM, tape.gradient(loss, variables))
+        gradients = [sum_over_replicas(gradient) for gradient in tape.gradient(loss, variables)]
         if params.embedding_l2:
             gradients = [
                 penalised(gradient, variable, params.embedding_l2, regularised[id(variable)])

@@ -155,8 +155,10 @@ class TrainParams(_Params):
     faster on processors that have it (AVX-512 BF16, AMX) and on GPUs."""
     xla: bool = False
     """Whether XLA compiles the hidden layers for training. For GPUs; on a processor it was slower."""
-    distribution: Literal["none", "mirrored"] = "none"
-    """`mirrored`: every GPU of this machine has a copy of the model and its share of each batch."""
+    distribution: Literal["none", "mirrored", "multi_worker"] = "none"
+    """`mirrored`: every GPU of this machine has a copy of the model and its share of each batch. `multi_worker`: so has
+    every machine that TF_CONFIG names, see `trainer.worker`; gradients of tables travel whole, so that it is for dense
+    parts that are large and tables that are not."""
     tables: Literal["device", "host"] = "device"
     """`host`: embeddings, the wide part's weights of ids, and their optimizers' slots stay in the host's memory, where
     a GPU's is too small for them; what a batch looks up is sent to the GPU, and its gradients back."""
@@ -168,9 +170,10 @@ class TrainParams(_Params):
 
     @model_validator(mode="after")
     def _one_place_for_tables(self) -> Self:
-        if self.tables == "host" and self.distribution == "mirrored":
+        if self.tables == "host" and self.distribution != "none":
             raise ValueError(
-                "expected 'tables: device' with 'distribution: mirrored', where every GPU has a copy, received host"
+                f"expected 'tables: device' with 'distribution: {self.distribution}', where each has a copy, "
+                "received host"
             )
         return self
 

@@ -17,7 +17,7 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 from schema.errors import DataError
 from schema.feature_spec import FeatureSpec
 from trainer import heads, inputs, models, warm_start, warmup
-from trainer.distribution import strategy_for
+from trainer.distribution import is_chief, strategy_for
 from trainer.export import ServedModel
 from trainer.fit import Epoch, History, fit
 from trainer.input_columns import ids_of, input_columns
@@ -55,12 +55,12 @@ def run_fn(fn_args: FnArgs) -> None:
     params = TrainParams.model_validate_json(config["params"])
     if fn_args.hyperparameters:
         params = tuned(params, chosen(fn_args.hyperparameters["values"]))
+    strategy = strategy_for(params)
     transform_output = tft.TFTransformOutput(fn_args.transform_graph_path)
     ids = ids_of(spec, transform_output)
     earlier = EarlierModel(fn_args.base_model) if fn_args.base_model else None
 
     keras.utils.set_random_seed(params.seed)
-    strategy = strategy_for(params)
     with strategy.scope():
         columns = input_columns(spec, ids, earlier.widths if earlier else {})
         model = models.build(columns, params, heads.units_of(spec))
@@ -74,6 +74,8 @@ def run_fn(fn_args: FnArgs) -> None:
     checkpoints = os.path.join(config["work_dir"], fingerprint(fn_args, this))
     with strategy.scope(), tf.summary.create_file_writer(fn_args.model_run_dir).as_default():
         history = fit(model, params, train, held_out, checkpoints, _report, head)
+        if not is_chief():
+            return
 
     ServedModel(model, head, spec, transform_output).save(fn_args.serving_model_dir)
     warm_start.write(model, ids, fn_args.serving_model_dir)

@@ -6,15 +6,20 @@ In processes of their own, since devices are made when TensorFlow starts.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+import portpicker
 import pytest
 
+from schema.errors import RanklineError
+from trainer import worker
 from trainer.distribution import strategy_for
 from trainer.params import TrainParams
+from trainer.task import run_fn
 
 SCRIPT = """
 import json, sys, tempfile
@@ -118,6 +123,65 @@ def test_tables_in_the_hosts_memory_change_nothing_else() -> None:
     assert len(tables) > 4
     assert {path for path in host["devices"] if "dense" in path}.isdisjoint(on_host)
     assert tables <= on_host
+
+
+def in_two_processes(folder: Path, params: TrainParams, toy) -> None:
+    """Trains with a chief, as the Trainer does, and another worker; both end well."""
+    ports = [portpicker.pick_unused_port() for _ in range(2)]
+    arguments = toy.fn_args(folder / "output", folder / "work", params)
+    chief = f"""
+from tfx.components.trainer.fn_args_utils import FnArgs
+from trainer import worker
+from trainer.task import run_fn
+fn_args = FnArgs(**{ {name: getattr(arguments, name) for name in (*worker._FIELDS, "model_run_dir")}!r})
+worker.announce(fn_args)
+run_fn(fn_args)
+worker.withdraw({str(folder / "work")!r})
+"""
+    commands = [["-c", chief], ["-m", "trainer.worker", str(folder / "work")]]
+    processes = []
+    for index, command in enumerate(commands):
+        task = {
+            "cluster": {"worker": [f"127.0.0.1:{port}" for port in ports]},
+            "task": {"type": "worker", "index": index},
+        }
+        processes.append(
+            subprocess.Popen(
+                [sys.executable, *command],
+                env=os.environ | {"TF_CONFIG": json.dumps(task)},
+                cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            )
+        )  # fmt: skip
+    try:
+        outputs = [process.communicate(timeout=300)[0] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    assert [process.returncode for process in processes] == [0, 0], "".join(outputs)[-3000:]
+
+
+def test_two_machines_come_to_what_one_comes_to(toy, tmp_path: Path) -> None:
+    params = TrainParams(epochs=2, batch_size=50, hidden_units=(8,), dropout=0, distribution="multi_worker")
+    in_two_processes(tmp_path / "two", params, toy)
+    run_fn(
+        toy.fn_args(
+            tmp_path / "one" / "output", tmp_path / "one" / "work", params.model_copy(update={"distribution": "none"})
+        )
+    )
+    two, one = (
+        json.loads((tmp_path / name / "output" / "history.json").read_text())["epochs"] for name in ("two", "one")
+    )
+    for name in ("loss", "eval_loss", "eval_auc"):
+        assert [epoch[name] for epoch in two] == pytest.approx([epoch[name] for epoch in one], rel=1e-4)
+    assert (tmp_path / "two" / "output" / "Format-Serving" / "saved_model.pb").exists()
+    assert list((tmp_path / "two" / "work").iterdir()) == []
+
+
+def test_a_worker_without_a_training(tmp_path: Path) -> None:
+    with pytest.raises(
+        RanklineError, match="expected a training with 'distribution: multi_worker', found none in time"
+    ):
+        worker.take_part(str(tmp_path), timeout_s=0)
 
 
 def test_one_device_by_default() -> None:
