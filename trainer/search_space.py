@@ -99,6 +99,8 @@ class SearchParams(BaseModel):
             params: what is varied.
         """
         found = []
+        if params.distribution == "multi_worker":
+            found.append("expected 'distribution: none' or 'mirrored' to search, received 'multi_worker'")
         tunable = [name for name in TrainParams.model_fields if name not in _NOT_TUNED]
         for key, dimension in self.space.items():
             name = key.partition(".")[0]

@@ -149,7 +149,7 @@ def test_one_bound_leaves_the_others_as_they_are(file):
          "received 'paralel'; did you mean 'parallel'?"),
         ("train.hidden_units=[]", "configuration: train.hidden_units: expected 1 or more entries, received []"),
         ("train={tables: host, distribution: mirrored}", "configuration: train: expected 'tables: device' with "
-         "'distribution: mirrored', where every GPU has a copy, received host"),
+         "'distribution: mirrored', where each has a copy, received host"),
         ("train.patience=0", "configuration: train.patience: expected a number above 0, received 0"),
         ("train.ema=1", "configuration: train.ema: expected a number below 1, received 1"),
         ("tune.space={dropuot: [0.1, 0.2]}", "configuration: tune.space: dropuot: expected a parameter of 'train' to "

@@ -141,10 +141,8 @@ worker.withdraw({str(folder / "work")!r})
     commands = [["-c", chief], ["-m", "trainer.worker", str(folder / "work")]]
     processes = []
     for index, command in enumerate(commands):
-        task = {
-            "cluster": {"worker": [f"127.0.0.1:{port}" for port in ports]},
-            "task": {"type": "worker", "index": index},
-        }
+        cluster = {"worker": [f"127.0.0.1:{port}" for port in ports]}
+        task = {"cluster": cluster, "task": {"type": "worker", "index": index}}
         processes.append(
             subprocess.Popen(
                 [sys.executable, *command],

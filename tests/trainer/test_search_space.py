@@ -49,6 +49,11 @@ def test_a_space_of_what_cannot_be(space: dict, problem: str) -> None:
     assert re.match(problem, problems[0]), problems[0]
 
 
+def test_no_search_by_several_machines() -> None:
+    problems = search(dropout=[0.1, 0.2]).problems(TrainParams(distribution="multi_worker"))
+    assert problems == ["expected 'distribution: none' or 'mirrored' to search, received 'multi_worker'"]
+
+
 @pytest.mark.parametrize(
     ("dimension", "message"),
     [
