@@ -158,6 +158,7 @@ worker.withdraw({str(folder / "work")!r})
     assert [process.returncode for process in processes] == [0, 0], "".join(outputs)[-3000:]
 
 
+@pytest.mark.long
 def test_two_machines_come_to_what_one_comes_to(toy, tmp_path: Path) -> None:
     params = TrainParams(epochs=2, batch_size=50, hidden_units=(8,), dropout=0, distribution="multi_worker")
     in_two_processes(tmp_path / "two", params, toy)
