@@ -1,14 +1,13 @@
 """Serves the candidate before it is pushed, and compares what is served with what the model itself says.
 
 TFX's InfraValidator needs docker or Kubernetes, and asks only whether requests are answered. This component starts
-the server on a free loopback port, which replays the model's warm-up requests before it calls the version available,
-and sends rows of the test split as a client would.
+a server (see `components.model_servers`), which replays the model's warm-up requests before it calls the version
+available, and sends rows of the test split as a client would.
 """
 
 import itertools
 import json
 import os
-import tempfile
 import time
 from collections.abc import Sequence
 
@@ -19,17 +18,15 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types import artifact_utils, standard_artifacts
 from tfx.utils import path_utils
 
+from components.model_servers import EMBEDDED, MODEL_NAME, ModelServerError, serving
 from schema.errors import RanklineError
 from serving.client import Client
-from serving.server import Server, ServerOptions
 
 TOLERANCE = 1e-5
 """By so much a served answer may differ from the in-process one, as a share of it where it is above 1."""
 
 REPORT_FILE = "infra_check.json"
-_MODEL_NAME = "candidate"
 _BATCH = 100
-_LOAD_TIMEOUT_S = 120.0
 _BLESSED, _NOT_BLESSED = "INFRA_BLESSED", "INFRA_NOT_BLESSED"
 
 
@@ -44,6 +41,7 @@ def InfraCheck(  # noqa: N802 (a TFX component)
     examples: InputArtifact[standard_artifacts.Examples],
     blessing: OutputArtifact[standard_artifacts.InfraBlessing],
     rows: Parameter[int],
+    server: Parameter[str],
     code: Parameter[str],
 ) -> None:
     """Blesses a model that can be served.
@@ -54,6 +52,7 @@ def InfraCheck(  # noqa: N802 (a TFX component)
         examples: raw examples with a test split.
         blessing: receives the report, and TFX's mark for the Pusher.
         rows: how many rows of the test split to compare.
+        server: which server to start, as `components.model_servers.chosen` gives it.
         code: version of the code that does it, so that its change leads to a new check.
 
     Raises:
@@ -65,7 +64,7 @@ def InfraCheck(  # noqa: N802 (a TFX component)
     blessed = model_blessing.get_int_custom_property("blessed") == 1
     if blessed:
         serialized = _first_rows(artifact_utils.get_split_uri([examples], "test"), rows)
-        report = check(path_utils.serving_model_path(model.uri), serialized)
+        report = check(path_utils.serving_model_path(model.uri), serialized, server)
     tf.io.gfile.makedirs(blessing.uri)
     with tf.io.gfile.GFile(os.path.join(blessing.uri, REPORT_FILE), "w") as file:
         file.write(json.dumps(report, indent=2) + "\n")
@@ -74,40 +73,36 @@ def InfraCheck(  # noqa: N802 (a TFX component)
     blessing.set_int_custom_property("blessed", int(blessed))
 
 
-def check(model_path: str, examples: Sequence[bytes]) -> dict[str, object]:
+def check(model_path: str, examples: Sequence[bytes], server: str = EMBEDDED) -> dict[str, object]:
     """Serves a SavedModel and compares its answers with the model's own.
 
     Args:
         model_path: the SavedModel's folder.
         examples: serialized raw tf.Examples.
+        server: see `InfraCheck`.
 
     Returns:
-        A report: rows compared, the largest difference, seconds until available, milliseconds per request.
+        A report: the server, rows compared, the largest difference, seconds until available, milliseconds per request.
 
     Raises:
         InfraCheckError: see `InfraCheck`.
     """
-    with tempfile.TemporaryDirectory() as base:
-        # The server looks for numbered folders.
-        os.symlink(os.path.abspath(model_path), os.path.join(base, "1"))
-        options = ServerOptions(_MODEL_NAME, base, file_system_poll_wait_seconds=0, max_num_load_retries=0)
-        start = time.monotonic()
-        with Server(options) as server:
-            try:
-                server.wait_until_available(_LOAD_TIMEOUT_S)
-            except Exception as error:
-                raise InfraCheckError(f"infra check: expected a model that can be served, received: {error}") from error
+    start = time.monotonic()
+    try:
+        with serving(server, model_path) as address, Client(address, MODEL_NAME) as client:
             load_seconds = time.monotonic() - start
-            with Client(f"127.0.0.1:{server.port}", _MODEL_NAME) as client:
-                batches = [examples[i : i + _BATCH] for i in range(0, len(examples), _BATCH)]
-                start = time.monotonic()
-                answers = [client.predict(batch) for batch in batches]
-                seconds = time.monotonic() - start
+            batches = [examples[i : i + _BATCH] for i in range(0, len(examples), _BATCH)]
+            start = time.monotonic()
+            answers = [client.predict(batch) for batch in batches]
+            seconds = time.monotonic() - start
+    except ModelServerError as error:
+        raise InfraCheckError(f"infra check: expected a model that can be served, received: {error}") from error
     expected = _in_process(model_path, examples)
     served = {name: np.concatenate([answer[name] for answer in answers]) for name in expected}
     differences = {name: _difference(name, served[name], expected[name]) for name in expected}
     return {
         "checked": True,
+        "server": server,
         "rows": len(examples),
         "largest_difference": max(differences.values()),
         "load_seconds": round(load_seconds, 3),

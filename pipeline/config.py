@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from components.metrics import METRICS
+from components.model_servers import EMBEDDED
 from components.thresholds import DEFAULT_THRESHOLDS, Threshold
 from schema.dataset import spec_path
 from schema.errors import SpecError, listing, nearest
@@ -39,6 +40,9 @@ class RunConfig(BaseModel):
     """Metric -> when a model is refused. What is not given stays as in `DEFAULT_THRESHOLDS`; null is no bound."""
     infra_check_rows: Annotated[int, Field(ge=1)] = 1000
     """On so many rows of the test split the served predictions must equal the in-process ones."""
+    infra_check_server: str = EMBEDDED
+    """What serves them: `embedded`, the path of a `tensorflow_model_server`, or `docker:` and an image of it such as
+    `docker:tensorflow/serving:2.20.0`. The environment variable `TF_SERVING_BIN`, a path, goes before it."""
     beam: tuple[str, ...] = ()
     """Beam's pipeline options, such as `--direct_num_workers=2`; without a `--runner`, Beam runs in this process."""
     cache: bool = True

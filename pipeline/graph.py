@@ -15,6 +15,7 @@ from tfx.proto import pusher_pb2, transform_pb2
 from tfx.types import Channel
 from tfx.types.standard_artifacts import Model, ModelBlessing
 
+from components import model_servers
 from components.evaluator import Evaluator
 from components.example_gen import ExampleGen, fingerprinted
 from components.example_validator import ExampleValidator
@@ -45,6 +46,7 @@ def create_pipeline(config: RunConfig, dataset: Dataset) -> Pipeline:
 
     Raises:
         SpecError: there is no such model, the dataset's `schema.pbtxt` is none, or the root is no path for TFX.
+        ModelServerError: there is no such model server.
     """
     for name in (config.train.model, *config.models):
         models.check(name)
@@ -137,7 +139,8 @@ def create_pipeline(config: RunConfig, dataset: Dataset) -> Pipeline:
         model_blessing=evaluator.outputs["blessing"],
         examples=examples,
         rows=config.infra_check_rows,
-        code=code_version("serving", "components/infra_check.py"),
+        server=model_servers.chosen(config.infra_check_server),
+        code=code_version("serving", "components/infra_check.py", "components/model_servers.py"),
     )
     pusher = Pusher(
         model=trainer.outputs["model"],

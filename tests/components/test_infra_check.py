@@ -102,7 +102,13 @@ def infra_check(tmp_path):
         blessing = standard_artifacts.InfraBlessing()
         blessing.uri = str(tmp_path / "blessing")
         InfraCheck.test_call(
-            model=model, model_blessing=model_blessing, examples=examples, blessing=blessing, rows=rows, code=""
+            model=model,
+            model_blessing=model_blessing,
+            examples=examples,
+            blessing=blessing,
+            rows=rows,
+            server="embedded",
+            code="",
         )
         return blessing
 
