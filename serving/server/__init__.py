@@ -8,12 +8,23 @@ In process::
 
 As a process, with `tensorflow_model_server`'s flags: `python -m serving.server --help`.
 
-storage finds versions, manager loads and publishes them, saved_model is what is loaded; predict, classify,
+model_config says what to serve and core brings it about: storage finds versions, manager loads and publishes them,
+saved_model is what is loaded; predict, classify,
 regress, metadata and model_status answer one kind of request each; api joins them, grpc_services and rest
 carry them, server puts all together.
 """
 
 from serving.server.manager import LoadError, NotAvailableError
+from serving.server.model_config import ConfigFileError
 from serving.server.server import PortError, Server, ServerOptions
+from serving.server.status import StatusError
 
-__all__ = ["LoadError", "NotAvailableError", "PortError", "Server", "ServerOptions"]
+__all__ = [
+    "ConfigFileError",
+    "LoadError",
+    "NotAvailableError",
+    "PortError",
+    "Server",
+    "ServerOptions",
+    "StatusError",
+]

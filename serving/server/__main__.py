@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import click
 
-from serving.server import PortError, Server, ServerOptions
+from serving.server import ConfigFileError, PortError, Server, ServerOptions, StatusError
 
 
 @click.command(context_settings={"show_default": True})
@@ -36,9 +36,28 @@ from serving.server import PortError, Server, ServerOptions
 @click.option("--model_name", default="default", help="The model's name in requests.")
 @click.option(
     "--model_base_path",
-    required=True,
+    default="",
     help="Folder with a numbered folder for each version, of which the largest is served. "
     "It may be missing or empty as yet.",
+)
+@click.option(
+    "--model_config_file",
+    default="",
+    help="Instead of both: a ModelServerConfig in text format, with models, the versions to serve and their labels.",
+)
+@click.option(
+    "--model_config_file_poll_wait_seconds",
+    default=0.0,
+    type=click.FloatRange(min=0),
+    help="Seconds between two readings of that file; 0 reads it once.",
+)
+@click.option(
+    "--allow_version_labels_for_unavailable_models",
+    type=bool,
+    is_flag=False,
+    flag_value=True,
+    default=False,
+    help="Allow a label that is new for a version that is not loaded yet, as when the server starts.",
 )
 @click.option(
     "--file_system_poll_wait_seconds",
@@ -64,14 +83,19 @@ def main(
     host: str,
     model_name: str,
     model_base_path: str,
+    model_config_file: str,
+    model_config_file_poll_wait_seconds: float,
+    allow_version_labels_for_unavailable_models: bool,
     file_system_poll_wait_seconds: float,
     max_num_load_retries: int,
     load_retry_interval_micros: int,
 ) -> None:
-    """Serves a SavedModel with TF Serving's API, and every new version of it as it appears.
+    """Serves SavedModels with TF Serving's API, and every new version of them as it appears.
 
     Flags are spelled and mean the same as tensorflow_model_server's. Stops on SIGINT and SIGTERM.
     """
+    if not (model_base_path or model_config_file):
+        raise click.UsageError("expected --model_base_path or --model_config_file, got neither")
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -80,6 +104,9 @@ def main(
         ServerOptions(
             model_name=model_name,
             model_base_path=model_base_path,
+            model_config_file=model_config_file,
+            model_config_file_poll_wait_seconds=model_config_file_poll_wait_seconds,
+            allow_version_labels_for_unavailable_models=allow_version_labels_for_unavailable_models,
             port=port,
             rest_api_port=rest_api_port or None,
             host=host,
@@ -92,7 +119,7 @@ def main(
         with _quiet_tensorflow():
             server.start()
             import serving.server.saved_model  # noqa: F401
-    except PortError as error:
+    except (ConfigFileError, PortError, StatusError) as error:
         raise click.ClickException(str(error)) from error
     stop.wait()
     server.stop()

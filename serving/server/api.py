@@ -7,11 +7,13 @@ from tensorflow_serving.apis import (
     classification_pb2,
     get_model_metadata_pb2,
     get_model_status_pb2,
+    model_management_pb2,
     predict_pb2,
     regression_pb2,
 )
 
 from serving.server.classify import classify
+from serving.server.core import Core
 from serving.server.manager import Manager
 from serving.server.metadata import get_model_metadata
 from serving.server.model_status import get_model_status
@@ -26,9 +28,10 @@ Response = TypeVar("Response")
 class Api:
     """TF Serving's API without a transport. Every method raises StatusError if there is no answer."""
 
-    def __init__(self, manager: Manager) -> None:
-        """An API to the models of `manager`."""
+    def __init__(self, manager: Manager, core: Core) -> None:
+        """An API to the models of `manager`, which `core` configures."""
         self._manager = manager
+        self._core = core
 
     def predict(self, request: predict_pb2.PredictRequest) -> predict_pb2.PredictResponse:
         """Tensors in, tensors out."""
@@ -53,6 +56,15 @@ class Api:
     ) -> get_model_status_pb2.GetModelStatusResponse:
         """The state of a model's versions."""
         return get_model_status(self._manager, request)
+
+    def reload_config(
+        self, request: model_management_pb2.ReloadConfigRequest
+    ) -> model_management_pb2.ReloadConfigResponse:
+        """Takes over another configuration, and waits until models that are new are served."""
+        self._core.reload(request.config)
+        response = model_management_pb2.ReloadConfigResponse()
+        response.status.SetInParent()
+        return response
 
     def _ask(self, answer: Callable[[Servable, Any], Response], request: Any) -> Response:
         if not request.HasField("model_spec"):

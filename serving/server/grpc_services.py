@@ -9,6 +9,7 @@ from tensorflow_serving.apis import (
     classification_pb2,
     get_model_metadata_pb2,
     get_model_status_pb2,
+    model_management_pb2,
     model_service_pb2_grpc,
     predict_pb2,
     prediction_service_pb2_grpc,
@@ -58,7 +59,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer): 
 
 
 class ModelService(model_service_pb2_grpc.ModelServiceServicer):  # type: ignore[misc]
-    """The models' state. What is not overridden here answers UNIMPLEMENTED."""
+    """The models' state and configuration."""
 
     def __init__(self, api: Api) -> None:
         """The service for `api`."""
@@ -69,6 +70,12 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):  # type: ignore
     ) -> get_model_status_pb2.GetModelStatusResponse:
         """The state of a model's versions."""
         return _answer(self._api.get_model_status, request, context)
+
+    def HandleReloadConfigRequest(  # noqa: N802 (the service's name for it)
+        self, request: model_management_pb2.ReloadConfigRequest, context: grpc.ServicerContext
+    ) -> model_management_pb2.ReloadConfigResponse:
+        """Other models, versions and labels."""
+        return _answer(self._api.reload_config, request, context)
 
 
 def _answer(method: Callable[[Request], Response], request: Request, context: grpc.ServicerContext) -> Response:

@@ -108,6 +108,7 @@ class Manager:
         self._versions: dict[str, dict[int, _Version]] = {}
         self._loaded: dict[ServableId, _Loaded] = {}
         self._published: dict[tuple[str, int | None], _Loaded] = {}  # None: the latest version
+        self._labels: Mapping[str, Mapping[str, int]] = {}
 
     def aspire(self, name: str, paths: Mapping[int, str]) -> None:
         """Says which versions of a model should be served from now on; `reconcile` brings it about.
@@ -127,6 +128,28 @@ class Manager:
                 if number not in versions or not versions[number].aspired:
                     versions[number] = _Version(ServableId(name, number), path)
             self._changed.notify_all()
+
+    def assign_labels(self, labels: Mapping[str, Mapping[str, int]], unavailable_too: bool = False) -> None:
+        """Says which version a label stands for, in place of all that was said before.
+
+        Args:
+            labels: label to version, by model.
+            unavailable_too: allow a version that is not AVAILABLE, for a label that is new or stays.
+
+        Raises:
+            StatusError: a version is not AVAILABLE; all labels stay as they were.
+        """
+        with self._changed:
+            for name, versions in labels.items():
+                for label, number in versions.items():
+                    new_or_kept = self._labels.get(name, {}).get(label, number) == number
+                    if (name, number) not in self._published and not (unavailable_too and new_or_kept):
+                        raise StatusError(
+                            StatusCode.FAILED_PRECONDITION,
+                            f"Request to assign label to version {number} of model {name}, which is not currently "
+                            "available for inference",
+                        )
+            self._labels = labels
 
     def reconcile(self) -> float | None:
         """Loads and unloads until what is served is what should be, as far as that is possible now.
@@ -158,6 +181,11 @@ class Manager:
                 loaded.requests -= 1
                 if not loaded.requests:
                     self._changed.notify_all()
+
+    def models(self) -> set[str]:
+        """The names of all models that there are or were."""
+        with self._changed:
+            return set(self._versions)
 
     def statuses(self, name: str) -> list[VersionStatus]:
         """All versions of a model that there are or were, newest first."""
@@ -214,7 +242,10 @@ class Manager:
                 number = spec.version.value
                 request = f"Specific({spec.name}, {number})"
             case "version_label":
-                raise invalid_argument(f"Unrecognized servable version label: {spec.version_label}")
+                number = self._labels.get(spec.name, {}).get(spec.version_label)
+                if number is None:
+                    raise invalid_argument(f"Unrecognized servable version label: {spec.version_label}")
+                request = f"Specific({spec.name}, {number})"
         loaded = self._published.get((spec.name, number))
         if loaded is None:
             raise not_found(f"Servable not found for request: {request}")

@@ -3,7 +3,6 @@
 import contextlib
 import logging
 import threading
-import time
 from concurrent import futures
 from dataclasses import dataclass
 from types import TracebackType
@@ -12,12 +11,14 @@ from typing import Self
 import grpc
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
-from serving.server import storage
+from serving.server import model_config
 from serving.server.api import Api
+from serving.server.core import Core
 from serving.server.grpc_services import ModelService, PredictionService
 from serving.server.manager import LoadServable, Manager, NotAvailableError
 from serving.server.rest import RestServer
 from serving.server.servable import Servable, ServableId
+from serving.server.status import StatusError
 
 _log = logging.getLogger(__name__)
 
@@ -35,24 +36,30 @@ class ServerOptions:
     """What to serve, and where. Named after `tensorflow_model_server`'s flags.
 
     Attributes:
-        model_name: the model's name in requests.
+        model_name: the model's name in requests, and of whom `Server.wait_until_available` speaks.
         model_base_path: folder with a numbered folder for each version; may be missing or empty yet.
+        model_config_file: instead of both, names several models, their versions and labels.
+        model_config_file_poll_wait_seconds: between two readings of that file; 0 reads it once.
         port: for gRPC; 0 is a free one.
         rest_api_port: for HTTP; 0 is a free one, None is no HTTP.
         host: address to listen on.
         file_system_poll_wait_seconds: between two looks for new versions; 0 looks once.
         max_num_load_retries: further attempts at a version that fails to load; 0 makes a failure final at once.
         load_retry_interval_micros: between two attempts, in microseconds.
+        allow_version_labels_for_unavailable_models: a new label may be given to a version that is not loaded.
     """
 
-    model_name: str
-    model_base_path: str
+    model_name: str = "default"
+    model_base_path: str = ""
+    model_config_file: str = ""
+    model_config_file_poll_wait_seconds: float = 0
     port: int = 0
     rest_api_port: int | None = None
     host: str = "127.0.0.1"
     file_system_poll_wait_seconds: float = 1
     max_num_load_retries: int = 5
     load_retry_interval_micros: int = 60_000_000
+    allow_version_labels_for_unavailable_models: bool = False
 
 
 class PortError(Exception):
@@ -67,7 +74,7 @@ def _load(servable_id: ServableId, path: str) -> Servable:
 
 
 class Server:
-    """Serves one model until it is stopped; a context manager.
+    """Serves models until it is stopped; a context manager.
 
     A first version may be long in coming: the ports are open at once, and the model is there when
     `wait_until_available` returns.
@@ -82,9 +89,13 @@ class Server:
         """
         self.options = options
         self._manager = Manager(load, options.max_num_load_retries, options.load_retry_interval_micros / 1_000_000)
+        self._core = Core(
+            self._manager,
+            options.file_system_poll_wait_seconds,
+            options.allow_version_labels_for_unavailable_models,
+        )
         self._stopping = threading.Event()
         self._running = contextlib.ExitStack()
-        self._storage_problem = ""
         self._port: int | None = None
         self._rest_api_port: int | None = None
 
@@ -109,21 +120,29 @@ class Server:
 
         Raises:
             PortError: a port cannot be listened on; nothing runs then.
+            ConfigFileError: the configuration file cannot be read.
+            StatusError: what it says cannot be served.
         """
+        options = self.options
+        self._core.configure(
+            model_config.read(options.model_config_file)
+            if options.model_config_file
+            else model_config.of_one_model(options.model_name, options.model_base_path)
+        )
         with contextlib.ExitStack() as starting:
             starting.callback(self._manager.close)
-            api = Api(self._manager)
+            api = Api(self._manager, self._core)
             self._port = self._start_grpc(api, starting)
             addresses = f"{self.options.host}:{self._port} (gRPC)"
             if self.options.rest_api_port is not None:
                 self._rest_api_port = self._start_rest(api, self.options.rest_api_port, starting)
                 addresses += f" and {self.options.host}:{self._rest_api_port} (REST)"
-            _log.info(
-                "Listening on %s, model %s from %s",
-                addresses,
-                self.options.model_name,
-                self.options.model_base_path,
+            what = (
+                f"the models of {options.model_config_file}"
+                if options.model_config_file
+                else f"model {options.model_name} from {options.model_base_path}"
             )
+            _log.info("Listening on %s, %s", addresses, what)
             self._start_manager(starting)
             self._running = starting.pop_all()
 
@@ -185,42 +204,23 @@ class Server:
         return int(server.server_address[1])
 
     def _start_manager(self, starting: contextlib.ExitStack) -> None:
-        thread = threading.Thread(target=self._manage, name="manager", daemon=True)
+        thread = threading.Thread(target=self._core.run, name="manager", daemon=True)
         thread.start()
         starting.callback(thread.join)
-        starting.callback(self._stopping.set)
+        starting.callback(self._core.stop)
+        if self.options.model_config_file and self.options.model_config_file_poll_wait_seconds:
+            reader = threading.Thread(target=self._reread, name="config", daemon=True)
+            reader.start()
+            starting.callback(reader.join)
+            starting.callback(self._stopping.set)
 
-    def _manage(self) -> None:
-        """Looks for versions and brings about what they ask for, until the server stops."""
-        interval = self.options.file_system_poll_wait_seconds
-        next_poll: float | None = time.monotonic()
-        while not self._stopping.is_set():
+    def _reread(self) -> None:
+        """Takes over the configuration file again and again, until the server stops."""
+        while not self._stopping.wait(self.options.model_config_file_poll_wait_seconds):
             try:
-                if next_poll is not None and time.monotonic() >= next_poll:
-                    self._poll()
-                    next_poll = time.monotonic() + interval if interval else None
-                retry_in = self._manager.reconcile()
-            except Exception:
-                _log.exception("Looking for new versions failed in an unforeseen way; what is served stays")
-                retry_in = None
-            poll_in = None if next_poll is None else max(0.0, next_poll - time.monotonic())
-            self._stopping.wait(min((s for s in (poll_in, retry_in) if s is not None), default=None))
-
-    def _poll(self) -> None:
-        path, problem = self.options.model_base_path, ""
-        try:
-            versions = storage.aspired_versions(path)
-        except OSError as error:
-            problem = f"cannot be listed ({error})"
-        else:
-            if versions is None:
-                problem = "does not exist"
-            else:
-                self._manager.aspire(self.options.model_name, versions)
-                problem = "" if versions else "has no numbered folder"
-        if problem and problem != self._storage_problem:
-            _log.warning("Base path %s %s; waiting for a version", path, problem)
-        self._storage_problem = problem
+                self._core.configure(model_config.read(self.options.model_config_file))
+            except (model_config.ConfigFileError, StatusError) as error:
+                _log.error("%s: %s; the configuration before stays", self.options.model_config_file, error)
 
 
 def _port_error(host: str, port: int, flag: str) -> PortError:

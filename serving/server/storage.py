@@ -1,26 +1,32 @@
 """Which versions of a model lie under its base path, and which of them to serve.
 
 After TF Serving's sources/storage_path/file_system_storage_path_source.cc: a version is an entry whose name
-is a whole number (`0007` is version 7), and the largest one is served.
+is a whole number (`0007` is version 7), and a policy says which are served: the latest unless it is told otherwise.
 """
 
 import os
 import re
 from collections.abc import Iterable, Mapping
+from typing import TypeAlias
+
+from tensorflow_serving.config.file_system_storage_path_source_pb2 import FileSystemStoragePathSourceConfig
+
+Policy: TypeAlias = FileSystemStoragePathSourceConfig.ServableVersionPolicy
 
 _WHOLE_NUMBER = re.compile(r"\s*[+-]?[0-9]+\s*")
 _INT64 = range(-(2**63), 2**63)
 
 
-def aspired_versions(base_path: str) -> Mapping[int, str] | None:
+def aspired_versions(base_path: str, policy: Policy) -> Mapping[int, str] | None:
     """The versions that should be served now.
 
     Args:
         base_path: the model's folder; also `gs://…` and whatever else TensorFlow's file systems open.
+        policy: the latest versions (one, if it says nothing), all, or the specific ones that it lists.
 
     Returns:
-        Version number to its folder: the largest version, or none where there is none. None if the base
-        path does not exist (yet, or for the moment), so that nothing can be said.
+        Version number to its folder. None if the base path does not exist (yet, or for the moment), so that
+        nothing can be said.
 
     Raises:
         OSError: the base path cannot be listed.
@@ -29,10 +35,16 @@ def aspired_versions(base_path: str) -> Mapping[int, str] | None:
     if children is None:
         return None
     versions = _by_version(children)
-    if not versions:
-        return {}
-    latest = max(versions)
-    return {latest: os.path.join(base_path, versions[latest])}
+    return {number: os.path.join(base_path, versions[number]) for number in _chosen(set(versions), policy)}
+
+
+def _chosen(versions: set[int], policy: Policy) -> set[int]:
+    match policy.WhichOneof("policy_choice"):
+        case "all":
+            return versions
+        case "specific":
+            return versions & set(policy.specific.versions)
+    return set(sorted(versions)[-max(1, policy.latest.num_versions) :])
 
 
 def _by_version(children: Iterable[str]) -> dict[int, str]:

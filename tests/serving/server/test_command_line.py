@@ -98,7 +98,7 @@ def test_a_port_that_is_taken(start, base_path):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ([], "Missing option '--model_base_path'"),
+        ([], "expected --model_base_path or --model_config_file, got neither"),
         (["--model_base_path=x", "--port=http"], "Invalid value for '--port': 'http' is not a valid integer range"),
         (["--model_base_path=x", "--prot=1"], "No such option '--prot'"),
     ],

@@ -13,7 +13,6 @@ from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     get_model_status_pb2,
     inference_pb2,
-    model_management_pb2,
     model_pb2,
     model_service_pb2_grpc,
     predict_pb2,
@@ -242,8 +241,6 @@ def test_wrong_status_requests(caller, request_, code, message):
 
 def test_the_rest_of_the_api_is_unimplemented(caller):
     code, _ = error_of(caller.prediction.MultiInference, inference_pb2.MultiInferenceRequest())
-    assert code == StatusCode.UNIMPLEMENTED
-    code, _ = error_of(caller.models.HandleReloadConfigRequest, model_management_pb2.ReloadConfigRequest())
     assert code == StatusCode.UNIMPLEMENTED
 
 

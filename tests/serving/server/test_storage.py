@@ -3,7 +3,32 @@
 import pytest
 from tensorflow.python.lib.io import file_io
 
-from serving.server.storage import aspired_versions
+from serving.server import storage
+from serving.server.storage import Policy
+
+LATEST = Policy()
+
+
+def aspired_versions(base_path, policy=LATEST):
+    return storage.aspired_versions(base_path, policy)
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        ({"latest": {}}, {10}),
+        ({"latest": {"num_versions": 2}}, {9, 10}),
+        ({"latest": {"num_versions": 5}}, {1, 9, 10}),
+        ({"all": {}}, {1, 9, 10}),
+        ({"specific": {"versions": [9, 1, 11]}}, {1, 9}),
+        ({"specific": {}}, set()),
+    ],
+)
+def test_a_policy_chooses(tmp_path, policy, expected):
+    for name in ("1", "9", "10"):
+        (tmp_path / name).mkdir()
+
+    assert aspired_versions(str(tmp_path), Policy(**policy)).keys() == expected
 
 
 def test_the_largest_version_counts(tmp_path):

@@ -1,0 +1,131 @@
+"""Brings about what the configuration says, and goes on doing so: new versions, other models, other labels.
+
+After TF Serving's model_servers/server_core.cc, `ReloadConfig`.
+"""
+
+import logging
+import threading
+import time
+
+from grpc import StatusCode
+from tensorflow_serving.config.model_server_config_pb2 import ModelConfig, ModelServerConfig
+
+from serving.server import model_config, storage
+from serving.server.manager import LoadError, Manager, NotAvailableError
+from serving.server.status import StatusError, invalid_argument
+
+_log = logging.getLogger(__name__)
+
+_NEW_MODEL_TIMEOUT_S = 600.0
+
+
+class Core:
+    """Looks after a manager. `run` is its thread's; a configuration may come from any."""
+
+    def __init__(self, manager: Manager, poll_wait_s: float, labels_for_unavailable: bool) -> None:
+        """A core without a configuration.
+
+        Args:
+            manager: which loads and unloads.
+            poll_wait_s: between two looks for new versions; 0 looks only when a configuration comes.
+            labels_for_unavailable: allow a new label for a version that is not loaded (yet).
+        """
+        self._manager = manager
+        self._poll_wait_s = poll_wait_s
+        self._labels_for_unavailable = labels_for_unavailable
+        self._configuring = threading.Lock()
+        self._config = ModelServerConfig()
+        self._problems: dict[str, str] = {}
+        self._wake = threading.Event()
+        self._poll_now = True
+        self._stopping = False
+
+    def configure(self, config: ModelServerConfig) -> set[str]:
+        """Takes over a configuration in place of the one before.
+
+        Returns:
+            The models that are new.
+
+        Raises:
+            StatusError: it cannot be served, and all stays as it was.
+        """
+        if config.WhichOneof("config") != "model_config_list":
+            raise invalid_argument(
+                "ServerModelConfig type not supported by HandleReloadConfigRequest."
+                " Only ModelConfigList is currently supported"
+            )
+        model_config.check(config)
+        with self._configuring:
+            models = config.model_config_list.config
+            self._manager.assign_labels(
+                {model.name: dict(model.version_labels) for model in models}, self._labels_for_unavailable
+            )
+            before = {model.name for model in self._config.model_config_list.config}
+            self._config = ModelServerConfig()
+            self._config.CopyFrom(config)
+            self._poll_now = True
+        self._wake.set()
+        return {model.name for model in models} - before
+
+    def reload(self, config: ModelServerConfig) -> None:
+        """Takes over a configuration, and waits until the models that are new are served.
+
+        Raises:
+            StatusError: it cannot be served, and all stays as it was; or a new model cannot be loaded.
+        """
+        failures = []
+        for name in sorted(self.configure(config)):
+            try:
+                self._manager.wait_until_available(name, _NEW_MODEL_TIMEOUT_S)
+            except (LoadError, NotAvailableError) as error:
+                failures.append(f"{{{error}}}, ")
+        if failures:
+            raise StatusError(
+                StatusCode.UNKNOWN, f"{len(failures)} model(s) did not become available: {{{''.join(failures)}}}"
+            )
+
+    def run(self) -> None:
+        """Looks for versions and brings about what they ask for, until `stop`."""
+        next_poll = 0.0
+        while not self._stopping:
+            self._wake.clear()
+            try:
+                if self._poll_now or (self._poll_wait_s and time.monotonic() >= next_poll):
+                    self._poll()
+                    next_poll = time.monotonic() + self._poll_wait_s
+                retry_in = self._manager.reconcile()
+            except Exception:
+                _log.exception("Looking for new versions failed in an unforeseen way; what is served stays")
+                retry_in = None
+            poll_in = max(0.0, next_poll - time.monotonic()) if self._poll_wait_s else None
+            self._wake.wait(min((s for s in (poll_in, retry_in) if s is not None), default=None))
+
+    def stop(self) -> None:
+        """Ends `run`."""
+        self._stopping = True
+        self._wake.set()
+
+    def _poll(self) -> None:
+        with self._configuring:
+            self._poll_now = False
+            models = {model.name: model for model in self._config.model_config_list.config}
+        for name in self._manager.models() - models.keys():
+            self._manager.aspire(name, {})
+        for model in models.values():
+            self._poll_model(model)
+
+    def _poll_model(self, model: ModelConfig) -> None:
+        problem = ""
+        try:
+            versions = storage.aspired_versions(model.base_path, model.model_version_policy)
+        except OSError as error:
+            problem = f"cannot be listed ({error})"
+        else:
+            if versions is None:
+                problem = "does not exist"
+            else:
+                self._manager.aspire(model.name, versions)
+                problem = "" if versions else "has no numbered folder to serve"
+        if problem and problem != self._problems.get(model.name):
+            _log.warning("Base path %s %s; waiting for a version", model.base_path, problem)
+        self._problems[model.name] = problem
