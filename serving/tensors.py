@@ -15,6 +15,9 @@ from tensorflow.core.framework import tensor_pb2, types_pb2
 
 Array: TypeAlias = NDArray[Any]
 
+MAX_REPEATED = 1 << 24
+"""Elements that a tensor may have beyond the values that are sent of it: a few bytes must not take gigabytes."""
+
 
 class TensorError(ValueError):
     """A TensorProto that does not describe a tensor."""
@@ -76,17 +79,16 @@ def to_array(proto: tensor_pb2.TensorProto) -> Array:
         The array; one made from `tensor_content` is read-only.
 
     Raises:
-        TensorError: unsupported type, unknown shape, or content that does not fit the shape.
+        TensorError: unsupported type, unknown shape, content that does not fit the shape, or more than `MAX_REPEATED`
+            elements without a value of their own.
     """
     shape = _shape(proto)
-    if proto.dtype == types_pb2.DT_STRING:
-        return _strings(proto, math.prod(shape)).reshape(shape)
-    encoding = _NUMERIC.get(proto.dtype)
-    if encoding is None:
-        raise TensorError(f"unsupported tensor type: {_name_of(proto.dtype)}")
-    if proto.tensor_content:
-        return _from_content(proto.tensor_content, encoding.dtype, shape)
-    return _completed(_field_values(proto, encoding), math.prod(shape)).reshape(shape)
+    try:
+        return _flat(proto, shape).reshape(shape)
+    except TensorError:
+        raise
+    except ValueError as error:  # more dimensions than numpy has, or a dimension beyond its largest
+        raise TensorError(f"a tensor of shape {shape}: {error}") from error
 
 
 def fill_values(proto: tensor_pb2.TensorProto, array: Array) -> None:
@@ -150,11 +152,23 @@ def _shape(proto: tensor_pb2.TensorProto) -> list[int]:
     return shape
 
 
+def _flat(proto: tensor_pb2.TensorProto, shape: list[int]) -> Array:
+    size = math.prod(shape)
+    if proto.dtype == types_pb2.DT_STRING:
+        return _strings(proto, size)
+    encoding = _NUMERIC.get(proto.dtype)
+    if encoding is None:
+        raise TensorError(f"unsupported tensor type: {_name_of(proto.dtype)}")
+    if proto.tensor_content:
+        return _from_content(proto.tensor_content, encoding.dtype, shape)
+    return _completed(_field_values(proto, encoding), size)
+
+
 def _from_content(content: bytes, dtype: np.dtype[Any], shape: list[int]) -> Array:
     expected = math.prod(shape) * dtype.itemsize
     if len(content) != expected:
         raise TensorError(f"expected {expected} bytes of tensor_content for {dtype} {shape}, got {len(content)}")
-    return np.frombuffer(content, dtype).reshape(shape)
+    return np.frombuffer(content, dtype)
 
 
 def _field_values(proto: tensor_pb2.TensorProto, encoding: _Encoding) -> Array:
@@ -169,6 +183,7 @@ def _field_values(proto: tensor_pb2.TensorProto, encoding: _Encoding) -> Array:
 def _completed(values: Array, size: int) -> Array:
     if len(values) >= size:
         return values[:size]
+    _check_repeated(size - len(values))
     completed = np.zeros(size, values.dtype)
     if len(values):
         completed[: len(values)] = values
@@ -181,11 +196,19 @@ def _strings(proto: tensor_pb2.TensorProto, size: int) -> Array:
         values = _strings_from_content(proto.tensor_content, size)
     else:
         values = proto.string_val[:size]
+        _check_repeated(size - len(values))
         values += (values[-1:] or [b""]) * (size - len(values))
     return np.array(values, dtype=object)
 
 
+def _check_repeated(count: int) -> None:
+    if count > MAX_REPEATED:
+        raise TensorError(f"expected at most {MAX_REPEATED} elements without a value of their own, got {count}")
+
+
 def _strings_from_content(content: bytes, count: int) -> list[bytes]:
+    if count > len(content):  # each has a length of a byte at least
+        raise TensorError(f"expected tensor_content with {count} strings, got {len(content)} bytes")
     lengths, start = [], 0
     for _ in range(count):
         length, start = _varint(content, start)

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.framework import tensor_pb2, types_pb2
 
-from serving.tensors import TensorError, fill_content, fill_values, to_array, type_name
+from serving.tensors import MAX_REPEATED, TensorError, fill_content, fill_values, to_array, type_name
 
 ARRAYS = {
     "float32": np.array([[1.5, -2.0, np.inf], [0.1, 3e-39, -0.0]], np.float32),
@@ -156,3 +156,34 @@ def test_types_that_tensorflow_has_not():
 def test_type_names():
     assert type_name(np.zeros(1, np.float32)) == "DT_FLOAT"
     assert type_name(np.array([b""], object)) == "DT_STRING"
+
+
+@pytest.mark.parametrize("data_type", [types_pb2.DT_FLOAT, types_pb2.DT_STRING])
+@pytest.mark.parametrize(
+    "sizes", [[2**31], [2**62, 2**62], [MAX_REPEATED + 1]], ids=["gigabytes", "beyond int64", "just too many"]
+)
+def test_a_few_bytes_do_not_become_gigabytes(data_type, sizes):
+    proto = tensor_pb2.TensorProto(dtype=data_type)
+    for size in sizes:
+        proto.tensor_shape.dim.add().size = size
+
+    with pytest.raises(TensorError, match=f"at most {MAX_REPEATED} elements without a value of their own"):
+        to_array(proto)
+
+
+@pytest.mark.parametrize("sizes", [[0, 2**62, 2**62], [1] * 100], ids=["too long a dimension", "too many"])
+def test_shapes_that_numpy_has_not(sizes):
+    proto = tensor_pb2.TensorProto(dtype=types_pb2.DT_FLOAT)
+    for size in sizes:
+        proto.tensor_shape.dim.add().size = size
+
+    with pytest.raises(TensorError, match="a tensor of shape"):
+        to_array(proto)
+
+
+def test_content_for_fewer_strings_than_the_shape_has():
+    proto = tensor_pb2.TensorProto(dtype=types_pb2.DT_STRING, tensor_content=b"\x01a")
+    proto.tensor_shape.dim.add().size = 2**40
+
+    with pytest.raises(TensorError, match="got 2 bytes"):
+        to_array(proto)
