@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -29,6 +30,17 @@ _settings = click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE",
     help="One key of the configuration, such as train.epochs=3. Repeatable.",
 )  # fmt: skip
+_targets = click.option(
+    "--target", "-t", "targets", multiple=True, default=["127.0.0.1:8500"], show_default=True,
+    help="A server's gRPC address. Repeatable: all get the same.",
+)  # fmt: skip
+_config_file = click.option(
+    "--config-file", type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="The servers' --model_config_file, changed with them. Needed if they serve other models too.",
+)  # fmt: skip
+_base_path = click.option(
+    "--base-path", help="The folder of the model's versions as the servers see it.  [default: as on this machine]"
+)
 _port = click.IntRange(0, 65535)
 
 
@@ -96,8 +108,9 @@ def serve(dataset: str, root: Path | None, port: int, rest_api_port: int) -> Non
 @click.option("--user", "-u", "group", required=True, help="Whom to rank for: a value of the ranking group's column.")
 @click.option("-k", type=click.IntRange(min=1), default=10, show_default=True, help="How many items.")
 @click.option("--target", "-t", default="127.0.0.1:8500", show_default=True, help="The server's gRPC address.")
+@click.option("--label", default="", help="Ask the version with this label, such as stable.  [default: the latest]")
 @click.option("--all", "include_seen", is_flag=True, help="Rank items too that the user has seen.")
-def rank(dataset: str, group: str, k: int, target: str, include_seen: bool) -> None:
+def rank(dataset: str, group: str, k: int, target: str, label: str, include_seen: bool) -> None:
     """Ask a running server for the best items for a user."""
     from pipeline.ranking import Ranker
     from pipeline.tables import ranking_table
@@ -105,9 +118,140 @@ def rank(dataset: str, group: str, k: int, target: str, include_seen: bool) -> N
 
     found = datasets.find(dataset)
     terminal = console()
-    with Ranker(found, target) as ranker, busy(terminal, f"Asking {target}"):
+    with Ranker(found, target, label) as ranker, busy(terminal, f"Asking {target}"):
         ranked = ranker.rank(group, k, include_seen=include_seen)
     terminal.print(ranking_table(ranked))
+
+
+@cli.command()
+@_dataset_or_default
+@_root
+@_targets
+def versions(dataset: str, root: Path | None, targets: tuple[str, ...]) -> None:
+    """List a model's versions, with their labels.
+
+    Both those that were pushed and those that a server has or had.
+    """
+    from pipeline.rollout import pushed_versions, rollout
+    from pipeline.tables import versions_table
+
+    terminal = console()
+    with rollout(dataset, root, targets) as labels, busy(terminal, "Asking the server"):
+        table = versions_table(labels.states(), labels.labels(), pushed_versions(dataset, root))
+    terminal.print(table)
+
+
+@cli.command()
+@_dataset_or_default
+@_root
+@_targets
+@_config_file
+@_base_path
+@click.option("--version", type=int, help="Which to try.  [default: the latest that was pushed]")
+@click.option("--seconds", type=click.FloatRange(min=0), default=10.0, show_default=True, help="Of requests to both.")
+@click.option(
+    "--max-errors", type=click.FloatRange(0, 1), default=0.0, show_default=True,
+    help="The error rate may be higher by this much.",
+)  # fmt: skip
+@click.option(
+    "--max-slower", type=click.FloatRange(min=0), default=1.5, show_default=True,
+    help="The 99th percentile of the time may be so many times as long.",
+)  # fmt: skip
+def canary(
+    dataset: str,
+    root: Path | None,
+    targets: tuple[str, ...],
+    config_file: Path | None,
+    base_path: str | None,
+    version: int | None,
+    seconds: float,
+    max_errors: float,
+    max_slower: float,
+) -> None:
+    """Try a version beside the stable one.
+
+    Gives it the label canary and sends both the same requests, by turns. If it fails more often or takes longer than it
+    may, the label is taken back. Clients ask for the label stable meanwhile: without a label, they get the latest.
+
+    Exit status: 0 if it may be promoted, 3 if it was taken back.
+    """
+    from pipeline.rollout import pushed_versions, rollout
+    from pipeline.tables import trial_table
+    from pipeline.trial import Limits, run
+    from schema.dataset import find
+
+    terminal = console()
+    with rollout(dataset, root, targets, config_file, base_path) as labels:
+        with busy(terminal, "Loading it"):
+            moved = labels.canary(max(pushed_versions(dataset, root)) if version is None else version)
+        terminal.print(_labelled(moved))
+        if not seconds:
+            return
+        try:
+            with busy(terminal, f"Asking both for {seconds:g} s"):
+                trial = run(find(dataset), targets[0], seconds, Limits(max_errors, max_slower))
+        except BaseException:
+            labels.withdraw()
+            raise
+        terminal.print(trial_table(trial))
+        if trial.problems:
+            moved = labels.withdraw()
+            terminal.print("[bold red]Taken back[/]: the canary does worse.")
+            for problem in trial.problems:
+                terminal.print(f"  {problem}")
+            terminal.print(_labelled(moved))
+            sys.exit(3)
+        terminal.print("The canary does as well: `rankline promote` makes it the stable version.")
+
+
+@cli.command()
+@_dataset_or_default
+@_root
+@_targets
+@_config_file
+@_base_path
+@click.option("--version", type=int, help="Which.  [default: the canary]")
+def promote(
+    dataset: str,
+    root: Path | None,
+    targets: tuple[str, ...],
+    config_file: Path | None,
+    base_path: str | None,
+    version: int | None,
+) -> None:
+    """Make a version the stable one.
+
+    What was stable keeps the label previous and stays loaded. From the first time on, newer versions are no longer
+    served as they come, but when they are promoted or tried.
+    """
+    from pipeline.rollout import rollout
+
+    terminal = console()
+    with rollout(dataset, root, targets, config_file, base_path) as labels, busy(terminal, "Moving the label"):
+        moved = labels.promote(version)
+    terminal.print(_labelled(moved))
+
+
+@cli.command()
+@_dataset_or_default
+@_root
+@_targets
+@_config_file
+@_base_path
+def rollback(
+    dataset: str, root: Path | None, targets: tuple[str, ...], config_file: Path | None, base_path: str | None
+) -> None:
+    """Go back to the version that was stable before."""
+    from pipeline.rollout import rollout
+
+    terminal = console()
+    with rollout(dataset, root, targets, config_file, base_path) as labels, busy(terminal, "Moving the label"):
+        moved = labels.rollback()
+    terminal.print(_labelled(moved))
+
+
+def _labelled(labels: Mapping[str, int]) -> str:
+    return ", ".join(f"[bold]{label}[/] is version {version}" for label, version in labels.items())
 
 
 @cli.command()

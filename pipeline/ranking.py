@@ -39,12 +39,13 @@ class Ranker:
     Args:
         dataset: with a ranking group and item.
         target: gRPC address of a server that serves the dataset's model under the dataset's name.
+        label: ask the version that has this label there; "" is the latest.
     """
 
-    def __init__(self, dataset: Dataset, target: str) -> None:
+    def __init__(self, dataset: Dataset, target: str, label: str = "") -> None:
         self._catalogue = catalogue(dataset)
         self._spec = dataset.spec
-        self._client = Client(target, dataset.name)
+        self._client = Client(target, dataset.name, label=label)
 
     def wait_for(self, version: int, timeout_s: float) -> int:
         """Waits until the server serves a version, or a later one.

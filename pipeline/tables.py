@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from rich import box
 from rich.console import Console
@@ -12,6 +12,7 @@ from rich.table import Table
 from components.metrics import METRICS
 from pipeline.ranking import RankedList
 from pipeline.runs import Run
+from pipeline.trial import Trial
 from schema.describe import Description
 
 _ANY_WIDTH = 10_000
@@ -69,11 +70,43 @@ def description_tables(description: Description) -> Iterator[Table]:
     yield table
 
 
+def versions_table(states: Mapping[int, str], labels: Mapping[str, int], pushed: Collection[int]) -> Table:
+    """A model's versions, the newest first: those that were pushed and those that a server knows."""
+    table = _table("", "version", "labels", "state", "pushed")
+    for version in sorted({*states, *pushed}, reverse=True):
+        named = ", ".join(label for label, labelled in labels.items() if labelled == version)
+        _add(table, str(version), named, states.get(version, ""), "yes" if version in pushed else "gone")
+    return table
+
+
+def trial_table(trial: Trial) -> Table:
+    """What both labels answered."""
+    table = _table("", "label", "requests", "errors", "p50 ms", "p99 ms")
+    for label, answers in trial.answers.items():
+        times = [f"{answers.percentile(percent):.1f}" for percent in (50, 99)]
+        _add(table, label, f"{answers.requests:,}", f"{answers.error_rate:.2%}" if answers.requests else "", *times)
+    table.caption = f"Of the ten best items of the stable version, the canary also has {trial.overlap:.0%}."
+    return table
+
+
 def _table(title: str, *headings: str) -> Table:
     table = Table(
         title=escape(title), box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", caption_justify="left"
     )
-    numbers = {"#", "score", "ids", "width", "missing", "rows", "positive", *METRICS}
+    numbers = {
+        "#",
+        "score",
+        "ids",
+        "width",
+        "missing",
+        "rows",
+        "positive",
+        "requests",
+        "errors",
+        "p50 ms",
+        "p99 ms",
+        *METRICS,
+    }
     for heading in headings:
         table.add_column(heading, justify="right" if heading in numbers else "left", overflow="fold")
     return table

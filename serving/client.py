@@ -131,7 +131,9 @@ class _Signature(NamedTuple):
 class Client:
     """Asks one model of one server; a context manager. May be used by several threads at once."""
 
-    def __init__(self, target: str, model_name: str, timeout_s: float = 10.0) -> None:
+    def __init__(
+        self, target: str, model_name: str, timeout_s: float = 10.0, version: int | None = None, label: str = ""
+    ) -> None:
         """A client; the connection is made by the first call.
 
         Args:
@@ -139,9 +141,17 @@ class Client:
             model_name: which of its models.
             timeout_s: deadline of each call in seconds, retries included. A call is retried, after a random
                 and growing pause, only if the server was UNAVAILABLE.
+            version: which version to ask; None is the latest that is served.
+            label: ask the version that has this label, such as "stable". At most one of the two.
         """
+        if version is not None and label:
+            raise ValueError(f"expected a version or a label, got both: {version} and {label!r}")
         self._target = target
         self._model = model_pb2.ModelSpec(name=model_name)
+        if version is not None:
+            self._model.version.value = version
+        if label:
+            self._model.version_label = label
         self._timeout_s = timeout_s
         self._channel = grpc.insecure_channel(target, _CHANNEL_OPTIONS)
         self._prediction = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
@@ -297,7 +307,9 @@ class Client:
         return {name: to_array(proto) for name, proto in response.outputs.items()}
 
     def _status(self, timeout_s: float) -> list[VersionStatus]:
-        request = get_model_status_pb2.GetModelStatusRequest(model_spec=self._model)
+        # Of all versions: the one that is asked otherwise may not be there yet.
+        spec = model_pb2.ModelSpec(name=self._model.name)
+        request = get_model_status_pb2.GetModelStatusRequest(model_spec=spec)
         response = self._call(self._models.GetModelStatus, request, timeout_s)
         return [
             VersionStatus(

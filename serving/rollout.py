@@ -37,6 +37,8 @@ from tensorflow_serving.apis import (
 )
 from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig as _Config
 
+from schema.errors import RanklineError
+
 STABLE, CANARY, PREVIOUS = "stable", "canary", "previous"
 LABELS = (STABLE, CANARY, PREVIOUS)
 
@@ -45,7 +47,7 @@ _POLL_S = 0.1
 _State = get_model_status_pb2.ModelVersionStatus.State
 
 
-class RolloutError(Exception):
+class RolloutError(RanklineError):
     """The labels cannot be moved so. They are where they were."""
 
 
