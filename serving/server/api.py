@@ -7,7 +7,9 @@ from tensorflow_serving.apis import (
     classification_pb2,
     get_model_metadata_pb2,
     get_model_status_pb2,
+    inference_pb2,
     model_management_pb2,
+    model_pb2,
     predict_pb2,
     regression_pb2,
 )
@@ -17,6 +19,7 @@ from serving.server.core import Core
 from serving.server.manager import Manager
 from serving.server.metadata import get_model_metadata
 from serving.server.model_status import get_model_status
+from serving.server.multi_inference import multi_inference
 from serving.server.predict import predict
 from serving.server.regress import regress
 from serving.server.servable import Servable
@@ -44,6 +47,12 @@ class Api:
     def regress(self, request: regression_pb2.RegressionRequest) -> regression_pb2.RegressionResponse:
         """Examples in, values out."""
         return self._ask(regress, request)
+
+    def multi_inference(self, request: inference_pb2.MultiInferenceRequest) -> inference_pb2.MultiInferenceResponse:
+        """Examples in, the results of several signatures out."""
+        spec = request.tasks[0].model_spec if request.tasks else model_pb2.ModelSpec()
+        with self._manager.servable(spec) as servable:
+            return multi_inference(servable, request)
 
     def get_model_metadata(
         self, request: get_model_metadata_pb2.GetModelMetadataRequest

@@ -9,6 +9,7 @@ from tensorflow_serving.apis import (
     classification_pb2,
     get_model_metadata_pb2,
     get_model_status_pb2,
+    inference_pb2,
     model_management_pb2,
     model_service_pb2_grpc,
     predict_pb2,
@@ -27,7 +28,7 @@ Response = TypeVar("Response")
 
 
 class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):  # type: ignore[misc]
-    """Inference and metadata. What is not overridden here answers UNIMPLEMENTED."""
+    """Inference and metadata."""
 
     def __init__(self, api: Api) -> None:
         """The service for `api`."""
@@ -50,6 +51,12 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer): 
     ) -> regression_pb2.RegressionResponse:
         """Examples in, values out."""
         return _answer(self._api.regress, request, context)
+
+    def MultiInference(  # noqa: N802 (the service's name for it)
+        self, request: inference_pb2.MultiInferenceRequest, context: grpc.ServicerContext
+    ) -> inference_pb2.MultiInferenceResponse:
+        """Examples in, the results of several signatures out."""
+        return _answer(self._api.multi_inference, request, context)
 
     def GetModelMetadata(  # noqa: N802 (the service's name for it)
         self, request: get_model_metadata_pb2.GetModelMetadataRequest, context: grpc.ServicerContext

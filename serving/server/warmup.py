@@ -15,6 +15,7 @@ from tensorflow.python.lib.io import file_io, tf_record
 from tensorflow_serving.apis import prediction_log_pb2
 
 from serving.server.classify import classify
+from serving.server.multi_inference import multi_inference
 from serving.server.predict import predict
 from serving.server.regress import regress
 from serving.server.servable import Servable
@@ -79,6 +80,8 @@ def _answer(servable: Servable, record: bytes) -> None:
             classify(servable, log.classify_log.request)
         case "regress_log":
             regress(servable, log.regress_log.request)
+        case "multi_inference_log":
+            multi_inference(servable, log.multi_inference_log.request)
         case None:
             pass
         case other:

@@ -239,11 +239,6 @@ def test_wrong_status_requests(caller, request_, code, message):
     assert error_of(caller.models.GetModelStatus, request) == (code, message)
 
 
-def test_the_rest_of_the_api_is_unimplemented(caller):
-    code, _ = error_of(caller.prediction.MultiInference, inference_pb2.MultiInferenceRequest())
-    assert code == StatusCode.UNIMPLEMENTED
-
-
 def test_a_first_version_may_be_long_in_coming(base_path, push, serve):
     base_path.rmdir()
     server, caller = serve()
@@ -411,3 +406,20 @@ def test_stopping_finishes_what_was_asked(push, serve, rank_request, monkeypatch
 def test_a_server_that_was_not_started_has_no_port(base_path):
     with pytest.raises(RuntimeError, match="the server is not started"):
         Server(options(base_path)).port  # noqa: B018
+
+
+def test_multi_inference(caller):
+    """Of no task nothing is known of the model."""
+    spec_of_task = model_pb2.ModelSpec(name="toy", signature_name="regress")
+    request = inference_pb2.MultiInferenceRequest(
+        tasks=[{"model_spec": spec_of_task, "method_name": "tensorflow/serving/regress"}]
+    )
+    request.input.example_list.examples.add().features.feature["item"].int64_list.value.append(10)
+    (result,) = caller.prediction.MultiInference(request, timeout=TIMEOUT_S).results
+
+    # Version 3 has scale 0.3.
+    assert [regression.value for regression in result.regression_result.regressions] == pytest.approx([3.0])
+    assert error_of(caller.prediction.MultiInference, inference_pb2.MultiInferenceRequest()) == (
+        StatusCode.INVALID_ARGUMENT,
+        "ModelSpec has no name specified.",
+    )
