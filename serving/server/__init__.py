@@ -14,8 +14,8 @@ regress, metadata and model_status answer one kind of request each; api joins th
 carry them, server puts all together.
 """
 
+from serving.server.config_files import ConfigFileError
 from serving.server.manager import LoadError, NotAvailableError
-from serving.server.model_config import ConfigFileError
 from serving.server.server import PortError, Server, ServerOptions
 from serving.server.status import StatusError
 

@@ -60,6 +60,21 @@ from serving.server import ConfigFileError, PortError, Server, ServerOptions, St
     help="Allow a label that is new for a version that is not loaded yet, as when the server starts.",
 )
 @click.option(
+    "--ssl_config_file",
+    default="",
+    help="An SSLConfig in text format with server_key and server_cert as PEM text; client_verify and custom_ca for "
+    "clients with certificates. Without it, no TLS.",
+)
+@click.option("--grpc_channel_arguments", default="", help="Further options of gRPC: grpc.max_connection_age_ms=2000,…")
+@click.option(
+    "--enable_grpc_healthcheck_service",
+    type=bool,
+    is_flag=False,
+    flag_value=True,
+    default=False,
+    help="Answer grpc.health.v1 as well.",
+)
+@click.option(
     "--file_system_poll_wait_seconds",
     default=1.0,
     type=click.FloatRange(min=0),
@@ -86,6 +101,9 @@ def main(
     model_config_file: str,
     model_config_file_poll_wait_seconds: float,
     allow_version_labels_for_unavailable_models: bool,
+    ssl_config_file: str,
+    grpc_channel_arguments: str,
+    enable_grpc_healthcheck_service: bool,
     file_system_poll_wait_seconds: float,
     max_num_load_retries: int,
     load_retry_interval_micros: int,
@@ -105,6 +123,9 @@ def main(
             model_name=model_name,
             model_base_path=model_base_path,
             model_config_file=model_config_file,
+            ssl_config_file=ssl_config_file,
+            grpc_channel_arguments=grpc_channel_arguments,
+            enable_grpc_healthcheck_service=enable_grpc_healthcheck_service,
             model_config_file_poll_wait_seconds=model_config_file_poll_wait_seconds,
             allow_version_labels_for_unavailable_models=allow_version_labels_for_unavailable_models,
             port=port,

@@ -1,12 +1,10 @@
-"""Which models to serve, from where and which versions of them: TF Serving's ModelServerConfig, read and checked.
+"""Which models to serve, from where and which versions of them: TF Serving's ModelServerConfig, checked.
 
 Checks and messages after TF Serving's model_servers/server_core.cc.
 """
 
 import os
-from pathlib import Path
 
-from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
@@ -15,27 +13,11 @@ from serving.server.status import invalid_argument
 PLATFORM = "tensorflow"
 
 
-class ConfigFileError(Exception):
-    """A configuration file that cannot be used."""
-
-
 def of_one_model(name: str, base_path: str) -> ModelServerConfig:
     """The configuration that the flags `--model_name` and `--model_base_path` stand for."""
     config = ModelServerConfig()
     config.model_config_list.config.add(name=name, base_path=os.path.abspath(base_path), model_platform=PLATFORM)
     return config
-
-
-def read(path: str) -> ModelServerConfig:
-    """A `--model_config_file`: a ModelServerConfig in protocol buffers' text format.
-
-    Raises:
-        ConfigFileError: it cannot be read, or says something else.
-    """
-    try:
-        return text_format.Parse(Path(path).read_text(encoding="utf-8"), ModelServerConfig())
-    except (OSError, UnicodeDecodeError, text_format.ParseError) as error:
-        raise ConfigFileError(f"{path}: expected a ModelServerConfig in text format, got {error}") from error
 
 
 def check(config: ModelServerConfig) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import re
 import threading
 from concurrent import futures
 from dataclasses import dataclass
@@ -9,14 +10,17 @@ from types import TracebackType
 from typing import Self
 
 import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
+from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
-from serving.server import model_config
+from serving.server import config_files, model_config
 from serving.server.api import Api
 from serving.server.core import Core
 from serving.server.grpc_services import ModelService, PredictionService
+from serving.server.http_server import HttpServer
 from serving.server.manager import LoadServable, Manager, NotAvailableError
-from serving.server.rest import RestServer
+from serving.server.rest import RestApi
 from serving.server.servable import Servable, ServableId
 from serving.server.status import StatusError
 
@@ -28,6 +32,7 @@ _GRPC_OPTIONS = [
     ("grpc.max_send_message_length", -1),
     ("grpc.so_reuseport", 0),  # a port that is in use is an error, not shared
 ]
+_MAX_REQUESTS = 1000  # at once, those that wait included; more are refused with RESOURCE_EXHAUSTED
 _STOP_GRACE_S = 5.0
 
 
@@ -46,6 +51,9 @@ class ServerOptions:
         file_system_poll_wait_seconds: between two looks for new versions; 0 looks once.
         max_num_load_retries: further attempts at a version that fails to load; 0 makes a failure final at once.
         load_retry_interval_micros: between two attempts, in microseconds.
+        ssl_config_file: an SSLConfig with key and certificate; "" is no TLS.
+        grpc_channel_arguments: further options of gRPC, `key=value,…`; whole numbers are passed as such.
+        enable_grpc_healthcheck_service: answer grpc.health.v1 as well.
         allow_version_labels_for_unavailable_models: a new label may be given to a version that is not loaded.
     """
 
@@ -59,6 +67,9 @@ class ServerOptions:
     file_system_poll_wait_seconds: float = 1
     max_num_load_retries: int = 5
     load_retry_interval_micros: int = 60_000_000
+    ssl_config_file: str = ""
+    grpc_channel_arguments: str = ""
+    enable_grpc_healthcheck_service: bool = False
     allow_version_labels_for_unavailable_models: bool = False
 
 
@@ -120,12 +131,12 @@ class Server:
 
         Raises:
             PortError: a port cannot be listened on; nothing runs then.
-            ConfigFileError: the configuration file cannot be read.
+            ConfigFileError: a configuration file cannot be read.
             StatusError: what it says cannot be served.
         """
         options = self.options
         self._core.configure(
-            model_config.read(options.model_config_file)
+            config_files.read(options.model_config_file, ModelServerConfig)
             if options.model_config_file
             else model_config.of_one_model(options.model_name, options.model_base_path)
         )
@@ -180,11 +191,21 @@ class Server:
     def _start_grpc(self, api: Api, starting: contextlib.ExitStack) -> int:
         threads = futures.ThreadPoolExecutor(_GRPC_THREADS, "grpc")
         starting.callback(threads.shutdown)
-        server = grpc.server(threads, options=_GRPC_OPTIONS)
+        arguments = {**dict(_GRPC_OPTIONS), **_channel_arguments(self.options.grpc_channel_arguments)}
+        server = grpc.server(threads, options=list(arguments.items()), maximum_concurrent_rpcs=_MAX_REQUESTS)
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(PredictionService(api), server)
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(api), server)
+        if self.options.enable_grpc_healthcheck_service:
+            healthy = health.HealthServicer()
+            for service in ("", "ModelService", "PredictionService"):
+                healthy.set(service, health_pb2.HealthCheckResponse.SERVING)
+            health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
+        address = f"{self.options.host}:{self.options.port}"
+        credentials = _credentials(self.options.ssl_config_file)
         try:
-            port: int = server.add_insecure_port(f"{self.options.host}:{self.options.port}")
+            port: int = (
+                server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
+            )
         except RuntimeError as error:
             raise _port_error(self.options.host, self.options.port, "--port") from error
         server.start()
@@ -193,7 +214,7 @@ class Server:
 
     def _start_rest(self, api: Api, port: int, starting: contextlib.ExitStack) -> int:
         try:
-            server = RestServer(self.options.host, port, api)
+            server = HttpServer(self.options.host, port, RestApi(api).answer)
         except OSError as error:
             raise _port_error(self.options.host, port, "--rest_api_port") from error
         starting.callback(server.server_close)
@@ -218,9 +239,38 @@ class Server:
         """Takes over the configuration file again and again, until the server stops."""
         while not self._stopping.wait(self.options.model_config_file_poll_wait_seconds):
             try:
-                self._core.configure(model_config.read(self.options.model_config_file))
-            except (model_config.ConfigFileError, StatusError) as error:
+                self._core.configure(config_files.read(self.options.model_config_file, ModelServerConfig))
+            except (config_files.ConfigFileError, StatusError) as error:
                 _log.error("%s: %s; the configuration before stays", self.options.model_config_file, error)
+
+
+def _channel_arguments(text: str) -> dict[str, int | str]:
+    arguments: dict[str, int | str] = {}
+    for argument in filter(None, text.split(",")):
+        key, equals, value = argument.partition("=")
+        if not equals:
+            raise config_files.ConfigFileError(f"--grpc_channel_arguments: expected key=value, got {argument!r}")
+        arguments[key] = int(value) if re.fullmatch(r"[+-]?\d+", value) else value
+    return arguments
+
+
+def _credentials(ssl_config_file: str) -> grpc.ServerCredentials | None:
+    if not ssl_config_file:
+        return None
+    config = config_files.read(ssl_config_file, config_files.SslConfig)
+    if not (config.server_key and config.server_cert):
+        raise config_files.ConfigFileError(
+            f"{ssl_config_file}: expected server_key and server_cert as PEM text, got one or both empty"
+        )
+    if config.client_verify and not config.custom_ca:
+        raise config_files.ConfigFileError(
+            f"{ssl_config_file}: expected custom_ca, by which clients are verified, got none"
+        )
+    return grpc.ssl_server_credentials(
+        [(config.server_key.encode(), config.server_cert.encode())],
+        root_certificates=config.custom_ca.encode() or None,
+        require_client_auth=config.client_verify,
+    )
 
 
 def _port_error(host: str, port: int, flag: str) -> PortError:

@@ -1,0 +1,61 @@
+"""Configuration files of `tensorflow_model_server`: protocol messages in text format.
+
+Messages that the package of its API leaves out are written out here, field by field, after TF Serving's
+config/ssl_config.proto, so that files for it are read unchanged.
+"""
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
+from google.protobuf.message import Message
+
+AnyMessage = TypeVar("AnyMessage", bound=Message)
+
+_SCHEMA = """
+name: "rankline/serving_config.proto"
+package: "tensorflow.serving"
+syntax: "proto3"
+message_type {
+  name: "SSLConfig"
+  field { name: "server_key" number: 1 type: TYPE_STRING label: LABEL_OPTIONAL }
+  field { name: "server_cert" number: 2 type: TYPE_STRING label: LABEL_OPTIONAL }
+  field { name: "custom_ca" number: 3 type: TYPE_STRING label: LABEL_OPTIONAL }
+  field { name: "client_verify" number: 4 type: TYPE_BOOL label: LABEL_OPTIONAL }
+}
+"""
+
+
+class ConfigFileError(Exception):
+    """A configuration file that cannot be used."""
+
+
+def _ssl_config() -> type[Any]:
+    # A pool of its own: whoever has the real definitions may load them as well.
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(text_format.Parse(_SCHEMA, descriptor_pb2.FileDescriptorProto()))
+    found: type[Any] = message_factory.GetMessageClass(pool.FindMessageTypeByName("tensorflow.serving.SSLConfig"))
+    return found
+
+
+SslConfig = _ssl_config()
+"""`server_key`, `server_cert` and `custom_ca`, each as PEM text, and whether clients need a certificate."""
+
+
+def read(path: str, message_class: type[AnyMessage]) -> AnyMessage:
+    """What a file says.
+
+    Args:
+        path: of the file.
+        message_class: what it should hold.
+
+    Raises:
+        ConfigFileError: it cannot be read, or holds something else.
+    """
+    message: AnyMessage = message_class()
+    try:
+        text_format.Parse(Path(path).read_text(encoding="utf-8"), message)
+    except (OSError, UnicodeDecodeError, text_format.ParseError) as error:
+        name = message_class.DESCRIPTOR.name
+        raise ConfigFileError(f"{path}: expected {name} in text format, got {error}") from error
+    return message

@@ -1,0 +1,161 @@
+"""TLS, grpc.health.v1, gRPC's options, and more requests than there is room for."""
+
+import datetime
+import threading
+
+import grpc
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from google.protobuf import text_format
+from grpc import StatusCode
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from tensorflow_serving.apis import get_model_status_pb2, model_pb2, model_service_pb2_grpc
+
+from serving.server import ConfigFileError, Server, ServerOptions, server
+from serving.server.config_files import SslConfig
+
+TIMEOUT_S = 30
+
+
+def pem(certificate) -> bytes:
+    return certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def signed(name, issuer=None):
+    """A key, as PEM and as it is, and a certificate of localhost, its own or the issuer's."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer[2].subject if issuer else subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
+        .sign(issuer[1] if issuer else key, hashes.SHA256())
+    )
+    encoded = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return encoded, key, certificate
+
+
+@pytest.fixture(scope="module")
+def authority():
+    return signed("authority")
+
+
+@pytest.fixture
+def ssl_config_file(tmp_path, authority):
+    """Writes the file, with whatever differs."""
+
+    def write(**changes):
+        key, _, certificate = signed("localhost", authority)
+        content = {"server_key": key.decode(), "server_cert": pem(certificate).decode(), **changes}
+        file = tmp_path / "ssl.pbtxt"
+        file.write_text(text_format.MessageToString(SslConfig(**content)))
+        return str(file)
+
+    return write
+
+
+def status_of(channel):
+    """The status of a call about a model that is not there, over a channel."""
+    request = get_model_status_pb2.GetModelStatusRequest(model_spec=model_pb2.ModelSpec(name="none"))
+    with channel, pytest.raises(grpc.RpcError) as error:
+        model_service_pb2_grpc.ModelServiceStub(channel).GetModelStatus(request, timeout=TIMEOUT_S)
+    return error.value.code()
+
+
+def options(base_path, **changes):
+    return ServerOptions("toy", str(base_path), **changes)
+
+
+def test_tls(base_path, ssl_config_file, authority):
+    with Server(options(base_path, ssl_config_file=ssl_config_file())) as served:
+        target = f"localhost:{served.port}"
+        trusting = grpc.ssl_channel_credentials(pem(authority[2]))
+        assert status_of(grpc.secure_channel(target, trusting)) == StatusCode.NOT_FOUND
+        assert status_of(grpc.insecure_channel(target)) == StatusCode.UNAVAILABLE
+        distrusting = grpc.ssl_channel_credentials(pem(signed("another")[2]))
+        assert status_of(grpc.secure_channel(target, distrusting)) == StatusCode.UNAVAILABLE
+
+
+def test_mutual_tls(base_path, ssl_config_file, authority):
+    trusted = pem(authority[2])
+    file = ssl_config_file(client_verify=True, custom_ca=trusted.decode())
+    key, _, certificate = signed("client", authority)
+    with Server(options(base_path, ssl_config_file=file)) as served:
+        target = f"localhost:{served.port}"
+        known = grpc.ssl_channel_credentials(trusted, key, pem(certificate))
+        assert status_of(grpc.secure_channel(target, known)) == StatusCode.NOT_FOUND
+        nobody = grpc.ssl_channel_credentials(trusted)
+        assert status_of(grpc.secure_channel(target, nobody)) == StatusCode.UNAVAILABLE
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"server_key": ""}, "expected server_key and server_cert as PEM text"),
+        ({"client_verify": True}, "expected custom_ca, by which clients are verified, got none"),
+    ],
+)
+def test_tls_without_what_it_takes(base_path, ssl_config_file, changes, message):
+    with pytest.raises(ConfigFileError, match=message):
+        Server(options(base_path, ssl_config_file=ssl_config_file(**changes))).start()
+
+
+@pytest.mark.parametrize("service", ["", "ModelService", "PredictionService"])
+def test_health(base_path, service):
+    request = health_pb2.HealthCheckRequest(service=service)
+    with Server(options(base_path, enable_grpc_healthcheck_service=True)) as served:
+        with grpc.insecure_channel(f"127.0.0.1:{served.port}") as channel:
+            response = health_pb2_grpc.HealthStub(channel).Check(request, timeout=TIMEOUT_S)
+        assert response.status == health_pb2.HealthCheckResponse.SERVING
+    with (
+        Server(options(base_path)) as served,
+        grpc.insecure_channel(f"127.0.0.1:{served.port}") as channel,
+        pytest.raises(grpc.RpcError) as error,
+    ):
+        health_pb2_grpc.HealthStub(channel).Check(request, timeout=TIMEOUT_S)
+    assert error.value.code() == StatusCode.UNIMPLEMENTED
+
+
+def test_channel_arguments_go_before_ours(base_path):
+    few = "grpc.max_receive_message_length=10,grpc.primary_user_agent=toy"
+    request = get_model_status_pb2.GetModelStatusRequest(model_spec=model_pb2.ModelSpec(name="a" * 100))
+    with (
+        Server(options(base_path, grpc_channel_arguments=few)) as served,
+        grpc.insecure_channel(f"127.0.0.1:{served.port}") as channel,
+        pytest.raises(grpc.RpcError) as error,
+    ):
+        model_service_pb2_grpc.ModelServiceStub(channel).GetModelStatus(request, timeout=TIMEOUT_S)
+    assert error.value.code() == StatusCode.RESOURCE_EXHAUSTED
+    with pytest.raises(ConfigFileError, match="--grpc_channel_arguments: expected key=value, got 'toy'"):
+        Server(options(base_path, grpc_channel_arguments="toy")).start()
+
+
+def test_requests_beyond_what_fits_are_refused(base_path, push, rank_request, monkeypatch):
+    """The model is slow until all have come; a thread for each of those that fit is not needed for that."""
+    monkeypatch.setattr(server, "_MAX_REQUESTS", 8)
+    push(1)
+    with Server(options(base_path)) as served:
+        served.wait_until_available(TIMEOUT_S)
+        loaded = served._manager._published["toy", 1].servable
+        run, go_on = loaded.run, threading.Event()
+        monkeypatch.setattr(loaded, "run", lambda *arguments: (go_on.wait(TIMEOUT_S), run(*arguments))[1])
+        with grpc.insecure_channel(f"127.0.0.1:{served.port}") as channel:
+            predict = channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
+            message = rank_request([1]).SerializeToString()
+            calls = [predict.future(message, timeout=TIMEOUT_S) for _ in range(50)]
+            refused = [call for call in calls[8:] if call.code() == StatusCode.RESOURCE_EXHAUSTED]
+            go_on.set()
+            answered = [call for call in calls if call.code() == StatusCode.OK]
+            assert (len(refused), len(answered)) == (42, 8)
+            assert predict(message, timeout=TIMEOUT_S)
