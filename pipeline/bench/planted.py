@@ -98,7 +98,7 @@ def table(found: Mapping[str, Found]) -> Table:
         cells = []
         for model in MODELS:
             mean, deviation = mean_and_deviation([1000 * excess for excess in of_truth.excess(model)])
-            cells.append(f"{mean:.1f} ± {deviation:.1f}")
+            cells.append(f"{mean:.1f} ± {deviation:.1f}" if len(of_truth.losses[model]) > 1 else f"{mean:.1f}")
         shown.add_row(truth, f"{of_truth.best:.4f}", *cells)
     return shown
 
