@@ -1,8 +1,9 @@
 """Every request that the server answers, whichever way it came: protocol message in, protocol message out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import (
     classification_pb2,
     get_model_metadata_pb2,
@@ -22,7 +23,7 @@ from serving.server.model_status import get_model_status
 from serving.server.multi_inference import multi_inference
 from serving.server.predict import predict
 from serving.server.regress import regress
-from serving.server.servable import Servable
+from serving.server.servable import DEFAULT_SIGNATURE, Servable
 from serving.server.status import invalid_argument
 
 Response = TypeVar("Response")
@@ -65,6 +66,16 @@ class Api:
     ) -> get_model_status_pb2.GetModelStatusResponse:
         """The state of a model's versions."""
         return get_model_status(self._manager, request)
+
+    def inputs(self, spec: model_pb2.ModelSpec, signature: str) -> Mapping[str, meta_graph_pb2.TensorInfo]:
+        """The inputs of a signature ("" is the default one), for who has to know them to write a Predict request."""
+        name = signature or DEFAULT_SIGNATURE
+        with self._manager.servable(spec) as servable:
+            definition = servable.signature_defs.get(name)
+        if definition is None:
+            raise invalid_argument(f'Serving signature name: "{name}" not found in signature def')
+        inputs: Mapping[str, meta_graph_pb2.TensorInfo] = definition.inputs
+        return inputs
 
     def reload_config(
         self, request: model_management_pb2.ReloadConfigRequest

@@ -1,4 +1,4 @@
-"""The API over HTTP with JSON: state and metadata of the models.
+"""The API over HTTP with JSON: inference, state and metadata of the models.
 
 Paths, bodies and status codes after TF Serving's model_servers/http_rest_api_{handler,util}.cc and
 http_server.cc.
@@ -8,27 +8,38 @@ import json
 import logging
 import re
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote
 
 from google.protobuf import json_format
 from grpc import StatusCode
-from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, model_pb2
+from tensorflow_serving.apis import (
+    classification_pb2,
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    model_pb2,
+    predict_pb2,
+    regression_pb2,
+)
 
+from serving.server import json_tensor
 from serving.server.api import Api
+from serving.server.http_server import Reply, Request
 from serving.server.metadata import SIGNATURE_DEF
 from serving.server.status import StatusError, invalid_argument
 
 _log = logging.getLogger(__name__)
 
-_MODEL = r"/v1/models(?:/(?P<name>[^/:]+))?(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
-_GET = re.compile(_MODEL + r"(?:/(?P<resource>metadata))?", re.IGNORECASE)
-_POST = re.compile(_MODEL + r":(?P<method>classify|regress|predict)", re.IGNORECASE)
+_VERSION = r"(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
+_GET = re.compile(rf"/v1/models(?:/(?P<name>[^/:]+))?{_VERSION}(?:/(?P<resource>metadata))?", re.IGNORECASE)
+_POST = re.compile(rf"/v1/models/(?P<name>[^/:]+){_VERSION}:(?P<method>classify|regress|predict)", re.IGNORECASE)
+_PATHS = {"GET": _GET, "POST": _POST}
+_PREFIX = "/v1/"
 
-_CHUNK_BYTES = 1 << 16
+_CLIENT_CLOSED_REQUEST = 499  # not a standard one
 
 _HTTP_STATUS = {
+    StatusCode.CANCELLED: _CLIENT_CLOSED_REQUEST,
     StatusCode.INVALID_ARGUMENT: HTTPStatus.BAD_REQUEST,
     StatusCode.FAILED_PRECONDITION: HTTPStatus.BAD_REQUEST,
     StatusCode.OUT_OF_RANGE: HTTPStatus.BAD_REQUEST,
@@ -44,82 +55,83 @@ _HTTP_STATUS = {
 }
 
 
-class RestServer(ThreadingHTTPServer):
-    """An HTTP server for an `Api`."""
+class RestApi:
+    """Answers HTTP requests by an `Api`."""
 
-    daemon_threads = True
+    def __init__(self, api: Api) -> None:
+        """The REST side of `api`."""
+        self._api = api
 
-    def __init__(self, host: str, port: int, api: Api) -> None:
-        """Opens the port; `serve_forever` answers.
-
-        Raises:
-            OSError: it is in use, or not ours to use.
-        """
-        super().__init__((host, port), _Handler)
-        self.api = api
-
-
-class _Handler(BaseHTTPRequestHandler):
-    """Answers the requests of one connection."""
-
-    server: RestServer
-    protocol_version = "HTTP/1.1"  # keeps connections open
-    disable_nagle_algorithm = True
-    timeout = 30
-
-    def do_GET(self) -> None:
-        self._respond("GET")
-
-    def do_POST(self) -> None:
-        self._skip_body()
-        self._respond("POST")
-
-    def log_message(self, format: str, *args: Any) -> None:
-        _log.debug(format, *args)
-
-    def _skip_body(self) -> None:
-        length = self.headers.get("Content-Length", "")
-        if not length.isdecimal():
-            self.close_connection = True  # where the next request begins is unknown
-            return
-        left = int(length)
-        while left and (chunk := self.rfile.read(min(left, _CHUNK_BYTES))):
-            left -= len(chunk)
-
-    def _respond(self, verb: str) -> None:
+    def answer(self, request: Request) -> Reply | None:
+        """The reply to a request; none if its path is not one of the API's."""
+        if not request.path.lower().startswith(_PREFIX):
+            return None
+        if request.verb == "OPTIONS":
+            from_a_page = re.search("https?://", request.origin)
+            return Reply(HTTPStatus.OK if from_a_page else HTTPStatus.BAD_REQUEST, "text/html", b"")
         try:
-            status, body = HTTPStatus.OK, self._answer(verb, self.path.split("?", 1)[0])
+            status, body = int(HTTPStatus.OK), self._answer(request)
         except StatusError as error:
-            status = _HTTP_STATUS.get(error.code, HTTPStatus.INTERNAL_SERVER_ERROR)
-            body = {"error": error.message}
+            status = int(_HTTP_STATUS.get(error.code, HTTPStatus.INTERNAL_SERVER_ERROR))
+            body = json_tensor.from_error(error.message)
         except Exception:
             _log.exception("A request failed in an unforeseen way")
-            status = HTTPStatus.INTERNAL_SERVER_ERROR
-            body = {"error": "The server failed to answer; its log says why."}
-        encoded = json.dumps(body, indent=1).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(encoded)))
-        if self.close_connection:
-            self.send_header("Connection", "close")
-        self.end_headers()
-        self.wfile.write(encoded)
+            status = int(HTTPStatus.INTERNAL_SERVER_ERROR)
+            body = json_tensor.from_error("The server failed to answer; its log says why.")
+        return Reply(status, "application/json", body)
 
-    def _answer(self, verb: str, path: str) -> Any:
-        if verb == "POST" and (match := _POST.fullmatch(path)):
-            raise StatusError(
-                StatusCode.UNIMPLEMENTED, f":{match['method']} is answered over gRPC only, not over REST yet"
-            )
-        if verb != "GET" or not (match := _GET.fullmatch(path)):
-            raise invalid_argument(f"Malformed request: {verb} {path}")
-        if not match["name"]:
-            raise invalid_argument("Missing model name in request.")
+    def _answer(self, request: Request) -> bytes:
+        target = request.path + request.rest  # to TF Serving a query is a part of the path
+        pattern = _PATHS.get(request.verb)
+        match = pattern and pattern.fullmatch(target)
+        malformed = invalid_argument(f"Malformed request: {request.verb} {target}")
+        if not match:
+            raise malformed
         spec = _model_spec(match)
-        return _metadata(self.server.api, spec) if match["resource"] else _status(self.server.api, spec)
+        if request.verb == "POST":
+            match match["method"]:
+                case "predict":
+                    return self._predict(spec, request.body)
+                case "classify":
+                    return self._classify(spec, request.body)
+                case "regress":
+                    return self._regress(spec, request.body)
+            raise malformed  # letters of the other case match too, but no method is called so
+        if not spec.name:
+            raise invalid_argument("Missing model name in request.")
+        return self._metadata(spec) if match["resource"] == "metadata" else self._status(spec)
+
+    def _predict(self, spec: model_pb2.ModelSpec, body: bytes) -> bytes:
+        request = predict_pb2.PredictRequest(model_spec=spec)
+        arrangement = json_tensor.fill_predict_request(
+            request, body, lambda signature: self._api.inputs(spec, signature)
+        )
+        return json_tensor.from_tensors(self._api.predict(request).outputs, arrangement)
+
+    def _classify(self, spec: model_pb2.ModelSpec, body: bytes) -> bytes:
+        request = classification_pb2.ClassificationRequest(model_spec=spec)
+        json_tensor.fill_examples_request(request, body)
+        return json_tensor.from_classifications(self._api.classify(request).result)
+
+    def _regress(self, spec: model_pb2.ModelSpec, body: bytes) -> bytes:
+        request = regression_pb2.RegressionRequest(model_spec=spec)
+        json_tensor.fill_examples_request(request, body)
+        return json_tensor.from_regressions(self._api.regress(request).result)
+
+    def _status(self, spec: model_pb2.ModelSpec) -> bytes:
+        request = get_model_status_pb2.GetModelStatusRequest(model_spec=spec)
+        return _json(_dict(self._api.get_model_status(request)))
+
+    def _metadata(self, spec: model_pb2.ModelSpec) -> bytes:
+        request = get_model_metadata_pb2.GetModelMetadataRequest(model_spec=spec, metadata_field=[SIGNATURE_DEF])
+        response = self._api.get_model_metadata(request)
+        signatures = get_model_metadata_pb2.SignatureDefMap()
+        response.metadata[SIGNATURE_DEF].Unpack(signatures)
+        return _json({"model_spec": _dict(response.model_spec), "metadata": {SIGNATURE_DEF: _dict(signatures)}})
 
 
 def _model_spec(match: re.Match[str]) -> model_pb2.ModelSpec:
-    spec = model_pb2.ModelSpec(name=unquote(match["name"]))
+    spec = model_pb2.ModelSpec(name=unquote(match["name"] or ""))
     if match["version"]:
         try:
             spec.version.value = int(match["version"])
@@ -130,19 +142,11 @@ def _model_spec(match: re.Match[str]) -> model_pb2.ModelSpec:
     return spec
 
 
-def _status(api: Api, spec: model_pb2.ModelSpec) -> Any:
-    return _json(api.get_model_status(get_model_status_pb2.GetModelStatusRequest(model_spec=spec)))
-
-
-def _metadata(api: Api, spec: model_pb2.ModelSpec) -> Any:
-    request = get_model_metadata_pb2.GetModelMetadataRequest(model_spec=spec, metadata_field=[SIGNATURE_DEF])
-    response = api.get_model_metadata(request)
-    signatures = get_model_metadata_pb2.SignatureDefMap()
-    response.metadata[SIGNATURE_DEF].Unpack(signatures)
-    return {"model_spec": _json(response.model_spec), "metadata": {SIGNATURE_DEF: _json(signatures)}}
-
-
-def _json(message: Any) -> Any:
+def _dict(message: Any) -> Any:
     return json_format.MessageToDict(
         message, always_print_fields_with_no_presence=True, preserving_proto_field_name=True
     )
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, indent=1, ensure_ascii=False).encode() + b"\n"
