@@ -88,6 +88,8 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):  # type: ignore
 def _answer(method: Callable[[Request], Response], request: Request, context: grpc.ServicerContext) -> Response:
     """The method's answer; an error becomes the call's status, without a trace of our code."""
     try:
+        if not context.is_active():  # nobody waits for it any more: its deadline passed while it waited for a thread
+            raise StatusError(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")
         return method(request)
     except StatusError as error:
         code, message = error.code, error.message

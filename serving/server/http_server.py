@@ -72,10 +72,10 @@ class HttpServer(ThreadingHTTPServer):
         Raises:
             OSError: the port is in use, or not ours to use.
         """
-        super().__init__((host, port), _Handler)
         self.answer = answer
         self._changed = threading.Condition()
         self._connections: set[socket.socket] = set()
+        super().__init__((host, port), _Handler)  # closes, if it cannot listen
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
         """Turns away connections beyond the limit."""

@@ -3,6 +3,8 @@
 import json
 import re
 
+import pytest
+
 CONFIG = """
 train: {warm_start: true, epochs: 3, batch_size: 64}
 tune:
@@ -13,6 +15,7 @@ thresholds: {auc: {min: 0.99}}  # so that it is not pushed, for other tests
 """
 
 
+@pytest.mark.long
 def test_a_third_day_begins_with_the_model_of_the_first_two(stranger, rankline, tmp_path):
     day3 = (stranger.folder / "day2.csv").read_text().replace("u39,", "someone new,")
     folder = stranger.copy(tmp_path / "their data", day3_csv=day3)

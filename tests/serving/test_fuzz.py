@@ -257,7 +257,6 @@ def test_bytes_of_all_kinds_over_http(target: Target, messages: int) -> None:
     target.check()
 
 
-@pytest.mark.skip(reason="inference over REST is not there yet")
 def test_json_of_all_depths(target: Target) -> None:
     body = b'{"instances": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
     head = b"POST /v1/models/toy:predict HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"

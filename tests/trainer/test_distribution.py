@@ -99,10 +99,13 @@ def trained(devices: str, params: TrainParams) -> dict:
 @pytest.mark.parametrize(
     "options",
     [
-        {"clip_norm": 0.1, "embedding_l2": 0.01, "ema": 0.5},
-        {"model": "dcn_v2", "batch_norm": True, "schedule": {"name": "cosine"}, "deep_optimizer": {"name": "ftrl"}},
+        pytest.param({"clip_norm": 0.1, "embedding_l2": 0.01, "ema": 0.5}, id="gradients"),
+        pytest.param(
+            {"model": "dcn_v2", "batch_norm": True, "schedule": {"name": "cosine"}, "deep_optimizer": {"name": "ftrl"}},
+            id="batch_norm",
+            marks=pytest.mark.long,
+        ),
     ],
-    ids=["gradients", "batch_norm"],
 )
 def test_two_replicas_come_to_what_one_comes_to(options: dict) -> None:
     params = TrainParams(epochs=2, batch_size=50, hidden_units=(8,), dropout=0, **options)

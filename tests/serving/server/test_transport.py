@@ -15,6 +15,7 @@ from tensorflow_serving.apis import get_model_status_pb2, model_pb2, model_servi
 
 from serving.server import ConfigFileError, Server, ServerOptions, server
 from serving.server.config_files import SslConfig
+from tests.serving.server.test_server import wait_until
 
 TIMEOUT_S = 30
 
@@ -141,21 +142,49 @@ def test_channel_arguments_go_before_ours(base_path):
         Server(options(base_path, grpc_channel_arguments="toy")).start()
 
 
-def test_requests_beyond_what_fits_are_refused(base_path, push, rank_request, monkeypatch):
-    """The model is slow until all have come; a thread for each of those that fit is not needed for that."""
-    monkeypatch.setattr(server, "_MAX_REQUESTS", 8)
+@pytest.fixture
+def held(base_path, push, monkeypatch):
+    """A server whose model answers only once `go_on` is set, and notes how often it is asked."""
     push(1)
     with Server(options(base_path)) as served:
         served.wait_until_available(TIMEOUT_S)
         loaded = served._manager._published["toy", 1].servable
-        run, go_on = loaded.run, threading.Event()
-        monkeypatch.setattr(loaded, "run", lambda *arguments: (go_on.wait(TIMEOUT_S), run(*arguments))[1])
+        run, go_on, asked = loaded.run, threading.Event(), []
+
+        def wait_and_run(*arguments):
+            asked.append(arguments)
+            go_on.wait(TIMEOUT_S)
+            return run(*arguments)
+
+        monkeypatch.setattr(loaded, "run", wait_and_run)
         with grpc.insecure_channel(f"127.0.0.1:{served.port}") as channel:
-            predict = channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
-            message = rank_request([1]).SerializeToString()
-            calls = [predict.future(message, timeout=TIMEOUT_S) for _ in range(50)]
-            refused = [call for call in calls[8:] if call.code() == StatusCode.RESOURCE_EXHAUSTED]
-            go_on.set()
-            answered = [call for call in calls if call.code() == StatusCode.OK]
-            assert (len(refused), len(answered)) == (42, 8)
-            assert predict(message, timeout=TIMEOUT_S)
+            yield channel.unary_unary("/tensorflow.serving.PredictionService/Predict"), go_on, asked
+        go_on.set()
+
+
+def test_requests_beyond_what_fits_are_refused(monkeypatch, request, rank_request):
+    monkeypatch.setattr(server, "_MAX_REQUESTS", 8)
+    predict, go_on, _ = request.getfixturevalue("held")
+    message = rank_request([1]).SerializeToString()
+    calls = [predict.future(message, timeout=TIMEOUT_S) for _ in range(50)]
+    wait_until(lambda: sum(call.done() for call in calls) == 42)
+    refused = [call for call in calls if call.done()]
+    go_on.set()
+
+    assert {call.code() for call in refused} == {StatusCode.RESOURCE_EXHAUSTED}
+    assert [call.code() for call in calls if call not in refused] == [StatusCode.OK] * 8
+    assert predict(message, timeout=TIMEOUT_S)
+
+
+def test_a_request_whose_deadline_passed_while_it_waited_is_not_computed(held, rank_request):
+    """Threads for so many are there; the others wait."""
+    predict, go_on, asked = held
+    message = rank_request([1]).SerializeToString()
+    first = [predict.future(message, timeout=TIMEOUT_S) for _ in range(server._GRPC_THREADS)]
+    wait_until(lambda: len(asked) == server._GRPC_THREADS)
+    late = [predict.future(message, timeout=0.2) for _ in range(5)]
+    assert [call.code() for call in late] == [StatusCode.DEADLINE_EXCEEDED] * 5
+    go_on.set()
+    assert [call.code() for call in first] == [StatusCode.OK] * server._GRPC_THREADS
+    assert predict(message, timeout=TIMEOUT_S)
+    assert len(asked) == server._GRPC_THREADS + 1
