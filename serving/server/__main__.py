@@ -24,8 +24,8 @@ from serving.server import ConfigFileError, PortError, Server, ServerOptions, St
     "--rest_api_port",
     default=0,
     type=click.IntRange(0, 65535),
-    help="TCP port for HTTP; 0 is no HTTP. Answers /v1/models/NAME and /v1/models/NAME/metadata; "
-    "inference is over gRPC only as yet.",
+    help="TCP port for HTTP; 0 is no HTTP. Answers /v1/models/NAME, its /metadata, and its :predict, "
+    ":classify and :regress.",
 )
 @click.option(
     "--host",
@@ -58,6 +58,12 @@ from serving.server import ConfigFileError, PortError, Server, ServerOptions, St
     flag_value=True,
     default=False,
     help="Allow a label that is new for a version that is not loaded yet, as when the server starts.",
+)
+@click.option(
+    "--monitoring_config_file",
+    default="",
+    help="A MonitoringConfig in text format: `prometheus_config { enable: true }` is a page of metrics for Prometheus "
+    "under /monitoring/prometheus/metrics, or its `path`, on the HTTP port.",
 )
 @click.option(
     "--ssl_config_file",
@@ -101,6 +107,7 @@ def main(
     model_config_file: str,
     model_config_file_poll_wait_seconds: float,
     allow_version_labels_for_unavailable_models: bool,
+    monitoring_config_file: str,
     ssl_config_file: str,
     grpc_channel_arguments: str,
     enable_grpc_healthcheck_service: bool,
@@ -123,6 +130,7 @@ def main(
             model_name=model_name,
             model_base_path=model_base_path,
             model_config_file=model_config_file,
+            monitoring_config_file=monitoring_config_file,
             ssl_config_file=ssl_config_file,
             grpc_channel_arguments=grpc_channel_arguments,
             enable_grpc_healthcheck_service=enable_grpc_healthcheck_service,

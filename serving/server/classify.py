@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import classification_pb2
 
-from serving.server import examples
+from serving.server import examples, monitoring
 from serving.server.servable import DEFAULT_SIGNATURE, Servable, resolved_spec
 from serving.server.status import invalid_argument
 from serving.tensors import Array, type_name
@@ -35,7 +35,8 @@ def classify(
     name = request.model_spec.signature_name or DEFAULT_SIGNATURE
     outputs = _outputs(servable.signature_defs, name)
     inputs = examples.serialized(request.input)
-    arrays = dict(zip(outputs, servable.run(name, {_INPUTS: inputs}, outputs), strict=True))
+    with monitoring.runtime(servable.id.name, "Classify"):
+        arrays = dict(zip(outputs, servable.run(name, {_INPUTS: inputs}, outputs), strict=True))
     _check(arrays, len(inputs))
 
     response = classification_pb2.ClassificationResponse(model_spec=resolved_spec(servable, name))

@@ -1,7 +1,7 @@
 """Configuration files of `tensorflow_model_server`: protocol messages in text format.
 
 Messages that the package of its API leaves out are written out here, field by field, after TF Serving's
-config/ssl_config.proto, so that files for it are read unchanged.
+config/{ssl_config,monitoring_config}.proto, so that files for it are read unchanged.
 """
 
 from pathlib import Path
@@ -23,23 +23,38 @@ message_type {
   field { name: "custom_ca" number: 3 type: TYPE_STRING label: LABEL_OPTIONAL }
   field { name: "client_verify" number: 4 type: TYPE_BOOL label: LABEL_OPTIONAL }
 }
+message_type {
+  name: "PrometheusConfig"
+  field { name: "enable" number: 1 type: TYPE_BOOL label: LABEL_OPTIONAL }
+  field { name: "path" number: 2 type: TYPE_STRING label: LABEL_OPTIONAL }
+}
+message_type {
+  name: "MonitoringConfig"
+  field {
+    name: "prometheus_config" number: 1 type: TYPE_MESSAGE type_name: ".tensorflow.serving.PrometheusConfig"
+    label: LABEL_OPTIONAL
+  }
+}
 """
+# A pool of its own: whoever has the real definitions may load them as well.
+_POOL = descriptor_pool.DescriptorPool()
+_POOL.Add(text_format.Parse(_SCHEMA, descriptor_pb2.FileDescriptorProto()))
 
 
 class ConfigFileError(Exception):
     """A configuration file that cannot be used."""
 
 
-def _ssl_config() -> type[Any]:
-    # A pool of its own: whoever has the real definitions may load them as well.
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(text_format.Parse(_SCHEMA, descriptor_pb2.FileDescriptorProto()))
-    found: type[Any] = message_factory.GetMessageClass(pool.FindMessageTypeByName("tensorflow.serving.SSLConfig"))
+def _message_class(name: str) -> type[Any]:
+    found: type[Any] = message_factory.GetMessageClass(_POOL.FindMessageTypeByName(f"tensorflow.serving.{name}"))
     return found
 
 
-SslConfig = _ssl_config()
+SslConfig = _message_class("SSLConfig")
 """`server_key`, `server_cert` and `custom_ca`, each as PEM text, and whether clients need a certificate."""
+
+MonitoringConfig = _message_class("MonitoringConfig")
+"""`prometheus_config`: whether there is a page of metrics (`enable`), and where (`path`)."""
 
 
 def read(path: str, message_class: type[AnyMessage]) -> AnyMessage:

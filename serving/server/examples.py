@@ -25,15 +25,16 @@ def serialized(source: input_pb2.Input) -> Array:
     Raises:
         StatusError: there is no example.
     """
-    context = b""
-    match source.WhichOneof("kind"):
-        case "example_list":
-            examples = source.example_list.examples
-        case "example_list_with_context":
-            context = source.example_list_with_context.context.SerializeToString()
-            examples = source.example_list_with_context.examples
-        case _:
-            examples = []
-    if not examples:
+    if not count(source):
         raise invalid_argument("Input is empty.")
+    context = b""
+    examples = source.example_list.examples
+    if source.WhichOneof("kind") == "example_list_with_context":
+        context = source.example_list_with_context.context.SerializeToString()
+        examples = source.example_list_with_context.examples
     return np.array([context + example.SerializeToString() for example in examples], dtype=object)
+
+
+def count(source: input_pb2.Input) -> int:
+    """How many examples there are."""
+    return len(source.example_list.examples) + len(source.example_list_with_context.examples)

@@ -17,6 +17,7 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
+from serving.server import monitoring
 from serving.server.api import Api
 from serving.server.status import StatusError
 
@@ -38,19 +39,19 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer): 
         self, request: predict_pb2.PredictRequest, context: grpc.ServicerContext
     ) -> predict_pb2.PredictResponse:
         """Tensors in, tensors out."""
-        return _answer(self._api.predict, request, context)
+        return _answer(self._api.predict, request, context, counted_as="Predict")
 
     def Classify(  # noqa: N802 (the service's name for it)
         self, request: classification_pb2.ClassificationRequest, context: grpc.ServicerContext
     ) -> classification_pb2.ClassificationResponse:
         """Examples in, classes and scores out."""
-        return _answer(self._api.classify, request, context)
+        return _answer(self._api.classify, request, context, counted_as="Classify")
 
     def Regress(  # noqa: N802 (the service's name for it)
         self, request: regression_pb2.RegressionRequest, context: grpc.ServicerContext
     ) -> regression_pb2.RegressionResponse:
         """Examples in, values out."""
-        return _answer(self._api.regress, request, context)
+        return _answer(self._api.regress, request, context, counted_as="Regress")
 
     def MultiInference(  # noqa: N802 (the service's name for it)
         self, request: inference_pb2.MultiInferenceRequest, context: grpc.ServicerContext
@@ -85,17 +86,33 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):  # type: ignore
         return _answer(self._api.reload_config, request, context)
 
 
-def _answer(method: Callable[[Request], Response], request: Request, context: grpc.ServicerContext) -> Response:
-    """The method's answer; an error becomes the call's status, without a trace of our code."""
+def _answer(
+    method: Callable[[Request], Response], request: Request, context: grpc.ServicerContext, counted_as: str = ""
+) -> Response:
+    """The method's answer; an error becomes the call's status, without a trace of our code.
+
+    Args:
+        method: answers.
+        request: the call's.
+        context: the call.
+        counted_as: what the metrics call the method, if they count it.
+    """
+    watch = monitoring.Stopwatch()
+    code, message = grpc.StatusCode.OK, ""
+    response: Response | None = None
     try:
         if not context.is_active():  # nobody waits for it any more: its deadline passed while it waited for a thread
             raise StatusError(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")
-        return method(request)
+        response = method(request)
     except StatusError as error:
         code, message = error.code, error.message
     except Exception:
         _log.exception("A request failed in an unforeseen way")
         code, message = grpc.StatusCode.INTERNAL, "The server failed to answer; its log says why."
+    if counted_as:
+        monitoring.record_request(request.model_spec.name, counted_as, "GRPC", code, watch)  # type: ignore[attr-defined]
+    if response is not None:
+        return response
     if len(message) > _MAX_MESSAGE_CHARACTERS:
         message = message[:_MAX_MESSAGE_CHARACTERS] + "...TRUNCATED"
     context.abort(code, message)

@@ -46,6 +46,11 @@ class Request(NamedTuple):
     origin: str
     body: bytes
 
+    @property
+    def target(self) -> str:
+        """Path, query and fragment: to TF Serving one thing."""
+        return self.path + self.rest
+
 
 class Reply(NamedTuple):
     """What it gets."""

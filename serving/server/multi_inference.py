@@ -6,6 +6,7 @@ Checks and messages after TF Serving's servables/tensorflow/multi_inference.cc.
 from grpc import StatusCode
 from tensorflow_serving.apis import classification_pb2, inference_pb2, regression_pb2
 
+from serving.server import examples, monitoring
 from serving.server.classify import classify
 from serving.server.regress import regress
 from serving.server.servable import DEFAULT_SIGNATURE, Servable
@@ -45,6 +46,9 @@ def multi_inference(
             )
             result.model_spec.CopyFrom(regressed.model_spec)
             result.regression_result.CopyFrom(regressed.result)
+    count = examples.count(request.input)
+    monitoring.request_example_counts.add(count, servable.id.name)
+    monitoring.request_example_count_total.add(count, servable.id.name)
     return response
 
 

@@ -11,6 +11,7 @@ from tensorflow.core.framework import tensor_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import predict_pb2
 
+from serving.server import monitoring
 from serving.server.servable import DEFAULT_SIGNATURE, Servable, resolved_spec
 from serving.server.status import StatusError, invalid_argument
 from serving.tensors import Array, TensorError, fill_values, to_array
@@ -35,7 +36,8 @@ def predict(servable: Servable, request: predict_pb2.PredictRequest) -> predict_
         raise StatusError(StatusCode.FAILED_PRECONDITION, f'Serving signature key "{name}" not found.')
     inputs = _inputs(signature, request.inputs)
     outputs = _outputs(signature, request.output_filter)
-    arrays = servable.run(name, inputs, outputs)
+    with monitoring.runtime(servable.id.name, "Predict"):
+        arrays = servable.run(name, inputs, outputs)
 
     response = predict_pb2.PredictResponse(model_spec=resolved_spec(servable, name))
     for output, array in zip(outputs, arrays, strict=True):

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import regression_pb2
 
-from serving.server import examples
+from serving.server import examples, monitoring
 from serving.server.servable import DEFAULT_SIGNATURE, Servable, resolved_spec
 from serving.server.status import invalid_argument
 from serving.tensors import Array, type_name
@@ -32,7 +32,8 @@ def regress(servable: Servable, request: regression_pb2.RegressionRequest) -> re
     name = request.model_spec.signature_name or DEFAULT_SIGNATURE
     _check_signature(servable.signature_defs, name)
     inputs = examples.serialized(request.input)
-    (values,) = servable.run(name, {_INPUTS: inputs}, [_OUTPUTS])
+    with monitoring.runtime(servable.id.name, "Regress"):
+        (values,) = servable.run(name, {_INPUTS: inputs}, [_OUTPUTS])
     _check_values(values, len(inputs))
 
     response = regression_pb2.RegressionResponse(model_spec=resolved_spec(servable, name))

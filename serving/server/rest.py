@@ -1,4 +1,4 @@
-"""The API over HTTP with JSON: inference, state and metadata of the models.
+"""The API over HTTP with JSON: inference, state and metadata of the models; and a page of metrics.
 
 Paths, bodies and status codes after TF Serving's model_servers/http_rest_api_{handler,util}.cc and
 http_server.cc.
@@ -7,6 +7,7 @@ http_server.cc.
 import json
 import logging
 import re
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote
@@ -22,7 +23,7 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
-from serving.server import json_tensor
+from serving.server import json_tensor, monitoring
 from serving.server.api import Api
 from serving.server.http_server import Reply, Request
 from serving.server.metadata import SIGNATURE_DEF
@@ -38,7 +39,8 @@ _PREFIX = "/v1/"
 
 _CLIENT_CLOSED_REQUEST = 499  # not a standard one
 
-_HTTP_STATUS = {
+_HTTP_STATUS: Mapping[StatusCode, int] = {
+    StatusCode.OK: HTTPStatus.OK,
     StatusCode.CANCELLED: _CLIENT_CLOSED_REQUEST,
     StatusCode.INVALID_ARGUMENT: HTTPStatus.BAD_REQUEST,
     StatusCode.FAILED_PRECONDITION: HTTPStatus.BAD_REQUEST,
@@ -58,33 +60,49 @@ _HTTP_STATUS = {
 class RestApi:
     """Answers HTTP requests by an `Api`."""
 
-    def __init__(self, api: Api) -> None:
-        """The REST side of `api`."""
+    def __init__(self, api: Api, metrics_path: str = "") -> None:
+        """The REST side of `api`.
+
+        Args:
+            api: what answers.
+            metrics_path: where Prometheus finds the metrics; "" is nowhere.
+        """
         self._api = api
+        self._metrics_path = metrics_path
 
     def answer(self, request: Request) -> Reply | None:
         """The reply to a request; none if its path is not one of the API's."""
+        if request.path == self._metrics_path:
+            return self._metrics(request)
         if not request.path.lower().startswith(_PREFIX):
             return None
         if request.verb == "OPTIONS":
             from_a_page = re.search("https?://", request.origin)
             return Reply(HTTPStatus.OK if from_a_page else HTTPStatus.BAD_REQUEST, "text/html", b"")
+        watch = monitoring.Stopwatch()
+        pattern = _PATHS.get(request.verb)
+        match = pattern.fullmatch(request.target) if pattern else None
+        code = StatusCode.OK
         try:
-            status, body = int(HTTPStatus.OK), self._answer(request)
+            body = self._answer(request, match)
         except StatusError as error:
-            status = int(_HTTP_STATUS.get(error.code, HTTPStatus.INTERNAL_SERVER_ERROR))
-            body = json_tensor.from_error(error.message)
+            code, body = error.code, json_tensor.from_error(error.message)
         except Exception:
             _log.exception("A request failed in an unforeseen way")
-            status = int(HTTPStatus.INTERNAL_SERVER_ERROR)
+            code = StatusCode.INTERNAL
             body = json_tensor.from_error("The server failed to answer; its log says why.")
-        return Reply(status, "application/json", body)
+        names = match.groupdict() if match else {}
+        monitoring.record_request(unquote(names.get("name") or ""), names.get("method", ""), "REST", code, watch)
+        return Reply(_HTTP_STATUS.get(code, HTTPStatus.INTERNAL_SERVER_ERROR), "application/json", body)
 
-    def _answer(self, request: Request) -> bytes:
-        target = request.path + request.rest  # to TF Serving a query is a part of the path
-        pattern = _PATHS.get(request.verb)
-        match = pattern and pattern.fullmatch(target)
-        malformed = invalid_argument(f"Malformed request: {request.verb} {target}")
+    def _metrics(self, request: Request) -> Reply:
+        if request.rest:
+            message = f"Unexpected path: {request.target}. Should be {self._metrics_path}"
+            return Reply(HTTPStatus.BAD_REQUEST, "text/plain", message.encode())
+        return Reply(HTTPStatus.OK, "text/plain", monitoring.page().encode())
+
+    def _answer(self, request: Request, match: re.Match[str] | None) -> bytes:
+        malformed = invalid_argument(f"Malformed request: {request.verb} {request.target}")
         if not match:
             raise malformed
         spec = _model_spec(match)

@@ -14,7 +14,7 @@ from tensorflow.python.client import session as tf_session
 from tensorflow.python.framework import errors, ops
 from tensorflow.python.saved_model import loader_impl
 
-from serving.server import warmup
+from serving.server import monitoring, warmup
 from serving.server.servable import ServableId
 from serving.server.status import StatusError, invalid_argument, not_found
 from serving.tensors import Array
@@ -77,11 +77,15 @@ class SavedModel:
 
 
 def _load_into(session: tf_session.Session, path: str) -> dict[str, meta_graph_pb2.SignatureDef]:
+    watch = monitoring.Stopwatch()
     loader = loader_impl.SavedModelLoader(path)
     definition = loader.get_meta_graph_def_from_tags(_TAGS)
     saver, _ = loader.load_graph(session.graph, _TAGS)
     loader.restore_variables(session, saver)
+    monitoring.load_latency_by_stage.add(watch.microseconds(), path, "restore_graph")
+    watch = monitoring.Stopwatch()
     loader.run_init_ops(session, _TAGS)
+    monitoring.load_latency_by_stage.add(watch.microseconds(), path, "init_graph")
     return dict(definition.signature_def)
 
 
@@ -111,7 +115,13 @@ def load(servable_id: ServableId, path: str) -> SavedModel:
     Raises:
         StatusError: it cannot be loaded, or does not answer one of its warm-up requests.
     """
-    model = SavedModel(servable_id, path)
+    watch, outcome = monitoring.Stopwatch(), "fail"
+    try:
+        model = SavedModel(servable_id, path)
+        outcome = "success"
+    finally:
+        monitoring.load_attempt_count.add(1, path, outcome)
+        monitoring.load_latency.add(watch.microseconds(), path)
     try:
         warmup.replay(model, path)
     except Exception:

@@ -14,7 +14,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
-from serving.server import config_files, model_config
+from serving.server import config_files, model_config, monitoring
 from serving.server.api import Api
 from serving.server.core import Core
 from serving.server.grpc_services import ModelService, PredictionService
@@ -34,6 +34,7 @@ _GRPC_OPTIONS = [
 ]
 _MAX_REQUESTS = 1000  # at once, those that wait included; more are refused with RESOURCE_EXHAUSTED
 _STOP_GRACE_S = 5.0
+_STOP_POLL_S = 0.05  # how soon the REST side notices that it should stop
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class ServerOptions:
         file_system_poll_wait_seconds: between two looks for new versions; 0 looks once.
         max_num_load_retries: further attempts at a version that fails to load; 0 makes a failure final at once.
         load_retry_interval_micros: between two attempts, in microseconds.
+        monitoring_config_file: a MonitoringConfig; "" is no page of metrics.
         ssl_config_file: an SSLConfig with key and certificate; "" is no TLS.
         grpc_channel_arguments: further options of gRPC, `key=value,…`; whole numbers are passed as such.
         enable_grpc_healthcheck_service: answer grpc.health.v1 as well.
@@ -67,6 +69,7 @@ class ServerOptions:
     file_system_poll_wait_seconds: float = 1
     max_num_load_retries: int = 5
     load_retry_interval_micros: int = 60_000_000
+    monitoring_config_file: str = ""
     ssl_config_file: str = ""
     grpc_channel_arguments: str = ""
     enable_grpc_healthcheck_service: bool = False
@@ -214,15 +217,21 @@ class Server:
 
     def _start_rest(self, api: Api, port: int, starting: contextlib.ExitStack) -> int:
         try:
-            server = HttpServer(self.options.host, port, RestApi(api).answer)
+            server = HttpServer(self.options.host, port, RestApi(api, self._metrics_path()).answer)
         except OSError as error:
             raise _port_error(self.options.host, port, "--rest_api_port") from error
         starting.callback(server.server_close)
-        thread = threading.Thread(target=server.serve_forever, name="rest", daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=(_STOP_POLL_S,), name="rest", daemon=True)
         thread.start()
         starting.callback(thread.join)
         starting.callback(server.shutdown)
         return int(server.server_address[1])
+
+    def _metrics_path(self) -> str:
+        if not self.options.monitoring_config_file:
+            return ""
+        config = config_files.read(self.options.monitoring_config_file, config_files.MonitoringConfig).prometheus_config
+        return (config.path or monitoring.PATH) if config.enable else ""
 
     def _start_manager(self, starting: contextlib.ExitStack) -> None:
         thread = threading.Thread(target=self._core.run, name="manager", daemon=True)

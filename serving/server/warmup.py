@@ -14,6 +14,7 @@ from tensorflow.python.framework import errors
 from tensorflow.python.lib.io import file_io, tf_record
 from tensorflow_serving.apis import prediction_log_pb2
 
+from serving.server import monitoring
 from serving.server.classify import classify
 from serving.server.multi_inference import multi_inference
 from serving.server.predict import predict
@@ -41,6 +42,7 @@ def replay(servable: Servable, path: str) -> int:
     file = os.path.join(path, REQUESTS_FILE)
     if not file_io.file_exists(file):
         return 0
+    watch = monitoring.Stopwatch()
     count = 0
     for count, record in enumerate(_records(file), start=1):
         if count > MAX_RECORDS:
@@ -49,6 +51,8 @@ def replay(servable: Servable, path: str) -> int:
             _answer(servable, record)
         except StatusError as error:
             raise StatusError(error.code, f"warm-up record {count} of {file}: {error.message}") from error
+    monitoring.model_warmup_latency.add(watch.microseconds(), path, StatusCode.OK.name)
+    monitoring.model_warmup_records_read.add(count, path, StatusCode.OK.name)
     return count
 
 

@@ -1,0 +1,198 @@
+"""What the server counts and measures, and how Prometheus reads it.
+
+Names, labels, buckets and text after TF Serving's servables/tensorflow/{util,saved_model_warmup_util}.cc and
+util/prometheus_exporter.cc, and TensorFlow's cc/saved_model/loader.cc. There is one set for the process, as there.
+`prometheus_client` is of no use for it: it gives every counter's name an ending, `_total`.
+"""
+
+import re
+import threading
+import time
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
+from types import TracebackType
+from typing import Any, TypeAlias
+
+from grpc import StatusCode
+
+PATH = "/monitoring/prometheus/metrics"
+
+_NO_LETTER = "[^a-zA-Z0-9_]"
+_MAX_CELLS = 10_000  # in each metric: requests name models, and clients may invent names
+_metrics: list["Counter | Sampler"] = []
+
+_Values: TypeAlias = tuple[str, ...]
+
+
+class Counter:
+    """Counts what happens, apart for each combination of its labels' values."""
+
+    kind = "counter"
+
+    def __init__(self, name: str, *labels: str) -> None:
+        """A metric of the page.
+
+        Args:
+            name: TensorFlow's, a path.
+            labels: their names.
+        """
+        self.name = re.sub(_NO_LETTER, ":", name)
+        self._labels = labels
+        self._lock = threading.Lock()
+        self._counts: dict[_Values, int] = {}
+        _metrics.append(self)
+
+    def add(self, count: int, *values: str) -> None:
+        """It happened so many times more, with these values of the labels."""
+        with self._lock:
+            values = _bounded(values, self._counts)
+            self._counts[values] = self._counts.get(values, 0) + count
+
+    def lines(self) -> Iterator[str]:
+        """What was counted, in Prometheus' text format."""
+        with self._lock:
+            counts = sorted(self._counts.items())
+        for values, count in counts:
+            yield f"{self.name}{{{_pairs(self._labels, values)}}} {count}"
+
+
+class _Histogram:
+    def __init__(self, buckets: int) -> None:
+        self.total = 0
+        self.counts = [0] * buckets
+
+
+class Sampler:
+    """Measures sizes, apart for each combination of its labels' values."""
+
+    kind = "histogram"
+
+    def __init__(self, name: str, *labels: str, scale: float, growth: float, limits: int) -> None:
+        """A metric of the page.
+
+        Args:
+            name: TensorFlow's, a path.
+            labels: their names.
+            scale: the first bucket is for what is smaller than this.
+            growth: how many times larger each limit is than the one before.
+            limits: how many there are; one more bucket has none.
+        """
+        self.name = re.sub(_NO_LETTER, ":", name)
+        self._labels = labels
+        self._lock = threading.Lock()
+        self._limits = [scale]
+        while len(self._limits) < limits:
+            self._limits.append(self._limits[-1] * growth)
+        self._histograms: dict[_Values, _Histogram] = {}
+        _metrics.append(self)
+
+    def add(self, size: int, *values: str) -> None:
+        """One more of this size, with these values of the labels."""
+        with self._lock:
+            values = _bounded(values, self._histograms)
+            histogram = self._histograms.get(values)
+            if histogram is None:
+                histogram = self._histograms[values] = _Histogram(len(self._limits) + 1)
+            histogram.total += size
+            histogram.counts[bisect_right(self._limits, size)] += 1
+
+    def lines(self) -> Iterator[str]:
+        """What was measured, in Prometheus' text format."""
+        with self._lock:
+            histograms = sorted((values, each.total, list(each.counts)) for values, each in self._histograms.items())
+        limits = [*(f"{limit:g}" for limit in self._limits), "+Inf"]
+        for values, total, counts in histograms:
+            pairs = _pairs(self._labels, values)
+            below = 0
+            for limit, count in zip(limits, counts, strict=True):
+                below += count
+                yield f'{self.name}_bucket{{{pairs}{"," if pairs else ""}le="{limit}"}} {below}'
+            yield f"{self.name}_sum{{{pairs}}} {total}"
+            yield f"{self.name}_count{{{pairs}}} {below}"
+
+
+def _microseconds(name: str, *labels: str) -> Sampler:
+    return Sampler(name, *labels, scale=10, growth=1.8, limits=33)  # up to twenty minutes
+
+
+request_count = Counter("/tensorflow/serving/request_count", "model_name", "status")
+request_latency = _microseconds("/tensorflow/serving/request_latency", "model_name", "API", "entrypoint")
+runtime_latency = _microseconds("/tensorflow/serving/runtime_latency", "model_name", "API", "runtime")
+request_example_counts = Sampler("/tensorflow/serving/request_example_counts", "model", scale=1, growth=2, limits=15)
+request_example_count_total = Counter("/tensorflow/serving/request_example_count_total", "model")
+model_warmup_latency = _microseconds("/tensorflow/serving/model_warmup_latency", "model_path", "status")
+model_warmup_records_read = Counter("/tensorflow/serving/model_warmup_records_read", "model_path", "status")
+load_attempt_count = Counter("/tensorflow/cc/saved_model/load_attempt_count", "model_path", "status")
+load_latency = Counter("/tensorflow/cc/saved_model/load_latency", "model_path")
+load_latency_by_stage = _microseconds("/tensorflow/cc/saved_model/load_latency_by_stage", "model_path", "stage")
+
+
+class Stopwatch:
+    """Measures how long something takes."""
+
+    def __init__(self) -> None:
+        """Starts it."""
+        self._start = time.perf_counter_ns()
+
+    def microseconds(self) -> int:
+        """How long ago that was."""
+        return (time.perf_counter_ns() - self._start) // 1000
+
+
+class runtime:  # noqa: N801 (used as a function)
+    """Context in which a model computes an answer: its time is recorded, unless it fails."""
+
+    def __init__(self, model: str, api: str) -> None:
+        """A computation of a model.
+
+        Args:
+            model: its name.
+            api: what was asked: `Predict`, `Classify` or `Regress`.
+        """
+        self._model, self._api = model, api
+
+    def __enter__(self) -> None:
+        self._watch = Stopwatch()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            runtime_latency.add(self._watch.microseconds(), self._model, self._api, "TF1")
+
+
+def record_request(model: str, api: str, entrypoint: str, status: StatusCode, watch: Stopwatch) -> None:
+    """Counts a request that is answered, and records how long that took if it could be.
+
+    Args:
+        model: its name, as the request has it.
+        api: what was asked.
+        entrypoint: `GRPC` or `REST`.
+        status: what came of it.
+        watch: running since it came.
+    """
+    if status is StatusCode.OK:
+        request_latency.add(watch.microseconds(), model, api, entrypoint)
+    request_count.add(1, model, status.name)
+
+
+def page() -> str:
+    """All metrics in Prometheus' text format."""
+    lines = []
+    for metric in sorted(_metrics, key=lambda metric: metric.name):
+        lines.append(f"# TYPE {metric.name} {metric.kind}")
+        lines.extend(metric.lines())
+    return "\n".join(lines) + "\n"
+
+
+def _pairs(labels: tuple[str, ...], values: _Values) -> str:
+    return ",".join(f'{label}="{_escaped(value)}"' for label, value in zip(labels, values, strict=True))
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def _bounded(values: _Values, cells: Mapping[_Values, Any]) -> _Values:
+    """The cell to use: the one for values that are empty if there are too many already."""
+    return values if values in cells or len(cells) < _MAX_CELLS else ("",) * len(values)
