@@ -6,6 +6,7 @@ first thing in it that is wrong, in the order in which TF Serving looks.
 
 import base64
 import enum
+import itertools
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -164,19 +165,19 @@ def from_tensors(tensors: Mapping[str, tensor_pb2.TensorProto], arrangement: For
     """
     if not tensors:
         raise invalid_argument("Cannot convert empty tensor map to JSON")
-    named = sorted(tensors.items())
-    batch_size = _batch_size(named) if arrangement is Format.ROW else 0
-    tokens = {name: iter(_tokens(name, tensor)) for name, tensor in named}
+    in_rows = arrangement is Format.ROW
+    batch_size = _batch_size(tensors) if in_rows else 1
+    values = [_Values(name, tensor, first_dimension=int(in_rows)) for name, tensor in sorted(tensors.items())]
     writer = PrettyWriter()
     writer.start("{")
     writer.string(arrangement.value)
-    if arrangement is Format.ROW:
+    if in_rows:
         writer.start("[")
         for _ in range(batch_size):
-            _write_tensors(writer, named, tokens, first_dimension=1)
+            _write_next(writer, values, single_line_arrays=True)
         writer.end()
     else:
-        _write_tensors(writer, named, tokens, first_dimension=0)
+        _write_next(writer, values, single_line_arrays=False)
     writer.end()
     return text_bytes(writer.text())
 
@@ -257,6 +258,15 @@ def _fill_from_rows(tensors: Any, instances: list[Json], inputs: Inputs) -> None
             "instances is a plain list, but expecting list of objects as multiple input tensors required as per "
             "tensorinfo_map"
         )
+    columns = _transposed(instances, inputs)
+    try:
+        for name, column in columns.items():
+            _fill_tensor(tensors[name], column, inputs[name].dtype)
+    except StatusError:  # below it is found out in which row
+        tensors.clear()
+    else:
+        if columns:
+            return
     are_objects = _is_plain_object(instances[0])
     rows = _Rows(tensors, inputs)
     for number, instance in enumerate(instances):
@@ -276,6 +286,16 @@ def _fill_from_rows(tensors: Any, instances: list[Json], inputs: Inputs) -> None
                 f"{','.join(sorted(inputs))}"
             )
     rows.finish(len(instances))
+
+
+def _transposed(instances: list[Json], inputs: Inputs) -> Mapping[str, list[Json]]:
+    """Rows as columns, which are faster to read; nothing if there is a row that does not have each input once."""
+    if not _is_plain_object(instances[0]):
+        return {min(inputs): instances} if len(inputs) == 1 else {}
+    rows = [dict(row) if _is_plain_object(row) and len(row) == len(inputs) else {} for row in instances]
+    if any(row.keys() != inputs.keys() for row in rows):
+        return {}
+    return {name: [row[name] for row in rows] for name in inputs}
 
 
 class _Rows:
@@ -321,12 +341,16 @@ def _fill_from_columns(tensors: Any, columns: Json, inputs: Inputs) -> None:
             )
         columns = Members([(min(inputs), columns)])
     for name in sorted(inputs):
-        value, data_type = columns.find(name), inputs[name].dtype
+        value = columns.find(name)
         if value is MISSING:
             raise invalid_argument(f"Missing named input: {name} in 'inputs' object.")
-        shape = _shape(value)
-        _fill_header(tensors[name], data_type, shape)
-        _fill_values(tensors[name], value, data_type, shape)
+        _fill_tensor(tensors[name], value, inputs[name].dtype)
+
+
+def _fill_tensor(tensor: tensor_pb2.TensorProto, value: Json, data_type: int) -> None:
+    shape = _shape(value)
+    _fill_header(tensor, data_type, shape)
+    _fill_values(tensor, value, data_type, shape)
 
 
 def _fill_header(tensor: tensor_pb2.TensorProto, data_type: int, shape: Sequence[int]) -> None:
@@ -479,9 +503,9 @@ def _data_type_name(data_type: int) -> str:
     return str(types_pb2.DataType.Name(data_type)).removeprefix("DT_").lower()
 
 
-def _batch_size(named: Sequence[tuple[str, tensor_pb2.TensorProto]]) -> int:
+def _batch_size(tensors: Mapping[str, tensor_pb2.TensorProto]) -> int:
     sizes: list[int] = []
-    for name, tensor in named:
+    for name, tensor in sorted(tensors.items()):
         if not tensor.tensor_shape.dim:
             raise invalid_argument(f"Tensor name: {name} has no shape information ")
         sizes.append(tensor.tensor_shape.dim[0].size)
@@ -492,22 +516,26 @@ def _batch_size(named: Sequence[tuple[str, tensor_pb2.TensorProto]]) -> int:
     return sizes[0]
 
 
-def _write_tensors(
-    writer: PrettyWriter,
-    named: Sequence[tuple[str, tensor_pb2.TensorProto]],
-    tokens: Mapping[str, Iterator[str]],
-    first_dimension: int,
-) -> None:
+class _Values:
+    """A tensor that is being written: its values as JSON, of which so many at a time as the dimensions left say."""
+
+    def __init__(self, name: str, tensor: tensor_pb2.TensorProto, first_dimension: int) -> None:
+        self.name = name
+        self.shape = [dim.size for dim in tensor.tensor_shape.dim[first_dimension:]]
+        self.tokens = iter(_tokens(name, tensor))
+
+
+def _write_next(writer: PrettyWriter, tensors: Sequence[_Values], single_line_arrays: bool) -> None:
     """Writes the next values of each tensor: an object of them, or the values alone if there is one tensor only."""
-    if len(named) > 1:
+    if len(tensors) > 1:
         writer.start("{")
-    writer.single_line_arrays = first_dimension > 0
-    for name, tensor in named:
-        if len(named) > 1:
-            writer.string(name)
-        _write_nested(writer, tokens[name], [dim.size for dim in tensor.tensor_shape.dim[first_dimension:]])
+    writer.single_line_arrays = single_line_arrays
+    for tensor in tensors:
+        if len(tensors) > 1:
+            writer.string(tensor.name)
+        _write_nested(writer, tensor.tokens, tensor.shape)
     writer.single_line_arrays = False
-    if len(named) > 1:
+    if len(tensors) > 1:
         writer.end()
 
 
@@ -515,7 +543,7 @@ def _write_nested(writer: PrettyWriter, tokens: Iterator[str], shape: Sequence[i
     if not shape:
         writer.value(next(tokens))
     elif len(shape) == 1:
-        writer.array([next(tokens) for _ in range(shape[0])])
+        writer.array(list(itertools.islice(tokens, shape[0])))
     else:
         writer.start("[")
         for _ in range(shape[0]):

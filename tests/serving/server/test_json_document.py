@@ -1,8 +1,11 @@
 """JSON as RapidJSON has it: what it takes, what it refuses and how it writes."""
 
+import json
 import math
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from serving.server.json_document import MISSING, JsonError, Members, PrettyWriter, abbreviated, parse, text_bytes
 
@@ -171,3 +174,53 @@ def test_lists_have_lines_or_not():
     "b": null
 }"""
     )
+
+
+_PIECES = st.sampled_from(
+    [
+        *'[]{}:,"',
+        '"a"',
+        '"\\u00e9"',
+        "\\",
+        "\\ud8",
+        "\n",
+        "é",
+        "0",
+        "-",
+        "1",
+        ".5",
+        "e",
+        "E+",
+        "9" * 20,
+        "308",
+        "null",
+        "true",
+        "NaN",
+        "Infinity",
+        "i",
+    ]
+)
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(max_size=5),
+    lambda values: st.lists(values, max_size=4) | st.dictionaries(st.text(max_size=3), values, max_size=4),
+    max_leaves=12,
+)
+
+
+def outcome(document):
+    try:
+        return repr(parse(document))
+    except JsonError as error:
+        return str(error).partition(" at offset")[0]
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    _VALUES.map(lambda value: json.dumps({"a": value})), st.lists(st.tuples(st.integers(0, 200), _PIECES), max_size=3)
+)
+def test_python_s_parser_and_ours_agree(text, changes):
+    """Behind a byte order mark Python's parser is not asked."""
+    for place, piece in changes:
+        text = text[:place] + piece + text[place:]
+
+    assert outcome(b"\xef\xbb\xbf" + text.encode()) == outcome(text.encode())

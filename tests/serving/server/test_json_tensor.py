@@ -511,3 +511,10 @@ def test_empty_results():
 
 def test_errors():
     assert json.loads(json_tensor.from_error('Bad key: "key"')) == {"error": 'Bad key: "key"'}
+
+
+def test_of_an_input_that_comes_twice_in_a_row_each_value_counts():
+    """TF Serving goes through a row's members, and the tensor holds as many values as its shape says."""
+    request, _ = filled('{"instances": [{"default": 1, "default": 2}]}', DEFAULT_INT)
+    assert list(request.inputs["default"].int_val) == [1, 2]
+    assert to_array(request.inputs["default"]).tolist() == [1]
