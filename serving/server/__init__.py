@@ -9,9 +9,9 @@ In process::
 As a process, with `tensorflow_model_server`'s flags: `python -m serving.server --help`.
 
 model_config says what to serve and core brings it about: storage finds versions, manager loads and publishes them,
-saved_model is what is loaded; predict, classify,
-regress, metadata and model_status answer one kind of request each; api joins them, grpc_services and rest
-carry them, server puts all together.
+saved_model is what is loaded; predict, classify, regress, multi_inference, metadata and model_status answer one kind
+of request each; api joins them, grpc_services carries them over gRPC, rest over http_server (json_tensor and
+json_document read and write its bodies); monitoring counts, server puts all together.
 """
 
 from serving.server.config_files import ConfigFileError

@@ -5,14 +5,18 @@ with util/net_http on top of it.
 """
 
 import contextlib
+import logging
 import re
 import socket
+import sys
 import threading
 import zlib
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
+
+_log = logging.getLogger(__name__)
 
 _MAX_CONNECTIONS = 1000  # each takes a thread
 _SILENCE_S = 30.0
@@ -108,6 +112,8 @@ class HttpServer(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Leaves no trace of clients that go away while they are answered."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            _log.exception("A connection ended in an unforeseen way")
 
 
 class _BadRequestError(Exception):
@@ -165,6 +171,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_error(HTTPStatus.NOT_FOUND)
         else:
             self._send(reply)
+
+    def handle_expect_100(self) -> bool:
+        go_on = super().handle_expect_100()
+        self.wfile.flush()
+        return go_on
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         phrase = HTTPStatus(code).phrase

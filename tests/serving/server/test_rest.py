@@ -329,6 +329,15 @@ def test_a_large_body_and_a_large_answer(connection):
     assert len(body["outputs"]["logit"]) == 500_000
 
 
+def test_a_client_may_ask_whether_to_send_its_body(port):
+    head = b"POST /v1/models/toy:predict HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
+        client.sendall(head)
+        assert client.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        client.sendall(b"{}")
+        assert client.recv(65536).startswith(b"HTTP/1.1 400 ")
+
+
 def test_head_has_no_body(port):
     reply = exchange(port, b"HEAD /v1/models/toy HTTP/1.1\r\nConnection: close\r\n\r\n")
 
