@@ -374,7 +374,7 @@ class _Parser:
                 return _integer(digits)
             except ValueError:
                 raise self._error("Number too big to be stored in double.", start) from None
-        if exponent and int(exponent[1:]) > _MAX_EXPONENT + len(fraction or b".") - 1:
+        if exponent and float(exponent[1:]) > _MAX_EXPONENT + len(fraction or b".") - 1:
             raise self._error("Number too big to be stored in double.", start)
         return float(digits)
 

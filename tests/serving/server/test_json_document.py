@@ -19,6 +19,7 @@ from serving.server.json_document import MISSING, JsonError, Members, PrettyWrit
         (b'{"a": 1, "a": 2}', [("a", 1), ("a", 2)]),
         (b'{"a": [Infinity, -Infinity, Inf, -Inf]}', [("a", [math.inf, -math.inf, math.inf, -math.inf])]),
         (b'{"a": 9e308}', [("a", math.inf)]),
+        (b'{"a": 1e-' + b"9" * 5000 + b"}", [("a", 0.0)]),
         (b"[]", []),
         (b'"x"', "x"),
         (b"7", 7),
@@ -103,6 +104,7 @@ def test_the_first_of_a_name_is_found():
         (b'{"a": 1.}', "Miss fraction part in number. at offset: 8"),
         (b'{"a": 1e+}', "Miss exponent in number. at offset: 9"),
         (b'{"a": 1e309}', "Number too big to be stored in double. at offset: 6"),
+        (b'{"a": 1e' + b"9" * 5000 + b"}", "Number too big to be stored in double. at offset: 6"),
         (b'{"a": ' + b"9" * 5000 + b"}", "Number too big to be stored in double. at offset: 6"),
     ],
 )

@@ -155,6 +155,7 @@ TOO_LARGE = 2**63
             400,
             f"Failed to convert version: {TOO_LARGE} to numeric.",
         ),
+        ("GET", f"/v1/models/toy/versions/{'9' * 5000}", 400, f"Failed to convert version: {'9' * 5000} to numeric."),
         ("GET", "/v1/models", 400, "Missing model name in request."),
         ("GET", "/v1/foo", 400, "Malformed request: GET /v1/foo"),
         ("POST", "/v1/foo", 400, "Malformed request: POST /v1/foo"),
