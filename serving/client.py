@@ -9,6 +9,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -57,6 +58,7 @@ _CHANNEL_OPTIONS = [
 ]
 _FIRST_RETRY_S, _LONGEST_RETRY_S = 0.05, 1.0
 _STATUS_POLL_S = 0.1
+_PARALLEL_CALLS = 8
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,13 @@ class Client:
     """Asks one model of one server; a context manager. May be used by several threads at once."""
 
     def __init__(
-        self, target: str, model_name: str, timeout_s: float = 10.0, version: int | None = None, label: str = ""
+        self,
+        target: str,
+        model_name: str,
+        timeout_s: float = 10.0,
+        version: int | None = None,
+        label: str = "",
+        chunk: int | None = None,
     ) -> None:
         """A client; the connection is made by the first call.
 
@@ -143,9 +151,14 @@ class Client:
                 and growing pause, only if the server was UNAVAILABLE.
             version: which version to ask; None is the latest that is served.
             label: ask the version that has this label, such as "stable". At most one of the two.
+            chunk: ask for so many candidates of a ranking per call, in parallel calls; None is one call for all. The
+                Wide & Deep paper (Cheng et al., 2016, section 5.2) ranks 200 candidates in 14 ms instead of 31 by
+                calls of 50. It pays where the server has processors to spare.
         """
         if version is not None and label:
             raise ValueError(f"expected a version or a label, got both: {version} and {label!r}")
+        if chunk is not None and chunk < 1:
+            raise ValueError(f"chunk: expected a positive number of candidates or None, got {chunk}")
         self._target = target
         self._model = model_pb2.ModelSpec(name=model_name)
         if version is not None:
@@ -157,6 +170,8 @@ class Client:
         self._prediction = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
         self._models = model_service_pb2_grpc.ModelServiceStub(self._channel)
         self._signature: _Signature | None = None
+        self._chunk = chunk
+        self._threads = ThreadPoolExecutor(_PARALLEL_CALLS, "rank")
 
     def rank(
         self, context: Mapping[str, Value], candidates: Mapping[str, Sequence[Value]], k: int | None = None
@@ -196,7 +211,7 @@ class Client:
         Raises:
             CallError: there is no answer.
         """
-        return self._predict(EXAMPLES_SIGNATURE, {"examples": np.array(examples, dtype=object)})
+        return self._predict(EXAMPLES_SIGNATURE, {"examples": np.array(examples, dtype=object)})[1]
 
     def status(self) -> list[VersionStatus]:
         """The versions of the model that the server has or had, newest first.
@@ -244,6 +259,7 @@ class Client:
 
     def close(self) -> None:
         """Closes the connection."""
+        self._threads.shutdown()
         self._channel.close()
 
     def __enter__(self) -> Self:
@@ -273,14 +289,32 @@ class Client:
         self, signature: _Signature, context: Mapping[str, Value], candidates: Mapping[str, Sequence[Value]]
     ) -> NDArray[np.float32]:
         inputs = features.to_tensors(signature.columns, context, candidates)
-        answers = self._predict(RANK_SIGNATURE, inputs)
-        score = next((answers[name] for name in _SCORES if name in answers), None)
-        if score is None:
+        count = features.number_of(candidates)
+        chunk = self._chunk or count
+        starts = range(0, count, chunk)
+        calls = [
+            {name: array[start : start + chunk] if name in candidates else array for name, array in inputs.items()}
+            for start in starts
+        ]
+        answers = self._of_one_version(calls)
+        name = next((name for name in _SCORES if name in answers[0]), None)
+        if name is None:
             raise FeatureError(
                 f"model {self._model.name}: expected one of the outputs {', '.join(_SCORES)} to rank by, "
-                f"got {', '.join(sorted(answers))}"
+                f"got {', '.join(sorted(answers[0]))}"
             )
-        return score
+        return np.concatenate([answer[name] for answer in answers])
+
+    def _of_one_version(self, calls: Sequence[Mapping[str, Array]]) -> list[dict[str, Array]]:
+        """The answers of calls that belong together: if another version came between, all are asked of the newer."""
+        if len(calls) == 1:
+            return [self._predict(RANK_SIGNATURE, calls[0])[1]]
+        answers = list(self._threads.map(lambda inputs: self._predict(RANK_SIGNATURE, inputs), calls))
+        versions = {version for version, _ in answers}
+        if len(versions) > 1:
+            newest = max(versions)
+            answers = list(self._threads.map(lambda inputs: self._predict(RANK_SIGNATURE, inputs, newest), calls))
+        return [outputs for _, outputs in answers]
 
     def _fetch_signature(self) -> _Signature:
         request = get_model_metadata_pb2.GetModelMetadataRequest(
@@ -298,13 +332,19 @@ class Client:
         self._signature = _Signature(version, features.columns_of(signatures.signature_def[RANK_SIGNATURE]))
         return self._signature
 
-    def _predict(self, signature: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    def _predict(
+        self, signature: str, inputs: Mapping[str, Array], version: int | None = None
+    ) -> tuple[int, dict[str, Array]]:
+        """Which version answered, and what; `version` goes before the client's choice."""
         request = predict_pb2.PredictRequest(model_spec=self._model)
         request.model_spec.signature_name = signature
+        if version is not None:
+            request.model_spec.version.value = version
         for name, array in inputs.items():
             fill_content(request.inputs[name], array)
         response = self._call(self._prediction.Predict, request, self._timeout_s)
-        return {name: to_array(proto) for name, proto in response.outputs.items()}
+        outputs = {name: to_array(proto) for name, proto in response.outputs.items()}
+        return response.model_spec.version.value, outputs
 
     def _status(self, timeout_s: float) -> list[VersionStatus]:
         # Of all versions: the one that is asked otherwise may not be there yet.

@@ -71,6 +71,62 @@ def test_many_candidates(client):
     assert ranking[0].index >= 10_000
 
 
+@pytest.mark.parametrize("chunk", [1, 3, 7, 10, 100])
+def test_in_chunks_the_ranking_is_the_same(server, client, chunk):
+    context = {"user": "ann"}
+    candidates = {"item": [3, -5, 2, None, -5, 9, 4, 4, 0, 1], "genres": [["War"], ["War", "Noir"], *[None] * 8]}
+    with Client(f"127.0.0.1:{server.port}", "toy", timeout_s=TIMEOUT_S, chunk=chunk) as chunked:
+        # The last bit depends on how many rows are computed together.
+        scores = {ranked.index: pytest.approx(ranked.score) for ranked in client.rank(context, candidates)}
+        ranking = chunked.rank(context, candidates)
+        assert {ranked.index: ranked.score for ranked in ranking} == scores
+        assert ranking[0].index == 5
+        assert chunked.rank(context, {"item": []}) == []
+
+
+def test_chunks_are_of_one_version(server, monkeypatch):
+    """Another version comes after the first call: all are asked of that one."""
+    asked = []
+    with Client(f"127.0.0.1:{server.port}", "toy", timeout_s=TIMEOUT_S, chunk=2) as client:
+
+        def predict(signature, inputs, version=None):
+            asked.append(version)
+            answered = version or (1 if len(asked) == 1 else 2)
+            return answered, {"probability": np.full(len(inputs["item"]), answered, np.float32)}
+
+        monkeypatch.setattr(client, "_predict", predict)
+        ranking = client.rank({}, {"item": [1, 2, 3, 4, 5]})
+
+    assert asked == [None] * 3 + [2] * 3
+    assert [ranked.score for ranked in ranking] == [2.0] * 5
+
+
+def test_wrong_choices():
+    with pytest.raises(ValueError, match="chunk: expected a positive number of candidates or None, got 0"):
+        Client("nowhere", "toy", chunk=0)
+    with pytest.raises(ValueError, match="expected a version or a label, got both: 1 and 'stable'"):
+        Client("nowhere", "toy", version=1, label="stable")
+
+
+@pytest.mark.parametrize(
+    ("choice", "code", "message"),
+    [
+        ({"version": 3}, None, ""),
+        ({"version": 9}, grpc.StatusCode.NOT_FOUND, r"Servable not found for request: Specific\(toy, 9\)"),
+        ({"label": "stable"}, grpc.StatusCode.INVALID_ARGUMENT, "Unrecognized servable version label: stable"),
+    ],
+)
+def test_a_version_or_a_label_is_asked(server, choice, code, message):
+    with Client(f"127.0.0.1:{server.port}", "toy", timeout_s=TIMEOUT_S, **choice) as client:
+        assert client.status() == [(3, "AVAILABLE", "")]
+        if code is None:
+            assert client.rank({}, {"item": [1]})[0].score == pytest.approx(probability(1))
+            return
+        with pytest.raises(CallError, match=message) as error:
+            client.rank({}, {"item": [1]})
+    assert error.value.code == code
+
+
 def test_no_candidates(client):
     assert client.rank({"user": "ann"}, {"item": []}) == []
 
