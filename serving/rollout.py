@@ -112,7 +112,7 @@ class Rollout:
             raise RolloutError(
                 f"version {version} of model {self._model_name} is the stable one: expected another as canary"
             )
-        return self._move({**labels, STABLE: stable, CANARY: version})
+        return self._move(labels, {**labels, STABLE: stable, CANARY: version})
 
     def promote(self, version: int | None = None) -> dict[str, int]:
         """Makes a version the stable one, and the one that was stable the previous one.
@@ -133,7 +133,7 @@ class Rollout:
         stable = labels.get(STABLE)
         if stable == promoted:
             return labels
-        return self._move({STABLE: promoted} | ({PREVIOUS: stable} if stable else {}))
+        return self._move(labels, {STABLE: promoted} | ({PREVIOUS: stable} if stable else {}))
 
     def rollback(self) -> dict[str, int]:
         """Makes the previous version the stable one, and withdraws the canary.
@@ -149,7 +149,7 @@ class Rollout:
             raise RolloutError(
                 f"model {self._model_name} has no previous version: only what was promoted can be rolled back"
             )
-        return self._move({STABLE: labels[PREVIOUS], PREVIOUS: labels[STABLE]})
+        return self._move(labels, {STABLE: labels[PREVIOUS], PREVIOUS: labels[STABLE]})
 
     def withdraw(self) -> dict[str, int]:
         """Ends the canary's trial; the rest stays as it is.
@@ -157,7 +157,8 @@ class Rollout:
         Returns:
             The labels as they are now.
         """
-        return self._move({label: version for label, version in self.labels().items() if label != CANARY})
+        labels = self.labels()
+        return self._move(labels, {label: version for label, version in labels.items() if label != CANARY})
 
     def close(self) -> None:
         """Closes the connections."""
@@ -178,8 +179,7 @@ class Rollout:
             raise RolloutError(f"model {self._model_name} has no version that is served")
         return max(available)
 
-    def _move(self, wanted: Mapping[str, int]) -> dict[str, int]:
-        labels = self.labels()
+    def _move(self, labels: Mapping[str, int], wanted: Mapping[str, int]) -> dict[str, int]:
         served = set(labels.values()) or {self._latest_available()}
         before = self._config(labels)
         try:
@@ -270,7 +270,8 @@ class _Server:
     def wait_until_available(self, versions: set[int], timeout_s: float) -> None:
         deadline = time.monotonic() + timeout_s
         while True:
-            states = {version: self.states().get(version, ("unknown", "")) for version in sorted(versions)}
+            known = self.states()
+            states = {version: known.get(version, ("unknown", "")) for version in sorted(versions)}
             if all(state == "AVAILABLE" for state, _ in states.values()):
                 return
             for version, (state, error) in states.items():

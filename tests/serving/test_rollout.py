@@ -15,6 +15,7 @@ from tensorflow_serving.config import model_server_config_pb2
 from serving.rollout import Rollout, RolloutError
 from serving.server import Server, ServerOptions
 from serving.tensors import to_array
+from tests.serving.server.test_server import wait_until
 
 CLIENTS = 4
 
@@ -58,12 +59,7 @@ def test_versions_without_a_label_are_unloaded(rollout: Rollout, push: Callable[
     rollout.promote(1)
     rollout.promote(2)
     rollout.promote(3)
-    wait = threading.Event()
-    for _ in range(200):
-        if available(rollout) == {2, 3}:
-            break
-        wait.wait(0.05)
-    assert available(rollout) == {2, 3}
+    wait_until(lambda: available(rollout) == {2, 3})
 
 
 def test_no_request_for_stable_fails_meanwhile(
