@@ -6,11 +6,14 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
+
+import pyarrow as pa
 
 from schema.catalogue import catalogue
 from schema.dataset import Dataset
 from schema.errors import RanklineError
+from schema.feature_spec import FeatureSpec
 from serving.client import CallError, Client, FeatureError, LoadError, NotFoundError, UnavailableError
 
 
@@ -31,6 +34,11 @@ class RankedList:
     candidates: int
     """How many items were ranked."""
     items: tuple[RankedItem, ...]
+
+
+def candidates(items: pa.Table, spec: FeatureSpec) -> dict[str, list[Any]]:
+    """Items as `Client.rank` takes them: the columns that a model is asked with."""
+    return {name: items[name].to_pylist() for name in items.column_names if name in spec.input_columns}
 
 
 class Ranker:
@@ -61,7 +69,7 @@ class Ranker:
 
     def latest_groups(self, count: int) -> list[str]:
         """The groups that were seen last, the last one first."""
-        return [str(group) for group in self._catalogue.groups[-count:].to_pylist()[::-1]]
+        return self._catalogue.latest_groups(count)
 
     def rank(self, group: str, k: int, include_seen: bool = False) -> RankedList:
         """The k items with the highest score for a group.
@@ -80,10 +88,8 @@ class Ranker:
         items = self._catalogue.unseen(group)
         if include_seen or not len(items):
             items = self._catalogue.items
-        inputs = [name for name in items.column_names if name in self._spec.input_columns]
-        candidates = {name: items[name].to_pylist() for name in inputs}
         with _errors_for_people():
-            best = self._client.rank(self._catalogue.context(group), candidates, k)
+            best = self._client.rank(self._catalogue.context(group), candidates(items, self._spec), k)
         ids = items[ranking.item]
         titles = items[ranking.title] if ranking.title else ids
         return RankedList(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from pipeline.ranking import candidates
 from schema.catalogue import catalogue
 from schema.dataset import Dataset
 from serving.client import CallError, Client, FeatureError
@@ -91,23 +92,21 @@ def run(dataset: Dataset, target: str, seconds: float, limits: Limits) -> Trial:
         Both labels' answers and the verdict.
     """
     items = catalogue(dataset)
-    spec = dataset.spec
-    users = [str(group) for group in items.groups[-_USERS:].to_pylist()[::-1]]
-    inputs = [name for name in items.items.column_names if name in spec.input_columns]
-    candidates = {name: items.items[name].to_pylist() for name in inputs}
+    users = items.latest_groups(_USERS)
+    everything = candidates(items.items, dataset.spec)
     contexts = {user: items.context(user) for user in users}
     answers = {STABLE: Answers(), CANARY: Answers()}
     clients = {label: Client(target, dataset.name, label=label) for label in answers}
     try:
         for client in clients.values():
-            _ask(client, Answers(), users[0], contexts[users[0]], candidates)  # connects, and asks for the signature
+            _ask(client, Answers(), users[0], contexts[users[0]], everything)  # connects, and asks for the signature
         deadline = time.monotonic() + seconds
         for number, user in enumerate(itertools.cycle(users), start=1):
             if time.monotonic() >= deadline:
                 break
             # Who comes second finds warmer caches: take turns.
             for label in list(answers)[:: 1 if number % 2 else -1]:
-                _ask(clients[label], answers[label], user, contexts[user], candidates)
+                _ask(clients[label], answers[label], user, contexts[user], everything)
     finally:
         for client in clients.values():
             client.close()
@@ -115,11 +114,11 @@ def run(dataset: Dataset, target: str, seconds: float, limits: Limits) -> Trial:
 
 
 def _ask(
-    client: Client, answers: Answers, user: str, context: Mapping[str, Value], candidates: Mapping[str, Sequence[Value]]
+    client: Client, answers: Answers, user: str, context: Mapping[str, Value], items: Mapping[str, Sequence[Value]]
 ) -> None:
     start = time.monotonic()
     try:
-        ranked = client.rank(context, candidates, _TOP)
+        ranked = client.rank(context, items, _TOP)
     except (CallError, FeatureError) as error:
         name = error.code.name if isinstance(error, CallError) else type(error).__name__
         answers.errors[name] = answers.errors.get(name, 0) + 1

@@ -48,6 +48,10 @@ class Catalogue:
         (row,) = self.contexts.slice(self._row(group), 1).to_pylist()
         return dict(row)
 
+    def latest_groups(self, count: int) -> list[str]:
+        """The groups that were seen last, the last one first."""
+        return [str(group) for group in self.groups[-count:].to_pylist()[::-1]]
+
     def seen(self, group: str | int) -> pa.Table:
         """The items that occur in a row of the group.
 
