@@ -8,13 +8,18 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pipeline.console import busy, console, counted, quiet
 from schema.errors import RanklineError
+
+if TYPE_CHECKING:
+    from pipeline.layout import Layout
+    from serving.rollout import Rollout
 
 _dataset = click.option("--dataset", "-d", help="A name from `rankline datasets`, or a folder.  [default: movielens]")
 _dataset_or_default = click.option(
@@ -42,6 +47,20 @@ _base_path = click.option(
     "--base-path", help="The folder of the model's versions as the servers see it.  [default: as on this machine]"
 )
 _port = click.IntRange(0, 65535)
+
+
+def _moving(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of a command that moves labels."""
+    for option in (_base_path, _config_file, _targets, _root, _dataset_or_default):
+        command = option(command)
+    return command
+
+
+def _layout(dataset: str, root: Path | None) -> Layout:
+    from pipeline.layout import Layout
+    from schema.dataset import find
+
+    return Layout(root or Path("runs"), find(dataset).name)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -96,11 +115,9 @@ def serve(dataset: str, root: Path | None, port: int, rest_api_port: int) -> Non
 
     Newer versions are taken over as they come.
     """
-    from pipeline.layout import Layout
     from pipeline.serving import exec_server
-    from schema.dataset import find
 
-    exec_server(Layout(root or Path("runs"), find(dataset).name), port, rest_api_port)
+    exec_server(_layout(dataset, root), port, rest_api_port)
 
 
 @cli.command()
@@ -136,17 +153,14 @@ def versions(dataset: str, root: Path | None, targets: tuple[str, ...]) -> None:
     from pipeline.tables import versions_table
 
     terminal = console()
-    with rollout(dataset, root, targets) as labels, busy(terminal, "Asking the server"):
-        table = versions_table(labels.states(), labels.labels(), pushed_versions(dataset, root))
+    layout = _layout(dataset, root)
+    with rollout(layout, targets) as labels, busy(terminal, "Asking the server"):
+        table = versions_table(labels.states(), labels.labels(), pushed_versions(layout))
     terminal.print(table)
 
 
 @cli.command()
-@_dataset_or_default
-@_root
-@_targets
-@_config_file
-@_base_path
+@_moving
 @click.option("--version", type=int, help="Which to try.  [default: the latest that was pushed]")
 @click.option("--seconds", type=click.FloatRange(min=0), default=10.0, show_default=True, help="Of requests to both.")
 @click.option(
@@ -181,9 +195,10 @@ def canary(
     from schema.dataset import find
 
     terminal = console()
-    with rollout(dataset, root, targets, config_file, base_path) as labels:
+    layout = _layout(dataset, root)
+    with rollout(layout, targets, config_file, base_path) as labels:
         with busy(terminal, "Loading it"):
-            moved = labels.canary(max(pushed_versions(dataset, root)) if version is None else version)
+            moved = labels.canary(max(pushed_versions(layout)) if version is None else version)
         terminal.print(_labelled(moved))
         if not seconds:
             return
@@ -205,48 +220,38 @@ def canary(
 
 
 @cli.command()
-@_dataset_or_default
-@_root
-@_targets
-@_config_file
-@_base_path
+@_moving
 @click.option("--version", type=int, help="Which.  [default: the canary]")
-def promote(
-    dataset: str,
-    root: Path | None,
-    targets: tuple[str, ...],
-    config_file: Path | None,
-    base_path: str | None,
-    version: int | None,
-) -> None:
+def promote(version: int | None, **where: Any) -> None:
     """Make a version the stable one.
 
     What was stable keeps the label previous and stays loaded. From the first time on, newer versions are no longer
     served as they come, but when they are promoted or tried.
     """
-    from pipeline.rollout import rollout
-
-    terminal = console()
-    with rollout(dataset, root, targets, config_file, base_path) as labels, busy(terminal, "Moving the label"):
-        moved = labels.promote(version)
-    terminal.print(_labelled(moved))
+    _move(lambda labels: labels.promote(version), **where)
 
 
 @cli.command()
-@_dataset_or_default
-@_root
-@_targets
-@_config_file
-@_base_path
-def rollback(
-    dataset: str, root: Path | None, targets: tuple[str, ...], config_file: Path | None, base_path: str | None
-) -> None:
+@_moving
+def rollback(**where: Any) -> None:
     """Go back to the version that was stable before."""
+    _move(lambda labels: labels.rollback(), **where)
+
+
+def _move(
+    move: Callable[[Rollout], Mapping[str, int]],
+    dataset: str,
+    root: Path | None,
+    targets: tuple[str, ...],
+    config_file: Path | None,
+    base_path: str | None,
+) -> None:
     from pipeline.rollout import rollout
 
     terminal = console()
-    with rollout(dataset, root, targets, config_file, base_path) as labels, busy(terminal, "Moving the label"):
-        moved = labels.rollback()
+    layout = _layout(dataset, root)
+    with rollout(layout, targets, config_file, base_path) as labels, busy(terminal, "Moving the label"):
+        moved = move(labels)
     terminal.print(_labelled(moved))
 
 

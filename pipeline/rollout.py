@@ -6,43 +6,31 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.layout import Layout
-from schema.dataset import find
 from schema.errors import RanklineError
 from serving.rollout import Rollout
 
 
 def rollout(
-    dataset: str,
-    root: Path | None,
-    targets: Sequence[str],
-    config_file: Path | None = None,
-    base_path: str | None = None,
+    layout: Layout, targets: Sequence[str], config_file: Path | None = None, base_path: str | None = None
 ) -> Rollout:
     """A rollout of the dataset's model, which is named like the dataset.
 
     Args:
-        dataset: a name, or a folder.
-        root: where all runs are kept; None is `runs`.
+        layout: of the dataset's runs.
         targets: gRPC addresses of servers.
         config_file: the servers' `--model_config_file`, if they have one.
         base_path: where the versions are, as the servers see it; None is where they were pushed.
     """
-    layout = _layout(dataset, root)
     return Rollout(targets, layout.dataset, base_path or str(layout.serving.resolve()), config_file)
 
 
-def pushed_versions(dataset: str, root: Path | None) -> list[int]:
+def pushed_versions(layout: Layout) -> list[int]:
     """The versions that were pushed.
 
     Raises:
         RanklineError: there is none.
     """
-    layout = _layout(dataset, root)
     found = sorted(int(path.name) for path in layout.serving.glob("*") if path.name.isdecimal())
     if not found:
         raise RanklineError(f"{layout.serving}: expected pushed versions, got none; `rankline run` makes one")
     return found
-
-
-def _layout(dataset: str, root: Path | None) -> Layout:
-    return Layout(root or Path("runs"), find(dataset).name)

@@ -1,16 +1,21 @@
 """`python -m serving.server`: the embedded server as a process of its own."""
 
 import contextlib
+import functools
 import logging
 import os
 import signal
 import sys
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import click
 
 from serving.server import ConfigFileError, PortError, Server, ServerOptions, StatusError
+
+# `--flag`, `--flag=true` and `--flag=false`, as tensorflow_model_server takes them.
+_switch = functools.partial(click.option, type=bool, is_flag=False, flag_value=True, default=False)
 
 
 @click.command(context_settings={"show_default": True})
@@ -51,12 +56,8 @@ from serving.server import ConfigFileError, PortError, Server, ServerOptions, St
     type=click.FloatRange(min=0),
     help="Seconds between two readings of that file; 0 reads it once.",
 )
-@click.option(
+@_switch(
     "--allow_version_labels_for_unavailable_models",
-    type=bool,
-    is_flag=False,
-    flag_value=True,
-    default=False,
     help="Allow a label that is new for a version that is not loaded yet, as when the server starts.",
 )
 @click.option(
@@ -72,12 +73,8 @@ from serving.server import ConfigFileError, PortError, Server, ServerOptions, St
     "clients with certificates. Without it, no TLS.",
 )
 @click.option("--grpc_channel_arguments", default="", help="Further options of gRPC: grpc.max_connection_age_ms=2000,…")
-@click.option(
+@_switch(
     "--enable_grpc_healthcheck_service",
-    type=bool,
-    is_flag=False,
-    flag_value=True,
-    default=False,
     help="Answer grpc.health.v1 as well.",
 )
 @click.option(
@@ -98,52 +95,18 @@ from serving.server import ConfigFileError, PortError, Server, ServerOptions, St
     type=click.IntRange(min=0),
     help="Microseconds between two attempts.",
 )
-def main(
-    port: int,
-    rest_api_port: int,
-    host: str,
-    model_name: str,
-    model_base_path: str,
-    model_config_file: str,
-    model_config_file_poll_wait_seconds: float,
-    allow_version_labels_for_unavailable_models: bool,
-    monitoring_config_file: str,
-    ssl_config_file: str,
-    grpc_channel_arguments: str,
-    enable_grpc_healthcheck_service: bool,
-    file_system_poll_wait_seconds: float,
-    max_num_load_retries: int,
-    load_retry_interval_micros: int,
-) -> None:
+def main(rest_api_port: int, **flags: Any) -> None:
     """Serves SavedModels with TF Serving's API, and every new version of them as it appears.
 
     Flags are spelled and mean the same as tensorflow_model_server's. Stops on SIGINT and SIGTERM.
     """
-    if not (model_base_path or model_config_file):
+    if not (flags["model_base_path"] or flags["model_config_file"]):
         raise click.UsageError("expected --model_base_path or --model_config_file, got neither")
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     _log_to_stdout()
-    server = Server(
-        ServerOptions(
-            model_name=model_name,
-            model_base_path=model_base_path,
-            model_config_file=model_config_file,
-            monitoring_config_file=monitoring_config_file,
-            ssl_config_file=ssl_config_file,
-            grpc_channel_arguments=grpc_channel_arguments,
-            enable_grpc_healthcheck_service=enable_grpc_healthcheck_service,
-            model_config_file_poll_wait_seconds=model_config_file_poll_wait_seconds,
-            allow_version_labels_for_unavailable_models=allow_version_labels_for_unavailable_models,
-            port=port,
-            rest_api_port=rest_api_port or None,
-            host=host,
-            file_system_poll_wait_seconds=file_system_poll_wait_seconds,
-            max_num_load_retries=max_num_load_retries,
-            load_retry_interval_micros=load_retry_interval_micros,
-        )
-    )
+    server = Server(ServerOptions(rest_api_port=rest_api_port or None, **flags))
     try:
         with _quiet_tensorflow():
             server.start()
