@@ -15,7 +15,7 @@ from tensorflow_serving.apis import (
 from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
 from serving.server import ConfigFileError, Server, ServerOptions, StatusError
-from tests.serving.server.test_server import TIMEOUT_S, wait_until
+from tests.serving.asking import TIMEOUT_S, wait_until
 
 _State = get_model_status_pb2.ModelVersionStatus.State
 

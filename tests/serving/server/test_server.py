@@ -23,8 +23,8 @@ from tensorflow_serving.apis import (
 from serving.server import LoadError, NotAvailableError, PortError, Server, ServerOptions
 from serving.server.saved_model import SavedModel
 from serving.tensors import fill_content, to_array
+from tests.serving.asking import TIMEOUT_S, error_of, wait_until
 
-TIMEOUT_S = 60
 _State = get_model_status_pb2.ModelVersionStatus
 
 
@@ -56,13 +56,6 @@ class Caller:
     def wait_for(self, states):
         """Waits until the versions have these states."""
         wait_until(lambda: self.states() == states)
-
-
-def wait_until(condition) -> None:
-    deadline = time.monotonic() + TIMEOUT_S
-    while not condition():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.01)
 
 
 def spec(version=None, name="toy"):
@@ -99,12 +92,6 @@ def serve(base_path):
     yield serve
     for server in running:
         server.stop()
-
-
-def error_of(call, request) -> tuple[StatusCode, str]:
-    with pytest.raises(grpc.RpcError) as error:
-        call(request, timeout=TIMEOUT_S)
-    return error.value.code(), error.value.details()
 
 
 def test_predict(caller, rank_request):

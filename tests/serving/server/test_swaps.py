@@ -9,8 +9,8 @@ from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from serving.server import Server, ServerOptions
 from serving.tensors import to_array
+from tests.serving.asking import wait_until
 from tests.serving.conftest import SCALES
-from tests.serving.server.test_server import wait_until
 
 TIMEOUT_S = 60
 CLIENTS, SWAPS = 32, 20

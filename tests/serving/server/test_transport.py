@@ -15,7 +15,7 @@ from tensorflow_serving.apis import get_model_status_pb2, model_pb2, model_servi
 
 from serving.server import ConfigFileError, Server, ServerOptions, server
 from serving.server.config_files import SslConfig
-from tests.serving.server.test_server import wait_until
+from tests.serving.asking import wait_until
 
 TIMEOUT_S = 30
 
