@@ -69,8 +69,8 @@ def to_array(proto: tensor_pb2.TensorProto) -> Array:
     """The tensor in a TensorProto, whichever of its two encodings is used.
 
     `tensor_content`, if set, holds exactly the tensor's bytes (for strings: all lengths as varints, then
-    all characters). Otherwise the `*_val` field holds its values: too many are ignored, too few are
-    completed by repeating the last, and none means zeros or empty strings.
+    all characters); of a tensor without elements it is ignored. Otherwise the `*_val` field holds its values:
+    too many are ignored, too few are completed by repeating the last, and none means zeros or empty strings.
 
     Args:
         proto: of any numeric type or string.
@@ -79,7 +79,7 @@ def to_array(proto: tensor_pb2.TensorProto) -> Array:
         The array; one made from `tensor_content` is read-only.
 
     Raises:
-        TensorError: unsupported type, unknown shape, content that does not fit the shape, or more than `MAX_REPEATED`
+        TensorError: unsupported type, a dimension below 0, content that does not fit the shape, or more than `MAX_REPEATED`
             elements without a value of their own.
     """
     shape = _shape(proto)
@@ -145,10 +145,10 @@ def _fill_header(proto: tensor_pb2.TensorProto, array: Array) -> int:
 
 
 def _shape(proto: tensor_pb2.TensorProto) -> list[int]:
-    tensor_shape = proto.tensor_shape
-    shape = [dim.size for dim in tensor_shape.dim]
-    if tensor_shape.unknown_rank or (shape and min(shape) < 0):
-        raise TensorError(f"a tensor's shape must be known, got {shape or '?'}")
+    """The dimensions that are listed: `unknown_rank` means nothing in a tensor, as in `TensorShape::IsValid`."""
+    shape = [dim.size for dim in proto.tensor_shape.dim]
+    if shape and min(shape) < 0:
+        raise TensorError(f"a tensor's shape must be known, got {shape}")
     return shape
 
 
@@ -159,6 +159,8 @@ def _flat(proto: tensor_pb2.TensorProto, shape: list[int]) -> Array:
     encoding = _NUMERIC.get(proto.dtype)
     if encoding is None:
         raise TensorError(f"unsupported tensor type: {_name_of(proto.dtype)}")
+    if not size:
+        return np.empty(0, encoding.dtype)
     if proto.tensor_content:
         return _from_content(proto.tensor_content, encoding.dtype, shape)
     return _completed(_field_values(proto, encoding), size)
@@ -192,7 +194,7 @@ def _completed(values: Array, size: int) -> Array:
 
 
 def _strings(proto: tensor_pb2.TensorProto, size: int) -> Array:
-    if proto.tensor_content:
+    if proto.tensor_content and size:
         values = _strings_from_content(proto.tensor_content, size)
     else:
         values = proto.string_val[:size]
