@@ -14,6 +14,14 @@ from pipeline import cli
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options of tests/serving/conformance: here, because pytest reads no others' in time."""
+    options = parser.getgroup("conformance", "the server for tests/serving/conformance; without: the embedded one")
+    options.addoption("--target", metavar="HOST:PORT", help="where it answers gRPC")
+    options.addoption("--rest-target", metavar="HOST:PORT", help="where it answers HTTP")
+    options.addoption("--mounted-at", default="/models", help="the models' folder for that server (default: /models)")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _no_options_for_tfx() -> Iterator[None]:
     """TFX's Beam executors look for options of theirs on the command line, and would find pytest's `-v`."""
