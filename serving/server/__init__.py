@@ -16,7 +16,8 @@ json_document read and write its bodies); monitoring counts, server puts all tog
 
 from serving.server.config_files import ConfigFileError
 from serving.server.manager import LoadError, NotAvailableError
-from serving.server.server import PortError, Server, ServerOptions
+from serving.server.options import ServerOptions
+from serving.server.server import PortError, Server
 from serving.server.status import StatusError
 
 __all__ = [

@@ -16,6 +16,7 @@ from serving.server import ConfigFileError, PortError, Server, ServerOptions, St
 
 # `--flag`, `--flag=true` and `--flag=false`, as tensorflow_model_server takes them.
 _switch = functools.partial(click.option, type=bool, is_flag=False, flag_value=True, default=False)
+_threads = functools.partial(click.option, type=click.IntRange(min=0), default=0)
 
 
 @click.command(context_settings={"show_default": True})
@@ -31,6 +32,18 @@ _switch = functools.partial(click.option, type=bool, is_flag=False, flag_value=T
     type=click.IntRange(0, 65535),
     help="TCP port for HTTP; 0 is no HTTP. Answers /v1/models/NAME, its /metadata, and its :predict, "
     ":classify and :regress.",
+)
+@click.option(
+    "--grpc_max_threads",
+    default=0,
+    type=click.IntRange(min=0),
+    help="Threads that answer requests over gRPC; 0 chooses.",
+)
+@click.option(
+    "--rest_api_timeout_in_ms",
+    default=30_000,
+    type=click.IntRange(min=1),
+    help="Milliseconds that a model may take for a request over HTTP.",
 )
 @click.option(
     "--host",
@@ -56,9 +69,41 @@ _switch = functools.partial(click.option, type=bool, is_flag=False, flag_value=T
     type=click.FloatRange(min=0),
     help="Seconds between two readings of that file; 0 reads it once.",
 )
+@click.option(
+    "--saved_model_tags", default="serve", help="Comma-separated tags of the graph to load from a SavedModel."
+)
 @_switch(
     "--allow_version_labels_for_unavailable_models",
     help="Allow a label that is new for a version that is not loaded yet, as when the server starts.",
+)
+@_switch("--enable_batching", help="Compute requests that come at the same time together.")
+@click.option(
+    "--batching_parameters_file",
+    default="",
+    help="For that: BatchingParameters in text format, instead of the defaults.",
+)
+@_switch(
+    "--enable_per_model_batching_parameters",
+    help="Batch only models with a batching_params.pbtxt in their folder, by that.",
+)
+@_switch("--enable_model_warmup", default=True, help="Replay a model's warm-up requests before it is served.")
+@click.option(
+    "--num_request_iterations_for_warmup",
+    default=1,
+    type=click.IntRange(min=0),
+    help="How often each warm-up request is replayed.",
+)
+@click.option(
+    "--tensorflow_session_config_file", default="", help="A ConfigProto in text format, for TensorFlow's sessions."
+)
+@_threads("--tensorflow_session_parallelism", help="Threads for running a session; 0 chooses.")
+@_threads("--tensorflow_intra_op_parallelism", help="Threads for one operation; 0 chooses.")
+@_threads("--tensorflow_inter_op_parallelism", help="Threads for operations side by side; 0 chooses.")
+@click.option(
+    "--per_process_gpu_memory_fraction",
+    default=0.0,
+    type=click.FloatRange(0, 1),
+    help="Of a GPU's memory, to take at the start; 0 takes more as needed.",
 )
 @click.option(
     "--monitoring_config_file",
@@ -106,8 +151,8 @@ def main(rest_api_port: int, **flags: Any) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     _log_to_stdout()
-    server = Server(ServerOptions(rest_api_port=rest_api_port or None, **flags))
     try:
+        server = Server(ServerOptions(rest_api_port=rest_api_port or None, **flags))
         with _quiet_tensorflow():
             server.start()
             import serving.server.saved_model  # noqa: F401

@@ -30,30 +30,41 @@ Response = TypeVar("Response")
 
 
 class Api:
-    """TF Serving's API without a transport. Every method raises StatusError if there is no answer."""
+    """TF Serving's API without a transport.
+
+    Every method raises StatusError if there is no answer. Those that ask a model take the seconds that it may take.
+    """
 
     def __init__(self, manager: Manager, core: Core) -> None:
         """An API to the models of `manager`, which `core` configures."""
         self._manager = manager
         self._core = core
 
-    def predict(self, request: predict_pb2.PredictRequest) -> predict_pb2.PredictResponse:
+    def predict(
+        self, request: predict_pb2.PredictRequest, timeout_s: float | None = None
+    ) -> predict_pb2.PredictResponse:
         """Tensors in, tensors out."""
-        return self._ask(predict, request)
+        return self._ask(predict, request, timeout_s)
 
-    def classify(self, request: classification_pb2.ClassificationRequest) -> classification_pb2.ClassificationResponse:
+    def classify(
+        self, request: classification_pb2.ClassificationRequest, timeout_s: float | None = None
+    ) -> classification_pb2.ClassificationResponse:
         """Examples in, classes and scores out."""
-        return self._ask(classify, request)
+        return self._ask(classify, request, timeout_s)
 
-    def regress(self, request: regression_pb2.RegressionRequest) -> regression_pb2.RegressionResponse:
+    def regress(
+        self, request: regression_pb2.RegressionRequest, timeout_s: float | None = None
+    ) -> regression_pb2.RegressionResponse:
         """Examples in, values out."""
-        return self._ask(regress, request)
+        return self._ask(regress, request, timeout_s)
 
-    def multi_inference(self, request: inference_pb2.MultiInferenceRequest) -> inference_pb2.MultiInferenceResponse:
+    def multi_inference(
+        self, request: inference_pb2.MultiInferenceRequest, timeout_s: float | None = None
+    ) -> inference_pb2.MultiInferenceResponse:
         """Examples in, the results of several signatures out."""
         spec = request.tasks[0].model_spec if request.tasks else model_pb2.ModelSpec()
         with self._manager.servable(spec) as servable:
-            return multi_inference(servable, request)
+            return multi_inference(servable, request, timeout_s)
 
     def get_model_metadata(
         self, request: get_model_metadata_pb2.GetModelMetadataRequest
@@ -86,8 +97,10 @@ class Api:
         response.status.SetInParent()
         return response
 
-    def _ask(self, answer: Callable[[Servable, Any], Response], request: Any) -> Response:
+    def _ask(
+        self, answer: Callable[[Servable, Any, float | None], Response], request: Any, timeout_s: float | None
+    ) -> Response:
         if not request.HasField("model_spec"):
             raise invalid_argument("Missing ModelSpec")
         with self._manager.servable(request.model_spec) as servable:
-            return answer(servable, request)
+            return answer(servable, request, timeout_s)

@@ -18,13 +18,14 @@ _OUTPUT_TYPES = {"classes": "DT_STRING", "scores": "DT_FLOAT"}
 
 
 def classify(
-    servable: Servable, request: classification_pb2.ClassificationRequest
+    servable: Servable, request: classification_pb2.ClassificationRequest, timeout_s: float | None = None
 ) -> classification_pb2.ClassificationResponse:
     """Answers a Classify request.
 
     Args:
         servable: the model.
         request: its model spec's name and version have led to `servable`.
+        timeout_s: seconds that the model may take; None is any.
 
     Returns:
         For each example its classes, with label and score as far as the signature has them.
@@ -36,7 +37,7 @@ def classify(
     outputs = _outputs(servable.signature_defs, name)
     inputs = examples.serialized(request.input)
     with monitoring.runtime(servable.id.name, "Classify"):
-        arrays = dict(zip(outputs, servable.run(name, {_INPUTS: inputs}, outputs), strict=True))
+        arrays = dict(zip(outputs, servable.run(name, {_INPUTS: inputs}, outputs, timeout_s), strict=True))
     _check(arrays, len(inputs))
 
     response = classification_pb2.ClassificationResponse(model_spec=resolved_spec(servable, name))

@@ -39,25 +39,25 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer): 
         self, request: predict_pb2.PredictRequest, context: grpc.ServicerContext
     ) -> predict_pb2.PredictResponse:
         """Tensors in, tensors out."""
-        return _answer(self._api.predict, request, context, counted_as="Predict")
+        return _infer(self._api.predict, request, context, counted_as="Predict")
 
     def Classify(  # noqa: N802 (the service's name for it)
         self, request: classification_pb2.ClassificationRequest, context: grpc.ServicerContext
     ) -> classification_pb2.ClassificationResponse:
         """Examples in, classes and scores out."""
-        return _answer(self._api.classify, request, context, counted_as="Classify")
+        return _infer(self._api.classify, request, context, counted_as="Classify")
 
     def Regress(  # noqa: N802 (the service's name for it)
         self, request: regression_pb2.RegressionRequest, context: grpc.ServicerContext
     ) -> regression_pb2.RegressionResponse:
         """Examples in, values out."""
-        return _answer(self._api.regress, request, context, counted_as="Regress")
+        return _infer(self._api.regress, request, context, counted_as="Regress")
 
     def MultiInference(  # noqa: N802 (the service's name for it)
         self, request: inference_pb2.MultiInferenceRequest, context: grpc.ServicerContext
     ) -> inference_pb2.MultiInferenceResponse:
         """Examples in, the results of several signatures out."""
-        return _answer(self._api.multi_inference, request, context)
+        return _infer(self._api.multi_inference, request, context)
 
     def GetModelMetadata(  # noqa: N802 (the service's name for it)
         self, request: get_model_metadata_pb2.GetModelMetadataRequest, context: grpc.ServicerContext
@@ -84,6 +84,16 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):  # type: ignore
     ) -> model_management_pb2.ReloadConfigResponse:
         """Other models, versions and labels."""
         return _answer(self._api.reload_config, request, context)
+
+
+def _infer(
+    method: Callable[[Request, float | None], Response],
+    request: Request,
+    context: grpc.ServicerContext,
+    counted_as: str = "",
+) -> Response:
+    """The answer of a method that asks a model, which may take as long as the client waits."""
+    return _answer(lambda request: method(request, context.time_remaining()), request, context, counted_as)
 
 
 def _answer(

@@ -16,13 +16,14 @@ _CLASSIFY, _REGRESS = "tensorflow/serving/classify", "tensorflow/serving/regress
 
 
 def multi_inference(
-    servable: Servable, request: inference_pb2.MultiInferenceRequest
+    servable: Servable, request: inference_pb2.MultiInferenceRequest, timeout_s: float | None = None
 ) -> inference_pb2.MultiInferenceResponse:
     """Answers a MultiInference request.
 
     Args:
         servable: the model, which the first task's model spec has led to.
         request: tasks, each with a signature and its method, and examples for all of them.
+        timeout_s: seconds that the model may take; None is any.
 
     Returns:
         A result for each task, in their order.
@@ -36,13 +37,17 @@ def multi_inference(
         result = response.results.add()
         if task.method_name == _CLASSIFY:
             classified = classify(
-                servable, classification_pb2.ClassificationRequest(model_spec=task.model_spec, input=request.input)
+                servable,
+                classification_pb2.ClassificationRequest(model_spec=task.model_spec, input=request.input),
+                timeout_s,
             )
             result.model_spec.CopyFrom(classified.model_spec)
             result.classification_result.CopyFrom(classified.result)
         else:
             regressed = regress(
-                servable, regression_pb2.RegressionRequest(model_spec=task.model_spec, input=request.input)
+                servable,
+                regression_pb2.RegressionRequest(model_spec=task.model_spec, input=request.input),
+                timeout_s,
             )
             result.model_spec.CopyFrom(regressed.model_spec)
             result.regression_result.CopyFrom(regressed.result)

@@ -17,12 +17,15 @@ from serving.server.status import StatusError, invalid_argument
 from serving.tensors import Array, TensorError, fill_values, to_array
 
 
-def predict(servable: Servable, request: predict_pb2.PredictRequest) -> predict_pb2.PredictResponse:
+def predict(
+    servable: Servable, request: predict_pb2.PredictRequest, timeout_s: float | None = None
+) -> predict_pb2.PredictResponse:
     """Answers a Predict request.
 
     Args:
         servable: the model.
         request: its model spec's name and version have led to `servable`.
+        timeout_s: seconds that the model may take; None is any.
 
     Returns:
         The signature's outputs, or those in `output_filter`.
@@ -37,7 +40,7 @@ def predict(servable: Servable, request: predict_pb2.PredictRequest) -> predict_
     inputs = _inputs(signature, request.inputs)
     outputs = _outputs(signature, request.output_filter)
     with monitoring.runtime(servable.id.name, "Predict"):
-        arrays = servable.run(name, inputs, outputs)
+        arrays = servable.run(name, inputs, outputs, timeout_s)
 
     response = predict_pb2.PredictResponse(model_spec=resolved_spec(servable, name))
     for output, array in zip(outputs, arrays, strict=True):

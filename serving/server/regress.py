@@ -16,12 +16,15 @@ from serving.tensors import Array, type_name
 _INPUTS, _OUTPUTS = "inputs", "outputs"
 
 
-def regress(servable: Servable, request: regression_pb2.RegressionRequest) -> regression_pb2.RegressionResponse:
+def regress(
+    servable: Servable, request: regression_pb2.RegressionRequest, timeout_s: float | None = None
+) -> regression_pb2.RegressionResponse:
     """Answers a Regress request.
 
     Args:
         servable: the model.
         request: its model spec's name and version have led to `servable`.
+        timeout_s: seconds that the model may take; None is any.
 
     Returns:
         One value for each example.
@@ -33,7 +36,7 @@ def regress(servable: Servable, request: regression_pb2.RegressionRequest) -> re
     _check_signature(servable.signature_defs, name)
     inputs = examples.serialized(request.input)
     with monitoring.runtime(servable.id.name, "Regress"):
-        (values,) = servable.run(name, {_INPUTS: inputs}, [_OUTPUTS])
+        (values,) = servable.run(name, {_INPUTS: inputs}, [_OUTPUTS], timeout_s)
     _check_values(values, len(inputs))
 
     response = regression_pb2.RegressionResponse(model_spec=resolved_spec(servable, name))

@@ -60,14 +60,16 @@ _HTTP_STATUS: Mapping[StatusCode, int] = {
 class RestApi:
     """Answers HTTP requests by an `Api`."""
 
-    def __init__(self, api: Api, metrics_path: str = "") -> None:
+    def __init__(self, api: Api, metrics_path: str = "", timeout_s: float | None = None) -> None:
         """The REST side of `api`.
 
         Args:
             api: what answers.
             metrics_path: where Prometheus finds the metrics; "" is nowhere.
+            timeout_s: seconds that a model may take; None is any.
         """
         self._api = api
+        self._timeout_s = timeout_s
         self._metrics_path = metrics_path
 
     def answer(self, request: Request) -> Reply | None:
@@ -124,17 +126,17 @@ class RestApi:
         arrangement = json_tensor.fill_predict_request(
             request, body, lambda signature: self._api.inputs(spec, signature)
         )
-        return json_tensor.from_tensors(self._api.predict(request).outputs, arrangement)
+        return json_tensor.from_tensors(self._api.predict(request, self._timeout_s).outputs, arrangement)
 
     def _classify(self, spec: model_pb2.ModelSpec, body: bytes) -> bytes:
         request = classification_pb2.ClassificationRequest(model_spec=spec)
         json_tensor.fill_examples_request(request, body)
-        return json_tensor.from_classifications(self._api.classify(request).result)
+        return json_tensor.from_classifications(self._api.classify(request, self._timeout_s).result)
 
     def _regress(self, spec: model_pb2.ModelSpec, body: bytes) -> bytes:
         request = regression_pb2.RegressionRequest(model_spec=spec)
         json_tensor.fill_examples_request(request, body)
-        return json_tensor.from_regressions(self._api.regress(request).result)
+        return json_tensor.from_regressions(self._api.regress(request, self._timeout_s).result)
 
     def _status(self, spec: model_pb2.ModelSpec) -> bytes:
         request = get_model_status_pb2.GetModelStatusRequest(model_spec=spec)

@@ -1,40 +1,66 @@
-"""A SavedModel as a servable: loaded into a session of its own, one prepared call per signature.
+"""A SavedModel as a servable: loaded into a session of its own.
 
 TensorFlow is imported by the modules that define what is used, not through its public API: importing that
 takes five seconds, this one (see `serving.lazy_tensorflow`). The session and the loader are those
 behind `tf.compat.v1.Session` and `tf.compat.v1.saved_model.load`.
 """
 
-import functools
-from collections.abc import Callable, Mapping, Sequence
+import logging
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from grpc import StatusCode
 from tensorflow.core.protobuf import config_pb2, meta_graph_pb2
+from tensorflow.python.client import pywrap_tf_session
 from tensorflow.python.client import session as tf_session
 from tensorflow.python.framework import errors, ops
+from tensorflow.python.framework.tensor import Tensor
 from tensorflow.python.saved_model import loader_impl
 
-from serving.server import monitoring, warmup
+from serving.server import batching, config_files, monitoring, warmup
+from serving.server.batching import Batching
+from serving.server.load_options import DEFAULTS, LoadOptions
 from serving.server.servable import ServableId
 from serving.server.status import StatusError, invalid_argument, not_found
 from serving.tensors import Array
 
-_TAGS = ["serve"]
-_MAX_PREPARED_CALLS = 64
+_log = logging.getLogger(__name__)
+
+_BATCHING_FILE = "batching_params.pbtxt"
+_MAX_CALLS = 64
+
+
+class _Call(NamedTuple):
+    """What TensorFlow's runtime takes to compute outputs of a signature.
+
+    Attributes:
+        inputs: the tensors to feed, by the signature's names.
+        outputs: the tensors to fetch, by the signature's names.
+        batched: whether they are computed together with other requests'.
+    """
+
+    inputs: dict[str, Tensor]
+    outputs: dict[str, Tensor]
+    batched: bool
 
 
 class SavedModel:
     """A loaded SavedModel: a `Servable`."""
 
-    def __init__(self, servable_id: ServableId, path: str) -> None:
+    def __init__(self, servable_id: ServableId, path: str, options: LoadOptions = DEFAULTS) -> None:
         """Reads graph, variables and assets, and runs the model's own initialisation.
 
         Args:
             servable_id: name and version to serve it under.
             path: folder with `saved_model.pb`.
+            options: how.
 
         Raises:
-            StatusError: it is not a SavedModel for serving, or it is damaged.
+            StatusError: it is not a SavedModel for serving, or it is damaged; or the batching parameters contradict
+                each other.
+            ConfigFileError: its own batching parameters cannot be read.
         """
         if not loader_impl.contains_saved_model(path):
             raise not_found(
@@ -42,88 +68,148 @@ class SavedModel:
                 "Check that the directory exists and that you have the right permissions for accessing it."
             )
         self.id = servable_id
-        self._session = tf_session.Session(graph=ops.Graph())
+        self._batching = _batching(path, options)
+        self._session = tf_session.Session(graph=ops.Graph(), config=options.session)
         try:
-            self.signature_defs = _load_into(self._session, path)
+            self.signature_defs = _load_into(self._session, path, list(options.tags))
         except errors.OpError as error:
             self._session.close()
             raise StatusError.from_number(error.error_code, error.message) from error
         except (OSError, RuntimeError, ValueError) as error:
             self._session.close()
             raise StatusError(StatusCode.FAILED_PRECONDITION, str(error)) from error
-        # There are as many ways to choose outputs as subsets of them; only those in use are kept.
-        self._prepared = functools.lru_cache(_MAX_PREPARED_CALLS)(
-            functools.partial(_prepare, self._session, self.signature_defs)
-        )
+        self._calls: dict[tuple[str, tuple[str, ...]], _Call] = {}
+        self._preparing = threading.Lock()
 
-    def run(self, signature: str, inputs: Mapping[str, Array], outputs: Sequence[str]) -> Sequence[Array]:
+    def run(
+        self,
+        signature: str,
+        inputs: Mapping[str, Array],
+        outputs: Sequence[str],
+        timeout_s: float | None = None,
+    ) -> Sequence[Array]:
         """Computes outputs of one signature: see `Servable.run`."""
+        call = self._call(signature, tuple(sorted(outputs)))
+        if call.batched:
+            batching.check_inputs(inputs)
         try:
-            names, call = self._prepared(signature, tuple(outputs))
-            results: Sequence[Array] = call(*[inputs[name] for name in names])
+            results = self._run(call, inputs, timeout_s)
         except errors.OpError as error:
+            if call.batched:
+                raise batching.status_of(error, call.inputs) from error
             raise StatusError.from_number(error.error_code, error.message) from error
         except UnicodeDecodeError as error:  # TensorFlow's message, which quotes an input that is not UTF-8
             raise invalid_argument(error.object.decode(errors="replace")) from error
         except (TypeError, ValueError) as error:
             raise invalid_argument(str(error)) from error
-        return results
+        return [results[name] for name in outputs]
 
     def close(self) -> None:
         """Frees the session with its graph, variables and tables, not later than its last reference goes."""
-        self._prepared.cache_clear()
+        self._calls.clear()
         self._session.close()
         ops.dismantle_graph(self._session.graph)  # else it waits for the garbage collector, version after version
 
+    def _run(self, call: _Call, inputs: Mapping[str, Array], timeout_s: float | None) -> dict[str, Array]:
+        options = None
+        if timeout_s is not None:
+            milliseconds = max(1, int(timeout_s * 1000))
+            options = pywrap_tf_session.TF_NewBufferFromString(
+                config_pb2.RunOptions(timeout_in_ms=milliseconds).SerializeToString()
+            )
+        try:
+            # What Session.run comes to: that one looks anew at the types of all that it is given.
+            results = pywrap_tf_session.TF_SessionRun_wrapper(
+                self._session._session,
+                options,
+                {tensor._as_tf_output(): inputs[name] for name, tensor in call.inputs.items()},
+                [tensor._as_tf_output() for tensor in call.outputs.values()],
+                [],
+                None,
+            )
+        finally:
+            if options is not None:
+                pywrap_tf_session.TF_DeleteBuffer(options)
+        return dict(zip(call.outputs, results, strict=True))
 
-def _load_into(session: tf_session.Session, path: str) -> dict[str, meta_graph_pb2.SignatureDef]:
+    def _call(self, signature: str, outputs: tuple[str, ...]) -> _Call:
+        """What computes these outputs and, if clients have already asked for many different choices, the others too.
+
+        TensorFlow keeps what it prepares for a choice as long as the session lives.
+        """
+        if call := self._calls.get((signature, outputs)):
+            return call
+        with self._preparing:
+            definition = self.signature_defs[signature]
+            if len(self._calls) >= _MAX_CALLS:
+                outputs = tuple(sorted(definition.outputs))
+            if (signature, outputs) not in self._calls:
+                self._calls[signature, outputs] = self._prepare(definition, outputs)
+            return self._calls[signature, outputs]
+
+    def _prepare(self, definition: meta_graph_pb2.SignatureDef, outputs: Sequence[str]) -> _Call:
+        tensor_of = self._session.graph.get_tensor_by_name
+        fed = {name: tensor_of(definition.inputs[name].name) for name in sorted(definition.inputs)}
+        fetched = {name: tensor_of(definition.outputs[name].name) for name in outputs}
+        if not self._batching:
+            return _Call(fed, fetched, batched=False)
+        try:
+            batched = self._batching.batched(self._session.graph, list(fed.values()), list(fetched.values()))
+        except (errors.OpError, ValueError) as error:
+            _log.warning("Model %s version %d is not batched: %s", *self.id, error)
+            return _Call(fed, fetched, batched=False)
+        self._session._extend_graph()
+        return _Call(fed, dict(zip(outputs, batched, strict=True)), batched=True)
+
+
+def _batching(path: str, options: LoadOptions) -> Batching | None:
+    parameters = options.batching
+    if parameters is not None and options.batching_per_model:
+        file = os.path.join(path, _BATCHING_FILE)
+        if not os.path.exists(file):
+            return None
+        own = config_files.read(file, config_files.BatchingParameters)
+        own.ClearField("num_batch_threads")
+        if parameters.HasField("num_batch_threads"):
+            own.num_batch_threads.CopyFrom(parameters.num_batch_threads)
+        parameters = own
+    return None if parameters is None else Batching(parameters)
+
+
+def _load_into(session: tf_session.Session, path: str, tags: list[str]) -> dict[str, meta_graph_pb2.SignatureDef]:
     watch = monitoring.Stopwatch()
     loader = loader_impl.SavedModelLoader(path)
-    definition = loader.get_meta_graph_def_from_tags(_TAGS)
-    saver, _ = loader.load_graph(session.graph, _TAGS)
+    definition = loader.get_meta_graph_def_from_tags(tags)
+    saver, _ = loader.load_graph(session.graph, tags)
     loader.restore_variables(session, saver)
     monitoring.load_latency_by_stage.add(watch.microseconds(), path, "restore_graph")
     watch = monitoring.Stopwatch()
-    loader.run_init_ops(session, _TAGS)
+    loader.run_init_ops(session, tags)
     monitoring.load_latency_by_stage.add(watch.microseconds(), path, "init_graph")
     return dict(definition.signature_def)
 
 
-def _prepare(
-    session: tf_session.Session,
-    signature_defs: Mapping[str, meta_graph_pb2.SignatureDef],
-    signature: str,
-    outputs: tuple[str, ...],
-) -> tuple[list[str], Callable[..., Sequence[Array]]]:
-    """The graph cut down to what the outputs need, and the order in which it takes its inputs."""
-    definition = signature_defs[signature]
-    names = sorted(definition.inputs)
-    options = config_pb2.CallableOptions(
-        feed=[definition.inputs[name].name for name in names],
-        fetch=[definition.outputs[name].name for name in outputs],
-    )
-    return names, session._make_callable_from_options(options)
-
-
-def load(servable_id: ServableId, path: str) -> SavedModel:
+def load(servable_id: ServableId, path: str, options: LoadOptions = DEFAULTS) -> SavedModel:
     """Loads a SavedModel and replays its warm-up requests.
 
     Args:
         servable_id: name and version to serve it under.
         path: its folder.
+        options: how.
 
     Raises:
         StatusError: it cannot be loaded, or does not answer one of its warm-up requests.
+        ConfigFileError: its own batching parameters cannot be read.
     """
     watch, outcome = monitoring.Stopwatch(), "fail"
     try:
-        model = SavedModel(servable_id, path)
+        model = SavedModel(servable_id, path, options)
         outcome = "success"
     finally:
         monitoring.load_attempt_count.add(1, path, outcome)
         monitoring.load_latency.add(watch.microseconds(), path)
     try:
-        warmup.replay(model, path)
+        warmup.replay(model, path, options.warmup_iterations)
     except Exception:
         model.close()
         raise

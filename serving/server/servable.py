@@ -29,19 +29,22 @@ class Servable(Protocol):
     def signature_defs(self) -> Mapping[str, meta_graph_pb2.SignatureDef]:
         """The model's signatures by name."""
 
-    def run(self, signature: str, inputs: Mapping[str, Array], outputs: Sequence[str]) -> Sequence[Array]:
+    def run(
+        self, signature: str, inputs: Mapping[str, Array], outputs: Sequence[str], timeout_s: float | None = None
+    ) -> Sequence[Array]:
         """Computes outputs of one signature.
 
         Args:
             signature: its name.
             inputs: a tensor for each of the signature's inputs.
             outputs: names of some of its outputs.
+            timeout_s: seconds after which to give up; None never does.
 
         Returns:
             The outputs, in that order.
 
         Raises:
-            StatusError: the model does not take these inputs.
+            StatusError: the model does not take these inputs, or takes longer.
         """
 
     def close(self) -> None:

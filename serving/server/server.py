@@ -5,7 +5,6 @@ import logging
 import re
 import threading
 from concurrent import futures
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -19,7 +18,9 @@ from serving.server.api import Api
 from serving.server.core import Core
 from serving.server.grpc_services import ModelService, PredictionService
 from serving.server.http_server import HttpServer
+from serving.server.load_options import LoadOptions, load_options
 from serving.server.manager import LoadServable, Manager, NotAvailableError
+from serving.server.options import ServerOptions
 from serving.server.rest import RestApi
 from serving.server.servable import Servable, ServableId
 from serving.server.status import StatusError
@@ -27,6 +28,7 @@ from serving.server.status import StatusError
 _log = logging.getLogger(__name__)
 
 _GRPC_THREADS = 4  # TensorFlow has its own; more of Python's only take turns
+_BATCHING_THREADS = 64  # a request that waits for others to make a batch has a thread
 _GRPC_OPTIONS = [
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
@@ -37,54 +39,18 @@ _STOP_GRACE_S = 5.0
 _STOP_POLL_S = 0.05  # how soon the REST side notices that it should stop
 
 
-@dataclass(frozen=True)
-class ServerOptions:
-    """What to serve, and where. Named after `tensorflow_model_server`'s flags.
-
-    Attributes:
-        model_name: the model's name in requests, and of whom `Server.wait_until_available` speaks.
-        model_base_path: folder with a numbered folder for each version; may be missing or empty yet.
-        model_config_file: instead of both, names several models, their versions and labels.
-        model_config_file_poll_wait_seconds: between two readings of that file; 0 reads it once.
-        port: for gRPC; 0 is a free one.
-        rest_api_port: for HTTP; 0 is a free one, None is no HTTP.
-        host: address to listen on.
-        file_system_poll_wait_seconds: between two looks for new versions; 0 looks once.
-        max_num_load_retries: further attempts at a version that fails to load; 0 makes a failure final at once.
-        load_retry_interval_micros: between two attempts, in microseconds.
-        monitoring_config_file: a MonitoringConfig; "" is no page of metrics.
-        ssl_config_file: an SSLConfig with key and certificate; "" is no TLS.
-        grpc_channel_arguments: further options of gRPC, `key=value,…`; whole numbers are passed as such.
-        enable_grpc_healthcheck_service: answer grpc.health.v1 as well.
-        allow_version_labels_for_unavailable_models: a new label may be given to a version that is not loaded.
-    """
-
-    model_name: str = "default"
-    model_base_path: str = ""
-    model_config_file: str = ""
-    model_config_file_poll_wait_seconds: float = 0
-    port: int = 0
-    rest_api_port: int | None = None
-    host: str = "127.0.0.1"
-    file_system_poll_wait_seconds: float = 1
-    max_num_load_retries: int = 5
-    load_retry_interval_micros: int = 60_000_000
-    monitoring_config_file: str = ""
-    ssl_config_file: str = ""
-    grpc_channel_arguments: str = ""
-    enable_grpc_healthcheck_service: bool = False
-    allow_version_labels_for_unavailable_models: bool = False
-
-
 class PortError(Exception):
     """A port cannot be listened on."""
 
 
-def _load(servable_id: ServableId, path: str) -> Servable:
-    # Only now, because it takes TensorFlow's runtime a second to be imported: the ports are open first.
-    from serving.server import saved_model
+def _loader(options: LoadOptions) -> LoadServable:
+    def load(servable_id: ServableId, path: str) -> Servable:
+        # Only now, because it takes TensorFlow's runtime a second to be imported: the ports are open first.
+        from serving.server import saved_model
 
-    return saved_model.load(servable_id, path)
+        return saved_model.load(servable_id, path, options)
+
+    return load
 
 
 class Server:
@@ -94,14 +60,19 @@ class Server:
     `wait_until_available` returns.
     """
 
-    def __init__(self, options: ServerOptions, load: LoadServable = _load) -> None:
+    def __init__(self, options: ServerOptions, load: LoadServable | None = None) -> None:
         """A server that is not started yet.
 
         Args:
             options: what to serve and where.
-            load: makes a version servable.
+            load: makes a version servable; None loads it as a SavedModel.
+
+        Raises:
+            ConfigFileError: a configuration file cannot be read.
+            StatusError: the options contradict each other.
         """
         self.options = options
+        load = load or _loader(load_options(options))
         self._manager = Manager(load, options.max_num_load_retries, options.load_retry_interval_micros / 1_000_000)
         self._core = Core(
             self._manager,
@@ -192,7 +163,8 @@ class Server:
         self.stop()
 
     def _start_grpc(self, api: Api, starting: contextlib.ExitStack) -> int:
-        threads = futures.ThreadPoolExecutor(_GRPC_THREADS, "grpc")
+        usual = _BATCHING_THREADS if self.options.enable_batching else _GRPC_THREADS
+        threads = futures.ThreadPoolExecutor(self.options.grpc_max_threads or usual, "grpc")
         starting.callback(threads.shutdown)
         arguments = {**dict(_GRPC_OPTIONS), **_channel_arguments(self.options.grpc_channel_arguments)}
         server = grpc.server(threads, options=list(arguments.items()), maximum_concurrent_rpcs=_MAX_REQUESTS)
@@ -216,8 +188,9 @@ class Server:
         return port
 
     def _start_rest(self, api: Api, port: int, starting: contextlib.ExitStack) -> int:
+        answer = RestApi(api, self._metrics_path(), self.options.rest_api_timeout_in_ms / 1000).answer
         try:
-            server = HttpServer(self.options.host, port, RestApi(api, self._metrics_path()).answer)
+            server = HttpServer(self.options.host, port, answer)
         except OSError as error:
             raise _port_error(self.options.host, port, "--rest_api_port") from error
         starting.callback(server.server_close)

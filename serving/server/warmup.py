@@ -26,12 +26,13 @@ REQUESTS_FILE = os.path.join("assets.extra", "tf_serving_warmup_requests")
 MAX_RECORDS = 1000
 
 
-def replay(servable: Servable, path: str) -> int:
-    """Answers all warm-up requests of a model, once each.
+def replay(servable: Servable, path: str, iterations: int = 1) -> int:
+    """Answers all warm-up requests of a model.
 
     Args:
         servable: the model.
         path: its folder.
+        iterations: how often each; 0 is not at all.
 
     Returns:
         How many there were: 0 if the file is missing.
@@ -40,7 +41,7 @@ def replay(servable: Servable, path: str) -> int:
         StatusError: a request failed, or the file is not a TFRecord file of at most 1000 PredictionLogs.
     """
     file = os.path.join(path, REQUESTS_FILE)
-    if not file_io.file_exists(file):
+    if not iterations or not file_io.file_exists(file):
         return 0
     watch = monitoring.Stopwatch()
     count = 0
@@ -48,7 +49,8 @@ def replay(servable: Servable, path: str) -> int:
         if count > MAX_RECORDS:
             raise invalid_argument(f"Number of warmup records exceeds the maximum ({MAX_RECORDS}) at {file}")
         try:
-            _answer(servable, record)
+            for _ in range(iterations):
+                _answer(servable, record)
         except StatusError as error:
             raise StatusError(error.code, f"warm-up record {count} of {file}: {error.message}") from error
     monitoring.model_warmup_latency.add(watch.microseconds(), path, StatusCode.OK.name)

@@ -162,7 +162,7 @@ def test_wrong_requests(toy, rank_request, spoil, code, message):
 
 
 def test_wrong_type(toy, rank_request):
-    with pytest.raises(StatusError, match=r"Type mismatch: actual float vs\. expect int64") as error:
+    with pytest.raises(StatusError, match=r"Expects arg\[2\] to be int64 but float is provided") as error:
         predict(toy, rank_request([], item=np.array([1.0], np.float32)))
 
     assert error.value.code == StatusCode.INVALID_ARGUMENT

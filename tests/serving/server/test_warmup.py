@@ -37,9 +37,9 @@ def ran(monkeypatch) -> list[str]:
     names = []
     run = SavedModel.run
 
-    def spy(self, signature, inputs, outputs):
+    def spy(self, signature, inputs, outputs, timeout_s):
         names.append(signature)
-        return run(self, signature, inputs, outputs)
+        return run(self, signature, inputs, outputs, timeout_s)
 
     monkeypatch.setattr(SavedModel, "run", spy)
     return names
