@@ -38,6 +38,8 @@ from tensorflow_serving.apis import (
 from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig as _Config
 
 from schema.errors import RanklineError
+from serving.channel import Tls, connect
+from serving.errors import call_error
 
 STABLE, CANARY, PREVIOUS = "stable", "canary", "previous"
 LABELS = (STABLE, CANARY, PREVIOUS)
@@ -61,6 +63,7 @@ class Rollout:
         base_path: str,
         config_file: Path | None = None,
         timeout_s: float = 120.0,
+        tls: Tls | None = None,
     ) -> None:
         """A rollout; nothing is asked or changed yet.
 
@@ -70,8 +73,12 @@ class Rollout:
             base_path: the model's folder as the servers see it; unused if the configuration file names it.
             config_file: the servers' `--model_config_file`, for servers of several models.
             timeout_s: how long a version may take to load.
+            tls: None is no TLS.
+
+        Raises:
+            TlsError: a file of `tls` does not hold what it should.
         """
-        self._servers = [_Server(target, model_name) for target in targets]
+        self._servers = [_Server(target, model_name, tls) for target in targets]
         self._model_name = model_name
         self._base_path = base_path
         self._config_file = config_file
@@ -234,10 +241,10 @@ class Rollout:
 class _Server:
     """One server's side of it."""
 
-    def __init__(self, target: str, model_name: str) -> None:
+    def __init__(self, target: str, model_name: str, tls: Tls | None) -> None:
         self.target = target
         self._model_name = model_name
-        self._channel = grpc.insecure_channel(target)
+        self._channel = connect(target, tls)
         self._models = model_service_pb2_grpc.ModelServiceStub(self._channel)
         self._prediction = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
 
@@ -300,7 +307,7 @@ class _Server:
         return int(response.model_spec.version.value)
 
     def _failed(self, error: grpc.RpcError) -> RolloutError:
-        return RolloutError(f"{self.target} answered {error.code().name}: {error.details()}")
+        return RolloutError(str(call_error(error, self.target, _CALL_TIMEOUT_S)))
 
 
 def _listed(labels: Mapping[str, int]) -> str:

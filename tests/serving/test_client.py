@@ -1,5 +1,6 @@
 """The client against the embedded server, and against servers that misbehave."""
 
+import itertools
 import socket
 import threading
 from concurrent import futures
@@ -10,7 +11,7 @@ import pytest
 import tensorflow as tf
 from google.protobuf import text_format
 from tensorflow.core.protobuf import meta_graph_pb2
-from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2, prediction_service_pb2_grpc
 
 from serving.client import (
     CallError,
@@ -23,6 +24,7 @@ from serving.client import (
     UnavailableError,
 )
 from serving.server import Server, ServerOptions
+from serving.tensors import fill_content, to_array
 
 TIMEOUT_S = 60
 
@@ -82,23 +84,6 @@ def test_in_chunks_the_ranking_is_the_same(server, client, chunk):
         assert {ranked.index: ranked.score for ranked in ranking} == scores
         assert ranking[0].index == 5
         assert chunked.rank(context, {"item": []}) == []
-
-
-def test_chunks_are_of_one_version(server, monkeypatch):
-    """Another version comes after the first call: all are asked of that one."""
-    asked = []
-    with Client(f"127.0.0.1:{server.port}", "toy", timeout_s=TIMEOUT_S, chunk=2) as client:
-
-        def predict(signature, inputs, version=None):
-            asked.append(version)
-            answered = version or (1 if len(asked) == 1 else 2)
-            return answered, {"probability": np.full(len(inputs["item"]), answered, np.float32)}
-
-        monkeypatch.setattr(client, "_predict", predict)
-        ranking = client.rank({}, {"item": [1, 2, 3, 4, 5]})
-
-    assert asked == [None] * 3 + [2] * 3
-    assert [ranked.score for ranked in ranking] == [2.0] * 5
 
 
 def test_wrong_choices():
@@ -215,9 +200,44 @@ def test_nobody_listens():
         port = free.getsockname()[1]
     with (
         Client(f"127.0.0.1:{port}", "toy", timeout_s=0.3) as client,
-        pytest.raises(UnavailableError, match=f"^no server answers at 127.0.0.1:{port} "),
+        pytest.raises(UnavailableError, match=f"^nobody listens at 127.0.0.1:{port}$"),
     ):
         client.status()
+
+
+def test_waiting_no_longer_than_the_grace_for_somebody_who_has_the_model(server):
+    with (
+        Client("127.0.0.1:1", "toy") as client,
+        pytest.raises(UnavailableError, match=r"^nobody listens at 127\.0\.0\.1:1$"),
+    ):
+        client.wait_until_available(TIMEOUT_S, grace_s=0.1)
+    with (
+        Client(f"127.0.0.1:{server.port}", "toys") as client,
+        pytest.raises(NotFoundError, match="any versions of model toys"),
+    ):
+        client.wait_until_available(TIMEOUT_S, grace_s=0.1)
+
+
+def test_a_model_that_is_loading_is_waited_for_beyond_the_grace(base_path):
+    """It is loaded when the client has asked for its state a few times."""
+    asked = threading.Event()
+
+    class Loading(Model):
+        def __init__(self, servable_id, path):
+            asked.wait(TIMEOUT_S)
+            super().__init__(servable_id, path)
+
+    with serve(base_path, v1=Loading) as server, Client(f"127.0.0.1:{server.port}", "toy") as client:
+        states = iter(range(5))
+        versions = client._versions
+
+        async def count(*arguments, **options):
+            if next(states, None) is None:
+                asked.set()
+            return await versions(*arguments, **options)
+
+        client._versions = count
+        assert client.wait_until_available(TIMEOUT_S, grace_s=0) == 1
 
 
 class Flaky(prediction_service_pb2_grpc.PredictionServiceServicer):
@@ -240,12 +260,12 @@ class Flaky(prediction_service_pb2_grpc.PredictionServiceServicer):
 def serve_service():
     servers = []
 
-    def serve_service(service) -> Client:
+    def serve_service(service, **options) -> Client:
         server = grpc.server(futures.ThreadPoolExecutor(2))
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(service, server)
         port = server.add_insecure_port("127.0.0.1:0")
         server.start()
-        client = Client(f"127.0.0.1:{port}", "toy", timeout_s=TIMEOUT_S)
+        client = Client(f"127.0.0.1:{port}", "toy", timeout_s=TIMEOUT_S, **options)
         servers.append((server, client))
         return client
 
@@ -253,6 +273,46 @@ def serve_service():
     for server, client in servers:
         client.close()
         server.stop(0).wait()
+
+
+def of_integers(*columns) -> meta_graph_pb2.SignatureDef:
+    """A signature that takes one integer of a candidate in each column."""
+    info = text_format.Parse("dtype: DT_INT64 tensor_shape { dim { size: -1 } }", meta_graph_pb2.TensorInfo())
+    return meta_graph_pb2.SignatureDef(inputs=dict.fromkeys(columns, info))
+
+
+class Newer(prediction_service_pb2_grpc.PredictionServiceServicer):
+    """Version 1 answers the first call, then comes version 2; each scores every candidate with its number."""
+
+    def __init__(self):
+        self.calls = itertools.count(1)
+        self.asked = []
+
+    def GetModelMetadata(self, request, context):  # noqa: N802
+        signatures = get_model_metadata_pb2.SignatureDefMap()
+        signatures.signature_def["rank"].CopyFrom(of_integers("item"))
+        response = get_model_metadata_pb2.GetModelMetadataResponse(model_spec=request.model_spec)
+        response.metadata["signature_def"].Pack(signatures)
+        return response
+
+    def Predict(self, request, context):  # noqa: N802
+        asked = request.model_spec.version.value
+        version = asked or (1 if next(self.calls) == 1 else 2)
+        self.asked.append(asked)
+        response = predict_pb2.PredictResponse(model_spec=request.model_spec)
+        response.model_spec.version.value = version
+        count = len(to_array(request.inputs["item"]))
+        fill_content(response.outputs["probability"], np.full(count, version, np.float32))
+        return response
+
+
+def test_chunks_are_of_one_version(serve_service):
+    """Another version comes after the first call: all are asked of that one."""
+    service = Newer()
+    ranking = serve_service(service, chunk=2).rank({}, {"item": [1, 2, 3, 4, 5]})
+
+    assert service.asked == [0] * 3 + [2] * 3
+    assert [ranked.score for ranked in ranking] == [2.0] * 5
 
 
 def test_unavailable_is_retried(serve_service):
@@ -278,18 +338,14 @@ class Model:
 
     def __init__(self, servable_id, path):
         self.id = servable_id
-        definition = meta_graph_pb2.SignatureDef()
-        for name in self.columns:
-            definition.inputs[name].CopyFrom(
-                text_format.Parse("dtype: DT_INT64 tensor_shape { dim { size: -1 } }", meta_graph_pb2.TensorInfo())
-            )
+        definition = of_integers(*self.columns)
         for name in ("logit", "probability"):
             definition.outputs[name].name = name
         examples = meta_graph_pb2.SignatureDef(outputs=definition.outputs)
         examples.inputs["examples"].name = "examples"
         self.signature_defs = {"rank": definition, "serving_default": examples}
 
-    def run(self, signature, inputs, outputs):
+    def run(self, signature, inputs, outputs, timeout_s):
         size = max(len(array) for array in inputs.values())
         return [np.full(size, 0.5, np.float32) for _ in outputs]
 
@@ -313,9 +369,9 @@ def test_the_deadline_ends_a_call(base_path):
     given_up = threading.Event()
 
     class Slow(Model):
-        def run(self, signature, inputs, outputs):
+        def run(self, signature, inputs, outputs, timeout_s):
             given_up.wait(TIMEOUT_S)
-            return super().run(signature, inputs, outputs)
+            return super().run(signature, inputs, outputs, timeout_s)
 
     with serve(base_path, v1=Slow) as server, Client(f"127.0.0.1:{server.port}", "toy", timeout_s=0.3) as client:
         server.wait_until_available(TIMEOUT_S)

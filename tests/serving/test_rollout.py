@@ -182,5 +182,8 @@ def test_a_configuration_file_that_does_not_fit(server: Server, tmp_path: Path, 
 
 
 def test_nobody_listens() -> None:
-    with Rollout(["127.0.0.1:1"], "toy", "/models/toy") as rollout, pytest.raises(RolloutError, match="UNAVAILABLE"):
+    with (
+        Rollout(["127.0.0.1:1"], "toy", "/models/toy") as rollout,
+        pytest.raises(RolloutError, match=r"^nobody listens at 127\.0\.0\.1:1$"),
+    ):
         rollout.labels()

@@ -1,69 +1,18 @@
 """TLS, grpc.health.v1, gRPC's options, and more requests than there is room for."""
 
-import datetime
 import threading
 
 import grpc
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from google.protobuf import text_format
 from grpc import StatusCode
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tensorflow_serving.apis import get_model_status_pb2, model_pb2, model_service_pb2_grpc
 
 from serving.server import ConfigFileError, Server, ServerOptions, server
-from serving.server.config_files import SslConfig
 from tests.serving.asking import wait_until
+from tests.serving.certificates import pem, signed
 
 TIMEOUT_S = 30
-
-
-def pem(certificate) -> bytes:
-    return certificate.public_bytes(serialization.Encoding.PEM)
-
-
-def signed(name, issuer=None):
-    """A key, as PEM and as it is, and a certificate of localhost, its own or the issuer's."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer[2].subject if issuer else subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
-        .sign(issuer[1] if issuer else key, hashes.SHA256())
-    )
-    encoded = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return encoded, key, certificate
-
-
-@pytest.fixture(scope="module")
-def authority():
-    return signed("authority")
-
-
-@pytest.fixture
-def ssl_config_file(tmp_path, authority):
-    """Writes the file, with whatever differs."""
-
-    def write(**changes):
-        key, _, certificate = signed("localhost", authority)
-        content = {"server_key": key.decode(), "server_cert": pem(certificate).decode(), **changes}
-        file = tmp_path / "ssl.pbtxt"
-        file.write_text(text_format.MessageToString(SslConfig(**content)))
-        return str(file)
-
-    return write
 
 
 def status_of(channel):

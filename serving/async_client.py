@@ -1,0 +1,68 @@
+"""The typed client for programs that run in an event loop.
+
+::
+
+    async with AsyncClient("127.0.0.1:8500", "movielens") as client:
+        best = await client.rank({"user_id": 42, "age": 33}, {"movie_id": [1, 50, 181]}, k=2)
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from serving.channel import Tls, connect_async
+from serving.features import Value
+from serving.model_client import RANK_SIGNATURE, Answer, ModelClient, Ranked, VersionStatus
+from serving.tensors import Array
+
+
+class AsyncClient(ModelClient):
+    """Asks one model of one server; made and used in one event loop, by any number of its tasks.
+
+    Its methods are those of `serving.client.Client`, with the same arguments, answers and errors, but awaited.
+    """
+
+    async def rank(
+        self, context: Mapping[str, Value], candidates: Mapping[str, Sequence[Value]], k: int | None = None
+    ) -> list[Ranked]:
+        """Ranks candidates; see `Client.rank`."""
+        return await self._rank(context, candidates, k)
+
+    async def predict(self, examples: Sequence[bytes]) -> dict[str, Array]:
+        """Scores serialized tf.Examples; see `Client.predict`."""
+        return await self._predict_examples(examples)
+
+    async def status(self) -> list[VersionStatus]:
+        """The versions of the model that the server has or had, newest first; see `Client.status`."""
+        return await self._versions(self._timeout_s)
+
+    async def wait_until_available(
+        self, timeout_s: float, version: int | None = None, grace_s: float | None = None
+    ) -> int:
+        """Waits for the server to serve the model; see `Client.wait_until_available`."""
+        return await self._wait_until_available(timeout_s, version, grace_s)
+
+    async def close(self) -> None:
+        """Closes the connection."""
+        await self._channel.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def _connect(self, target: str, tls: Tls | None) -> Any:
+        return connect_async(target, tls)
+
+    async def _send(self, method: Callable[..., Any], request: Any, timeout_s: float) -> Any:
+        return await method(request, timeout=timeout_s)
+
+    async def _sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    async def _rank_all(self, calls: Sequence[Mapping[str, Array]], version: int | None) -> list[Answer]:
+        return await asyncio.gather(*(self._predict(RANK_SIGNATURE, inputs, version) for inputs in calls))

@@ -1,0 +1,300 @@
+"""What a client asks a model server for, whichever way it waits for the answers.
+
+Everything but the waiting is written once, as coroutines. `AsyncClient` awaits them; the calls of `Client` block, so
+that its coroutines run to their end in one go.
+"""
+
+import abc
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
+
+import grpc
+import numpy as np
+import tenacity
+from numpy.typing import NDArray
+from tensorflow_serving.apis import (
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    model_pb2,
+    model_service_pb2_grpc,
+    predict_pb2,
+    prediction_service_pb2_grpc,
+)
+
+from serving import features
+from serving.channel import Tls
+from serving.errors import CallError, DeadlineError, LoadError, NotFoundError, UnavailableError, call_error
+from serving.features import Column, FeatureError, Value
+from serving.tensors import Array, fill_content, to_array
+
+RANK_SIGNATURE = "rank"
+EXAMPLES_SIGNATURE = "serving_default"
+_SCORES = ("probability", "expected", "prediction")
+"""Outputs that candidates are ranked by: of a label of two classes, of many that are numbers, of a number."""
+
+_FIRST_RETRY_S, _LONGEST_RETRY_S = 0.05, 1.0
+_STATUS_POLL_S = 0.1
+
+Answer: TypeAlias = tuple[int, dict[str, Array]]
+"""Which version answered, and what, by output."""
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A candidate's place in a ranking.
+
+    Attributes:
+        index: which of the candidates it is.
+        score: its probability, or the number that is predicted of it.
+    """
+
+    index: int
+    score: float
+
+
+class VersionStatus(NamedTuple):
+    """A version of a model on a server.
+
+    Attributes:
+        version: its number.
+        state: START, LOADING, AVAILABLE, UNLOADING or END.
+        error: why it failed, "" if it did not.
+    """
+
+    version: int
+    state: str
+    error: str
+
+
+class _Signature(NamedTuple):
+    """The columns of the rank signature, and the version that has them."""
+
+    version: int
+    columns: dict[str, Column]
+
+
+class ModelClient(abc.ABC):
+    """Asks one model of one server: the base of `Client` and `AsyncClient`."""
+
+    def __init__(
+        self,
+        target: str,
+        model_name: str,
+        timeout_s: float = 10.0,
+        version: int | None = None,
+        label: str = "",
+        chunk: int | None = None,
+        tls: Tls | None = None,
+    ) -> None:
+        """A client; the connection is made by the first call.
+
+        Args:
+            target: the server's `host:port`.
+            model_name: which of its models.
+            timeout_s: deadline of each call in seconds, retries included. A call is retried, after a random
+                and growing pause, only if the server was UNAVAILABLE.
+            version: which version to ask; None is the latest that is served.
+            label: ask the version that has this label, such as "stable". At most one of the two.
+            chunk: ask for so many candidates of a ranking per call, in parallel calls; None is one call for all. The
+                Wide & Deep paper (Cheng et al., 2016, section 5.2) ranks 200 candidates in 14 ms instead of 31 by
+                calls of 50. It pays where the server has processors to spare.
+            tls: None is no TLS.
+
+        Raises:
+            TlsError: a file of `tls` does not hold what it should.
+        """
+        if version is not None and label:
+            raise ValueError(f"expected a version or a label, got both: {version} and {label!r}")
+        if chunk is not None and chunk < 1:
+            raise ValueError(f"chunk: expected a positive number of candidates or None, got {chunk}")
+        self._target = target
+        self._model = model_pb2.ModelSpec(name=model_name)
+        if version is not None:
+            self._model.version.value = version
+        if label:
+            self._model.version_label = label
+        self._timeout_s = timeout_s
+        self._chunk = chunk
+        self._signature: _Signature | None = None
+        self._channel = self._connect(target, tls)
+        self._prediction = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
+        self._models = model_service_pb2_grpc.ModelServiceStub(self._channel)
+
+    @abc.abstractmethod
+    def _connect(self, target: str, tls: Tls | None) -> Any:
+        """A channel to the server."""
+
+    @abc.abstractmethod
+    async def _send(self, method: Callable[..., Any], request: Any, timeout_s: float) -> Any:
+        """Calls a method of a stub."""
+
+    @abc.abstractmethod
+    async def _sleep(self, seconds: float) -> None:
+        """Waits."""
+
+    @abc.abstractmethod
+    async def _rank_all(self, calls: Sequence[Mapping[str, Array]], version: int | None) -> list[Answer]:
+        """Calls of `_predict` for the rank signature, in parallel."""
+
+    async def _rank(
+        self, context: Mapping[str, Value], candidates: Mapping[str, Sequence[Value]], k: int | None
+    ) -> list[Ranked]:
+        if k is not None and k < 1:
+            raise ValueError(f"k: expected a positive number of candidates or None, got {k}")
+        if features.number_of(candidates) == 0:
+            return []
+        scores = await self._rank_scores(context, candidates)
+        order = np.argsort(-scores, kind="stable")[:k]
+        return [Ranked(int(index), float(scores[index])) for index in order]
+
+    async def _rank_request(
+        self, context: Mapping[str, Value], candidates: Mapping[str, Sequence[Value]]
+    ) -> predict_pb2.PredictRequest:
+        signature = self._signature or await self._fetch_signature()
+        return self._request(RANK_SIGNATURE, features.to_tensors(signature.columns, context, candidates))
+
+    async def _wait_until_available(self, timeout_s: float, version: int | None, grace_s: float | None) -> int:
+        start = time.monotonic()
+        seen = "nothing was heard of it"
+        while (left := start + timeout_s - time.monotonic()) > 0:
+            try:
+                versions = await self._versions(left, retry=False)
+            except DeadlineError as error:
+                seen = str(error)
+            except (UnavailableError, NotFoundError) as error:
+                if grace_s is not None and time.monotonic() - start > grace_s:
+                    raise
+                seen = str(error)
+            else:
+                available = [v.version for v in versions if v.state == "AVAILABLE"]
+                if available and max(available) >= (version or 0):
+                    return max(available)
+                loading = any(version.state in ("START", "LOADING") for version in versions)
+                if versions[0].error and not loading:
+                    raise LoadError(f"model {self._model.name} version {versions[0].version}: {versions[0].error}")
+                seen = ", ".join(f"version {v.version} is {v.state} {v.error}".strip() for v in versions)
+            await self._sleep(_STATUS_POLL_S)
+        raise DeadlineError(
+            grpc.StatusCode.DEADLINE_EXCEEDED,
+            f"model {self._model.name}{f' version {version}' if version else ''} at {self._target} was not available "
+            f"after {timeout_s:g} s: {seen}",
+        )
+
+    async def _rank_scores(
+        self, context: Mapping[str, Value], candidates: Mapping[str, Sequence[Value]]
+    ) -> NDArray[np.float32]:
+        signature = self._signature or await self._fetch_signature()
+        try:
+            return await self._scores(signature, context, candidates)
+        except (FeatureError, CallError) as error:
+            if isinstance(error, CallError) and error.code != grpc.StatusCode.INVALID_ARGUMENT:
+                raise
+            # Perhaps another version is served since, which takes other features.
+            current = await self._fetch_signature()
+            if current.version == signature.version:
+                raise
+        return await self._scores(current, context, candidates)
+
+    async def _scores(
+        self, signature: _Signature, context: Mapping[str, Value], candidates: Mapping[str, Sequence[Value]]
+    ) -> NDArray[np.float32]:
+        inputs = features.to_tensors(signature.columns, context, candidates)
+        count = features.number_of(candidates)
+        chunk = self._chunk or count
+        starts = range(0, count, chunk)
+        calls = [
+            {name: array[start : start + chunk] if name in candidates else array for name, array in inputs.items()}
+            for start in starts
+        ]
+        answers = await self._of_one_version(calls)
+        name = next((name for name in _SCORES if name in answers[0]), None)
+        if name is None:
+            raise FeatureError(
+                f"model {self._model.name}: expected one of the outputs {', '.join(_SCORES)} to rank by, "
+                f"got {', '.join(sorted(answers[0]))}"
+            )
+        return np.concatenate([answer[name] for answer in answers])
+
+    async def _of_one_version(self, calls: Sequence[Mapping[str, Array]]) -> list[dict[str, Array]]:
+        """The answers of calls that belong together: if another version came between, all are asked of the newer."""
+        if len(calls) == 1:
+            return [(await self._predict(RANK_SIGNATURE, calls[0]))[1]]
+        answers = await self._rank_all(calls, version=None)
+        versions = {version for version, _ in answers}
+        if len(versions) > 1:
+            answers = await self._rank_all(calls, max(versions))
+        return [outputs for _, outputs in answers]
+
+    async def _fetch_signature(self) -> _Signature:
+        request = get_model_metadata_pb2.GetModelMetadataRequest(
+            model_spec=self._model, metadata_field=["signature_def"]
+        )
+        response = await self._call(self._prediction.GetModelMetadata, request, self._timeout_s)
+        signatures = get_model_metadata_pb2.SignatureDefMap()
+        response.metadata["signature_def"].Unpack(signatures)
+        version = response.model_spec.version.value
+        if RANK_SIGNATURE not in signatures.signature_def:
+            raise FeatureError(
+                f"model {self._model.name} version {version}: expected a signature {RANK_SIGNATURE!r}, "
+                f"got {', '.join(sorted(signatures.signature_def))}"
+            )
+        self._signature = _Signature(version, features.columns_of(signatures.signature_def[RANK_SIGNATURE]))
+        return self._signature
+
+    async def _predict_examples(self, examples: Sequence[bytes]) -> dict[str, Array]:
+        return (await self._predict(EXAMPLES_SIGNATURE, {"examples": np.array(examples, dtype=object)}))[1]
+
+    async def _predict(self, signature: str, inputs: Mapping[str, Array], version: int | None = None) -> Answer:
+        """Asks a signature; `version` goes before the client's choice."""
+        request = self._request(signature, inputs)
+        if version is not None:
+            request.model_spec.version.value = version
+        response = await self._call(self._prediction.Predict, request, self._timeout_s)
+        outputs = {name: to_array(proto) for name, proto in response.outputs.items()}
+        return response.model_spec.version.value, outputs
+
+    def _request(self, signature: str, inputs: Mapping[str, Array]) -> predict_pb2.PredictRequest:
+        request = predict_pb2.PredictRequest(model_spec=self._model)
+        request.model_spec.signature_name = signature
+        for name, array in inputs.items():
+            fill_content(request.inputs[name], array)
+        return request
+
+    async def _versions(self, timeout_s: float, retry: bool = True) -> list[VersionStatus]:
+        # Of all versions: the one that is asked otherwise may not be there yet.
+        spec = model_pb2.ModelSpec(name=self._model.name)
+        request = get_model_status_pb2.GetModelStatusRequest(model_spec=spec)
+        response = await self._call(self._models.GetModelStatus, request, timeout_s, retry)
+        return [
+            VersionStatus(
+                version.version,
+                get_model_status_pb2.ModelVersionStatus.State.Name(version.state),
+                version.status.error_message,
+            )
+            for version in response.model_version_status
+        ]
+
+    async def _call(self, method: Callable[..., Any], request: Any, timeout_s: float, retry: bool = True) -> Any:
+        """One call, with its retries if there are to be any, all within the deadline."""
+        deadline = time.monotonic() + timeout_s
+        retrying = tenacity.AsyncRetrying(
+            sleep=self._sleep,
+            retry=tenacity.retry_if_exception(_is_unavailable),
+            wait=tenacity.wait_random_exponential(_FIRST_RETRY_S, _LONGEST_RETRY_S),
+            stop=tenacity.stop_before_delay(timeout_s) if retry else tenacity.stop_after_attempt(1),
+            reraise=True,
+        )
+
+        async def attempt() -> Any:
+            return await self._send(method, request, max(0.0, deadline - time.monotonic()))
+
+        try:
+            return await retrying(attempt)
+        except grpc.RpcError as error:
+            raise call_error(error, self._target, timeout_s) from error
+
+
+def _is_unavailable(error: BaseException) -> bool:
+    return isinstance(error, grpc.RpcError) and error.code() == grpc.StatusCode.UNAVAILABLE
