@@ -79,8 +79,8 @@ def to_array(proto: tensor_pb2.TensorProto) -> Array:
         The array; one made from `tensor_content` is read-only.
 
     Raises:
-        TensorError: unsupported type, a dimension below 0, content that does not fit the shape, or more than `MAX_REPEATED`
-            elements without a value of their own.
+        TensorError: unsupported type, a dimension below 0, content that does not fit the shape, or more than
+            `MAX_REPEATED` elements without a value of their own.
     """
     shape = _shape(proto)
     try:
