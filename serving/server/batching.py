@@ -16,7 +16,7 @@ from tensorflow.core.framework import attr_value_pb2
 from tensorflow.python.client import pywrap_tf_session
 from tensorflow.python.framework import dtypes, errors, ops
 from tensorflow.python.framework.tensor import Tensor
-from tensorflow.python.ops import array_ops, functional_ops, gen_batch_ops
+from tensorflow.python.ops import array_ops, gen_batch_ops, gen_functional_ops
 from tensorflow.python.ops.ragged import ragged_tensor
 
 from serving.server.status import StatusError, invalid_argument
@@ -26,7 +26,9 @@ from serving.tensors import Array
 _MAX_BATCH_SIZE = 1000
 _MAX_ENQUEUED_BATCHES = 10
 
-_OF_THE_NODE = re.compile(r"\s*\[\[\{\{node BatchFunction.*", re.DOTALL)
+_ADDED = re.compile(r"\. 0th dimension size: .*|\s*\[\[\{\{node BatchFunction.*", re.DOTALL)
+"""What the node's messages say beyond TF Serving's."""
+
 _numbers = itertools.count(1)
 
 
@@ -130,7 +132,7 @@ def status_of(error: errors.OpError, inputs: Mapping[str, Tensor]) -> StatusErro
         error: TensorFlow's.
         inputs: the tensors that are fed, by the signature's names.
     """
-    message = _OF_THE_NODE.sub("", error.message)
+    message = _ADDED.sub("", error.message)
     if message.startswith("Dimensions of inputs should match"):
         name = next(
             (tensor.name for tensor in inputs.values() if not tensor.shape[1:].is_fully_defined()),
@@ -222,7 +224,7 @@ def _padded(graph: ops.Graph, inputs: Sequence[Tensor], function: _Function) -> 
         filling = array_ops.reshape(filling, [-1, *[1] * (rank - 1)])
         arguments.append(array_ops.where_v2(there, rows.to_tensor(), filling))
 
-    outputs = functional_ops.stateful_partitioned_call(
+    outputs = gen_functional_ops.stateful_partitioned_call(
         args=arguments + function.captured, Tout=function.output_types, f=function.attribute
     )
     return sent, _Function(graph, received, outputs)

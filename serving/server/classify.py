@@ -13,7 +13,7 @@ from serving.server.servable import DEFAULT_SIGNATURE, Servable, resolved_spec
 from serving.server.status import invalid_argument
 from serving.tensors import Array, type_name
 
-_INPUTS = "inputs"
+INPUTS = "inputs"
 _OUTPUT_TYPES = {"classes": "DT_STRING", "scores": "DT_FLOAT"}
 
 
@@ -34,43 +34,62 @@ def classify(
         StatusError: the signature is not one for classification, or the model cannot compute it.
     """
     name = request.model_spec.signature_name or DEFAULT_SIGNATURE
-    outputs = _outputs(servable.signature_defs, name)
+    signature = servable.signature_defs.get(name)
+    if signature is None:
+        raise invalid_argument(f"No signature was found with the name: {name}")
+    chosen = outputs(signature)
     inputs = examples.serialized(request.input)
     with monitoring.runtime(servable.id.name, "Classify"):
-        arrays = dict(zip(outputs, servable.run(name, {_INPUTS: inputs}, outputs, timeout_s), strict=True))
-    _check(arrays, len(inputs))
-
+        arrays = servable.run(name, {INPUTS: inputs}, chosen, timeout_s)
     response = classification_pb2.ClassificationResponse(model_spec=resolved_spec(servable, name))
-    number_of_classes = next(iter(arrays.values())).shape[1]
-    labels = arrays["classes"].tolist() if "classes" in arrays else None
-    scores = arrays["scores"].tolist() if "scores" in arrays else None
-    for row in range(len(inputs)):
-        classifications = response.result.classifications.add()
-        for column in range(number_of_classes):
-            classifications.classes.add(
-                label=labels[row][column] if labels else None, score=scores[row][column] if scores else None
-            )
+    fill_result(response.result, dict(zip(chosen, arrays, strict=True)), len(inputs))
     return response
 
 
-def _outputs(signatures: Mapping[str, meta_graph_pb2.SignatureDef], name: str) -> list[str]:
-    """Which of the outputs `classes` and `scores` the signature has."""
-    signature = signatures.get(name)
-    if signature is None:
-        raise invalid_argument(f"No signature was found with the name: {name}")
+def outputs(signature: meta_graph_pb2.SignatureDef) -> list[str]:
+    """Which of the outputs `classes` and `scores` a signature has.
+
+    Raises:
+        StatusError: it is not one for classification.
+    """
     if len(signature.inputs) != 1:
         raise invalid_argument("Expected one input Tensor.")
     if len(signature.outputs) not in (1, 2):
         raise invalid_argument(f"Expected one or two output Tensors, found {len(signature.outputs)}")
-    if _INPUTS not in signature.inputs:
+    if INPUTS not in signature.inputs:
         raise invalid_argument(f"No classification inputs found in SignatureDef: {signature}")
-    outputs = [output for output in _OUTPUT_TYPES if output in signature.outputs]
-    if not outputs:
+    chosen = [output for output in _OUTPUT_TYPES if output in signature.outputs]
+    if not chosen:
         raise invalid_argument(
             'Expected classification signature outputs to contain at least one of "classes" or "scores". '
             f"Signature was: {signature}"
         )
-    return outputs
+    return chosen
+
+
+def fill_result(
+    result: classification_pb2.ClassificationResult, arrays: Mapping[str, Array], batch_size: int
+) -> None:
+    """Writes what a model computed.
+
+    Args:
+        result: where to.
+        arrays: the outputs, by name.
+        batch_size: how many examples there were.
+
+    Raises:
+        StatusError: an output is not of the type or shape of one, or the two do not fit together.
+    """
+    _check(arrays, batch_size)
+    number_of_classes = next(iter(arrays.values())).shape[1]
+    labels = arrays["classes"].tolist() if "classes" in arrays else None
+    scores = arrays["scores"].tolist() if "scores" in arrays else None
+    for row in range(batch_size):
+        classifications = result.classifications.add()
+        for column in range(number_of_classes):
+            classifications.classes.add(
+                label=labels[row][column] if labels else None, score=scores[row][column] if scores else None
+            )
 
 
 def _check(arrays: Mapping[str, Array], batch_size: int) -> None:

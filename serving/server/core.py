@@ -54,8 +54,8 @@ class Core:
                 "ServerModelConfig type not supported by HandleReloadConfigRequest."
                 " Only ModelConfigList is currently supported"
             )
-        model_config.check(config)
         with self._configuring:
+            model_config.check(config, self._config)
             models = config.model_config_list.config
             self._manager.assign_labels(
                 {model.name: dict(model.version_labels) for model in models}, self._labels_for_unavailable
@@ -77,12 +77,16 @@ class Core:
         for name in sorted(self.configure(config)):
             try:
                 self._manager.wait_until_available(name, _NEW_MODEL_TIMEOUT_S)
-            except (LoadError, NotAvailableError) as error:
-                failures.append(f"{{{error}}}, ")
+            except LoadError as error:
+                failures += [
+                    f"{{name: {failed.name} version: {failed.version}}} due to error: {reason.code.name}: {reason}"
+                    for failed, reason in error.errors.items()
+                ]
+            except NotAvailableError as error:
+                failures.append(str(error))
         if failures:
-            raise StatusError(
-                StatusCode.UNKNOWN, f"{len(failures)} model(s) did not become available: {{{''.join(failures)}}}"
-            )
+            listed = "".join(f"{{{failure}}}, " for failure in failures)
+            raise StatusError(StatusCode.UNKNOWN, f"{len(failures)} model(s) did not become available: {{{listed}}}")
 
     def run(self) -> None:
         """Looks for versions and brings about what they ask for, until `stop`."""

@@ -45,7 +45,15 @@ class VersionStatus(NamedTuple):
 
 
 class LoadError(Exception):
-    """The version that should be served cannot be loaded, and no other one is served."""
+    """The version that should be served cannot be loaded, and no other one is served.
+
+    Attributes:
+        errors: the versions that were tried, and why each cannot be loaded.
+    """
+
+    def __init__(self, message: str, errors: Mapping[ServableId, StatusError]) -> None:
+        super().__init__(message)
+        self.errors = errors
 
 
 class NotAvailableError(TimeoutError):
@@ -213,15 +221,16 @@ class Manager:
             self._changed.wait_for(settled, timeout_s)
             if latest := self._published.get((name, None)):
                 return latest.servable.id.version
-            errors = [
-                f"version {number}: {version.error}"
-                for number, version in sorted(self._versions.get(name, {}).items())
+            errors = {
+                version.id: version.error
+                for _, version in sorted(self._versions.get(name, {}).items())
                 if version.aspired and version.error
-            ]
+            }
+            reasons = "; ".join(f"version {failed.version}: {error}" for failed, error in errors.items())
             if settled():
-                raise LoadError(f"model {name} cannot be loaded, {'; '.join(errors)}")
+                raise LoadError(f"model {name} cannot be loaded, {reasons}", errors)
             raise NotAvailableError(
-                f"model {name} was not available after {timeout_s:g} s" + (f", {'; '.join(errors)}" if errors else "")
+                f"model {name} was not available after {timeout_s:g} s" + (f", {reasons}" if reasons else "")
             )
 
     def close(self) -> None:

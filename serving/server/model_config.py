@@ -20,11 +20,15 @@ def of_one_model(name: str, base_path: str) -> ModelServerConfig:
     return config
 
 
-def check(config: ModelServerConfig) -> None:
-    """Refuses what no server could serve.
+def check(config: ModelServerConfig, before: ModelServerConfig) -> None:
+    """Refuses what no server could serve, or not after what it served before.
+
+    Args:
+        config: to be served.
+        before: what was served until now.
 
     Raises:
-        StatusError: a name that comes twice, a relative path, or another platform than TensorFlow's.
+        StatusError: a name that comes twice, a relative path, another platform than before or than TensorFlow's.
     """
     names = set()
     for model in config.model_config_list.config:
@@ -36,12 +40,20 @@ def check(config: ModelServerConfig) -> None:
             raise invalid_argument(
                 f"Expected model {model.name} to have an absolute path or URI; got base_path()={model.base_path}"
             )
+    platforms_before = {model.name: _platform(model) for model in before.model_config_list.config}
     for model in config.model_config_list.config:
-        _check_platform(model)
+        if model.name in platforms_before and (platform := _platform(model)) != platforms_before[model.name]:
+            raise invalid_argument(
+                f"Illegal to change a model's platform. For model {model.name} platform was "
+                f"{platforms_before[model.name]} and new platform requested is {platform}"
+            )
+    for model in config.model_config_list.config:
+        if (platform := _platform(model)) != PLATFORM:
+            raise invalid_argument(f"Model {model.name} requests unsupported platform {platform}")
 
 
-def _check_platform(model: model_server_config_pb2.ModelConfig) -> None:
-    platform = model.model_platform
+def _platform(model: model_server_config_pb2.ModelConfig) -> str:
+    platform: str = model.model_platform
     if model.model_type != model_server_config_pb2.MODEL_TYPE_UNSPECIFIED:
         if platform:
             raise invalid_argument(
@@ -50,11 +62,10 @@ def _check_platform(model: model_server_config_pb2.ModelConfig) -> None:
             )
         if model.model_type != model_server_config_pb2.TENSORFLOW:
             raise invalid_argument(f"ModelServerConfig::model_type choice {model.model_type} not supported.")
-        return
+        return PLATFORM
     if not platform:
         raise invalid_argument(
             "Illegal setting neither ModelServerConfig::model_type (deprecated) nor "
             f"ModelServerConfig::model_platform, model name is {model.name}"
         )
-    if platform != PLATFORM:
-        raise invalid_argument(f"Model {model.name} requests unsupported platform {platform}")
+    return platform
