@@ -13,7 +13,6 @@ from serving.server.servable import DEFAULT_SIGNATURE, Servable, resolved_spec
 from serving.server.status import invalid_argument
 from serving.tensors import Array, type_name
 
-INPUTS = "inputs"
 _OUTPUT_TYPES = {"classes": "DT_STRING", "scores": "DT_FLOAT"}
 
 
@@ -40,7 +39,7 @@ def classify(
     chosen = outputs(signature)
     inputs = examples.serialized(request.input)
     with monitoring.runtime(servable.id.name, "Classify"):
-        arrays = servable.run(name, {INPUTS: inputs}, chosen, timeout_s)
+        arrays = servable.run(name, {examples.INPUTS: inputs}, chosen, timeout_s)
     response = classification_pb2.ClassificationResponse(model_spec=resolved_spec(servable, name))
     fill_result(response.result, dict(zip(chosen, arrays, strict=True)), len(inputs))
     return response
@@ -56,7 +55,7 @@ def outputs(signature: meta_graph_pb2.SignatureDef) -> list[str]:
         raise invalid_argument("Expected one input Tensor.")
     if len(signature.outputs) not in (1, 2):
         raise invalid_argument(f"Expected one or two output Tensors, found {len(signature.outputs)}")
-    if INPUTS not in signature.inputs:
+    if examples.INPUTS not in signature.inputs:
         raise invalid_argument(f"No classification inputs found in SignatureDef: {signature}")
     chosen = [output for output in _OUTPUT_TYPES if output in signature.outputs]
     if not chosen:
@@ -67,9 +66,7 @@ def outputs(signature: meta_graph_pb2.SignatureDef) -> list[str]:
     return chosen
 
 
-def fill_result(
-    result: classification_pb2.ClassificationResult, arrays: Mapping[str, Array], batch_size: int
-) -> None:
+def fill_result(result: classification_pb2.ClassificationResult, arrays: Mapping[str, Array], batch_size: int) -> None:
     """Writes what a model computed.
 
     Args:

@@ -9,6 +9,9 @@ from tensorflow_serving.apis import input_pb2
 from serving.server.status import invalid_argument
 from serving.tensors import Array
 
+INPUTS = "inputs"
+"""What both methods' signatures call it."""
+
 
 def serialized(source: input_pb2.Input) -> Array:
     """The examples as a model takes them.

@@ -4,12 +4,10 @@ Checks and messages after TF Serving's servables/tensorflow/multi_inference.cc.
 """
 
 from grpc import StatusCode
-from tensorflow_serving.apis import classification_pb2, inference_pb2, regression_pb2
+from tensorflow_serving.apis import inference_pb2
 
-from serving.server import examples, monitoring
-from serving.server.classify import classify
-from serving.server.regress import regress
-from serving.server.servable import DEFAULT_SIGNATURE, Servable
+from serving.server import classify, examples, monitoring, regress
+from serving.server.servable import DEFAULT_SIGNATURE, Servable, resolved_spec
 from serving.server.status import StatusError, invalid_argument
 
 _CLASSIFY, _REGRESS = "tensorflow/serving/classify", "tensorflow/serving/regress"
@@ -31,44 +29,42 @@ def multi_inference(
     Raises:
         StatusError: the tasks are not of one model, or not of a signature and a method each; or one fails.
     """
-    _check(servable, request)
+    outputs = _outputs(servable, request)
+    inputs = examples.serialized(request.input)
+    computed = [
+        dict(zip(chosen, servable.run(signature, {examples.INPUTS: inputs}, chosen, timeout_s), strict=True))
+        for signature, chosen in outputs.items()
+    ]
+    monitoring.request_example_counts.add(len(inputs), servable.id.name)
+    monitoring.request_example_count_total.add(len(inputs), servable.id.name)
     response = inference_pb2.MultiInferenceResponse()
-    for task in request.tasks:
-        result = response.results.add()
+    for task, signature, arrays in zip(request.tasks, outputs, computed, strict=True):
+        result = response.results.add(model_spec=resolved_spec(servable, signature))
         if task.method_name == _CLASSIFY:
-            classified = classify(
-                servable,
-                classification_pb2.ClassificationRequest(model_spec=task.model_spec, input=request.input),
-                timeout_s,
-            )
-            result.model_spec.CopyFrom(classified.model_spec)
-            result.classification_result.CopyFrom(classified.result)
+            classify.fill_result(result.classification_result, arrays, len(inputs))
         else:
-            regressed = regress(
-                servable,
-                regression_pb2.RegressionRequest(model_spec=task.model_spec, input=request.input),
-                timeout_s,
-            )
-            result.model_spec.CopyFrom(regressed.model_spec)
-            result.regression_result.CopyFrom(regressed.result)
-    count = examples.count(request.input)
-    monitoring.request_example_counts.add(count, servable.id.name)
-    monitoring.request_example_count_total.add(count, servable.id.name)
+            regress.fill_result(result.regression_result, arrays, len(inputs))
     return response
 
 
-def _check(servable: Servable, request: inference_pb2.MultiInferenceRequest) -> None:
-    signatures = set()
+def _outputs(servable: Servable, request: inference_pb2.MultiInferenceRequest) -> dict[str, list[str]]:
+    """The signatures of the tasks, in their order, and the outputs that each task needs of its own."""
+    outputs: dict[str, list[str]] = {}
     for task in request.tasks:
         if not task.model_spec.name:
             raise invalid_argument("Found ModelSpec with an empty model name.")
         if task.model_spec.name != request.tasks[0].model_spec.name:
             raise invalid_argument("All ModelSpecs in a MultiInferenceRequest must access the same model name.")
-        signature = task.model_spec.signature_name or DEFAULT_SIGNATURE
-        if signature in signatures:
-            raise invalid_argument(f"Duplicate evaluation of signature: {signature}")
-        signatures.add(signature)
-        if signature not in servable.signature_defs:
-            raise invalid_argument(f"Requested signature not found in model graph: {signature}")
-        if task.method_name not in (_CLASSIFY, _REGRESS):
+        name = task.model_spec.signature_name or DEFAULT_SIGNATURE
+        if name in outputs:
+            raise invalid_argument(f"Duplicate evaluation of signature: {name}")
+        signature = servable.signature_defs.get(name)
+        if signature is None:
+            raise invalid_argument(f"Requested signature not found in model graph: {name}")
+        if task.method_name == _CLASSIFY:
+            outputs[name] = classify.outputs(signature)
+        elif task.method_name == _REGRESS:
+            outputs[name] = regress.outputs(signature)
+        else:
             raise StatusError(StatusCode.UNIMPLEMENTED, f"Unsupported signature method_name: {task.method_name}")
+    return outputs

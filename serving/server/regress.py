@@ -13,7 +13,7 @@ from serving.server.servable import DEFAULT_SIGNATURE, Servable, resolved_spec
 from serving.server.status import invalid_argument
 from serving.tensors import Array, type_name
 
-_INPUTS, _OUTPUTS = "inputs", "outputs"
+_OUTPUTS = "outputs"
 
 
 def regress(
@@ -33,30 +33,50 @@ def regress(
         StatusError: the signature is not one for regression, or the model cannot compute it.
     """
     name = request.model_spec.signature_name or DEFAULT_SIGNATURE
-    _check_signature(servable.signature_defs, name)
+    signature = servable.signature_defs.get(name)
+    if signature is None:
+        raise invalid_argument(f"No signature was found with the name: {name}")
+    chosen = outputs(signature)
     inputs = examples.serialized(request.input)
     with monitoring.runtime(servable.id.name, "Regress"):
-        (values,) = servable.run(name, {_INPUTS: inputs}, [_OUTPUTS], timeout_s)
-    _check_values(values, len(inputs))
-
+        arrays = servable.run(name, {examples.INPUTS: inputs}, chosen, timeout_s)
     response = regression_pb2.RegressionResponse(model_spec=resolved_spec(servable, name))
-    for value in values.ravel().tolist():
-        response.result.regressions.add(value=value)
+    fill_result(response.result, dict(zip(chosen, arrays, strict=True)), len(inputs))
     return response
 
 
-def _check_signature(signatures: Mapping[str, meta_graph_pb2.SignatureDef], name: str) -> None:
-    signature = signatures.get(name)
-    if signature is None:
-        raise invalid_argument(f"No signature was found with the name: {name}")
+def outputs(signature: meta_graph_pb2.SignatureDef) -> list[str]:
+    """The one output that a signature has.
+
+    Raises:
+        StatusError: it is not one for regression.
+    """
     if len(signature.inputs) != 1:
         raise invalid_argument("Expected one input Tensor.")
     if len(signature.outputs) != 1:
         raise invalid_argument("Expected one output Tensor.")
-    if _INPUTS not in signature.inputs:
+    if examples.INPUTS not in signature.inputs:
         raise invalid_argument(f"No regression inputs found in SignatureDef: {signature}")
     if _OUTPUTS not in signature.outputs:
         raise invalid_argument(f"No regression outputs found in SignatureDef: {signature}")
+    return [_OUTPUTS]
+
+
+def fill_result(result: regression_pb2.RegressionResult, arrays: Mapping[str, Array], batch_size: int) -> None:
+    """Writes what a model computed.
+
+    Args:
+        result: where to.
+        arrays: the output, by its name.
+        batch_size: how many examples there were.
+
+    Raises:
+        StatusError: it is not one number for each example.
+    """
+    values = arrays[_OUTPUTS]
+    _check_values(values, batch_size)
+    for value in values.ravel().tolist():
+        result.regressions.add(value=value)
 
 
 def _check_values(values: Array, batch_size: int) -> None:
