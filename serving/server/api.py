@@ -15,6 +15,7 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
+from serving.server import monitoring
 from serving.server.classify import classify
 from serving.server.core import Core
 from serving.server.manager import Manager
@@ -91,10 +92,16 @@ class Api:
     def reload_config(
         self, request: model_management_pb2.ReloadConfigRequest
     ) -> model_management_pb2.ReloadConfigResponse:
-        """Takes over another configuration, and waits until models that are new are served."""
+        """Takes over another configuration, and waits until models that are new are served.
+
+        The response says how much the metrics that are asked for have increased meanwhile.
+        """
+        before = monitoring.first_counts(request.metric_names)
         self._core.reload(request.config)
         response = model_management_pb2.ReloadConfigResponse()
         response.status.SetInParent()
+        for name, count in monitoring.first_counts(before).items():
+            response.metric.add(name=name, int64_value_increase=count - before[name])
         return response
 
     def _ask(

@@ -9,7 +9,7 @@ import re
 import threading
 import time
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, TypeAlias
 
@@ -36,6 +36,7 @@ class Counter:
             name: TensorFlow's, a path.
             labels: their names.
         """
+        self.path = name
         self.name = re.sub(_NO_LETTER, ":", name)
         self._labels = labels
         self._lock = threading.Lock()
@@ -47,6 +48,11 @@ class Counter:
         with self._lock:
             values = _bounded(values, self._counts)
             self._counts[values] = self._counts.get(values, 0) + count
+
+    def first(self) -> int:
+        """What was counted with the values of the labels that come first; 0 if nothing was."""
+        with self._lock:
+            return self._counts[min(self._counts)] if self._counts else 0
 
     def lines(self) -> Iterator[str]:
         """What was counted, in Prometheus' text format."""
@@ -174,6 +180,12 @@ def record_request(model: str, api: str, entrypoint: str, status: StatusCode, wa
     if status is StatusCode.OK:
         request_latency.add(watch.microseconds(), model, api, entrypoint)
     request_count.add(1, model, status.name)
+
+
+def first_counts(paths: Iterable[str]) -> dict[str, int]:
+    """One number for each metric, as a request for a new configuration may ask: `Counter.first`, or 0 for any other."""
+    counters = {metric.path: metric for metric in _metrics if isinstance(metric, Counter)}
+    return {path: counters[path].first() if path in counters else 0 for path in paths}
 
 
 def page() -> str:
