@@ -5,6 +5,7 @@ Imports that take seconds (TFX, TensorFlow) are inside the commands that need th
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import time
@@ -19,6 +20,7 @@ from schema.errors import RanklineError
 
 if TYPE_CHECKING:
     from pipeline.layout import Layout
+    from serving.channel import Tls
     from serving.rollout import Rollout
 
 _dataset = click.option("--dataset", "-d", help="A name from `rankline datasets`, or a folder.  [default: movielens]")
@@ -35,6 +37,10 @@ _settings = click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE",
     help="One key of the configuration, such as train.epochs=3. Repeatable.",
 )  # fmt: skip
+_target = click.option("--target", "-t", default="127.0.0.1:8500", show_default=True, help="The server's gRPC address.")
+_label = click.option(
+    "--label", default="", help="Ask the version with this label, such as stable.  [default: the latest]"
+)
 _targets = click.option(
     "--target", "-t", "targets", multiple=True, default=["127.0.0.1:8500"], show_default=True,
     help="A server's gRPC address. Repeatable: all get the same.",
@@ -47,11 +53,30 @@ _base_path = click.option(
     "--base-path", help="The folder of the model's versions as the servers see it.  [default: as on this machine]"
 )
 _port = click.IntRange(0, 65535)
+_pem = click.Path(path_type=Path, exists=True, dir_okay=False)
+
+
+def _encrypted(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of TLS; the command gets what they say as `tls`, which is None without them."""
+
+    @functools.wraps(command)
+    def with_tls(ca: Path | None, cert: Path | None, key: Path | None, **others: Any) -> None:
+        from serving.channel import Tls
+
+        command(tls=Tls(ca, cert, key) if ca or cert or key else None, **others)
+
+    for option in (
+        click.option("--key", type=_pem, help="Its private key (PEM)."),
+        click.option("--cert", type=_pem, help="A certificate of ours (PEM), for servers that verify their clients."),
+        click.option("--ca", type=_pem, help="Speak TLS, and trust servers that these authorities vouch for (PEM)."),
+    ):
+        with_tls = option(with_tls)
+    return with_tls
 
 
 def _moving(command: Callable[..., None]) -> Callable[..., None]:
     """The options of a command that moves labels."""
-    for option in (_base_path, _config_file, _targets, _root, _dataset_or_default):
+    for option in (_encrypted, _base_path, _config_file, _targets, _root, _dataset_or_default):
         command = option(command)
     return command
 
@@ -124,10 +149,11 @@ def serve(dataset: str, root: Path | None, port: int, rest_api_port: int) -> Non
 @_dataset_or_default
 @click.option("--user", "-u", "group", required=True, help="Whom to rank for: a value of the ranking group's column.")
 @click.option("-k", type=click.IntRange(min=1), default=10, show_default=True, help="How many items.")
-@click.option("--target", "-t", default="127.0.0.1:8500", show_default=True, help="The server's gRPC address.")
-@click.option("--label", default="", help="Ask the version with this label, such as stable.  [default: the latest]")
+@_target
+@_encrypted
+@_label
 @click.option("--all", "include_seen", is_flag=True, help="Rank items too that the user has seen.")
-def rank(dataset: str, group: str, k: int, target: str, label: str, include_seen: bool) -> None:
+def rank(dataset: str, group: str, k: int, target: str, tls: Tls | None, label: str, include_seen: bool) -> None:
     """Ask a running server for the best items for a user."""
     from pipeline.ranking import Ranker
     from pipeline.tables import ranking_table
@@ -135,7 +161,8 @@ def rank(dataset: str, group: str, k: int, target: str, label: str, include_seen
 
     found = datasets.find(dataset)
     terminal = console()
-    with Ranker(found, target, label) as ranker, busy(terminal, f"Asking {target}"):
+    with Ranker(found, target, label, tls) as ranker, busy(terminal, f"Asking {target}"):
+        ranker.wait_while_loading()
         ranked = ranker.rank(group, k, include_seen=include_seen)
     terminal.print(ranking_table(ranked))
 
@@ -144,7 +171,8 @@ def rank(dataset: str, group: str, k: int, target: str, label: str, include_seen
 @_dataset_or_default
 @_root
 @_targets
-def versions(dataset: str, root: Path | None, targets: tuple[str, ...]) -> None:
+@_encrypted
+def versions(dataset: str, root: Path | None, targets: tuple[str, ...], tls: Tls | None) -> None:
     """List a model's versions, with their labels.
 
     Both those that were pushed and those that a server has or had.
@@ -154,7 +182,7 @@ def versions(dataset: str, root: Path | None, targets: tuple[str, ...]) -> None:
 
     terminal = console()
     layout = _layout(dataset, root)
-    with rollout(layout, targets) as labels, busy(terminal, "Asking the server"):
+    with rollout(layout, targets, tls=tls) as labels, busy(terminal, "Asking the server"):
         table = versions_table(labels.states(), labels.labels(), pushed_versions(layout))
     terminal.print(table)
 
@@ -177,6 +205,7 @@ def canary(
     targets: tuple[str, ...],
     config_file: Path | None,
     base_path: str | None,
+    tls: Tls | None,
     version: int | None,
     seconds: float,
     max_errors: float,
@@ -196,7 +225,7 @@ def canary(
 
     terminal = console()
     layout = _layout(dataset, root)
-    with rollout(layout, targets, config_file, base_path) as labels:
+    with rollout(layout, targets, config_file, base_path, tls) as labels:
         with busy(terminal, "Loading it"):
             moved = labels.canary(max(pushed_versions(layout)) if version is None else version)
         terminal.print(_labelled(moved))
@@ -204,7 +233,7 @@ def canary(
             return
         try:
             with busy(terminal, f"Asking both for {seconds:g} s"):
-                trial = run(find(dataset), targets[0], seconds, Limits(max_errors, max_slower))
+                trial = run(find(dataset), targets[0], seconds, Limits(max_errors, max_slower), tls)
         except BaseException:
             labels.withdraw()
             raise
@@ -245,12 +274,13 @@ def _move(
     targets: tuple[str, ...],
     config_file: Path | None,
     base_path: str | None,
+    tls: Tls | None,
 ) -> None:
     from pipeline.rollout import rollout
 
     terminal = console()
     layout = _layout(dataset, root)
-    with rollout(layout, targets, config_file, base_path) as labels, busy(terminal, "Moving the label"):
+    with rollout(layout, targets, config_file, base_path, tls) as labels, busy(terminal, "Moving the label"):
         moved = move(labels)
     terminal.print(_labelled(moved))
 

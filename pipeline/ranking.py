@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
+import functools
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
 import pyarrow as pa
 
-from schema.catalogue import catalogue
+from pipeline.asking import errors_for_people, wait_while_loading
+from schema.catalogue import Catalogue, catalogue
 from schema.dataset import Dataset
-from schema.errors import RanklineError
 from schema.feature_spec import FeatureSpec
-from serving.client import CallError, Client, FeatureError, LoadError, NotFoundError, UnavailableError
+from serving.client import Client, Tls
 
 
 @dataclass(frozen=True)
@@ -48,15 +47,15 @@ class Ranker:
         dataset: with a ranking group and item.
         target: gRPC address of a server that serves the dataset's model under the dataset's name.
         label: ask the version that has this label there; "" is the latest.
+        tls: None is no TLS.
     """
 
-    def __init__(self, dataset: Dataset, target: str, label: str = "") -> None:
-        self._catalogue = catalogue(dataset)
-        self._spec = dataset.spec
-        self._client = Client(target, dataset.name, label=label)
+    def __init__(self, dataset: Dataset, target: str, label: str = "", tls: Tls | None = None) -> None:
+        self._dataset = dataset
+        self._client = Client(target, dataset.name, label=label, tls=tls)
 
     def wait_for(self, version: int, timeout_s: float) -> int:
-        """Waits until the server serves a version, or a later one.
+        """Waits until the server, which may still have to start, serves a version, or a later one.
 
         Returns:
             The version that is served.
@@ -64,8 +63,20 @@ class Ranker:
         Raises:
             RanklineError: it cannot load it, or takes longer.
         """
-        with _errors_for_people():
+        with errors_for_people():
             return self._client.wait_until_available(timeout_s, version)
+
+    def wait_while_loading(self) -> None:
+        """Waits as long as a server that is there is loading the model.
+
+        Raises:
+            RanklineError: nobody listens, or who does cannot load it, or takes too long.
+        """
+        wait_while_loading(self._client)
+
+    @functools.cached_property
+    def _catalogue(self) -> Catalogue:
+        return catalogue(self._dataset)
 
     def latest_groups(self, count: int) -> list[str]:
         """The groups that were seen last, the last one first."""
@@ -83,13 +94,13 @@ class Ranker:
             RanklineError: a group that is not in the data, or a server that does not answer, or serves a model of
                 other data.
         """
-        ranking = self._spec.ranking
-        assert ranking is not None, "catalogue() refuses datasets without"
         items = self._catalogue.unseen(group)
+        ranking = self._dataset.spec.ranking
+        assert ranking is not None, "catalogue() refuses datasets without"
         if include_seen or not len(items):
             items = self._catalogue.items
-        with _errors_for_people():
-            best = self._client.rank(self._catalogue.context(group), candidates(items, self._spec), k)
+        with errors_for_people():
+            best = self._client.rank(self._catalogue.context(group), candidates(items, self._dataset.spec), k)
         ids = items[ranking.item]
         titles = items[ranking.title] if ranking.title else ids
         return RankedList(
@@ -105,15 +116,3 @@ class Ranker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._client.close()
-
-
-@contextlib.contextmanager
-def _errors_for_people() -> Iterator[None]:
-    try:
-        yield
-    except UnavailableError as error:
-        raise RanklineError(f"{error}; `rankline serve` starts one") from error
-    except NotFoundError as error:
-        raise RanklineError(f"{error}; it serves another dataset's models, or has none yet") from error
-    except (CallError, FeatureError, LoadError) as error:
-        raise RanklineError(str(error)) from error

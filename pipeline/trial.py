@@ -12,7 +12,7 @@ import numpy as np
 from pipeline.ranking import candidates
 from schema.catalogue import catalogue
 from schema.dataset import Dataset
-from serving.client import CallError, Client, FeatureError
+from serving.client import CallError, Client, FeatureError, Tls
 from serving.features import Value
 from serving.rollout import CANARY, STABLE
 
@@ -79,7 +79,7 @@ class Trial:
         return float(np.mean(shared)) if shared else float("nan")
 
 
-def run(dataset: Dataset, target: str, seconds: float, limits: Limits) -> Trial:
+def run(dataset: Dataset, target: str, seconds: float, limits: Limits, tls: Tls | None = None) -> Trial:
     """Sends rankings for the users that were seen last to both labels, one after the other.
 
     Args:
@@ -87,6 +87,7 @@ def run(dataset: Dataset, target: str, seconds: float, limits: Limits) -> Trial:
         target: the server's gRPC address.
         seconds: for how long.
         limits: what is too bad.
+        tls: None is no TLS.
 
     Returns:
         Both labels' answers and the verdict.
@@ -96,7 +97,7 @@ def run(dataset: Dataset, target: str, seconds: float, limits: Limits) -> Trial:
     everything = candidates(items.items, dataset.spec)
     contexts = {user: items.context(user) for user in users}
     answers = {STABLE: Answers(), CANARY: Answers()}
-    clients = {label: Client(target, dataset.name, label=label) for label in answers}
+    clients = {label: Client(target, dataset.name, label=label, tls=tls) for label in answers}
     try:
         for client in clients.values():
             _ask(client, Answers(), users[0], contexts[users[0]], everything)  # connects, and asks for the signature

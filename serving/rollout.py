@@ -39,7 +39,7 @@ from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig 
 
 from schema.errors import RanklineError
 from serving.channel import Tls, connect
-from serving.errors import call_error
+from serving.errors import UnavailableError, call_error
 
 STABLE, CANARY, PREVIOUS = "stable", "canary", "previous"
 LABELS = (STABLE, CANARY, PREVIOUS)
@@ -51,6 +51,10 @@ _State = get_model_status_pb2.ModelVersionStatus.State
 
 class RolloutError(RanklineError):
     """The labels cannot be moved so. They are where they were."""
+
+
+class UnreachableError(RolloutError):
+    """A server does not answer."""
 
 
 class Rollout:
@@ -307,7 +311,8 @@ class _Server:
         return int(response.model_spec.version.value)
 
     def _failed(self, error: grpc.RpcError) -> RolloutError:
-        return RolloutError(str(call_error(error, self.target, _CALL_TIMEOUT_S)))
+        failed = call_error(error, self.target, _CALL_TIMEOUT_S)
+        return (UnreachableError if isinstance(failed, UnavailableError) else RolloutError)(str(failed))
 
 
 def _listed(labels: Mapping[str, int]) -> str:

@@ -71,4 +71,4 @@ def test_from_a_first_label_to_the_way_back(arguments: tuple[str, ...], rankline
 def test_nothing_is_pushed(stranger, tmp_path: Path, rankline: Callable) -> None:
     done = rankline("versions", "--dataset", str(stranger.folder), "--root", str(tmp_path), "--target", "127.0.0.1:1")
     assert done.returncode == 1
-    assert "127.0.0.1:1 answered UNAVAILABLE" in done.stderr
+    assert done.stderr == "Error: nobody listens at 127.0.0.1:1; `rankline serve` starts a server\n"

@@ -24,7 +24,7 @@ bob,1,Alien,1979,42,5,0
 class RecordingClient:
     """Says that later candidates are better, and keeps what it was asked."""
 
-    def __init__(self, target: str, model_name: str, label: str) -> None:
+    def __init__(self, target: str, model_name: str, label: str, tls: None) -> None:
         self.model_name = model_name
 
     def rank(self, context, candidates, k):
