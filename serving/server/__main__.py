@@ -7,16 +7,39 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import click
 
 from serving.server import ConfigFileError, PortError, Server, ServerOptions, StatusError
 
+Command = TypeVar("Command", bound=Callable[..., None])
+
 # `--flag`, `--flag=true` and `--flag=false`, as tensorflow_model_server takes them.
 _switch = functools.partial(click.option, type=bool, is_flag=False, flag_value=True, default=False)
 _threads = functools.partial(click.option, type=click.IntRange(min=0), default=0)
+
+_NEEDLESS = (
+    "rest_api_num_threads",
+    "num_load_threads",
+    "num_unload_threads",
+    "flush_filesystem_caches",
+    "remove_unused_fields_from_bundle_metagraph",
+    "enable_profiler",
+    "skip_initialize_tpu",
+)
+"""Flags of tensorflow_model_server that save time or memory there and change no answer."""
+
+
+def _without_effect(command: Command) -> Command:
+    """Takes flags that are of no use here, so that whoever gives them need not change a script."""
+    for name in reversed(_NEEDLESS):
+        help_text = "Accepted, as tensorflow_model_server does; has no effect here."
+        command = click.option(f"--{name}", is_flag=False, flag_value="true", expose_value=False, help=help_text)(
+            command
+        )
+    return command
 
 
 @click.command(context_settings={"show_default": True})
@@ -45,6 +68,7 @@ _threads = functools.partial(click.option, type=click.IntRange(min=0), default=0
     type=click.IntRange(min=1),
     help="Milliseconds that a model may take for a request over HTTP.",
 )
+@_switch("--rest_api_enable_cors_support", help="Let pages of any web site ask over HTTP.")
 @click.option(
     "--host",
     default="127.0.0.1",
@@ -140,6 +164,7 @@ _threads = functools.partial(click.option, type=click.IntRange(min=0), default=0
     type=click.IntRange(min=0),
     help="Microseconds between two attempts.",
 )
+@_without_effect
 def main(rest_api_port: int, **flags: Any) -> None:
     """Serves SavedModels with TF Serving's API, and every new version of them as it appears.
 

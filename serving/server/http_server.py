@@ -62,6 +62,7 @@ class Reply(NamedTuple):
     status: int
     content_type: str
     body: bytes
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 class HttpServer(ThreadingHTTPServer):
@@ -190,6 +191,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response_only(reply.status)
         self.send_header("Content-Type", reply.content_type)
         self.send_header("Date", self.date_time_string())
+        for name, value in reply.headers:
+            self.send_header(name, value)
         if self.command != "HEAD":
             self.send_header("Content-Length", str(len(reply.body)))
         if self.close_connection:

@@ -17,6 +17,7 @@ class ServerOptions:
             request that waits for others has one. 0 is as many as that takes.
         rest_api_port: for HTTP; 0 is a free one, None is no HTTP.
         rest_api_timeout_in_ms: after which the computation for a request over HTTP is given up.
+        rest_api_enable_cors_support: let pages of any web site ask over HTTP.
         host: address to listen on.
         file_system_poll_wait_seconds: between two looks for new versions; 0 looks once.
         max_num_load_retries: further attempts at a version that fails to load; 0 makes a failure final at once.
@@ -48,6 +49,7 @@ class ServerOptions:
     grpc_max_threads: int = 0
     rest_api_port: int | None = None
     rest_api_timeout_in_ms: int = 30_000
+    rest_api_enable_cors_support: bool = False
     host: str = "127.0.0.1"
     file_system_poll_wait_seconds: float = 1
     max_num_load_retries: int = 5

@@ -37,6 +37,12 @@ _POST = re.compile(rf"/v1/models/(?P<name>[^/:]+){_VERSION}:(?P<method>classify|
 _PATHS = {"GET": _GET, "POST": _POST}
 _PREFIX = "/v1/"
 
+_CORS = (
+    ("Access-Control-Allow-Origin", "*"),
+    ("Access-Control-Allow-Methods", "POST, GET"),
+    ("Access-Control-Allow-Headers", "Content-Type"),
+)
+
 _CLIENT_CLOSED_REQUEST = 499  # not a standard one
 
 _HTTP_STATUS: Mapping[StatusCode, int] = {
@@ -60,14 +66,16 @@ _HTTP_STATUS: Mapping[StatusCode, int] = {
 class RestApi:
     """Answers HTTP requests by an `Api`."""
 
-    def __init__(self, api: Api, metrics_path: str = "", timeout_s: float | None = None) -> None:
+    def __init__(self, api: Api, metrics_path: str = "", timeout_s: float | None = None, cors: bool = False) -> None:
         """The REST side of `api`.
 
         Args:
             api: what answers.
             metrics_path: where Prometheus finds the metrics; "" is nowhere.
             timeout_s: seconds that a model may take; None is any.
+            cors: let pages of any web site ask.
         """
+        self._headers = _CORS if cors else ()
         self._api = api
         self._timeout_s = timeout_s
         self._metrics_path = metrics_path
@@ -80,7 +88,7 @@ class RestApi:
             return None
         if request.verb == "OPTIONS":
             from_a_page = re.search("https?://", request.origin)
-            return Reply(HTTPStatus.OK if from_a_page else HTTPStatus.BAD_REQUEST, "text/html", b"")
+            return Reply(HTTPStatus.OK if from_a_page else HTTPStatus.BAD_REQUEST, "text/html", b"", self._headers)
         watch = monitoring.Stopwatch()
         pattern = _PATHS.get(request.verb)
         match = pattern.fullmatch(request.target) if pattern else None
@@ -95,7 +103,8 @@ class RestApi:
             body = json_tensor.from_error("The server failed to answer; its log says why.")
         names = match.groupdict() if match else {}
         monitoring.record_request(unquote(names.get("name") or ""), names.get("method", ""), "REST", code, watch)
-        return Reply(_HTTP_STATUS.get(code, HTTPStatus.INTERNAL_SERVER_ERROR), "application/json", body)
+        status = _HTTP_STATUS.get(code, HTTPStatus.INTERNAL_SERVER_ERROR)
+        return Reply(status, "application/json", body, self._headers)
 
     def _metrics(self, request: Request) -> Reply:
         if request.rest:

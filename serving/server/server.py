@@ -188,7 +188,8 @@ class Server:
         return port
 
     def _start_rest(self, api: Api, port: int, starting: contextlib.ExitStack) -> int:
-        answer = RestApi(api, self._metrics_path(), self.options.rest_api_timeout_in_ms / 1000).answer
+        timeout_s = self.options.rest_api_timeout_in_ms / 1000
+        answer = RestApi(api, self._metrics_path(), timeout_s, self.options.rest_api_enable_cors_support).answer
         try:
             server = HttpServer(self.options.host, port, answer)
         except OSError as error:

@@ -73,7 +73,9 @@ def test_failure_and_recovery_take_a_line_each(start, push, base_path):
 
 
 def test_stopping_before_there_is_a_model(start, base_path):
-    server = start("--port=0", f"--model_base_path={base_path / 'missing'}")
+    server = start(
+        "--port=0", f"--model_base_path={base_path / 'missing'}", "--num_load_threads=2", "--enable_profiler"
+    )
 
     assert LISTENING.fullmatch(server.stdout.readline())["model"] == "default"
     assert server.stdout.readline() == f"Base path {base_path}/missing does not exist; waiting for a version\n"

@@ -354,6 +354,19 @@ def test_a_browser_may_ask_what_is_allowed(connection, origin, status):
     assert (response.status, response.read()) == (status, b"")
 
 
+def test_pages_of_any_web_site_may_ask_if_so_configured(toy_models):
+    options = ServerOptions("toy", str(toy_models[1].parent), rest_api_port=0, rest_api_enable_cors_support=True)
+    with Server(options) as server:
+        connection = http.client.HTTPConnection("127.0.0.1", server.rest_api_port, timeout=60)
+        for method, path in (("OPTIONS", "/v1/models/toy:predict"), ("GET", "/v1/models/toy/metadata/x")):
+            connection.request(method, path, headers={"Origin": "https://a.example"})
+            response = connection.getresponse()
+            response.read()
+            assert response.headers["Access-Control-Allow-Origin"] == "*"
+            assert response.headers["Access-Control-Allow-Methods"] == "POST, GET"
+        connection.close()
+
+
 def test_the_server_can_stop_while_connections_are_open(toy_models):
     options = ServerOptions(model_name="toy", model_base_path=str(toy_models[1].parent), rest_api_port=0)
     with Server(options) as server, socket.create_connection(("127.0.0.1", server.rest_api_port), timeout=60) as client:
