@@ -6,6 +6,7 @@ Imports that take seconds (TFX, TensorFlow) are inside the commands that need th
 from __future__ import annotations
 
 import functools
+import json
 import os
 import sys
 import time
@@ -52,6 +53,10 @@ _config_file = click.option(
 _base_path = click.option(
     "--base-path", help="The folder of the model's versions as the servers see it.  [default: as on this machine]"
 )
+_json = click.option(
+    "--json", "json_path", type=click.Path(path_type=Path), help="Also write the numbers to this file."
+)
+_positive = click.FloatRange(min=0, min_open=True)
 _port = click.IntRange(0, 65535)
 _pem = click.Path(path_type=Path, exists=True, dir_okay=False)
 
@@ -86,6 +91,12 @@ def _layout(dataset: str, root: Path | None) -> Layout:
     from schema.dataset import find
 
     return Layout(root or Path("runs"), find(dataset).name)
+
+
+def _keep(numbers: str, path: Path | None) -> None:
+    if path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(numbers + "\n")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -165,6 +176,59 @@ def rank(dataset: str, group: str, k: int, target: str, tls: Tls | None, label: 
         ranker.wait_while_loading()
         ranked = ranker.rank(group, k, include_seen=include_seen)
     terminal.print(ranking_table(ranked))
+
+
+@cli.command()
+@_dataset_or_default
+@_target
+@_encrypted
+@_label
+@click.option(
+    "--clients", type=click.IntRange(min=1), help="So many requests at once.  [default: 8; with --rate at most 64]"
+)
+@click.option(
+    "--rate", type=_positive, metavar="PER_SECOND",
+    help="Requests come at this rate, at random times.  [default: when the one before is answered]",
+)  # fmt: skip
+@click.option(
+    "--seconds", type=click.FloatRange(min=0, min_open=True), default=10.0, show_default=True, help="For how long."
+)
+@click.option(
+    "--warm-up", type=click.FloatRange(min=0), default=2.0, show_default=True, help="Seconds before that, not counted."
+)
+@click.option("--candidates", type=click.IntRange(min=1), default=100, show_default=True, help="Of each ranking.")
+@_json
+def load(
+    dataset: str,
+    target: str,
+    tls: Tls | None,
+    label: str,
+    clients: int | None,
+    rate: float | None,
+    seconds: float,
+    warm_up: float,
+    candidates: int,
+    json_path: Path | None,
+) -> None:
+    """Put load on a running server, and show how it bears it.
+
+    Asks for rankings of the dataset's own users and items. With --rate, latencies count from when a request was due, so
+    that a stall of the server shows in all requests that had to wait for its end.
+
+    Exit status: 0 if any request was answered, else 1.
+    """
+    from pipeline.load import run
+    from pipeline.tables import load_tables
+    from schema.dataset import find
+
+    terminal = console()
+    clients = clients or (8 if rate is None else 64)
+    with busy(terminal, f"Asking {target} for {warm_up + seconds:g} s"):
+        report = run(find(dataset), target, candidates, clients, seconds, rate, warm_up, label, tls)
+    for table in load_tables(report):
+        terminal.print(table)
+    _keep(json.dumps(report.as_dict(), indent=2), json_path)
+    sys.exit(0 if report.answered else 1)
 
 
 @cli.command()
@@ -366,7 +430,7 @@ def compare(
 @cli.command()
 @_dataset
 @click.option("--model", "-m", help="The model to train.  [default: wide_deep]")
-@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write the numbers to this file.")
+@_json
 def bench(dataset: str | None, model: str | None, json_path: Path | None) -> None:
     """Measure each component on a cold run.
 
@@ -381,9 +445,7 @@ def bench(dataset: str | None, model: str | None, json_path: Path | None) -> Non
     run_config = configuration.load(None, {"dataset": dataset, "train.model": model}, ())
     result = chain.run(run_config, imported)
     console().print(chain.table(result))
-    if json_path:
-        json_path.parent.mkdir(parents=True, exist_ok=True)
-        json_path.write_text(chain.to_json(result) + "\n")
+    _keep(chain.to_json(result), json_path)
 
 
 @cli.command("bench-train")
@@ -396,7 +458,7 @@ def bench(dataset: str | None, model: str | None, json_path: Path | None) -> Non
 )  # fmt: skip
 @click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True, help="Turns of each library.")
 @click.option("--steps", type=click.IntRange(min=1), default=10, show_default=True, help="Steps of a turn.")
-@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write the numbers to this file.")
+@_json
 def bench_train(models: str, ids: str, rounds: int, steps: int, json_path: Path | None) -> None:
     """Measure training steps beside other libraries'.
 
@@ -409,9 +471,7 @@ def bench_train(models: str, ids: str, rounds: int, steps: int, json_path: Path 
         raise click.BadParameter(f"expected whole numbers with commas between, received {ids!r}", param_hint="--ids")
     setting = train.Setting(models.split(","), [int(total) for total in ids.split(",")], rounds, steps)
     result = train.run(setting, lambda table: console().print(table))
-    if json_path:
-        json_path.parent.mkdir(parents=True, exist_ok=True)
-        json_path.write_text(train.to_json(result) + "\n")
+    _keep(train.to_json(result), json_path)
 
 
 @cli.command("bench-planted")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from rich import box
+from rich.bar import Bar
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -14,8 +15,10 @@ from pipeline.ranking import RankedList
 from pipeline.runs import Run
 from pipeline.trial import Trial
 from schema.describe import Description
+from serving.load import PERCENTILES, Report
 
 _ANY_WIDTH = 10_000
+_BAR_WIDTH = 40
 
 
 def ranking_table(ranked: RankedList) -> Table:
@@ -89,6 +92,26 @@ def trial_table(trial: Trial) -> Table:
     return table
 
 
+def load_tables(report: Report) -> Iterator[Table]:
+    """What a server did under load, and how its latencies are distributed."""
+    headings = [f"{name} ms" for name in PERCENTILES]
+    table = _table("", "answers", "per second", *headings, "errors")
+    latencies = [f"{report.percentile(percent):,.2f}" if report.answered else "" for percent in PERCENTILES.values()]
+    _add(table, f"{report.answered:,}", f"{report.qps:,.1f}", *latencies, f"{sum(report.errors.values()):,}")
+    notes = [f"{count:,} {code}" for code, count in report.errors.items()]
+    if report.unsent:
+        notes.append(f"{report.unsent:,} were due and not sent: all clients were waiting for answers")
+    table.caption = escape(", ".join(notes))
+    yield table
+
+    bins = report.histogram()
+    table = _table("", "from ms", "to ms", "answers", "")
+    for bar in bins:
+        blocks = Bar(max(each.count for each in bins), 0, bar.count, width=_BAR_WIDTH)
+        table.add_row(f"{bar.low_ms:,.2f}", f"{bar.high_ms:,.2f}", f"{bar.count:,}", blocks)
+    yield table
+
+
 def _table(title: str, *headings: str) -> Table:
     table = Table(
         title=escape(title), box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", caption_justify="left"
@@ -103,8 +126,11 @@ def _table(title: str, *headings: str) -> Table:
         "positive",
         "requests",
         "errors",
-        "p50 ms",
-        "p99 ms",
+        "answers",
+        "per second",
+        "from ms",
+        "to ms",
+        *(f"{name} ms" for name in PERCENTILES),
         *METRICS,
     }
     for heading in headings:

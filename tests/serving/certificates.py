@@ -6,6 +6,9 @@ import ipaddress
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from google.protobuf import text_format
+
+from serving.server.config_files import SslConfig
 
 LOCAL = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
 
@@ -35,3 +38,10 @@ def signed(name, issuer=None):
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     return encoded, key, certificate
+
+
+def ssl_config(issuer, **changes) -> str:
+    """A server's `--ssl_config_file` with a certificate by the issuer, and whatever differs."""
+    key, _, certificate = signed("localhost", issuer)
+    content = {"server_key": key.decode(), "server_cert": pem(certificate).decode(), **changes}
+    return text_format.MessageToString(SslConfig(**content))

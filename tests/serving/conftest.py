@@ -12,14 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from google.protobuf import text_format
 from tensorflow_serving.apis import model_pb2, predict_pb2, prediction_log_pb2
 
 from serving.server import saved_model
-from serving.server.config_files import SslConfig
 from serving.server.servable import ServableId
 from serving.tensors import fill_content
-from tests.serving.certificates import pem, signed
+from tests.serving.certificates import signed, ssl_config
 
 SCALES = {1: 0.1, 2: 0.2, 3: 0.3}
 MISSING_INT = tf.int64.min
@@ -173,10 +171,8 @@ def ssl_config_file(tmp_path, authority):
     """Writes a server's `--ssl_config_file`, with whatever differs."""
 
     def write(**changes):
-        key, _, certificate = signed("localhost", authority)
-        content = {"server_key": key.decode(), "server_cert": pem(certificate).decode(), **changes}
         file = tmp_path / "ssl.pbtxt"
-        file.write_text(text_format.MessageToString(SslConfig(**content)))
+        file.write_text(ssl_config(authority, **changes))
         return str(file)
 
     return write
