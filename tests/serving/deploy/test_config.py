@@ -33,7 +33,7 @@ KNOWN_FLAGS = """
     tensorflow_session_config_file tensorflow_session_parallelism thread_pool_factory_config_file
     use_alts_credentials version xla_cpu_compilation_enabled xla_gpu_compilation_enabled
 """
-"""Of tensorflow_model_server, by TF Serving's model_servers/main.cc at 9d981c5c (2026-07-30)."""
+"""Of tensorflow_model_server, by TF Serving's model_servers/main.cc of version 2.20.0."""
 
 
 def read(file):
