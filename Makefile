@@ -5,7 +5,7 @@ USER_ID ?= 42
 # Each target makes the environment if it is missing, then calls one tool.
 bin := .venv/bin
 
-.PHONY: help setup run serve rank compare validate runs test test-long lint format bench bench-train bench-planted lock clean
+.PHONY: help setup run serve rank compare validate runs test test-long lint format bench bench-train bench-serve bench-planted lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ bench-train: setup .venv-bench/installed ## Training steps beside other librarie
 	@echo "installing $< into .venv-bench (gigabytes; some minutes the first time)" >&2
 	@$$($(bin)/python -c 'import sys; print(sys._base_executable)') -m venv --clear $(@D)
 	@if $(@D)/bin/python -m pip install --quiet --no-deps --require-hashes -r $<; then touch $@; fi
+
+bench-serve: setup ## The server beside the model alone and gRPC alone, on DATASET's pushed model
+	@$(bin)/rankline bench-serve --dataset $(DATASET) --json runs/bench-serve.json
 
 bench-planted: setup ## Who memorises and who generalises, on a million clicks whose truth is known
 	@$(bin)/rankline bench-planted

@@ -474,6 +474,48 @@ def bench_train(models: str, ids: str, rounds: int, steps: int, json_path: Path 
     _keep(train.to_json(result), json_path)
 
 
+@cli.command("bench-serve")
+@_dataset_or_default
+@_root
+@click.option("--rounds", type=click.IntRange(min=1), default=3, show_default=True, help="Turns of each side.")
+@click.option(
+    "--seconds", type=click.FloatRange(min=0, min_open=True), default=3.0, show_default=True, help="Of a turn."
+)
+@click.option("--swaps", type=click.IntRange(min=0), default=20, show_default=True, help="New versions under load.")
+@click.option("--flood", type=click.IntRange(min=0), default=10_000, show_default=True, help="Requests sent at once.")
+@click.option(
+    "--soak-minutes", type=click.IntRange(min=0), default=0, show_default=True,
+    help="Of load at the end, with a new version every minute.",
+)  # fmt: skip
+@_json
+def bench_serve(
+    dataset: str,
+    root: Path | None,
+    rounds: int,
+    seconds: float,
+    swaps: int,
+    flood: int,
+    soak_minutes: int,
+    json_path: Path | None,
+) -> None:
+    """Measure the embedded server on the latest pushed model.
+
+    Beside a call of the loaded model in this process, and beside a gRPC server that does nothing: for 1 and 100
+    candidates and 1, 8 and 32 clients. Then requests at random times, new versions under load, and more requests at
+    once than the server takes.
+    """
+    with quiet(Path(os.devnull)) as terminal:
+        with busy(terminal, "Loading TensorFlow"):
+            from pipeline.bench import serve
+            from schema.dataset import find
+        setting = serve.Setting(rounds=rounds, seconds=seconds, swaps=swaps, flood=flood, soak_minutes=soak_minutes)
+        with terminal.status("") as status:
+            result = serve.run(find(dataset), _layout(dataset, root), setting, status.update)
+        for table in serve.tables(result):
+            terminal.print(table)
+    _keep(serve.to_json(result), json_path)
+
+
 @cli.command("bench-planted")
 @click.option("--rows", type=click.IntRange(min=1000), default=1_000_000, show_default=True, help="To train on.")
 @click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Trainings of each model.")

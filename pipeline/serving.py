@@ -56,11 +56,24 @@ def server(layout: Layout, log: Path) -> Iterator[str]:
     """
     port = portpicker.pick_unused_port()
     _, _, module, *flags = server_command(layout, port, 0)
+    with beside(log, module, *flags):
+        yield f"127.0.0.1:{port}"
+
+
+@contextlib.contextmanager
+def beside(log: Path, module: str, *flags: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Runs a module as a process beside this one until the block is left.
+
+    Args:
+        log: file that its output is added to.
+        module: as after `python -m`; SIGTERM stops it.
+        flags: its command line.
+    """
     command = [sys.executable, "-c", _DYING_WITH_ITS_PARENT, module, *flags]
-    with log.open("a", encoding="utf-8") as output:
+    with log.open("ab") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output)
     try:
-        yield f"127.0.0.1:{port}"
+        yield process
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait()

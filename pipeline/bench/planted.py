@@ -7,6 +7,7 @@ would; nobody is told how.
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,9 @@ TRUTHS: Mapping[str, tuple[float, float]] = {"crosses": (1.0, 0.0), "low rank": 
 
 _BOTH: tuple[Part, ...] = ("wide", "deep")
 _VOCABULARY = 10_000
+_ROWS = 100_000
+"""Up to which the generator's pairs are as they are. Above, pairs grow in number with the rows: if they became more
+frequent instead, memorising them would do, and nobody had to generalise."""
 _WIDTH = 8
 
 
@@ -73,11 +77,14 @@ def run(
         By what was planted.
     """
     found = {}
+    more = max(1.0, rows / _ROWS)
     for truth in truths:
         crosses, low_rank = TRUTHS[truth]
-        generator = Generator(_VOCABULARY, crosses=crosses, low_rank=low_rank)
-        columns = _columns()
-        train, held_out = (_examples(generator.draw(count, seed)) for seed, count in ((1, rows), (2, rows // 10)))
+        generator = Generator(round(_VOCABULARY * math.sqrt(more)), crosses, low_rank, more_pairs=more)
+        columns = _columns(generator.sizes)
+        train, held_out = (
+            _examples(generator.draw(count, seed), columns) for seed, count in ((1, rows), (2, rows // 10))
+        )
         test = generator.draw(rows // 5, 3)
         losses: dict[str, list[float]] = {model: [] for model in names}
         for model in names:
@@ -129,35 +136,35 @@ def _loss(
     logits = np.concatenate(
         [
             score({column.name: features[column.name] for column in model.columns})
-            for features, _, _ in _examples(test).in_order(8192)
+            for features, _, _ in _examples(test, columns).in_order(8192)
         ]
     ).astype(np.float64)
     return float(-special.log_expit(np.where(test.label == 1, logits, -logits)).mean())
 
 
-def _columns() -> list[InputColumn]:
+def _columns(sizes: Mapping[str, int]) -> list[InputColumn]:
     columns = [InputColumn(name, "numeric", _BOTH) for name in NUMBERS]
     columns += [
-        InputColumn(name, "categorical", _BOTH, size=size, width=_WIDTH, table=name)
-        for name, size in INTERACTING.items()
+        InputColumn(name, "categorical", _BOTH, size=sizes[name], width=_WIDTH, table=name) for name in INTERACTING
     ]
     for one, other in (*CROSSED, *LOW_RANK):
         name = f"{one}_x_{other}"
-        size = INTERACTING[one] * INTERACTING[other]
+        size = sizes[one] * sizes[other]
         columns.append(InputColumn(name, "categorical", ("wide",), size=size, width=1, table=name))
     return columns
 
 
-def _examples(rows: Rows) -> InMemoryExamples:
+def _examples(rows: Rows, columns: Sequence[InputColumn]) -> InMemoryExamples:
     """As Transform would leave them: numbers log1p and scaled, missing ones 0; pairs as one id."""
     ids = dict(zip(IDS, rows.ids.T, strict=True))
-    columns = {
+    sizes = {column.name: column.size for column in columns}
+    features = {
         name: tf.constant(np.nan_to_num(np.log1p(values) - 1.0), tf.float32)
         for name, values in zip(NUMBERS, rows.numbers.T, strict=True)
     }
-    columns |= {name: tf.constant(values, tf.int64) for name, values in ids.items()}
+    features |= {name: tf.constant(values, tf.int64) for name, values in ids.items()}
     for one, other in (*CROSSED, *LOW_RANK):
-        columns[f"{one}_x_{other}"] = tf.constant(ids[one] * INTERACTING[other] + ids[other], tf.int64)
-    columns[LABEL] = tf.constant(rows.label, tf.float32)
-    columns[WEIGHT] = tf.ones(len(rows.label))
-    return InMemoryExamples(columns)
+        features[f"{one}_x_{other}"] = tf.constant(ids[one] * sizes[other] + ids[other], tf.int64)
+    features[LABEL] = tf.constant(rows.label, tf.float32)
+    features[WEIGHT] = tf.ones(len(rows.label))
+    return InMemoryExamples(features)

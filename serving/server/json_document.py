@@ -47,7 +47,7 @@ def parse(document: bytes) -> Json:
         JsonError: there is none.
     """
     if not document:
-        raise JsonError("The document is empty.")
+        raise JsonError("The document is empty")  # TF Serving's own words; RapidJSON's end in a point
     # Half of a surrogate pair is the one thing that Python takes and RapidJSON does not.
     if rb"\ud" not in document and rb"\uD" not in document:
         try:

@@ -63,6 +63,10 @@ _HTTP_STATUS: Mapping[StatusCode, int] = {
 }
 
 
+class _UnsaidError(StatusError):
+    """A request that is refused before TF Serving has a reply to write the reason into."""
+
+
 class RestApi:
     """Answers HTTP requests by an `Api`."""
 
@@ -86,15 +90,18 @@ class RestApi:
             return self._metrics(request)
         if not request.path.lower().startswith(_PREFIX):
             return None
-        if request.verb == "OPTIONS":
-            from_a_page = re.search("https?://", request.origin)
-            return Reply(HTTPStatus.OK if from_a_page else HTTPStatus.BAD_REQUEST, "text/html", b"", self._headers)
         watch = monitoring.Stopwatch()
+        if request.verb == "OPTIONS":
+            code = StatusCode.OK if re.search("https?://", request.origin) else StatusCode.FAILED_PRECONDITION
+            monitoring.record_request("", "", "REST", code, watch)
+            return Reply(_HTTP_STATUS[code], "text/html", b"", self._headers)
         pattern = _PATHS.get(request.verb)
         match = pattern.fullmatch(request.target) if pattern else None
         code = StatusCode.OK
         try:
             body = self._answer(request, match)
+        except _UnsaidError as error:
+            code, body = error.code, b""
         except StatusError as error:
             code, body = error.code, json_tensor.from_error(error.message)
         except Exception:
@@ -165,7 +172,9 @@ def _model_spec(match: re.Match[str]) -> model_pb2.ModelSpec:
         try:
             spec.version.value = int(match["version"])
         except ValueError:
-            raise invalid_argument(f"Failed to convert version: {match['version']} to numeric.") from None
+            raise _UnsaidError(
+                StatusCode.INVALID_ARGUMENT, f"Failed to convert version: {match['version']} to numeric."
+            ) from None
     if match["label"]:
         spec.version_label = unquote(match["label"])
     return spec

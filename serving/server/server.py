@@ -27,9 +27,9 @@ from serving.server.status import StatusError
 
 _log = logging.getLogger(__name__)
 
-_GRPC_THREADS = 4  # TensorFlow has its own; more of Python's only take turns
+GRPC_THREADS = 4  # TensorFlow has its own; more of Python's only take turns
 _BATCHING_THREADS = 64  # a request that waits for others to make a batch has a thread
-_GRPC_OPTIONS = [
+GRPC_OPTIONS = [
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
     ("grpc.so_reuseport", 0),  # a port that is in use is an error, not shared
@@ -163,10 +163,10 @@ class Server:
         self.stop()
 
     def _start_grpc(self, api: Api, starting: contextlib.ExitStack) -> int:
-        usual = _BATCHING_THREADS if self.options.enable_batching else _GRPC_THREADS
+        usual = _BATCHING_THREADS if self.options.enable_batching else GRPC_THREADS
         threads = futures.ThreadPoolExecutor(self.options.grpc_max_threads or usual, "grpc")
         starting.callback(threads.shutdown)
-        arguments = {**dict(_GRPC_OPTIONS), **_channel_arguments(self.options.grpc_channel_arguments)}
+        arguments = {**dict(GRPC_OPTIONS), **_channel_arguments(self.options.grpc_channel_arguments)}
         server = grpc.server(threads, options=list(arguments.items()), maximum_concurrent_rpcs=_MAX_REQUESTS)
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(PredictionService(api), server)
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(api), server)

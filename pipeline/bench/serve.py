@@ -1,0 +1,446 @@
+"""`rankline bench-serve`: what the embedded server costs beyond the model, and beyond gRPC.
+
+The latest pushed model of a dataset, asked for rankings of the dataset's own users and items, on one machine with its
+clients. Two sides set the bounds: the loaded model called in process, without a server; and a gRPC server that does
+nothing. They and the server take turns.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import shutil
+import statistics
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import portpicker
+from rich import box
+from rich.table import Table
+from tensorflow_serving.apis import predict_pb2
+
+from pipeline.layout import Layout
+from pipeline.load import PREDICT, requests
+from pipeline.rollout import pushed_versions
+from pipeline.serving import beside
+from schema.dataset import Dataset
+from schema.errors import RanklineError
+from serving import load
+from serving.channel import connect
+from serving.client import Client
+from serving.load import Report
+from serving.model_client import RANK_SIGNATURE
+from serving.tensors import to_array
+
+_TIMEOUT_S = 60.0
+_LOAD_TIMEOUT_S = 120.0
+_AT_ONCE = 32
+"""Clients where nothing else is said."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How much is measured.
+
+    Attributes:
+        sizes: numbers of candidates.
+        clients: numbers of clients.
+        rounds: turns of each side; the median counts.
+        seconds: of a turn.
+        swaps: new versions under load.
+        flood: requests at once.
+        soak_minutes: of load with a new version every minute; 0 is none.
+    """
+
+    sizes: Sequence[int] = (1, 100)
+    clients: Sequence[int] = (1, 8, 32)
+    rounds: int = 3
+    seconds: float = 3.0
+    swaps: int = 20
+    flood: int = 10_000
+    soak_minutes: int = 0
+
+
+@dataclass(frozen=True)
+class Closed:
+    """One number of candidates and of clients that each wait for their answer; medians over the turns.
+
+    Attributes:
+        in_process_ms: a call of the loaded model, by one caller.
+        echo_qps: answers per second of the server that does nothing.
+        qps: answers per second of the embedded server.
+        p50_ms: its latency.
+        p99_ms: its latency.
+    """
+
+    size: int
+    clients: int
+    in_process_ms: float
+    echo_qps: float
+    echo_p50_ms: float
+    qps: float
+    p50_ms: float
+    p99_ms: float
+
+
+@dataclass(frozen=True)
+class Open:
+    """Requests that come at random times, at a share of the most that the server can answer."""
+
+    size: int
+    share: float
+    rate: float
+    p50_ms: float
+    p99_ms: float
+    max_ms: float
+    errors: int
+
+
+@dataclass(frozen=True)
+class Swaps:
+    """New versions under load.
+
+    Attributes:
+        p99_ms: before them.
+        slowest_ms: while they came.
+    """
+
+    versions: int
+    clients: int
+    requests: int
+    errors: int
+    p99_ms: float
+    during_p99_ms: float
+    slowest_ms: float
+
+
+@dataclass(frozen=True)
+class Flood:
+    """Requests that are all sent at once.
+
+    Attributes:
+        codes: how many got which status.
+        mebibytes: of the server's memory, before and after.
+    """
+
+    requests: int
+    codes: dict[str, int]
+    mebibytes: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Soak:
+    """Hours of load.
+
+    Attributes:
+        mebibytes: of the server's memory, at the end of each minute.
+    """
+
+    minutes: int
+    requests: int
+    errors: int
+    versions: int
+    mebibytes: list[int]
+
+
+@dataclass
+class ServeBenchmark:
+    """All measurements of one run."""
+
+    closed: list[Closed] = field(default_factory=list)
+    open: list[Open] = field(default_factory=list)
+    swaps: Swaps | None = None
+    flood: Flood | None = None
+    soak: Soak | None = None
+
+
+def run(dataset: Dataset, layout: Layout, setting: Setting, on_step: Callable[[str], None]) -> ServeBenchmark:
+    """Measures.
+
+    Args:
+        dataset: with a ranking group and item.
+        layout: where its pushed models are.
+        setting: what to measure.
+        on_step: called before each step, with a name for it.
+
+    Raises:
+        RanklineError: no model was pushed yet.
+    """
+    versions = pushed_versions(layout)
+    if not versions:
+        raise RanklineError(f"{layout.serving}: no model was pushed yet; `rankline run -d {dataset.name}` trains one")
+    pushed = layout.serving / str(max(versions))
+    result = ServeBenchmark()
+    with tempfile.TemporaryDirectory(prefix="rankline-bench-") as folder:
+        on_step("loading the model")
+        with _Served(dataset, pushed, Path(folder)) as served:
+            for size in setting.sizes:
+                result.closed += _closed(served, size, setting, on_step)
+            for size in setting.sizes:
+                most = max(each.qps for each in result.closed if each.size == size)
+                result.open += [_open(served, size, share, share * most, setting, on_step) for share in (0.5, 0.8)]
+            if setting.swaps:
+                result.swaps = _swaps(served, max(setting.sizes), setting, on_step)
+            if setting.flood:
+                result.flood = _flood(served, min(setting.sizes), setting, on_step)
+            if setting.soak_minutes:
+                result.soak = _soak(served, max(setting.sizes), setting, on_step)
+    return result
+
+
+class _Served:
+    """A server of one model, of which more versions can be made; a context manager."""
+
+    def __init__(self, dataset: Dataset, pushed: Path, folder: Path) -> None:
+        self.dataset = dataset
+        self.pushed = pushed
+        self.folder = folder
+        self._base_path = folder / "models"
+        self._base_path.mkdir()
+        self._versions = 0
+
+    def __enter__(self) -> _Served:
+        self.push()
+        port = portpicker.pick_unused_port()
+        self.target = f"127.0.0.1:{port}"
+        flags = [f"--port={port}", f"--model_name={self.dataset.name}", f"--model_base_path={self._base_path}"]
+        self._process = beside(self.folder / "log", "serving.server", *flags, "--file_system_poll_wait_seconds=0.1")
+        self._pid = self._process.__enter__().pid
+        self.client = Client(self.target, self.dataset.name)
+        self.client.wait_until_available(_LOAD_TIMEOUT_S)
+        self.channel = connect(self.target)
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.channel.close()
+        self.client.close()
+        self._process.__exit__(*error)
+
+    def push(self) -> int:
+        """The same model once more, as the next version; the oldest but two are removed."""
+        self._versions += 1
+        beside = self.folder / "pushing"
+        shutil.copytree(self.pushed, beside, copy_function=os.link)
+        beside.rename(self._base_path / str(self._versions))
+        shutil.rmtree(self._base_path / str(self._versions - 3), ignore_errors=True)
+        return self._versions
+
+    def swap(self) -> None:
+        """Pushes a version and waits until it answers."""
+        self.client.wait_until_available(_LOAD_TIMEOUT_S, self.push())
+
+    def call(self, request: bytes) -> bytes:
+        """Asks the server."""
+        answer: bytes = self.channel.unary_unary(PREDICT)(request, timeout=_TIMEOUT_S)
+        return answer
+
+    def mebibytes(self) -> int:
+        """Of memory that the server holds."""
+        pages = int(Path(f"/proc/{self._pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") >> 20
+
+    @functools.cache  # noqa: B019 (there is one of it, for as long as the program runs)
+    def requests(self, size: int) -> list[bytes]:
+        """Serialized rankings of so many candidates."""
+        return requests(self.dataset, self.client, size)
+
+
+def _closed(served: _Served, size: int, setting: Setting, on_step: Callable[[str], None]) -> Iterator[Closed]:
+    messages = served.requests(size)
+    with _echo(served.folder, len(served.call(messages[0]))) as echo, _in_process(served, messages) as model:
+        for clients in setting.clients:
+            took: list[float] = []
+            echoed: list[Report] = []
+            answered: list[Report] = []
+            for turn in range(setting.rounds):
+                on_step(f"{size} candidates, {clients} clients, turn {turn + 1}")
+                took.append(model(setting.seconds / 3))
+                echoed.append(load.run(echo, messages, clients, setting.seconds))
+                answered.append(load.run(served.call, messages, clients, setting.seconds))
+            yield Closed(
+                size=size,
+                clients=clients,
+                in_process_ms=statistics.median(took),
+                echo_qps=_median(echoed, lambda report: report.qps),
+                echo_p50_ms=_median(echoed, lambda report: report.percentile(50)),
+                qps=_median(answered, lambda report: report.qps),
+                p50_ms=_median(answered, lambda report: report.percentile(50)),
+                p99_ms=_median(answered, lambda report: report.percentile(99)),
+            )
+
+
+def _median(reports: Sequence[Report], of: Callable[[Report], float]) -> float:
+    return statistics.median(map(of, reports))
+
+
+@contextmanager
+def _echo(folder: Path, answer: int) -> Iterator[Callable[[bytes], bytes]]:
+    """Asks the server that does nothing."""
+    port = portpicker.pick_unused_port()
+    flags = f"--port={port}", f"--answer={answer}"
+    with beside(folder / "echo.log", "pipeline.bench.sides.echo", *flags), connect(f"127.0.0.1:{port}") as channel:
+        grpc.channel_ready_future(channel).result(_LOAD_TIMEOUT_S)
+        yield lambda request: channel.unary_unary(PREDICT)(request, timeout=_TIMEOUT_S)
+
+
+@contextmanager
+def _in_process(served: _Served, messages: Sequence[bytes]) -> Iterator[Callable[[float], float]]:
+    """Calls the loaded model for so many seconds; the median of what a call takes, in milliseconds."""
+    from serving.server.saved_model import SavedModel
+    from serving.server.servable import ServableId
+
+    model = SavedModel(ServableId(served.dataset.name, 1), str(served.pushed))
+    outputs = sorted(model.signature_defs[RANK_SIGNATURE].outputs)
+    parsed = [predict_pb2.PredictRequest.FromString(message).inputs for message in messages]
+    inputs = [{name: to_array(proto) for name, proto in each.items()} for each in parsed]
+    model.run(RANK_SIGNATURE, inputs[0], outputs)
+
+    def call(seconds: float) -> float:
+        took, end, turn = [], time.perf_counter() + seconds, 0
+        while (begin := time.perf_counter()) < end:
+            model.run(RANK_SIGNATURE, inputs[turn % len(inputs)], outputs)
+            took.append(time.perf_counter() - begin)
+            turn += 1
+        return statistics.median(took) * 1000
+
+    yield call
+    model.close()
+
+
+def _open(
+    served: _Served, size: int, share: float, rate: float, setting: Setting, on_step: Callable[[str], None]
+) -> Open:
+    on_step(f"{size} candidates, {rate:,.0f} requests per second")
+    report = load.run(served.call, served.requests(size), 64, setting.rounds * setting.seconds, rate)
+    return Open(
+        size=size,
+        share=share,
+        rate=rate,
+        p50_ms=report.percentile(50),
+        p99_ms=report.percentile(99),
+        max_ms=report.percentile(100),
+        errors=sum(report.errors.values()) + report.unsent,
+    )
+
+
+def _swaps(served: _Served, size: int, setting: Setting, on_step: Callable[[str], None]) -> Swaps:
+    on_step("load before new versions")
+    messages = served.requests(size)
+    before = load.run(served.call, messages, _AT_ONCE, setting.rounds * setting.seconds)
+    reports: list[Report] = []
+    swapping = threading.Event()
+
+    def ask() -> None:
+        while not swapping.is_set():
+            reports.append(load.run(served.call, messages, _AT_ONCE, 2.0, warm_up_s=0.0))
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        for version in range(setting.swaps):
+            on_step(f"new version {version + 1} of {setting.swaps} under load")
+            served.swap()
+    finally:
+        swapping.set()
+        asking.join()
+    during = np.concatenate([report.latencies_ms for report in reports])
+    return Swaps(
+        versions=setting.swaps,
+        clients=_AT_ONCE,
+        requests=len(during),
+        errors=sum(sum(report.errors.values()) for report in reports),
+        p99_ms=before.percentile(99),
+        during_p99_ms=float(np.percentile(during, 99)),
+        slowest_ms=float(during.max()),
+    )
+
+
+def _flood(served: _Served, size: int, setting: Setting, on_step: Callable[[str], None]) -> Flood:
+    on_step(f"{setting.flood:,} requests at once")
+    message = served.requests(size)[0]
+    before = served.mebibytes()
+    ask = served.channel.unary_unary(PREDICT)
+    calls = [ask.future(message, timeout=_TIMEOUT_S) for _ in range(setting.flood)]
+    codes = Counter(call.code().name for call in calls)
+    served.call(message)
+    return Flood(setting.flood, dict(codes.most_common()), (before, served.mebibytes()))
+
+
+def _soak(served: _Served, size: int, setting: Setting, on_step: Callable[[str], None]) -> Soak:
+    messages = served.requests(size)
+    requests, errors = 0, 0
+    memory: list[int] = []
+    for minute in range(setting.soak_minutes):
+        on_step(f"minute {minute + 1} of {setting.soak_minutes}, {memory[-1] if memory else served.mebibytes()} MiB")
+        swap = threading.Thread(target=served.swap)
+        swap.start()
+        report = load.run(served.call, messages, 8, 60.0, warm_up_s=0.0)
+        swap.join()
+        requests += report.answered
+        errors += sum(report.errors.values())
+        memory.append(served.mebibytes())
+    return Soak(setting.soak_minutes, requests, errors, len(memory), memory)
+
+
+def tables(result: ServeBenchmark) -> Iterator[Table]:
+    """All of it, for people."""
+    shown = _table(
+        "Each client waits for its answer",
+        *("candidates", "clients", "in process ms", "p50 ms", "×", "p99 ms", "echo /s", "server /s", "of echo"),
+    )
+    for closed in result.closed:
+        ratio = f"{closed.p50_ms / closed.in_process_ms:.2f}" if closed.clients == 1 else ""
+        took = f"{closed.in_process_ms:.2f}", f"{closed.p50_ms:.2f}", ratio, f"{closed.p99_ms:.2f}"
+        rates = f"{closed.echo_qps:,.0f}", f"{closed.qps:,.0f}", f"{closed.qps / closed.echo_qps:.0%}"
+        shown.add_row(str(closed.size), str(closed.clients), *took, *rates)
+    yield shown
+    shown = _table(
+        "Requests come at random times",
+        *("candidates", "of the most", "requests /s", "p50 ms", "p99 ms", "slowest ms", "errors"),
+    )
+    for each in result.open:
+        latencies = [f"{value:.1f}" for value in (each.p50_ms, each.p99_ms, each.max_ms)]
+        shown.add_row(str(each.size), f"{each.share:.0%}", f"{each.rate:,.0f}", *latencies, f"{each.errors:,}")
+    yield shown
+    if swaps := result.swaps:
+        shown = _table(
+            f"{swaps.versions} new versions under {swaps.clients} clients",
+            *("requests", "errors", "p99 before ms", "p99 ms", "slowest ms", "× p99 before"),
+        )
+        times = swaps.p99_ms, swaps.during_p99_ms, swaps.slowest_ms, swaps.slowest_ms / swaps.p99_ms
+        shown.add_row(f"{swaps.requests:,}", f"{swaps.errors:,}", *(f"{value:.1f}" for value in times))
+        yield shown
+    if flood := result.flood:
+        shown = _table(f"{flood.requests:,} requests at once", *flood.codes, "MiB before", "MiB after")
+        shown.add_row(*(f"{count:,}" for count in flood.codes.values()), *map(str, flood.mebibytes))
+        yield shown
+    if soak := result.soak:
+        shown = _table(
+            f"{soak.minutes} minutes of load, with {soak.versions} new versions",
+            *("requests", "errors", "MiB after a minute", "MiB halfway", "MiB at the end"),
+        )
+        memory = soak.mebibytes[0], soak.mebibytes[len(soak.mebibytes) // 2], soak.mebibytes[-1]
+        shown.add_row(f"{soak.requests:,}", f"{soak.errors:,}", *map(str, memory))
+        yield shown
+
+
+def _table(title: str, *headings: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    for heading in headings:
+        table.add_column(heading, justify="right")
+    return table
+
+
+def to_json(result: ServeBenchmark) -> str:
+    """All of it, for programs."""
+    return json.dumps(asdict(result), indent=2)
