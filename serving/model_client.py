@@ -124,7 +124,7 @@ class ModelClient(abc.ABC):
 
     @abc.abstractmethod
     def _connect(self, target: str, tls: Tls | None) -> Any:
-        """A channel to the server."""
+        """A channel to the server; and what else its calls need is made here."""
 
     @abc.abstractmethod
     async def _send(self, method: Callable[..., Any], request: Any, timeout_s: float) -> Any:
