@@ -284,7 +284,7 @@ def test_outputs_can_be_chosen(predict, chosen, answered):
 
 
 def test_messages_beyond_4_mebibytes(predict):
-    values = np.arange(2_000_000, dtype=np.float32)
+    values = np.arange(1_200_000, dtype=np.float32)
 
     np.testing.assert_array_equal(to_array(predict(spec("types"), x=tensor(values)).outputs["y"]), values)
 

@@ -76,7 +76,7 @@ def test_the_first_of_a_name_is_found():
 @pytest.mark.parametrize(
     ("document", "error"),
     [
-        (b"", "The document is empty."),
+        (b"", "The document is empty"),
         (b"  ", "The document is empty. at offset: 2"),
         (b"]", "The document is empty. at offset: 0"),
         (b"instances = [1, 2]", "Invalid value. at offset: 0"),

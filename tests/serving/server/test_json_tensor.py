@@ -118,7 +118,7 @@ def test_depth_does_not_matter_where_nobody_looks():
 
 
 DOCUMENT_ERRORS = [
-    ("", "JSON Parse error: The document is empty."),
+    ("", "JSON Parse error: The document is empty"),
     ("instances = [1, 2]", "JSON Parse error: Invalid value. at offset: 0"),
     ("[1, 2]", "JSON Value: [1, 2] Is not object"),
     (
