@@ -17,6 +17,8 @@ _OPTIONS = [
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
+    # Of a name that stands for several servers, all are asked by turns; the default is to stay with the first.
+    ("grpc.lb_policy_name", "round_robin"),
 ]
 
 

@@ -1,6 +1,8 @@
 """TLS between the clients and the embedded server, and files that do not hold what they should."""
 
 import asyncio
+import contextlib
+import shutil
 
 import pytest
 
@@ -9,6 +11,7 @@ from serving.channel import Tls, TlsError
 from serving.client import Client, NotFoundError, UnavailableError
 from serving.rollout import Rollout
 from serving.server import Server, ServerOptions
+from tests.serving.asking import wait_until
 from tests.serving.certificates import pem, signed
 
 TIMEOUT_S = 30
@@ -105,3 +108,19 @@ def test_tls_with_a_server_that_does_not_speak_it(base_path, files):
 def test_files_that_do_not_fit(files, given, message):
     with pytest.raises(TlsError, match=message):
         Client("localhost:1", "toy", tls=Tls(**{name: files[file] for name, file in given.items()}))
+
+
+def test_servers_of_one_name_are_asked_by_turns(toy_models, tmp_path):
+    with contextlib.ExitStack() as running:
+        ports = []
+        for version in (1, 2):
+            shutil.copytree(toy_models[version], tmp_path / f"only_{version}" / str(version))
+            server = running.enter_context(Server(ServerOptions("toy", str(tmp_path / f"only_{version}"))))
+            server.wait_until_available(TIMEOUT_S)
+            ports.append(server.port)
+        name = f"ipv4:127.0.0.1:{ports[0]},127.0.0.1:{ports[1]}"  # as what DNS says of a headless service
+        client = running.enter_context(Client(name, "toy", TIMEOUT_S))
+
+        # The second connection may be made a moment after the first.
+        seen = set()
+        wait_until(lambda: seen.add(client.status()[0].version) or seen == {1, 2})
