@@ -89,9 +89,9 @@ class SavedModel:
         timeout_s: float | None = None,
     ) -> Sequence[Array]:
         """Computes outputs of one signature: see `Servable.run`."""
-        call = self._call(signature, tuple(sorted(outputs)))
-        if call.batched:
+        if self._batching:
             batching.check_inputs(inputs)
+        call = self._call(signature, tuple(sorted(outputs)))
         try:
             results = self._run(call, inputs, timeout_s)
         except errors.OpError as error:

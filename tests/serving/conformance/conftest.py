@@ -107,6 +107,9 @@ def target(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         "rest_api_port": rest_port,
         "model_config_file": folder / "models.config",
         "monitoring_config_file": folder / "monitoring.config",
+        "enable_batching": "true",
+        "batching_parameters_file": folder / "batching.config",
+        "enable_per_model_batching_parameters": "true",
         "allow_version_labels_for_unavailable_models": "true",
         "max_num_load_retries": 0,
     }

@@ -18,11 +18,15 @@ from tensorflow_serving.config import model_server_config_pb2
 from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
 MONITORING = "prometheus_config { enable: true }\n"
-BATCHING = """max_batch_size { value: 32 }
-batch_timeout_micros { value: 1000 }
+BATCHING = "num_batch_threads { value: 2 }\n"
+OWN_BATCHING = """max_batch_size { value: 4 }
+allowed_batch_sizes: 2
+allowed_batch_sizes: 4
+batch_timeout_micros { value: 0 }
 max_enqueued_batches { value: 100 }
-num_batch_threads { value: 2 }
 """
+"""Of `batched` alone: other models' requests need not have a row for each example."""
+
 ECHOED = ["bfloat16", "bool", "complex64", "float16", "float32", "float64", "int8", "int16", "int32", "int64"]
 ECHOED += ["string", "uint8", "uint16", "uint32", "uint64"]
 """Types of which `types` has a signature each, named after it, that answers y = x."""
@@ -48,6 +52,8 @@ def write(folder: Path, mounted_at: str) -> None:
     _save(folder / "padded" / "0007", lambda: _linear(7))
     _save(folder / "types" / "1", _types)
     _save(folder / "examples" / "1", _examples)
+    _save(folder / "batched" / "1", _batched)
+    (folder / "batched" / "1" / "batching_params.pbtxt").write_text(OWN_BATCHING)
     broken = folder / "broken" / "1"
     broken.mkdir(parents=True, exist_ok=True)
     (broken / "not_a_saved_model").touch()
@@ -68,7 +74,7 @@ def server_config(mounted_at: str) -> ModelServerConfig:
     linear.version_labels.update({"stable": 1, "canary": 2})
     add_model(config, "latest", mounted_at).model_version_policy.latest.num_versions = 2
     add_model(config, "all", mounted_at).model_version_policy.all.SetInParent()
-    for name in ("padded", "types", "examples"):
+    for name in ("padded", "types", "examples", "batched"):
         add_model(config, name, mounted_at)
     return config
 
@@ -168,6 +174,18 @@ def _examples() -> Signatures:
         **{key: _signature(inputs, value, _REGRESS) for key, value in regressors.items()},
         "two_inputs": _signature({**inputs, "other": inputs["inputs"]}, outputs),
         "unknown_input": _signature({"examples": inputs["inputs"]}, {"scores": scores}),
+    }
+
+
+def _batched() -> Signatures:
+    """Signatures for Predict that say how many rows were computed at once, and others that cannot be batched."""
+    x, z = (tf.compat.v1.placeholder(tf.float32, None, name) for name in ("x", "z"))
+    return {
+        "serving_default": _signature({"x": x}, {"y": x / 2, "rows": tf.fill(tf.shape(x), tf.shape(x)[0])}),
+        "pair": _signature({"x": x, "z": z}, {"y": x + z}),
+        "sum": _signature({"x": x}, {"y": tf.reduce_sum(x)}),
+        "first": _signature({"x": x}, {"y": x[:1]}),
+        "constant": _signature({}, {"y": tf.constant([42], tf.int32)}),
     }
 
 
