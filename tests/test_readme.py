@@ -41,7 +41,7 @@ from trainer.inputs import InMemoryExamples
 from trainer.params import Adam, Plateau, TrainParams
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
+PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "serving/deploy/README.md")
 EXAMPLE = "Your own data in five minutes"
 HOME = "/home/you"
 """Stands on the page for the folder in which the example is tried."""
@@ -159,8 +159,9 @@ def test_links_lead_somewhere(page):
         str(child.attrs["href"]) for token in parse(page) for child in token.children or () if child.type == "link_open"
     ]
     for name, _, anchor in (link.partition("#") for link in links if not link.startswith("https://")):
-        assert (ROOT / (name or page)).exists(), name
-        assert not anchor or anchor in anchors(name or page), anchor
+        target = Path(page).parent / name if name else Path(page)
+        assert (ROOT / target).exists(), name
+        assert not anchor or anchor in anchors(str(target)), anchor
 
 
 @pytest.mark.parametrize("page", PAGES)
