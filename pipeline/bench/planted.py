@@ -34,6 +34,7 @@ TRUTHS: Mapping[str, tuple[float, float]] = {"crosses": (1.0, 0.0), "low rank": 
 
 _BOTH: tuple[Part, ...] = ("wide", "deep")
 _VOCABULARY = 10_000
+_BATCH_SIZE = 256
 _ROWS = 100_000
 """Up to which the generator's pairs are as they are. Above, pairs grow in number with the rows: if they became more
 frequent instead, memorising them would do, and nobody had to generalise."""
@@ -90,7 +91,7 @@ def run(
         for model in names:
             for seed in seeds:
                 on_training(truth, model, seed)
-                params = _params(model, seed)
+                params = _params(model, seed, batch_size=round(_BATCH_SIZE * math.sqrt(more)))
                 losses[model].append(_loss(params, columns, train, held_out, test))
         found[truth] = Found(test.best_logloss, losses)
     return found
@@ -110,14 +111,16 @@ def table(found: Mapping[str, Found]) -> Table:
     return shown
 
 
-def _params(model: str, seed: int) -> TrainParams:
+def _params(model: str, seed: int, batch_size: int) -> TrainParams:
     # Fast and in small batches: an interaction has no main effect that would lead to it, and takes some noise to find.
+    # But not in more steps the more rows there are: the wide part would have learned all that is easy before the deep
+    # part's embeddings have grown, which then find nothing to start from.
     return TrainParams(
         model=model,
         seed=seed,
         epochs=30,
         patience=3,
-        batch_size=256,
+        batch_size=batch_size,
         hidden_units=(64, 32),
         dropout=0.0,
         wide_optimizer=Ftrl(learning_rate=0.1, l1=0.0),

@@ -14,6 +14,7 @@ entropy of these probabilities.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,8 +30,10 @@ CROSSED = (("C1", "C2"), ("C3", "C4"))
 LOW_RANK = (("C5", "C6"), ("C7", "C8"))
 
 INTERACTING = {"C1": 60, "C2": 50, "C3": 80, "C4": 40, "C5": 120, "C6": 100, "C7": 80, "C8": 150}
-"""Ids of each column that interacts, whatever the vocabulary: 3,000 and 3,200 crossed pairs, and 12,000 of either
-low-rank interaction."""
+"""Ids of each column that interacts, unless `more_pairs`: 3,000 and 3,200 crossed pairs, and 12,000 of either low-rank
+interaction."""
+_LEAST_OTHERS = 9_320
+"""Ids of the columns that do not interact: with fewer, even the largest would have no long tail."""
 _FACTORS = 2
 _BIAS = -1.2
 _MAIN = 0.15
@@ -66,20 +69,29 @@ class Generator:
     """Draws rows in which effects of all kinds are planted.
 
     Args:
-        vocabulary: ids of all 26 columns together, at least 10,000.
+        vocabulary: ids of all 26 columns together, at least 10,000; more if `more_pairs`.
         crosses: standard deviation of the effect of a pair of `CROSSED`; 0 for none.
         low_rank: of a pair of `LOW_RANK`.
         seed: of the effects.
+        more_pairs: how many times as many pairs there are, about, of any two columns that interact: the more, the
+            rarer each is seen.
 
     Raises:
         ValueError: too small a vocabulary.
     """
 
-    def __init__(self, vocabulary: int = 100_000, crosses: float = 1.0, low_rank: float = 1.0, seed: int = 0) -> None:
-        self.sizes = _sizes(vocabulary)
+    def __init__(
+        self,
+        vocabulary: int = 100_000,
+        crosses: float = 1.0,
+        low_rank: float = 1.0,
+        seed: int = 0,
+        more_pairs: float = 1.0,
+    ) -> None:
+        self.sizes = _sizes(vocabulary, more_pairs)
         random = np.random.default_rng([seed, 0])
         self._of_number = random.normal(scale=_MAIN, size=len(NUMBERS))
-        self._of_id = {name: random.normal(scale=_MAIN, size=size) for name, size in INTERACTING.items()}
+        self._of_id = {name: random.normal(scale=_MAIN, size=self.sizes[name]) for name in INTERACTING}
         self._crosses = {
             pair: random.normal(scale=crosses, size=[self.sizes[name] for name in pair]) for pair in CROSSED
         }
@@ -115,12 +127,14 @@ class Generator:
         return Rows(numbers, ids, probability, (random.random(rows) < probability).astype(np.float64))
 
 
-def _sizes(vocabulary: int) -> dict[str, int]:
+def _sizes(vocabulary: int, more_pairs: float) -> dict[str, int]:
     """Ids of each column; those that interact with none fill up the vocabulary, from a few to a third of it."""
+    interacting = {name: round(size * math.sqrt(more_pairs)) for name, size in INTERACTING.items()}
     others = [name for name in IDS if name not in INTERACTING]
-    left = vocabulary - sum(INTERACTING.values())
-    if vocabulary < 10_000:
-        raise ValueError(f"expected a vocabulary of at least 10,000 ids, received {vocabulary:,}")
+    left = vocabulary - sum(interacting.values())
+    if left < _LEAST_OTHERS:
+        least = vocabulary - left + _LEAST_OTHERS
+        raise ValueError(f"expected a vocabulary of at least {least:,} ids, received {vocabulary:,}")
     growing = np.geomspace(4, left / 3, len(others))
     sizes = np.maximum(2, growing * left / growing.sum()).astype(int)
-    return {**INTERACTING, **dict(zip(others, map(int, sizes), strict=True))}
+    return {**interacting, **dict(zip(others, map(int, sizes), strict=True))}

@@ -38,6 +38,16 @@ def test_the_vocabulary_is_as_large_as_asked() -> None:
         Generator(9_999)
 
 
+def test_pairs_become_more_by_as_much_as_asked() -> None:
+    """Nine times as many pairs: three times as many ids in either column of a pair."""
+    sizes = Generator(30_000, more_pairs=9).sizes
+    assert {name: sizes[name] for name in INTERACTING} == {name: 3 * size for name, size in INTERACTING.items()}
+    assert sum(sizes.values()) == pytest.approx(30_000, rel=0.01)
+    Generator(30_000, more_pairs=9).draw(1000, seed=1)
+    with pytest.raises(ValueError, match="at least 11,360 ids, received 11,000"):  # 3 · 680 + 9,320
+        Generator(11_000, more_pairs=9)
+
+
 def test_ids_are_long_tailed(rows: Rows) -> None:
     """Of Zipf's law with n ids, the first has 1 / log₂(n + 1) of the rows, as many as the next two together."""
     generator = Generator()
