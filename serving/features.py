@@ -7,7 +7,7 @@ than others are filled up with it.
 """
 
 import difflib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -22,6 +22,26 @@ Value: TypeAlias = Scalar | Sequence[Scalar]
 
 _MISSING: dict[str, Any] = {"string": b"", "float32": np.float32("nan"), "int64": np.iinfo(np.int64).min}
 _TYPE_NAMES = {types_pb2.DT_STRING: "string", types_pb2.DT_FLOAT: "float32", types_pb2.DT_INT64: "int64"}
+
+
+# A function for each type, which is None for a value that is not of it: requests have thousands of values.
+def _string(value: Any) -> bytes | None:
+    if isinstance(value, str):
+        return value.encode()
+    return value if isinstance(value, bytes) else None
+
+
+def _int64(value: Any) -> Any:
+    fits = isinstance(value, (int, np.integer)) and not isinstance(value, bool) and -(2**63) <= value < 2**63
+    return value if fits else None
+
+
+def _float32(value: Any) -> Any:
+    fits = isinstance(value, (float, int, np.floating, np.integer)) and not isinstance(value, bool)
+    return value if fits else None
+
+
+_CONVERTED: dict[str, Callable[[Any], Any]] = {"string": _string, "int64": _int64, "float32": _float32}
 
 
 class FeatureError(ValueError):
@@ -53,7 +73,7 @@ class Column:
         Raises:
             FeatureError: it is of another type.
         """
-        return self._rows([value], ["context"])
+        return self._rows([value], "context")
 
     def rows(self, values: Sequence[Value]) -> Array:
         """The candidates' values as a tensor with one row for each.
@@ -61,41 +81,38 @@ class Column:
         Raises:
             FeatureError: one is of another type.
         """
-        return self._rows(values, [f"candidate {index}" for index in range(len(values))])
+        return self._rows(values, "candidate {}")
 
-    def _rows(self, values: Sequence[Value], places: Sequence[str]) -> Array:
+    def _rows(self, values: Sequence[Value], place: str) -> Array:
+        """One row for each value; `place` says where it is, with {} for its index."""
         if not self.multivalent:
-            return self._array([self._scalar(value, place) for value, place in zip(values, places, strict=True)])
-        lists = [self._list(value, place) for value, place in zip(values, places, strict=True)]
+            return self._array([self._scalar(value, place, index) for index, value in enumerate(values)])
+        lists = [self._list(value, place, index) for index, value in enumerate(values)]
         width = max([1, *map(len, lists)])
         return self._array([row + [_MISSING[self.type]] * (width - len(row)) for row in lists])
 
     def _array(self, rows: Sequence[Any]) -> Array:
         return np.array(rows, dtype=object if self.type == "string" else self.type)
 
-    def _list(self, value: Value, place: str) -> list[Any]:
+    def _list(self, value: Value, place: str, index: int) -> list[Any]:
         if value is None:
             return []
         if isinstance(value, str | bytes) or not isinstance(value, Iterable):
             raise FeatureError(
-                f"feature {self.name!r}, {place}: expected a list of {self.type} values, "
+                f"feature {self.name!r}, {place.format(index)}: expected a list of {self.type} values, "
                 f"got {_described(value)}; write [{value!r}] for a single value"
             )
-        return [self._scalar(element, place) for element in _plain(value)]
+        return [self._scalar(element, place, index) for element in _plain(value)]
 
-    def _scalar(self, value: Value, place: str) -> Any:
-        match self.type, value:
-            case _, None:
-                return _MISSING[self.type]
-            case "string", str():
-                return value.encode()
-            case "string", bytes():
-                return value
-            case "int64", int() | np.integer() if not isinstance(value, bool) and -(2**63) <= value < 2**63:
-                return value
-            case "float32", int() | float() | np.integer() | np.floating() if not isinstance(value, bool):
-                return value
-        raise FeatureError(f"feature {self.name!r}, {place}: expected {self.type}, got {_described(value)}")
+    def _scalar(self, value: Value, place: str, index: int) -> Any:
+        if value is None:
+            return _MISSING[self.type]
+        converted = _CONVERTED[self.type](value)
+        if converted is None:
+            raise FeatureError(
+                f"feature {self.name!r}, {place.format(index)}: expected {self.type}, got {_described(value)}"
+            )
+        return converted
 
 
 def columns_of(signature: meta_graph_pb2.SignatureDef) -> dict[str, Column]:
