@@ -5,7 +5,7 @@ USER_ID ?= 42
 # Each target makes the environment if it is missing, then calls one tool.
 bin := .venv/bin
 
-.PHONY: help setup run serve rank compare validate runs test test-long lint format bench bench-train bench-serve bench-planted lock clean
+.PHONY: help setup run serve rank compare validate runs test test-long test-serving lint format bench bench-train bench-serve bench-planted lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,10 @@ test: setup ## The tests, under 15 minutes
 
 test-long: setup ## All tests
 	@$(bin)/pytest
+
+test-serving: setup ## TF Serving's contract, of the server at TARGET (gRPC) and REST_TARGET, or of the embedded one
+	@$(bin)/pytest tests/serving/conformance $(if $(TARGET),--target $(TARGET)) \
+	    $(if $(REST_TARGET),--rest-target $(REST_TARGET)) $(if $(MOUNTED_AT),--mounted-at $(MOUNTED_AT))
 
 lint: setup ## Style, types, layers
 	@$(bin)/ruff check .
