@@ -12,10 +12,11 @@ Two kinds of load, which answer different questions:
 
 import collections
 import itertools
+import threading
 import time
 from array import array
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
@@ -126,7 +127,12 @@ def run(
     due = None if rate is None else _poisson(rate, start, window.end, seed)
     with ThreadPoolExecutor(clients, "load") as pool:
         # Threads take turns at `turns` and `due` without a lock: next() of either is one step of the interpreter.
-        running = [pool.submit(_ask, call, turns, due or _as_soon_as(window.end), window) for _ in range(clients)]
+        stop = threading.Event()
+        running = [pool.submit(_ask, call, turns, due or _as_soon_as(window.end), window, stop) for _ in range(clients)]
+        try:
+            wait(running, return_when=FIRST_EXCEPTION)
+        finally:  # also if interrupted
+            stop.set()
         tallies = [client.result() for client in running]
     errors = sum((tally.errors for tally in tallies), collections.Counter[str]())
     return Report(
@@ -170,9 +176,17 @@ def _poisson(rate: float, start: float, end: float, seed: int) -> Iterator[float
     return iter(np.sort(random.uniform(start, end, count)).tolist())
 
 
-def _ask(call: Callable[[bytes], object], turns: Iterator[bytes], due: Iterator[float], window: _Window) -> _Tally:
+def _ask(
+    call: Callable[[bytes], object],
+    turns: Iterator[bytes],
+    due: Iterator[float],
+    window: _Window,
+    stop: threading.Event,
+) -> _Tally:
     tally = _Tally()
     for moment in due:
+        if stop.is_set():
+            break
         counted = moment >= window.begin
         now = time.perf_counter()
         if now < moment:
