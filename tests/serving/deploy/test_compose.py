@@ -3,16 +3,20 @@
 import json
 import shutil
 import urllib.request
+from pathlib import Path
 
 import grpc
 import jsonschema
 import pytest
 import yaml
 from check_jsonschema.builtin_schemas import get_builtin_schema
+from tensorflow_serving.apis import prediction_service_pb2_grpc
 
-from serving.client import CallError, Client
+from serving.client import Client
+from serving.rollout import Rollout
 from serving.server import Server, ServerOptions
 from serving.server.__main__ import main
+from tests.serving.asking import error_of, wait_until
 from tests.serving.deploy.files import DEPLOY, composed, flags, settings
 
 TIMEOUT_S = 60
@@ -58,8 +62,8 @@ def test_volumes_are_folders_of_the_repository():
 
 
 @pytest.fixture
-def served(tmp_path, push, base_path):
-    """The embedded server, started by the service's command; only its folders and ports are others."""
+def options(tmp_path, push, base_path):
+    """What the service's command says to the embedded server; only its folders and ports are others."""
     configuration = shutil.copytree(DEPLOY / "config", tmp_path / "config")
     models = configuration / "models.config"
     models.write_text(models.read_text().replace("/models/", f"{tmp_path}/runs/"))
@@ -67,15 +71,20 @@ def served(tmp_path, push, base_path):
     (tmp_path / "runs" / settings()["MODEL_NAME"] / "serving").symlink_to(base_path)
     push(1)
     command = [argument.replace("/etc/tf-serving", str(configuration)) for argument in composed()["command"]]
-    options = main.make_context("server", command).params | {"port": 0, "rest_api_port": 0}
-    with Server(ServerOptions(**options)) as server:
+    return ServerOptions(**main.make_context("server", command).params | {"port": 0, "rest_api_port": 0})
+
+
+@pytest.fixture
+def served(options):
+    """The embedded server, started so; the model is there."""
+    with Server(options) as server, Client(f"127.0.0.1:{server.port}", settings()["MODEL_NAME"]) as client:
+        client.wait_until_available(TIMEOUT_S)
         yield server
 
 
 def test_the_model_is_served_healthy_and_measured(served):
     name = settings()["MODEL_NAME"]
     with Client(f"127.0.0.1:{served.port}", name) as client:
-        client.wait_until_available(TIMEOUT_S)
         assert client.rank({"user": "ann"}, {"item": [1, 2]})[0].index == 1
 
     def get(path):
@@ -87,19 +96,42 @@ def test_the_model_is_served_healthy_and_measured(served):
     assert f'request_count{{model_name="{name}",status="OK"}}' in get("/monitoring/prometheus/metrics")
 
 
-def test_a_model_that_wants_to_be_batched_is(tmp_path, base_path, served):
-    """What the README says of it: `rank`, which sends the user once, is refused then."""
-    with Client(f"127.0.0.1:{served.port}", settings()["MODEL_NAME"]) as client:
-        client.wait_until_available(TIMEOUT_S)
-        batched = tmp_path / "batched"
-        shutil.copytree(base_path / "1", batched)
-        shutil.copy(DEPLOY / "config" / "batching_params.pbtxt", batched)
-        batched.rename(base_path / "2")
-        client.wait_until_available(TIMEOUT_S, version=2)
+def test_a_model_that_asks_for_it_is_batched(tmp_path, base_path, served, rank_request):
+    """TF Serving then wants as many rows of each input, which the client gets to know."""
+    name = settings()["MODEL_NAME"]
+    asking = tmp_path / "asking"
+    shutil.copytree(base_path / "1", asking)
+    shutil.copy(DEPLOY / "config" / "batching_params.pbtxt", asking)
+    asking.rename(base_path / "2")
+    request = rank_request([1, 2])
+    request.model_spec.name = name
 
-        with pytest.raises(CallError, match="equal 0th-dimension size") as refused:
-            client.rank({"user": "ann"}, {"item": [1, 2]})
-    assert refused.value.code == grpc.StatusCode.INVALID_ARGUMENT
+    target = f"127.0.0.1:{served.port}"
+    with Client(target, name) as client, grpc.insecure_channel(target) as channel:
+        client.wait_until_available(TIMEOUT_S, version=2)
+        predict = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict
+        assert error_of(predict, request) == (
+            grpc.StatusCode.INVALID_ARGUMENT,
+            "Batching Run() input tensors must have equal 0th-dimension size",
+        )
+        assert client.rank({"user": "ann"}, {"item": [1, 2]})[0].index == 1
+
+
+def test_labels_that_were_moved_are_there_when_the_server_starts_again(served, options, push):
+    push(2)
+    name, file = settings()["MODEL_NAME"], Path(options.model_config_file)
+    with Rollout([f"127.0.0.1:{served.port}"], name, "", file) as rollout:
+        labels = rollout.canary(2)
+    assert labels == {"stable": 1, "canary": 2}
+
+    served.stop()
+    with (
+        Server(options) as again,
+        Client(f"127.0.0.1:{again.port}", name) as client,
+        Rollout([f"127.0.0.1:{again.port}"], name, "", file) as rollout,
+    ):
+        wait_until(lambda: [status.state for status in client.status()] == ["AVAILABLE"] * 2)
+        assert rollout.labels() == labels
 
 
 def test_flags_are_written_once():
