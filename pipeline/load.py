@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 
 import numpy as np
@@ -12,7 +13,7 @@ from schema.catalogue import catalogue
 from schema.dataset import Dataset
 from serving import load
 from serving.channel import Tls, connect
-from serving.client import Client
+from serving.client import CallError, Client
 from serving.load import Report
 
 _USERS = 200
@@ -36,12 +37,15 @@ def requests(dataset: Dataset, client: Client, size: int) -> list[bytes]:
     """
     items = catalogue(dataset)
     random = np.random.default_rng(0)
-    drawn = []
+    drawn: list[bytes] = []
     for user in items.latest_groups(_USERS):
         rows = random.choice(len(items.items), size, replace=size > len(items.items))
         with errors_for_people():
-            request = client.rank_request(items.context(user), candidates(items.items.take(rows), dataset.spec))
-        drawn.append(request.SerializeToString())
+            asked = items.context(user), candidates(items.items.take(rows), dataset.spec)
+            if not drawn:
+                with contextlib.suppress(CallError):  # which the load will show
+                    client.rank(*asked)  # tells it whether the server wants the context once for each candidate
+            drawn.append(client.rank_request(*asked).SerializeToString())
     return drawn
 
 

@@ -34,6 +34,9 @@ EXAMPLES_SIGNATURE = "serving_default"
 _SCORES = ("probability", "expected", "prediction")
 """Outputs that candidates are ranked by: of a label of two classes, of many that are numbers, of a number."""
 
+_EQUALLY_MANY_ROWS = "input tensors must have equal 0th-dimension size"
+"""What a server says that batches requests, and wants the context as often as there are candidates."""
+
 _FIRST_RETRY_S, _LONGEST_RETRY_S = 0.05, 1.0
 _STATUS_POLL_S = 0.1
 
@@ -118,6 +121,7 @@ class ModelClient(abc.ABC):
         self._timeout_s = timeout_s
         self._chunk = chunk
         self._signature: _Signature | None = None
+        self._repeats_context = False
         self._channel = self._connect(target, tls)
         self._prediction = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
         self._models = model_service_pb2_grpc.ModelServiceStub(self._channel)
@@ -153,7 +157,7 @@ class ModelClient(abc.ABC):
         self, context: Mapping[str, Value], candidates: Mapping[str, Sequence[Value]]
     ) -> predict_pb2.PredictRequest:
         signature = self._signature or await self._fetch_signature()
-        return self._request(RANK_SIGNATURE, features.to_tensors(signature.columns, context, candidates))
+        return self._request(RANK_SIGNATURE, self._inputs(signature, context, candidates))
 
     async def _wait_until_available(self, timeout_s: float, version: int | None, grace_s: float | None) -> int:
         start = time.monotonic()
@@ -191,21 +195,33 @@ class ModelClient(abc.ABC):
         except (FeatureError, CallError) as error:
             if isinstance(error, CallError) and error.code != grpc.StatusCode.INVALID_ARGUMENT:
                 raise
+            if _EQUALLY_MANY_ROWS in str(error) and not self._repeats_context:
+                self._repeats_context = True
+                return await self._scores(signature, context, candidates)
             # Perhaps another version is served since, which takes other features.
             current = await self._fetch_signature()
             if current.version == signature.version:
                 raise
         return await self._scores(current, context, candidates)
 
+    def _inputs(
+        self, signature: _Signature, context: Mapping[str, Value], candidates: Mapping[str, Sequence[Value]]
+    ) -> dict[str, Array]:
+        inputs = features.to_tensors(signature.columns, context, candidates)
+        if self._repeats_context:
+            rows = features.number_of(candidates)
+            inputs |= {name: np.repeat(array, rows, axis=0) for name, array in inputs.items() if len(array) != rows}
+        return inputs
+
     async def _scores(
         self, signature: _Signature, context: Mapping[str, Value], candidates: Mapping[str, Sequence[Value]]
     ) -> NDArray[np.float32]:
-        inputs = features.to_tensors(signature.columns, context, candidates)
+        inputs = self._inputs(signature, context, candidates)
         count = features.number_of(candidates)
         chunk = self._chunk or count
         starts = range(0, count, chunk)
         calls = [
-            {name: array[start : start + chunk] if name in candidates else array for name, array in inputs.items()}
+            {name: array[start : start + chunk] if len(array) == count else array for name, array in inputs.items()}
             for start in starts
         ]
         answers = await self._of_one_version(calls)

@@ -84,12 +84,13 @@ def _predict(signature: str, inputs: dict[str, tf.Tensor]) -> prediction_log_pb2
 
 
 def _rank_inputs(spec: FeatureSpec, serialized: Sequence[bytes]) -> dict[str, tf.Tensor]:
-    """The examples' items as candidates, all for the group of the first."""
+    """The examples' items as candidates, all for the group of the first, which has as many rows: so that servers that
+    batch, which insist on it, can answer as well."""
     columns = raw_columns(spec)
     parsed = tf.io.parse_example(serialized, {name: column.feature for name, column in columns.items()})
     candidate = {spec.ranking.item, *spec.ranking.item_columns} if spec.ranking else set(columns)
     inputs = {}
     for name, values in parsed.items():
         dense = tf.sparse.to_dense(values, columns[name].missing) if columns[name].multivalent else values
-        inputs[name] = dense if name in candidate else dense[:1]
+        inputs[name] = dense if name in candidate else tf.repeat(dense[:1], len(serialized), axis=0)
     return inputs

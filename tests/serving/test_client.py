@@ -86,6 +86,20 @@ def test_in_chunks_the_ranking_is_the_same(server, client, chunk):
         assert chunked.rank(context, {"item": []}) == []
 
 
+def test_a_server_that_batches_is_given_the_context_once_for_each_candidate(toy_models, client):
+    context, candidates = {"user": "ann"}, {"item": list(range(10))}
+    with (
+        Server(ServerOptions("toy", str(toy_models[1].parent), enable_batching=True)) as server,
+        Client(f"127.0.0.1:{server.port}", "toy", timeout_s=TIMEOUT_S, chunk=4) as of_batches,
+    ):
+        server.wait_until_available(TIMEOUT_S)
+
+        assert of_batches.rank(context, candidates, 3) == client.rank(context, candidates, 3)
+        assert of_batches.rank({}, {"item": [1]}) == client.rank({}, {"item": [1]})
+        request = of_batches.rank_request(context, candidates)
+    assert {tensor.tensor_shape.dim[0].size for tensor in request.inputs.values()} == {10}
+
+
 def test_wrong_choices():
     with pytest.raises(ValueError, match="chunk: expected a positive number of candidates or None, got 0"):
         Client("nowhere", "toy", chunk=0)

@@ -62,12 +62,13 @@ def test_requests_are_the_first_rows_as_a_client_would_ask(toy, logs: Logs) -> N
     assert list(log.regress_log.request.input.example_list.examples) == expected
 
 
-def test_rank_sends_the_group_once_and_the_items_each(toy, logs: Logs) -> None:
+def test_rank_sends_the_items_and_for_each_the_first_rows_group(toy, logs: Logs) -> None:
     (log,) = [log for log in logs if signature_of(log) == "rank"][1:2]
     inputs = {name: tf.make_ndarray(values) for name, values in log.predict_log.request.inputs.items()}
-    assert {name: values.shape[0] for name, values in inputs.items()} == {
-        "user": 1, "age": 1, "movie": 10, "genres": 10, "price in €": 10,
-    }  # fmt: skip
+    assert {name: len(values) for name, values in inputs.items()} == dict.fromkeys(
+        ("user", "age", "movie", "genres", "price in €"), 10
+    )
+    assert inputs["user"].tolist() == [toy.rows["eval"][0].get("user", "").encode()] * 10
     assert inputs["movie"].tolist() == [row.get("movie", "").encode() for row in toy.rows["eval"][:10]]
 
 
