@@ -7,6 +7,7 @@ than others are filled up with it.
 """
 
 import difflib
+import itertools
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -86,31 +87,36 @@ class Column:
     def _rows(self, values: Sequence[Value], place: str) -> Array:
         """One row for each value; `place` says where it is, with {} for its index."""
         if not self.multivalent:
-            return self._array([self._scalar(value, place, index) for index, value in enumerate(values)])
+            return self._array(self._scalars(values, range(len(values)), place))
         lists = [self._list(value, place, index) for index, value in enumerate(values)]
-        width = max([1, *map(len, lists)])
-        return self._array([row + [_MISSING[self.type]] * (width - len(row)) for row in lists])
+        lengths = np.array([len(elements) for elements in lists], int)
+        elements = self._scalars(list(itertools.chain(*lists)), np.repeat(np.arange(len(lists)), lengths), place)
+        rows = np.repeat(self.missing, len(lists), axis=0).repeat(max([1, *lengths]), axis=1)
+        rows[np.arange(rows.shape[1]) < lengths[:, np.newaxis]] = self._array(elements)
+        return rows
 
     def _array(self, rows: Sequence[Any]) -> Array:
         return np.array(rows, dtype=object if self.type == "string" else self.type)
 
-    def _list(self, value: Value, place: str, index: int) -> list[Any]:
+    def _list(self, value: Value, place: str, index: int) -> Sequence[Scalar]:
         if value is None:
-            return []
+            return ()
         if isinstance(value, str | bytes) or not isinstance(value, Iterable):
             raise FeatureError(
                 f"feature {self.name!r}, {place.format(index)}: expected a list of {self.type} values, "
                 f"got {_described(value)}; write [{value!r}] for a single value"
             )
-        return [self._scalar(element, place, index) for element in _plain(value)]
+        return list(_plain(value))
 
-    def _scalar(self, value: Value, place: str, index: int) -> Any:
-        if value is None:
-            return _MISSING[self.type]
-        converted = _CONVERTED[self.type](value)
-        if converted is None:
+    def _scalars(self, values: Sequence[Value], rows: Sequence[int] | Array, place: str) -> list[Any]:
+        """Values, each of which belongs to a row, as the tensor holds them."""
+        convert, missing = _CONVERTED[self.type], _MISSING[self.type]
+        converted = [missing if value is None else convert(value) for value in values]
+        if None in converted:
+            wrong = converted.index(None)
             raise FeatureError(
-                f"feature {self.name!r}, {place.format(index)}: expected {self.type}, got {_described(value)}"
+                f"feature {self.name!r}, {place.format(rows[wrong])}: expected {self.type}, "
+                f"got {_described(values[wrong])}"
             )
         return converted
 

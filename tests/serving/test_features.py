@@ -85,6 +85,12 @@ def test_rows_without_any_value_have_a_missing_one():
     assert tensors({}, {"genres": [[], []]})["genres"] == [[b""], [b""]]
 
 
+def test_no_candidates_are_tensors_without_rows():
+    shapes = {name: array.shape for name, array in to_tensors(COLUMNS, {}, {"item": [], "genres": []}).items()}
+
+    assert shapes == {"item": (0,), "genres": (0, 1), "user": (1,), "age": (1,), "ratings": (1, 1)}
+
+
 def test_numpy_values_are_as_good_as_pythons():
     result = to_tensors(
         COLUMNS,
