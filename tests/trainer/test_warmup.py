@@ -68,7 +68,7 @@ def test_rank_sends_the_items_and_for_each_the_first_rows_group(toy, logs: Logs)
     assert {name: len(values) for name, values in inputs.items()} == dict.fromkeys(
         ("user", "age", "movie", "genres", "price in €"), 10
     )
-    assert inputs["user"].tolist() == [toy.rows["eval"][0].get("user", "").encode()] * 10
+    assert inputs["user"].tolist() == [toy.rows["eval"][0].get("user", -(2**63))] * 10
     assert inputs["movie"].tolist() == [row.get("movie", "").encode() for row in toy.rows["eval"][:10]]
 
 
