@@ -11,7 +11,7 @@ from grpc import StatusCode
 from tensorflow_serving.config.model_server_config_pb2 import ModelConfig, ModelServerConfig
 
 from serving.server import model_config, storage
-from serving.server.manager import LoadError, Manager, NotAvailableError
+from serving.server.manager import Manager
 from serving.server.status import StatusError, invalid_argument
 
 _log = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ class Core:
             The models that are new.
 
         Raises:
-            StatusError: it cannot be served, and all stays as it was.
+            StatusError: it cannot be served, and all stays as it was; or requests should be logged.
         """
         if config.WhichOneof("config") != "model_config_list":
             raise invalid_argument(
@@ -65,28 +65,29 @@ class Core:
             self._config.CopyFrom(config)
             self._poll_now = True
         self._wake.set()
+        if any(model.HasField("logging_config") for model in models):
+            raise invalid_argument("No request-logger-creator provided.")  # only now, as TF Serving
         return {model.name for model in models} - before
 
     def reload(self, config: ModelServerConfig) -> None:
         """Takes over a configuration, and waits until the models that are new are served.
 
         Raises:
-            StatusError: it cannot be served, and all stays as it was; or a new model cannot be loaded.
+            StatusError: it cannot be served, and all stays as it was; or a new model cannot be loaded; or requests
+                should be logged.
         """
         failures = []
         for name in sorted(self.configure(config)):
-            try:
-                self._manager.wait_until_available(name, _NEW_MODEL_TIMEOUT_S)
-            except LoadError as error:
-                failures += [
-                    f"{{name: {failed.name} version: {failed.version}}} due to error: {reason.code.name}: {reason}"
-                    for failed, reason in error.errors.items()
-                ]
-            except NotAvailableError as error:
-                failures.append(str(error))
+            version = self._manager.wait_until_settled(name, _NEW_MODEL_TIMEOUT_S)
+            if version is None:
+                failures.append(f"{{{name}}}, ")
+            elif version.error is not None:
+                reason = f"{version.error.code.name}: {version.error}"
+                failures.append(f"{{{{name: {name} version: {version.version}}} due to error: {reason}}}, ")
         if failures:
-            listed = "".join(f"{{{failure}}}, " for failure in failures)
-            raise StatusError(StatusCode.UNKNOWN, f"{len(failures)} model(s) did not become available: {{{listed}}}")
+            raise StatusError(
+                StatusCode.UNKNOWN, f"{len(failures)} model(s) did not become available: {{{''.join(failures)}}}"
+            )
 
     def run(self) -> None:
         """Looks for versions and brings about what they ask for, until `stop`."""

@@ -45,15 +45,7 @@ class VersionStatus(NamedTuple):
 
 
 class LoadError(Exception):
-    """The version that should be served cannot be loaded, and no other one is served.
-
-    Attributes:
-        errors: the versions that were tried, and why each cannot be loaded.
-    """
-
-    def __init__(self, message: str, errors: Mapping[ServableId, StatusError]) -> None:
-        super().__init__(message)
-        self.errors = errors
+    """The version that should be served cannot be loaded, and no other one is served."""
 
 
 class NotAvailableError(TimeoutError):
@@ -221,17 +213,32 @@ class Manager:
             self._changed.wait_for(settled, timeout_s)
             if latest := self._published.get((name, None)):
                 return latest.servable.id.version
-            errors = {
-                version.id: version.error
-                for _, version in sorted(self._versions.get(name, {}).items())
+            errors = [
+                f"version {number}: {version.error}"
+                for number, version in sorted(self._versions.get(name, {}).items())
                 if version.aspired and version.error
-            }
-            reasons = "; ".join(f"version {failed.version}: {error}" for failed, error in errors.items())
+            ]
             if settled():
-                raise LoadError(f"model {name} cannot be loaded, {reasons}", errors)
+                raise LoadError(f"model {name} cannot be loaded, {'; '.join(errors)}")
             raise NotAvailableError(
-                f"model {name} was not available after {timeout_s:g} s" + (f", {reasons}" if reasons else "")
+                f"model {name} was not available after {timeout_s:g} s" + (f", {'; '.join(errors)}" if errors else "")
             )
+
+    def wait_until_settled(self, name: str, timeout_s: float) -> VersionStatus | None:
+        """Waits until the newest version of a model that should be served is, or no further attempt will be made.
+
+        Returns:
+            What became of it; None if the time is over.
+        """
+
+        def newest() -> _Version | None:
+            versions = [version for version in self._versions.get(name, {}).values() if version.aspired]
+            version = max(versions, key=lambda version: version.id.version, default=None)
+            return version if version and version.state in (State.AVAILABLE, State.END) else None
+
+        with self._changed:
+            version = self._changed.wait_for(newest, timeout_s)
+            return VersionStatus(version.id.version, version.state, version.error) if version else None
 
     def close(self) -> None:
         """Unloads everything, waiting for requests in flight."""

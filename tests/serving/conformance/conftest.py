@@ -169,11 +169,16 @@ def server_config(target: Target) -> ModelServerConfig:
 
 @pytest.fixture(scope="session")
 def states(model_service: model_service_pb2_grpc.ModelServiceStub) -> Callable[[str], dict[int, str]]:
-    """The states of a model's versions, in the order in which the server lists them."""
+    """The states of a model's versions, in the order in which the server lists them; none if it never was there."""
 
     def states(name: str) -> dict[int, str]:
         request = get_model_status_pb2.GetModelStatusRequest(model_spec=spec(name))
-        response = model_service.GetModelStatus(request, timeout=TIMEOUT_S)
+        try:
+            response = model_service.GetModelStatus(request, timeout=TIMEOUT_S)
+        except grpc.RpcError as error:
+            if error.code() == grpc.StatusCode.NOT_FOUND:
+                return {}
+            raise
         return {status.version: _State.Name(status.state) for status in response.model_version_status}
 
     return states

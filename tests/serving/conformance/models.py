@@ -54,16 +54,17 @@ def write(folder: Path, mounted_at: str) -> None:
     _save(folder / "examples" / "1", _examples)
     _save(folder / "batched" / "1", _batched)
     (folder / "batched" / "1" / "batching_params.pbtxt").write_text(OWN_BATCHING)
-    broken = folder / "broken" / "1"
-    broken.mkdir(parents=True, exist_ok=True)
-    (broken / "not_a_saved_model").touch()
+    _save(folder / "half_broken" / "1", lambda: _linear(1))
+    for path in (folder / "broken" / "1", folder / "half_broken" / "2"):
+        path.mkdir(parents=True, exist_ok=True)
+        (path / "not_a_saved_model").touch()
     (folder / "models.config").write_text(text_format.MessageToString(server_config(mounted_at)))
     (folder / "monitoring.config").write_text(MONITORING)
     (folder / "batching.config").write_text(BATCHING)
 
 
 def server_config(mounted_at: str) -> ModelServerConfig:
-    """The configuration that the server starts with: all models but `newcomer` and `broken`.
+    """The configuration that the server starts with: all models but `newcomer` and the broken ones.
 
     Args:
         mounted_at: the models' folder as the server sees it.

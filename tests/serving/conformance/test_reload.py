@@ -23,22 +23,21 @@ def reload_request(config=None, *metric_names):
 @pytest.fixture
 def reload(model_service, server_config, states):
     """Reconfigures the server, and puts it back after the test."""
+    served = {model.name: available(states(model.name)) for model in server_config.model_config_list.config}
 
     def reload(config, *metric_names):
         return model_service.HandleReloadConfigRequest(reload_request(config, *metric_names), timeout=TIMEOUT_S)
 
     yield reload
     reload(server_config)
-    names = {model.name for model in server_config.model_config_list.config}
-    for name in {"newcomer", "broken"} - names:
-        request = get_model_status_pb2.GetModelStatusRequest(model_spec=spec(name))
-        if _is_known(model_service, request):
-            wait_until(lambda name=name: set(states(name).values()) == {"END"})
+    for name, versions in served.items():
+        wait_until(lambda name=name, versions=versions: available(states(name)) == versions)
+    for name in ("newcomer", "broken", "half_broken"):
+        wait_until(lambda name=name: set(states(name).values()) <= {"END"})
 
 
-def _is_known(model_service, request):
-    call = model_service.GetModelStatus.future(request, timeout=TIMEOUT_S)
-    return call.code() == StatusCode.OK
+def available(states):
+    return [version for version, state in states.items() if state == "AVAILABLE"]
 
 
 @pytest.fixture
@@ -57,11 +56,15 @@ def newcomer(config, target) -> ModelConfig:
     return model
 
 
-def asked_version(prediction, *args, **kwargs):
-    """The version that answers."""
+def x_request(*args, **kwargs):
     request = predict_pb2.PredictRequest(model_spec=spec(*args, **kwargs))
     request.inputs["x"].dtype = 1
-    return prediction.Predict(request, timeout=TIMEOUT_S).model_spec.version.value
+    return request
+
+
+def asked_version(prediction, *args, **kwargs):
+    """The version that answers."""
+    return prediction.Predict(x_request(*args, **kwargs), timeout=TIMEOUT_S).model_spec.version.value
 
 
 def refusal(prediction, *args, **kwargs):
@@ -171,6 +174,33 @@ def test_a_model_that_cannot_be_loaded(reload, config, target, model_service):
     assert (status.version, status.state) == (1, get_model_status_pb2.ModelVersionStatus.END)
     assert status.status.error_code == StatusCode.NOT_FOUND.value[0]
     assert status.status.error_message.startswith("Could not find SavedModel")
+
+
+def test_a_model_whose_newest_version_cannot_be_loaded(reload, config, target, model_service, prediction):
+    """The newest is loaded first, and waited for; the other one is served all the same."""
+    models.add_model(config, "half_broken", target.mounted_at).model_version_policy.all.SetInParent()
+
+    code, message = error_of(model_service.HandleReloadConfigRequest, reload_request(config))
+
+    assert code == StatusCode.UNKNOWN
+    assert message.startswith("1 model(s) did not become available: {{{name: half_broken version: 2} due to error: ")
+    wait_until(lambda: prediction.Predict.future(x_request("half_broken"), timeout=TIMEOUT_S).code() == StatusCode.OK)
+
+
+def test_no_models(reload, prediction):
+    reload(ModelServerConfig(model_config_list={}))
+
+    wait_until(lambda: prediction.Predict.future(x_request("linear"), timeout=TIMEOUT_S).code() != StatusCode.OK)
+    assert refusal(prediction, "linear") == (StatusCode.NOT_FOUND, "Servable not found for request: Latest(linear)")
+
+
+def test_requests_cannot_be_logged(reload, config, newcomer, model_service):
+    newcomer.logging_config.SetInParent()
+
+    assert error_of(model_service.HandleReloadConfigRequest, reload_request(config)) == (
+        StatusCode.INVALID_ARGUMENT,
+        "No request-logger-creator provided.",
+    )
 
 
 def test_increases_of_metrics(reload, server_config):
