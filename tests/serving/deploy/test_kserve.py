@@ -82,7 +82,7 @@ def test_image_model_and_configuration_are_those_of_the_settings():
     predictor = service["spec"]["predictor"]
     model = predictor["model"]
     assert service["metadata"]["name"] == name
-    assert model["runtimeVersion"] == settings()["TF_SERVING_IMAGE"].split(":")[1] + "-gpu"
+    assert model["runtimeVersion"] == settings()["TF_SERVING_IMAGE"].rsplit(":", 1)[1] + "-gpu"
     assert model["storageUri"] == f"pvc://rankline-runs/{name}/serving"
     assert {probe: model[probe]["httpGet"]["path"] for probe in model if probe.endswith("Probe")} == {
         "startupProbe": f"/v1/models/{name}/metadata",
