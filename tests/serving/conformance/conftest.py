@@ -72,7 +72,7 @@ class Rest:
         """Sends a text as it is, and anything else as JSON."""
         return self.ask("POST", path, body if isinstance(body, str | bytes) else json.dumps(body))
 
-    def ask(self, method: str, path: str, body: str | bytes | None = None, **headers: str) -> Answer:
+    def ask(self, method: str, path: str, body: str | bytes | Iterator[bytes] | None = None, **headers: str) -> Answer:
         connection = http.client.HTTPConnection(self._address, timeout=TIMEOUT_S)
         try:
             connection.request(method, path, body, headers)
@@ -111,6 +111,7 @@ def target(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         "batching_parameters_file": folder / "batching.config",
         "enable_per_model_batching_parameters": "true",
         "allow_version_labels_for_unavailable_models": "true",
+        "enable_grpc_healthcheck_service": "true",
         "max_num_load_retries": 0,
     }
     command = [sys.executable, "-m", "serving.server", *(f"--{flag}={value}" for flag, value in flags.items())]

@@ -15,11 +15,11 @@ SERVING = ":tensorflow:serving:"
 
 @pytest.fixture
 def increases(rest):
-    """How much each line of the page has increased since the test began."""
+    """How much each line of TF Serving's has increased since the test began."""
 
     def values():
         lines = rest.get(PATH).body.decode().splitlines()
-        pairs = (line.rpartition(" ") for line in lines if not line.startswith("#"))
+        pairs = (line.rpartition(" ") for line in lines if line.startswith(SERVING))
         return {name: float(value) for name, _, value in pairs}
 
     before = values()

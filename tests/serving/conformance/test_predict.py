@@ -6,6 +6,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 from grpc import StatusCode
+from tensorflow.core.example import example_pb2
 from tensorflow.core.framework import tensor_pb2, types_pb2
 from tensorflow_serving.apis import model_pb2, predict_pb2
 
@@ -263,6 +264,20 @@ def test_defaults_stand_in_for_inputs(predict, inputs, expected):
     tensors = {name: tensor(value) for name, value in inputs.items()}
 
     assert to_array(predict(spec("types", signature="defaults"), **tensors).outputs["y"]) == expected
+
+
+def test_a_signature_of_another_method(predict):
+    """Predict asks any: here the examples are its tensor."""
+    example = example_pb2.Example()
+    example.features.feature["x"].float_list.value.append(2)
+    inputs = tensor([example.SerializeToString()] * 2, object)
+
+    outputs = predict(spec("examples", signature="classify"), inputs=inputs).outputs
+
+    assert {name: to_array(output).tolist() for name, output in outputs.items()} == {
+        "classes": [[b"", b"!"]] * 2,
+        "scores": [[2, 4]] * 2,
+    }
 
 
 def test_a_signature_without_inputs(predict):

@@ -3,9 +3,12 @@ and util/net_http.
 """
 
 import gzip
+import http.client
 import json
 
 import pytest
+
+from tests.serving.asking import TIMEOUT_S
 
 
 def state(version):
@@ -61,6 +64,21 @@ def test_metadata(rest, path, version):
     assert list(signature["outputs"]) == ["y"]
 
 
+def test_metadata_says_methods_and_defaults(rest):
+    signatures = rest.get("/v1/models/types/metadata").json["metadata"]["signature_def"]["signature_def"]
+    examples = rest.get("/v1/models/examples/metadata").json["metadata"]["signature_def"]["signature_def"]
+
+    assert {name: value["float_val"] for name, value in signatures["defaults"]["defaults"].items()} == {
+        "scale": [3.0],
+        "shift": [0.5],
+    }
+    assert signatures["constant"]["inputs"] == signatures["constant"]["defaults"] == {}
+    assert signatures["several"]["inputs"]["strings"]["dtype"] == "DT_STRING"
+    assert signatures["several"]["inputs"]["strings"]["tensor_shape"] == {"dim": [], "unknown_rank": True}
+    assert examples["classify"]["method_name"] == "tensorflow/serving/classify"
+    assert examples["serving_default"]["method_name"] == "tensorflow/serving/regress"
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status", "message"),
     [
@@ -70,6 +88,10 @@ def test_metadata(rest, path, version):
         ("GET", "/v1/models/linear/versions/3", 404, "Could not find version 3 of model linear"),
         ("GET", "/v1/models/linear?x=1", 404, "Could not find any versions of model linear?x=1"),
         ("GET", "/v1/models/linear#x", 404, "Could not find any versions of model linear#x"),
+        ("GET", "/v1/models/%D0%BC", 404, "Could not find any versions of model м"),
+        ("GET", "/v1/models/a%2Fb", 404, "Could not find any versions of model a/b"),
+        ("GET", "/v1/models/a%3Apredict", 404, "Could not find any versions of model a:predict"),
+        ("GET", "/v1/models/a+b", 404, "Could not find any versions of model a+b"),
         ("GET", "/v1/models/nobody/metadata", 404, "Servable not found for request: Latest(nobody)"),
         ("GET", "/v1/models/linear/versions/3/metadata", 404, "Servable not found for request: Specific(linear, 3)"),
         ("GET", "/v1/models/linear/labels/best/metadata", 400, "Unrecognized servable version label: best"),
@@ -156,6 +178,22 @@ def test_a_body_that_is_badly_compressed_counts_as_empty(rest):
     answer = rest.ask("POST", "/v1/models/linear:predict", b'{"instances": [2]}', **{"Content-Encoding": "gzip"})
 
     assert (answer.status, answer.error) == (400, "JSON Parse error: The document is empty")
+
+
+def test_a_body_in_chunks(rest):
+    answer = rest.ask("POST", "/v1/models/linear:predict", iter([b'{"inst', b'ances": [2', b"]}"]))
+
+    assert (answer.status, answer.json) == (200, {"predictions": [3]})
+
+
+def test_several_requests_on_one_connection(target, rest):
+    connection = http.client.HTTPConnection(target.rest, timeout=TIMEOUT_S)
+    for number in range(3):
+        connection.request("POST", "/v1/models/linear:predict", json.dumps({"instances": [number]}))
+        assert json.load(connection.getresponse()) == {"predictions": [number / 2 + 2]}
+        connection.request("GET", "/v1/models/nobody")
+        assert connection.getresponse().read()
+    connection.close()
 
 
 def test_the_type_of_a_body_does_not_matter(rest):

@@ -3,6 +3,7 @@
 import grpc
 import pytest
 from grpc import StatusCode
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tensorflow_serving.apis import predict_pb2
 
 from tests.serving.asking import TIMEOUT_S, error_of
@@ -48,6 +49,22 @@ def test_fields_that_are_unknown_are_ignored(channel, prediction):
     answer = call(channel, "PredictionService/Predict")(request.SerializeToString() + unknown, timeout=TIMEOUT_S)
 
     assert predict_pb2.PredictResponse.FromString(answer).model_spec.version.value == 2
+
+
+@pytest.mark.parametrize("service", ["", "ModelService", "PredictionService"])
+def test_health(channel, prediction, service):
+    request = health_pb2.HealthCheckRequest(service=service)
+
+    response = health_pb2_grpc.HealthStub(channel).Check(request, timeout=TIMEOUT_S)
+
+    assert response.status == health_pb2.HealthCheckResponse.SERVING
+
+
+@pytest.mark.parametrize("service", ["Nothing", "tensorflow.serving.PredictionService"])
+def test_health_of_what_there_is_not(channel, prediction, service):
+    request = health_pb2.HealthCheckRequest(service=service)
+
+    assert error_of(health_pb2_grpc.HealthStub(channel).Check, request)[0] == StatusCode.NOT_FOUND
 
 
 def test_many_clients_at_once(target, prediction):
