@@ -187,10 +187,12 @@ def test_a_model_whose_newest_version_cannot_be_loaded(reload, config, target, m
     wait_until(lambda: prediction.Predict.future(x_request("half_broken"), timeout=TIMEOUT_S).code() == StatusCode.OK)
 
 
-def test_no_models(reload, prediction):
+def test_no_models(reload, server_config, prediction, states):
     reload(ModelServerConfig(model_config_list={}))
+    # All of them: one that ends while it is added again counts as one that did not become available.
+    for model in server_config.model_config_list.config:
+        wait_until(lambda name=model.name: set(states(name).values()) == {"END"})
 
-    wait_until(lambda: prediction.Predict.future(x_request("linear"), timeout=TIMEOUT_S).code() != StatusCode.OK)
     assert refusal(prediction, "linear") == (StatusCode.NOT_FOUND, "Servable not found for request: Latest(linear)")
 
 
