@@ -111,6 +111,21 @@ def test_other_versions(reload, config, newcomer, prediction, states):
     assert refusal(prediction, "newcomer", 1)[0] == StatusCode.NOT_FOUND
 
 
+def test_another_base_path(reload, config, newcomer, target, prediction, states):
+    newcomer.model_version_policy.latest.num_versions = 1
+    reload(config)
+    assert asked_version(prediction, "newcomer") == 3
+    newcomer.base_path = newcomer.base_path.replace("newcomer", "padded")
+    reload(config)
+    wait_until(lambda: available(states("newcomer")) == [7])
+    newcomer.base_path = newcomer.base_path.replace("padded", "newcomer")
+    reload(config)
+    wait_until(lambda: available(states("newcomer")) == [3])
+
+    assert states("newcomer")[7] == "END"
+    assert asked_version(prediction, "newcomer") == 3
+
+
 def test_labels_move(reload, config, newcomer, prediction, states):
     newcomer.model_version_policy.specific.versions.append(2)
     newcomer.version_labels["stable"] = 1

@@ -5,10 +5,13 @@ and util/net_http.
 import gzip
 import http.client
 import json
+from urllib.parse import quote
 
 import pytest
 
 from tests.serving.asking import TIMEOUT_S
+
+RESERVED = "!#$%&'()*+,/:;=?@[]"
 
 
 def state(version):
@@ -89,9 +92,14 @@ def test_metadata_says_methods_and_defaults(rest):
         ("GET", "/v1/models/linear?x=1", 404, "Could not find any versions of model linear?x=1"),
         ("GET", "/v1/models/linear#x", 404, "Could not find any versions of model linear#x"),
         ("GET", "/v1/models/%D0%BC", 404, "Could not find any versions of model м"),
-        ("GET", "/v1/models/a%2Fb", 404, "Could not find any versions of model a/b"),
-        ("GET", "/v1/models/a%3Apredict", 404, "Could not find any versions of model a:predict"),
+        ("GET", f"/v1/models/{quote(RESERVED, '')}", 404, f"Could not find any versions of model {RESERVED}"),
         ("GET", "/v1/models/a+b", 404, "Could not find any versions of model a+b"),
+        (
+            "GET",
+            f"/v1/models/linear/labels/{quote(RESERVED, '')}/metadata",
+            400,
+            f"Unrecognized servable version label: {RESERVED}",
+        ),
         ("GET", "/v1/models/nobody/metadata", 404, "Servable not found for request: Latest(nobody)"),
         ("GET", "/v1/models/linear/versions/3/metadata", 404, "Servable not found for request: Specific(linear, 3)"),
         ("GET", "/v1/models/linear/labels/best/metadata", 400, "Unrecognized servable version label: best"),
