@@ -22,7 +22,7 @@ from serving.server.api import Api
 from serving.server.status import StatusError
 
 _log = logging.getLogger(__name__)
-_MAX_MESSAGE_CHARACTERS = 1024  # as TF Serving; a status travels in HTTP/2 trailers, which are limited
+_MAX_MESSAGE_BYTES = 1024  # as TF Serving; a status travels in HTTP/2 trailers, which are limited
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
@@ -123,7 +123,7 @@ def _answer(
         monitoring.record_request(request.model_spec.name, counted_as, "GRPC", code, watch)  # type: ignore[attr-defined]
     if response is not None:
         return response
-    if len(message) > _MAX_MESSAGE_CHARACTERS:
-        message = message[:_MAX_MESSAGE_CHARACTERS] + "...TRUNCATED"
+    if len(content := message.encode()) > _MAX_MESSAGE_BYTES:
+        message = content[:_MAX_MESSAGE_BYTES].decode(errors="ignore") + "...TRUNCATED"
     context.abort(code, message)
     raise AssertionError("unreachable: abort raises")

@@ -50,6 +50,7 @@ def write(folder: Path, mounted_at: str) -> None:
         _save(folder / "all" / str(version), lambda version=version: _linear(version))
     (folder / "all" / "not_a_version").mkdir(exist_ok=True)
     _save(folder / "padded" / "0007", lambda: _linear(7))
+    _save(folder / "named" / "1", lambda: {"halves": _linear(0)["serving_default"]})
     _save(folder / "types" / "1", _types)
     _save(folder / "examples" / "1", _examples)
     _save(folder / "batched" / "1", _batched)
@@ -75,7 +76,7 @@ def server_config(mounted_at: str) -> ModelServerConfig:
     linear.version_labels.update({"stable": 1, "canary": 2})
     add_model(config, "latest", mounted_at).model_version_policy.latest.num_versions = 2
     add_model(config, "all", mounted_at).model_version_policy.all.SetInParent()
-    for name in ("padded", "types", "examples", "batched"):
+    for name in ("padded", "named", "types", "examples", "batched"):
         add_model(config, name, mounted_at)
     return config
 

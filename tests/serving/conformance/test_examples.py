@@ -129,6 +129,11 @@ def test_no_examples(prediction, method, input):
         ({"version": 9}, StatusCode.NOT_FOUND, "Servable not found for request: Specific(examples, 9)"),
         ({"label": "best"}, StatusCode.INVALID_ARGUMENT, "Unrecognized servable version label: best"),
         ({"signature": "other"}, StatusCode.INVALID_ARGUMENT, "No signature was found with the name: other"),
+        (
+            {"name": "named", "signature": ""},
+            StatusCode.INVALID_ARGUMENT,
+            "No signature was found with the name: serving_default",
+        ),
         ({"signature": "two_inputs"}, StatusCode.INVALID_ARGUMENT, "Expected one input Tensor."),
         # The signature is looked at before the examples.
         ({"signature": "other", "input": listed()}, StatusCode.INVALID_ARGUMENT, "No signature was found with the "),
@@ -284,6 +289,11 @@ def test_the_first_task_chooses_the_version(prediction):
             tasks(task("other", REGRESS)),
             StatusCode.INVALID_ARGUMENT,
             "Requested signature not found in model graph: other",
+        ),
+        (
+            tasks(task("", REGRESS, "named")),
+            StatusCode.INVALID_ARGUMENT,
+            "Requested signature not found in model graph: serving_default",
         ),
         (
             tasks(task("", "tensorflow/serving/predict")),

@@ -95,6 +95,11 @@ def test_the_answer_says_which_version_and_signature_it_is_of(predict, asked, ve
             StatusCode.FAILED_PRECONDITION,
             'Serving signature key "other" not found.',
         ),
+        (
+            spec("named"),
+            StatusCode.FAILED_PRECONDITION,
+            'Serving signature key "serving_default" not found.',
+        ),
     ],
     ids=str,
 )
@@ -308,3 +313,10 @@ def test_long_messages_are_cut(prediction):
     message = error_of(prediction.Predict, request(spec("linear", signature="x" * 2000)))[1]
 
     assert message == f'Serving signature key "{"x" * 2000}'[:1024] + "...TRUNCATED"
+
+
+def test_bytes_make_a_message_long(prediction):
+    """Two for each of these letters."""
+    message = error_of(prediction.Predict, request(spec("linear", signature="é" * 600)))[1]
+
+    assert message.endswith("...TRUNCATED")

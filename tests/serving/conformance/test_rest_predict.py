@@ -228,6 +228,25 @@ def test_bodies_that_are_shown(rest, body, message):
     assert json.loads(shown) == body
 
 
+def test_documents_are_shown_in_part(rest):
+    """No further token once there are 256 bytes: 1 + 1 + 85 · 3 = 257."""
+    answer = rest.post("/v1/models/linear:predict", [1] * 200)
+
+    assert (answer.status, answer.error) == (400, f"JSON Value: [{', '.join('1' * 86)} Is not object")
+
+
+def test_a_model_without_the_default_signature(rest):
+    answer = rest.post("/v1/models/named:predict", {"instances": [2]})
+
+    assert (answer.status, answer.error) == (
+        400,
+        'Serving signature name: "serving_default" not found in signature def',
+    )
+    assert rest.post("/v1/models/named:predict", {"signature_name": "halves", "instances": [2]}).json == {
+        "predictions": [1]
+    }
+
+
 ELEMENT = "Failed to process element: {} of 'instances' list. Error: INVALID_ARGUMENT: "
 
 
