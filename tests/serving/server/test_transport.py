@@ -129,11 +129,11 @@ def test_a_request_whose_deadline_passed_while_it_waited_is_not_computed(held, r
     """Threads for so many are there; the others wait."""
     predict, go_on, asked = held
     message = rank_request([1]).SerializeToString()
-    first = [predict.future(message, timeout=TIMEOUT_S) for _ in range(server._GRPC_THREADS)]
-    wait_until(lambda: len(asked) == server._GRPC_THREADS)
+    first = [predict.future(message, timeout=TIMEOUT_S) for _ in range(server.GRPC_THREADS)]
+    wait_until(lambda: len(asked) == server.GRPC_THREADS)
     late = [predict.future(message, timeout=0.2) for _ in range(5)]
     assert [call.code() for call in late] == [StatusCode.DEADLINE_EXCEEDED] * 5
     go_on.set()
-    assert [call.code() for call in first] == [StatusCode.OK] * server._GRPC_THREADS
+    assert [call.code() for call in first] == [StatusCode.OK] * server.GRPC_THREADS
     assert predict(message, timeout=TIMEOUT_S)
-    assert len(asked) == server._GRPC_THREADS + 1
+    assert len(asked) == server.GRPC_THREADS + 1
