@@ -15,8 +15,9 @@ _OPTIONS = [
     ("grpc.max_send_message_length", -1),
     # A server that restarts is found again soon; the default waits up to two minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
+    # In spite of its name, how long connecting may take; the default is 20 s.
+    ("grpc.min_reconnect_backoff_ms", 5000),
     # Of a name that stands for several servers, all are asked by turns; the default is to stay with the first.
     ("grpc.lb_policy_name", "round_robin"),
 ]
