@@ -160,10 +160,14 @@ def test_commands_speak_mutual_tls(serve, folder, tmp_path, rankline):
     loaded = rankline("load", "--seconds", "0.2", "--warm-up", "0", *options)
     options += ["--root", str(tmp_path)]
     promoted = rankline("promote", "--version", "1", *options)
+    (tmp_path / "films" / "serving" / "2").mkdir()
+    tried = rankline("canary", "--seconds", "0.2", "--max-slower", "1000", *options)
     listed = rankline("versions", *options)
 
     assert (ranked.returncode, ranked.stderr) == (0, "")
     assert ["1", "0.998", "30", "30"] in [line.split() for line in ranked.stdout.splitlines()]
     assert (loaded.returncode, loaded.stderr) == (0, "")
     assert (promoted.stdout, promoted.stderr) == ("stable is version 1\n", "")
-    assert ["1", "stable", "AVAILABLE", "yes"] in [line.split() for line in listed.stdout.splitlines()]
+    assert (tried.returncode, tried.stderr) == (0, "")
+    assert "the canary also has 100%." in tried.stdout
+    assert ["2", "canary", "AVAILABLE", "yes"] in [line.split() for line in listed.stdout.splitlines()]
