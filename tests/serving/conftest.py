@@ -7,12 +7,14 @@ missing value counting 0, and probability = sigmoid(logit).
 
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent import futures
 from pathlib import Path
 
+import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow_serving.apis import model_pb2, predict_pb2, prediction_log_pb2
+from tensorflow_serving.apis import model_pb2, predict_pb2, prediction_log_pb2, prediction_service_pb2_grpc
 
 from serving.server import saved_model
 from serving.server.servable import ServableId
@@ -176,3 +178,21 @@ def ssl_config_file(tmp_path, authority):
         return str(file)
 
     return write
+
+
+@pytest.fixture
+def served():
+    """Serves a PredictionService of the test's own, and gives its address."""
+    servers = []
+
+    def served(service) -> str:
+        server = grpc.server(futures.ThreadPoolExecutor(4))
+        prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(service, server)
+        port = server.add_insecure_port("127.0.0.1:0")
+        server.start()
+        servers.append(server)
+        return f"127.0.0.1:{port}"
+
+    yield served
+    for server in servers:
+        server.stop(0).wait()

@@ -3,7 +3,6 @@
 import asyncio
 import itertools
 import threading
-from concurrent import futures
 
 import grpc
 import numpy as np
@@ -24,24 +23,6 @@ def server(toy_models):
     with Server(ServerOptions("toy", str(toy_models[1].parent))) as server:
         server.wait_until_available(TIMEOUT_S)
         yield server
-
-
-@pytest.fixture
-def served():
-    """Serves a service, and gives its address."""
-    servers = []
-
-    def served(service) -> str:
-        server = grpc.server(futures.ThreadPoolExecutor(4))
-        prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(service, server)
-        port = server.add_insecure_port("127.0.0.1:0")
-        server.start()
-        servers.append(server)
-        return f"127.0.0.1:{port}"
-
-    yield served
-    for server in servers:
-        server.stop(0).wait()
 
 
 def ask(target, question, **options):

@@ -1,5 +1,6 @@
 """The client against the embedded server, and against servers that misbehave."""
 
+import contextlib
 import itertools
 import socket
 import threading
@@ -271,22 +272,14 @@ class Flaky(prediction_service_pb2_grpc.PredictionServiceServicer):
 
 
 @pytest.fixture
-def serve_service():
-    servers = []
+def serve_service(served):
+    """A client of a service."""
+    with contextlib.ExitStack() as clients:
 
-    def serve_service(service, **options) -> Client:
-        server = grpc.server(futures.ThreadPoolExecutor(2))
-        prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(service, server)
-        port = server.add_insecure_port("127.0.0.1:0")
-        server.start()
-        client = Client(f"127.0.0.1:{port}", "toy", timeout_s=TIMEOUT_S, **options)
-        servers.append((server, client))
-        return client
+        def serve_service(service, **options) -> Client:
+            return clients.enter_context(Client(served(service), "toy", timeout_s=TIMEOUT_S, **options))
 
-    yield serve_service
-    for server, client in servers:
-        client.close()
-        server.stop(0).wait()
+        yield serve_service
 
 
 def of_integers(*columns) -> meta_graph_pb2.SignatureDef:
