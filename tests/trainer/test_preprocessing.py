@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from schema.feature_spec import MISSING, FeatureSpec
 from trainer import vocabulary
 from trainer.input_columns import InputColumn, ids_of, input_columns
-from trainer.preprocessing import preprocessing_fn
+from trainer.preprocessing import preprocessing_fn, tokens
 
 NAN = math.nan
 NO_INTEGER = MISSING["integer"]
@@ -251,3 +251,31 @@ def test_serving_time_row_equals_training_time_row(transformed, rows):
     together = layer(tensors(rows, with_label=True))
     for at, single in enumerate(rows):
         assert dense(layer(tensors([single], with_label=False)), 0) == dense(together, at)
+
+
+def test_a_cross_joins_tokens_in_the_order_of_its_columns():
+    """Row 1 has two tags, row 2 none, row 3 one; of two multi-valent columns each value is beside each of the other."""
+    columns = {"shop": "string", "tags": "string", "sizes": "string"}
+    multivalent = {"type": "multivalent", "separator": "|"}
+    spec = FeatureSpec.model_validate(
+        {
+            "label": {"column": "clicked", "positive": ">= 1"},
+            "features": {"shop": {}, "tags": multivalent, "sizes": multivalent},
+            "crosses": [{"columns": ["shop", "tags"]}, {"columns": ["tags", "shop"]}, {"columns": ["tags", "sizes"]}],
+        }
+    ).resolve({"clicked": "integer", **columns})
+    inputs = {
+        "shop": tf.constant(["x", "y", ""]),
+        "tags": tf.SparseTensor([[0, 0], [0, 1], [2, 0]], ["a", "b", "a"], [3, 2]),
+        "sizes": tf.SparseTensor([[0, 0], [2, 0], [2, 1]], ["s", "m", "l"], [3, 2]),
+    }
+
+    found = tokens(spec, inputs, {})
+
+    def lists(name):
+        dense = tf.sparse.to_dense(found[name], "-").numpy()
+        return [[token.decode().replace(vocabulary.SEPARATOR, "·") for token in row if token != b"-"] for row in dense]
+
+    assert lists("shop_x_tags") == [["x·a", "x·b"], [], ["·a"]]
+    assert lists("tags_x_shop") == [["a·x", "b·x"], [], ["a·"]]
+    assert lists("tags_x_sizes") == [["a·s", "b·s"], [], ["a·m", "a·l"]]
