@@ -114,14 +114,21 @@ def tokens(spec: FeatureSpec, inputs: Mapping[str, Any], buckets: Mapping[str, t
         inputs: as of `preprocessing_fn`.
         buckets: numeric feature -> its bucket, int64 [batch]; of those that are crossed.
     """
+    crossed = {column for cross in spec.crosses for column in cross.columns}
+    integers = {name: bucket for name, bucket in buckets.items() if name in crossed}
+    for name, feature in spec.features.items():
+        if isinstance(feature, Categorical) and inputs[name].dtype != tf.string:
+            integers[name] = inputs[name]
+    texts: Tensors = _as_strings(integers) if integers else {}
+
     found: Tensors = {}
     for name, feature in spec.features.items():
         if isinstance(feature, Multivalent):
             values = inputs[name]
             found[name] = tf.SparseTensor(values.indices, _as_string(values.values), values.dense_shape)
         elif isinstance(feature, Categorical):
-            found[name] = _as_string(inputs[name])
-    parts = {**found, **{name: tf.strings.as_string(bucket) for name, bucket in buckets.items()}}
+            found[name] = texts[name] if name in texts else inputs[name]
+    parts = {**texts, **found}
     for cross in spec.crosses:
         found[cross.name] = _crossed([parts[column] for column in cross.columns])
     return found
@@ -131,6 +138,12 @@ def _as_string(values: tf.Tensor) -> tf.Tensor:
     if values.dtype == tf.string:
         return values
     return tf.where(values == MISSING["integer"], "", tf.strings.as_string(values))
+
+
+def _as_strings(columns: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """Columns of integers as strings, all at once: serving costs by the operation."""
+    strings = _as_string(tf.stack(list(columns.values())))
+    return dict(zip(columns, tf.unstack(strings, num=len(columns)), strict=True))
 
 
 def _crossed(parts: Sequence[tf.Tensor | tf.SparseTensor]) -> tf.Tensor | tf.SparseTensor:
@@ -164,24 +177,25 @@ def _ids(spec: FeatureSpec, tokens: Tensors) -> Tensors:
     owners = {name: crosses.get(name) or spec.base(name) for name in tokens}
     vocabulary_of = {name: name if name in crosses else spec.base_name(name) for name in tokens}
 
+    # What occurs once in each row may be missing; of a list's tokens and a cross's none is empty.
+    univalent = {name for name, values in tokens.items() if not isinstance(values, tf.SparseTensor)} - crosses.keys()
+
     hashed = {name: owner.hash_buckets for name, owner in owners.items() if owner.hash_buckets}
     uses = {
-        name: Tokens(vocabulary_of[name], flat[name], owner.oov_buckets)
+        name: Tokens(vocabulary_of[name], flat[name], owner.oov_buckets, missing=name in univalent)
         for name, owner in owners.items()
         if name not in hashed
     }
     limits = {vocabulary_of[name]: owners[name].vocabulary for name in uses}
-    ids, sizes = vocabulary.compute_and_apply(uses, limits) if uses else ({}, {})
+    ids = vocabulary.compute_and_apply(uses, limits) if uses else {}
     for name, buckets in hashed.items():
         ids[name] = tf.strings.to_hash_bucket_fast(flat[name], buckets)
-        sizes[name] = tf.constant(buckets, tf.int64)
+        if name in univalent:
+            ids[name] = tf.where(flat[name] == "", tf.constant(buckets, tf.int64), ids[name])
 
-    outputs: Tensors = {}
-    for name, values in tokens.items():
-        if isinstance(values, tf.SparseTensor):
-            outputs[name] = tf.SparseTensor(values.indices, ids[name], values.dense_shape)
-        elif name in crosses:
-            outputs[name] = ids[name]
-        else:
-            outputs[name] = tf.where(values == "", sizes[name], ids[name])
-    return outputs
+    return {
+        name: tf.SparseTensor(values.indices, ids[name], values.dense_shape)
+        if isinstance(values, tf.SparseTensor)
+        else ids[name]
+        for name, values in tokens.items()
+    }

@@ -32,9 +32,9 @@ class RawColumn:
 
     def to_rows(self, values: tf.Tensor, rows: tf.Tensor) -> tf.Tensor | tf.SparseTensor:
         """What parsing would have given, from a plain tensor of `rows` rows, or of one that stands for all."""
-        values = tf.broadcast_to(values, tf.concat([[rows], tf.shape(values)[1:]], axis=0))
         if not self.multivalent:
-            return values
+            return tf.broadcast_to(values, [rows])
+        values = tf.broadcast_to(values, [rows, tf.shape(values)[1]])
         present = tf.where(values != self.missing)
         return tf.SparseTensor(present, tf.gather_nd(values, present), tf.shape(values, tf.int64))
 

@@ -49,6 +49,8 @@ class RawToColumns(tf.Module):  # type: ignore[misc]
 
     def to_rows(self, columns: Mapping[str, tf.Tensor]) -> RawTensors:
         """Plain tensors, [rows] or [rows, any], some perhaps of one row that stands for all -> raw columns."""
-        sizes = tf.stack([tf.shape(values)[0] for values in columns.values()])
+        sizes = tf.stack(
+            [tf.shape(values)[0] if self.raw[name].multivalent else tf.size(values) for name, values in columns.items()]
+        )
         rows = tf.reduce_max(sizes) * tf.cast(tf.reduce_min(sizes) > 0, tf.int32)
         return {name: self.raw[name].to_rows(values, rows) for name, values in columns.items()}

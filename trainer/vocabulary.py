@@ -51,11 +51,11 @@ class Tokens(NamedTuple):
     values: tf.Tensor
     """string [any]"""
     oov_buckets: int
+    missing: bool = False
+    """Whether an empty token is a missing value, with an id of its own behind all others."""
 
 
-def compute_and_apply(
-    columns: Mapping[str, Tokens], limits: Mapping[str, Vocabulary]
-) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]:
+def compute_and_apply(columns: Mapping[str, Tokens], limits: Mapping[str, Vocabulary]) -> dict[str, tf.Tensor]:
     """Counts the tokens of all columns and maps them to ids. For use inside a `preprocessing_fn`, once.
 
     Args:
@@ -65,14 +65,15 @@ def compute_and_apply(
 
     Returns:
         Column name -> int64 ids of the tokens' shape: below the vocabulary's size for tokens in it, and from there
-        on, by hash, one of the OOV buckets for the others; and column name -> the number of such ids (int64 scalar).
+        on, by hash, one of the OOV buckets for the others; the next one for missing values.
     """
     # All columns as one vector: tracing, and later serving, cost by the operation and not by the token.
     values = tf.concat([use.values for use in columns.values()], axis=0)
     lengths = tf.stack([tf.size(use.values) for use in columns.values()])
+    column = tf.repeat(tf.range(len(columns)), lengths)
 
     def spread(by_column: tf.Tensor | list[Any]) -> tf.Tensor:
-        return tf.repeat(by_column, lengths)
+        return tf.gather(by_column, column)
 
     named = tf.strings.join([spread([use.vocabulary + SEPARATOR for use in columns.values()]), values])
     sections = list(limits)
@@ -95,9 +96,9 @@ def compute_and_apply(
     oov_buckets = tf.constant([use.oov_buckets for use in columns.values()], tf.int64)
     oov = spread(size) + tf.strings.to_hash_bucket_fast(values, _HASHES) % spread(oov_buckets)
     ids = tf.where(found >= 0, found - spread(first), oov)
-    by_column = tf.split(ids, lengths, num=len(columns))
-    sizes = tf.unstack(size + oov_buckets, num=len(columns))
-    return dict(zip(columns, by_column, strict=True)), dict(zip(columns, sizes, strict=True))
+    missing = (values == "") & spread([use.missing for use in columns.values()])
+    ids = tf.where(missing, spread(size + oov_buckets), ids)
+    return dict(zip(columns, tf.split(ids, lengths, num=len(columns)), strict=True))
 
 
 def read(path: str) -> dict[str, list[str]]:

@@ -140,7 +140,7 @@ class Flood:
 
 @dataclass(frozen=True)
 class Soak:
-    """Hours of load.
+    """Load for long, at half of the most that the server can answer, with a new version every minute.
 
     Attributes:
         mebibytes: of the server's memory, at the end of each minute.
@@ -194,7 +194,8 @@ def run(dataset: Dataset, layout: Layout, setting: Setting, on_step: Callable[[s
             if setting.flood:
                 result.flood = _flood(served, min(setting.sizes), setting, on_step)
             if setting.soak_minutes:
-                result.soak = _soak(served, max(setting.sizes), setting, on_step)
+                most = max(each.qps for each in result.closed if each.size == max(setting.sizes))
+                result.soak = _soak(served, max(setting.sizes), most / 2, setting, on_step)
     return result
 
 
@@ -376,7 +377,7 @@ def _flood(served: _Served, size: int, setting: Setting, on_step: Callable[[str]
     return Flood(setting.flood, dict(codes.most_common()), (before, served.mebibytes()))
 
 
-def _soak(served: _Served, size: int, setting: Setting, on_step: Callable[[str], None]) -> Soak:
+def _soak(served: _Served, size: int, rate: float, setting: Setting, on_step: Callable[[str], None]) -> Soak:
     messages = served.requests(size)
     requests, errors = 0, 0
     memory: list[int] = []
@@ -384,10 +385,10 @@ def _soak(served: _Served, size: int, setting: Setting, on_step: Callable[[str],
         on_step(f"minute {minute + 1} of {setting.soak_minutes}, {memory[-1] if memory else served.mebibytes()} MiB")
         swap = threading.Thread(target=served.swap)
         swap.start()
-        report = load.run(served.call, messages, 8, 60.0, warm_up_s=0.0)
+        report = load.run(served.call, messages, _AT_ONCE, 60.0, rate, warm_up_s=0.0, seed=minute)
         swap.join()
         requests += report.answered
-        errors += sum(report.errors.values())
+        errors += sum(report.errors.values()) + report.unsent
         memory.append(served.mebibytes())
     return Soak(setting.soak_minutes, requests, errors, len(memory), memory)
 

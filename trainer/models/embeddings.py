@@ -13,11 +13,8 @@ import tensorflow as tf
 from trainer.input_columns import InputColumn
 from trainer.params import TrainParams
 
-_COMBINE = {
-    "sum": tf.math.unsorted_segment_sum,
-    "mean": tf.math.unsorted_segment_mean,
-    "sqrtn": tf.math.unsorted_segment_sqrt_n,
-}
+_POWERS = {"sum": 0.0, "mean": 1.0, "sqrtn": 0.5}
+"""Of the number of ids that a sum of their embeddings is divided by."""
 
 _STDDEV = 0.01
 """Of initial embeddings: small, so that ids that were hardly seen have little say."""
@@ -68,6 +65,7 @@ class FusedEmbedding(keras.layers.Layer):  # type: ignore[misc]
         for table, size in sizes.items():
             self.tables[table] = range(rows, rows + size)
             rows += size
+        self._width = width
         self._device = _table_device.get()
         with tf.device(self._device):
             # Gathered from, never read whole: in mixed precision the table is not to be cast whole.
@@ -85,22 +83,57 @@ class FusedEmbedding(keras.layers.Layer):  # type: ignore[misc]
             ids' embeddings combined: their sum, the sum over their number (mean) or over its square root (sqrtn);
             zeros if there is none.
         """
-        single = [features[column.name] + self.tables[column.table].start for column in self._univalent]
         if not self._multivalent:
-            return self._looked_up(tf.stack(single, axis=1))
-        # Only ids that are there are looked up, so that one long list does not cost as much for every row.
-        present = [tf.where(features[column.name] >= 0) for column in self._multivalent]
-        rows = single + [
-            tf.gather_nd(features[column.name], places) + self.tables[column.table].start
-            for column, places in zip(self._multivalent, present, strict=True)
-        ]
-        vectors = tf.split(self._looked_up(tf.concat(rows, axis=0)), [tf.size(ids) for ids in rows])
-        batch_size = tf.shape(features[self._multivalent[0].name])[0]
-        embeddings = vectors[: len(single)] + [
-            _COMBINE[column.combiner](values, places[:, 0], batch_size)
-            for column, values, places in zip(self._multivalent, vectors[len(single) :], present, strict=True)
-        ]
-        return tf.stack(embeddings, axis=1)
+            return self._looked_up(self._rows_of_single(features))
+        batch_size = tf.shape(features[self._multivalent[0].name], tf.int64)[0]
+        rows, segments = self._rows_of_lists(features)
+        if self._univalent:
+            rows = tf.concat([tf.reshape(self._rows_of_single(features), [-1]), rows], axis=0)
+        # One lookup for all; of the columns with one value each come first.
+        single, listed = tf.split(
+            self._looked_up(rows), [batch_size * len(self._univalent), tf.size(segments, tf.int64)]
+        )
+        embeddings = self._combined(listed, segments, batch_size)
+        if self._univalent:
+            embeddings = tf.concat([tf.reshape(single, [-1, len(self._univalent), self._width]), embeddings], axis=1)
+        return embeddings
+
+    def _rows_of_single(self, features: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """Rows of the table: int64 [batch, univalent columns]."""
+        ids = tf.stack([features[column.name] for column in self._univalent], axis=1)
+        return ids + self._starts(self._univalent)
+
+    def _rows_of_lists(self, features: Mapping[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+        """Rows of the table for all ids of multi-valent columns that are there, and which embedding each is part of.
+
+        Only ids that are there are looked up, so that one long list does not cost as much for every row.
+
+        Returns:
+            Two int64 [ids]; the embedding of a batch's row r and multi-valent column c has the number
+            r · columns + c.
+        """
+        lists = [features[column.name] for column in self._multivalent]
+        ids = tf.concat(lists, axis=1)
+        ends = tf.cumsum([tf.shape(each, tf.int64)[1] for each in lists])
+        places = tf.where(ids >= 0)
+        columns = tf.searchsorted(ends, places[:, 1], side="right", out_type=tf.int64)
+        rows = tf.gather_nd(ids, places) + tf.gather(self._starts(self._multivalent), columns)
+        return rows, places[:, 0] * len(lists) + columns
+
+    def _combined(self, vectors: tf.Tensor, segments: tf.Tensor, batch_size: tf.Tensor) -> tf.Tensor:
+        """Vectors of the same segment combined: float32 [batch, multi-valent columns, width]."""
+        count = len(self._multivalent)
+        shape = [batch_size, count, self._width]
+        sums = tf.reshape(tf.math.unsorted_segment_sum(vectors, segments, batch_size * count), shape)
+        powers = [_POWERS[column.combiner] for column in self._multivalent]
+        if not any(powers):
+            return sums
+        lengths = tf.math.unsorted_segment_sum(tf.ones_like(segments, sums.dtype), segments, batch_size * count)
+        divisors = tf.maximum(lengths, 1.0) ** tf.tile(tf.constant(powers, sums.dtype), [batch_size])
+        return sums / tf.reshape(divisors, [batch_size, count, 1])
+
+    def _starts(self, columns: Sequence[InputColumn]) -> tf.Tensor:
+        return tf.constant([self.tables[column.table].start for column in columns], tf.int64)
 
     def _looked_up(self, rows: tf.Tensor) -> tf.Tensor:
         """Where the table is, so that it is not sent anywhere whole."""
