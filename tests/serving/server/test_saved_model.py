@@ -129,3 +129,22 @@ def test_a_model_for_something_else(tmp_path):
 
     assert code == StatusCode.FAILED_PRECONDITION
     assert "MetaGraphDef associated with tags 'serve' could not be found" in message
+
+
+def test_what_takes_too_long_is_stopped(tmp_path):
+    """A billion steps would take minutes."""
+
+    class Counting(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([], tf.int64, "steps")])
+        def count(self, steps):
+            return {"steps": tf.while_loop(lambda i: i < steps, lambda i: [i + 1], [tf.constant(0, tf.int64)])[0]}
+
+    tf.saved_model.save(counting := Counting(), str(tmp_path), signatures={"count": counting.count})
+    model = SavedModel(ID, str(tmp_path))
+    assert model.run("count", {"steps": np.array(10)}, ["steps"], timeout_s=60) == [10]
+
+    with pytest.raises(StatusError) as error:
+        model.run("count", {"steps": np.array(10**9)}, ["steps"], timeout_s=0.2)
+
+    assert error.value.code == StatusCode.DEADLINE_EXCEEDED
+    model.close()
