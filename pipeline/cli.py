@@ -139,6 +139,40 @@ def run(
     sys.exit(run_and_show(run_config, serve=serve))
 
 
+@cli.command("compile")
+@_dataset
+@click.option("--model", "-m", help="The model to train.  [default: wide_deep]")
+@_config
+@_settings
+@click.option(
+    "--output", "-o", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The YAML file to write."
+)
+def compile_(
+    dataset: str | None, model: str | None, config: Path | None, settings: tuple[str, ...], output: Path
+) -> None:
+    """Write the pipeline as a package for Kubeflow Pipelines.
+
+    What its pods are given is in the configuration's section kubeflow. The package has parameters for a run's id,
+    dataset, model and settings.
+    """
+    with quiet(Path(os.devnull)) as terminal, busy(terminal, "Compiling"):
+        from pipeline import config as configuration
+        from schema.explain import read_yaml
+
+        try:
+            from pipeline.kubeflow import compile_package
+        except ModuleNotFoundError as missing:
+            raise RanklineError(
+                f"rankline compile: expected the package {missing.name}, found none; pip install 'rankline[kubeflow]'"
+            ) from None
+        given = read_yaml(config) if config else {}
+        run_config = configuration.resolve(
+            given, {"dataset": dataset, "train.model": model}, settings, str(config) if config else "configuration"
+        )
+        compile_package(run_config, given, settings, output)
+    console().print(f"Compiled {run_config.train.model} on {run_config.dataset} to {output}")
+
+
 @cli.command()
 @_dataset_or_default
 @_root

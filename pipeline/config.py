@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from components.metrics import METRICS
 from components.model_servers import EMBEDDED
 from components.thresholds import DEFAULT_THRESHOLDS, Threshold
+from pipeline.metadata import MetadataStore, Sqlite
+from pipeline.pods import Kubeflow
 from schema.dataset import spec_path
 from schema.errors import SpecError, listing, nearest
 from schema.explain import explain, read_yaml
@@ -43,10 +45,14 @@ class RunConfig(BaseModel):
     infra_check_server: str = EMBEDDED
     """What serves them: `embedded`, the path of a `tensorflow_model_server`, or `docker:` and an image of it such as
     `docker:tensorflow/serving:2.20.0`. The environment variable `TF_SERVING_BIN`, a path, goes before it."""
+    metadata: MetadataStore = Sqlite()
+    """Where ML Metadata is kept."""
     beam: tuple[str, ...] = ()
     """Beam's pipeline options, such as `--direct_num_workers=2`; without a `--runner`, Beam runs in this process."""
     cache: bool = True
     """Reuse the results of components whose inputs and code are unchanged."""
+    kubeflow: Kubeflow | None = None
+    """What `rankline compile` gives the pods of a Kubeflow cluster."""
 
     @field_validator("thresholds", mode="before")
     @classmethod
@@ -78,20 +84,25 @@ class RunConfig(BaseModel):
 
 
 def load(path: Path | None, options: Mapping[str, object], settings: Sequence[str]) -> RunConfig:
-    """A configuration from a file, overridden by options, overridden by settings.
+    """A configuration from a file (None for the defaults), overridden by options and settings: see `resolve`."""
+    return resolve(read_yaml(path) if path else {}, options, settings, str(path) if path else "configuration")
 
-    What the file does not say is as in the `run.yaml` beside the dataset's `features.yaml`, if there is one.
+
+def resolve(given: Mapping[str, Any], options: Mapping[str, object], settings: Sequence[str], where: str) -> RunConfig:
+    """A configuration from what a file holds, overridden by options, overridden by settings.
+
+    What is given nowhere is as in the `run.yaml` beside the dataset's `features.yaml`, if there is one.
 
     Args:
-        path: a YAML file with `RunConfig`'s keys, or None for the defaults.
+        given: nested, with `RunConfig`'s keys.
         options: dotted key -> value, as `train.model`; None where an option was not given.
         settings: `key=value` with a dotted key and a YAML value.
+        where: how errors name the file.
 
     Raises:
         SpecError: with one line per mistake, naming file, key, what was expected and what was received; or there is
             no such dataset.
     """
-    given = read_yaml(path) if path else {}
     explicit = _explicit(options, settings)
     dataset = _merged(given, explicit).get("dataset") or RunConfig.model_fields["dataset"].default
     of_dataset = spec_path(str(dataset)).parent / DATASET_FILE
@@ -108,7 +119,6 @@ def load(path: Path | None, options: Mapping[str, object], settings: Sequence[st
     try:
         return RunConfig.model_validate(content)
     except ValidationError as error:
-        where = str(path) if path else "configuration"
         raise SpecError("\n".join(f"{where}: {line}" for line in explain(error, RunConfig))) from None
 
 

@@ -9,7 +9,6 @@ from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.components.transform.component import Transform
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.dsl.components.common.resolver import Resolver
-from tfx.orchestration import metadata
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import pusher_pb2, transform_pb2
 from tfx.types import Channel
@@ -28,6 +27,7 @@ from components.trainer import Trainer
 from components.tuner import tuner
 from pipeline.config import RunConfig
 from pipeline.layout import Layout
+from pipeline.metadata import connection
 from schema.dataset import Dataset
 from schema.errors import SpecError
 from trainer import models
@@ -166,7 +166,7 @@ def create_pipeline(config: RunConfig, dataset: Dataset) -> Pipeline:
             infra_check,
             pusher,
         ],
-        metadata_connection_config=metadata.sqlite_metadata_connection_config(str(layout.metadata)),
+        metadata_connection_config=connection(config.metadata, layout.metadata),
         enable_cache=config.cache,
         beam_pipeline_args=[*_LOCAL_RUNNER, *config.beam],
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import json
 import logging
-import re
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from components.example_gen import read_summary
-from components.metrics import METRICS_PROPERTY, REFUSALS_PROPERTY
+from components.metrics import METRICS_PROPERTY
 from components.pusher import UNCHANGED_PROPERTY
 from components.schema_gen import FILE_NAME as SCHEMA_FILE
 from components.tuner import best_of
@@ -136,14 +135,10 @@ def _launches(
 
 
 def _explained(node_id: str, error: Exception, log: Path) -> RanklineError:
-    """A refusal as it was meant, whatever Beam wrapped it into; anything else as one sentence."""
+    """A refusal as it is; anything else as one sentence."""
     logging.getLogger(__name__).exception("%s failed", node_id, exc_info=error)
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, RanklineError):
-            # Beam adds the step's name to the message.
-            return RanklineError(re.sub(r" \[while running '[^']*'\]", "", str(cause)))
-        cause = cause.__cause__ or cause.__context__
+    if isinstance(error, RanklineError):
+        return error
     lines = str(error).strip().splitlines() or [""]
     return RanklineError(f"{node_id} failed: {type(error).__name__}: {lines[0]}\nThe log has more: {log}")
 
@@ -160,7 +155,7 @@ def _collect(result: RunResult, node_id: str, outcome: Outcome, logs: Path, infe
     elif node_id == "Evaluator":
         evaluation = artifact["evaluation"]
         result.metrics = json.loads(evaluation.get_string_custom_property(METRICS_PROPERTY))
-        result.refusals = json.loads(evaluation.get_string_custom_property(REFUSALS_PROPERTY))
+        result.refusals = outcome.refusals
     elif node_id == "Pusher" and artifact["pushed_model"].get_int_custom_property("pushed"):
         result.pushed = artifact["pushed_model"].get_string_custom_property("pushed_destination")
         if artifact["pushed_model"].get_int_custom_property(UNCHANGED_PROPERTY):

@@ -13,13 +13,14 @@ from pipeline import local
 from pipeline.config import RunConfig
 from pipeline.console import busy, quiet
 from pipeline.layout import Layout
+from pipeline.node import REFUSED
 from pipeline.ranking import Ranker
 from pipeline.serving import server
 from pipeline.tables import ranking_table
 from schema.dataset import Dataset, find
 
-PUSHED, REFUSED = 0, 3
-"""Exit statuses of a run that came to its end."""
+PUSHED = 0
+"""Exit status of a run that has pushed its model; else it is `REFUSED`, where it came to its end."""
 
 _DEMO_USERS = 3
 _DEMO_ITEMS = 5

@@ -1,10 +1,21 @@
-"""Launches one node of the pipeline, as a local run does in turn and as a pod of a cluster does alone."""
+"""Launches one node of the pipeline, as a local run does in turn and as a pod of a cluster does alone.
+
+`python -m pipeline.node` is the command of a pod: it makes the pipeline anew from the configuration that it is given,
+and finds what the nodes before have done by the run's id, in ML Metadata.
+"""
 
 from __future__ import annotations
 
+import json
+import logging
+import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
 
+import click
 from ml_metadata.proto import metadata_store_pb2
 from tfx import types
 from tfx.dsl.compiler import compiler, constants
@@ -15,7 +26,16 @@ from tfx.orchestration.portable import data_types, launcher, runtime_parameter_u
 from tfx.orchestration.portable.mlmd import execution_lib
 from tfx.proto.orchestration import pipeline_pb2
 
-from schema.errors import RanklineError
+from components.metrics import REFUSALS_PROPERTY
+from pipeline import config as configuration
+from pipeline.graph import create_pipeline
+from schema.dataset import find
+from schema.errors import RanklineError, SpecError, listing, nearest
+
+_Content = TypeVar("_Content")
+
+REFUSED = 3
+"""Exit status where the model was refused."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +44,15 @@ class Outcome:
 
     cached: bool
     outputs: dict[str, list[types.Artifact]]
+
+    @property
+    def refusals(self) -> list[str]:
+        """Why the model was refused, if the node has judged it."""
+        return [
+            reason
+            for evaluation in self.outputs.get("evaluation", ())
+            for reason in json.loads(evaluation.get_string_custom_property(REFUSALS_PROPERTY))
+        ]
 
 
 class CompiledPipeline:
@@ -44,8 +73,9 @@ class CompiledPipeline:
         for component in pipeline.components:
             if getattr(component, "ALWAYS_RUNS", False):
                 self._nodes[component.id].execution_options.caching_options.enable_cache = False
-        config = self._deployment.metadata_connection_config
-        self._connection = getattr(config, config.WhichOneof("connection_config"))
+        self._connection = pipeline.metadata_connection_config
+        if self._connection.HasField("sqlite"):
+            Path(self._connection.sqlite.filename_uri).parent.mkdir(parents=True, exist_ok=True)
 
     def node_ids(self) -> Iterator[str]:
         """The nodes, each after those that it depends on."""
@@ -55,18 +85,29 @@ class CompiledPipeline:
         """Resolves the node's inputs, runs it (or finds its cached outputs), and publishes its outputs.
 
         Raises:
-            RanklineError: what the component refused, in the user's terms; or that nodes before it have not run.
+            RanklineError: what the component refused, in the user's terms; that nodes before it have not run; or that
+                there is no such node.
             Exception: whatever else went wrong in the component.
         """
+        if node_id not in self._nodes:
+            raise RanklineError(
+                f"expected one of the nodes {listing(self._nodes)}, received {node_id!r}{nearest(node_id, self._nodes)}"
+            )
         node: pipeline_pb2.PipelineNode = self._nodes[node_id]
-        info: data_types.ExecutionInfo | None = launcher.Launcher(
+        node_launcher = launcher.Launcher(
             pipeline_node=node,
             mlmd_connection=metadata.Metadata(self._connection),
             pipeline_info=self._ir.pipeline_info,
             pipeline_runtime_spec=self._ir.runtime_spec,
             executor_spec=runner_utils.extract_executor_spec(self._deployment, node_id),
             custom_driver_spec=runner_utils.extract_custom_driver_spec(self._deployment, node_id),
-        ).launch()
+        )
+        try:
+            info: data_types.ExecutionInfo | None = node_launcher.launch()
+        except Exception as error:
+            if refusal := _refusal(error):
+                raise refusal from error
+            raise
         states = metadata_store_pb2.Execution
         with metadata.Metadata(self._connection) as handle:
             executions = handle.store.get_executions_by_id([info.execution_id] if info and info.execution_id else [])
@@ -79,3 +120,78 @@ class CompiledPipeline:
             # As published: what the launcher returns lacks the properties that the executor has set.
             outputs = execution_lib.get_output_artifacts(handle, executions[0].id)
         return Outcome(executions[0].last_known_state == states.CACHED, outputs)
+
+
+def _refusal(error: BaseException) -> RanklineError | None:
+    """What a component refused, as it was meant, whatever Beam has wrapped it into; None if it is another error."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, RanklineError):
+            # Beam adds the step's name to the message.
+            return RanklineError(re.sub(r" \[while running '[^']*'\]", "", str(cause)))
+        cause = cause.__cause__ or cause.__context__
+    return None
+
+
+@click.command(context_settings={"max_content_width": 100})
+@click.option("--node", "node_id", required=True, help="Which, such as Trainer.")
+@click.option("--run-id", default="", help="Names the run, and is the same for all of its nodes.")
+@click.option("--job-id", default="", help="Names it if --run-id is empty: Kubeflow's own name of the run.")
+@click.option("--config", "config_text", default="{}", help="What a file given to `rankline run` holds, as JSON.")
+@click.option("--dataset", help="As of `rankline run`.")
+@click.option("--model", help="As of `rankline run`.")
+@click.option("--root", type=click.Path(path_type=Path), help="As of `rankline run`.")
+@click.option("--settings", default="[]", help="A list of what --set of `rankline run` takes, as JSON.")
+def main(
+    node_id: str,
+    run_id: str,
+    job_id: str,
+    config_text: str,
+    dataset: str | None,
+    model: str | None,
+    root: Path | None,
+    settings: str,
+) -> None:
+    """Run one node of the pipeline.
+
+    Exit status: 0 if it is done, 1 if something stopped it, 2 for wrong options, 3 if it has refused the model.
+    """
+    del sys.argv[1:]  # TFX would take them for options of Beam
+    logging.basicConfig(level=logging.INFO)
+    try:
+        if not (run_id or job_id):
+            raise click.UsageError("expected a --run-id or a --job-id, received neither")
+        config = configuration.resolve(
+            _parsed("--config", config_text, dict, "an object"),
+            {"dataset": dataset, "train.model": model, "root": root},
+            [str(setting) for setting in _parsed("--settings", settings, list, "a list of KEY=VALUE")],
+            "--config",
+        )
+        pipeline = CompiledPipeline(create_pipeline(config, find(config.dataset)), run_id or job_id)
+        outcome = pipeline.launch(node_id)
+    except RanklineError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(1)
+    click.echo(f"{node_id}: {'unchanged' if outcome.cached else 'done'}")
+    for key, artifacts in sorted(outcome.outputs.items()):
+        for artifact in artifacts:
+            click.echo(f"  {key}: {artifact.uri}")
+    if outcome.refusals:
+        click.echo("Refused: the model is not pushed.")
+        for reason in outcome.refusals:
+            click.echo(f"  {reason}")
+        sys.exit(REFUSED)
+
+
+def _parsed(option: str, text: str, kind: type[_Content], expected: str) -> _Content:
+    try:
+        content = json.loads(text)
+    except ValueError:
+        content = None
+    if not isinstance(content, kind):
+        raise SpecError(f"{option}: expected {expected} as JSON, received {text!r}")
+    return content
+
+
+if __name__ == "__main__":
+    main()

@@ -126,7 +126,8 @@ def test_one_bound_leaves_the_others_as_they_are(file):
         ("train.epochs=ten", "configuration: train.epochs: expected a whole number, received 'ten'"),
         ("train.epochs.x=3", "configuration: train.epochs: expected a whole number, received {'x': 3}"),
         ("datset=census", "configuration: datset: expected one of the keys dataset, root, train, models, tune, "
-         "thresholds, infra_check_rows, infra_check_server, beam, cache, received 'datset'; did you mean 'dataset'?"),
+         "thresholds, infra_check_rows, infra_check_server, metadata, beam, cache, kubeflow, "
+         "received 'datset'; did you mean 'dataset'?"),
         ("train.deep_optimizer.name=sgd",
          "configuration: train.deep_optimizer.name: expected one of ftrl, adagrad, adam, received 'sgd'"),
         ("train.wide_optimizer.name=foo",

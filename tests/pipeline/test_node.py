@@ -1,5 +1,6 @@
 """Nodes launched one by one, as pods of a cluster do, with components that take no time."""
 
+import itertools
 import os
 from pathlib import Path
 
@@ -10,8 +11,8 @@ from tfx.orchestration import metadata
 from tfx.orchestration.pipeline import Pipeline
 from tfx.types import standard_artifacts
 
-from pipeline.node import CompiledPipeline
-from schema.errors import RanklineError
+from pipeline.node import CompiledPipeline, _refusal
+from schema.errors import DataError, RanklineError
 
 
 @component
@@ -94,3 +95,32 @@ def test_a_node_whose_inputs_nobody_has_made_is_an_error(tmp_path):
     message = r"^Read: expected outputs of Write in this run, received none; run these first$"
     with pytest.raises(RanklineError, match=message):
         chain(tmp_path, "2").launch("Read")
+
+
+def raised(*errors: Exception) -> Exception:
+    """The last of the errors, each raised from the one before."""
+    for cause, error in itertools.pairwise(errors):
+        error.__cause__ = cause
+    return errors[-1]
+
+
+def test_a_users_mistake_is_told_as_it_was_meant_whatever_it_was_wrapped_into():
+    mistake = DataError("a.csv: line 3: age: expected a number, received 'x' [while running 'Convert']")
+    wrapped = raised(mistake, RuntimeError("bundle failed"), ValueError("worker failed"))
+    assert str(_refusal(wrapped)) == "a.csv: line 3: age: expected a number, received 'x'"
+
+
+def test_a_mistake_that_another_error_followed():
+    def fail() -> None:
+        try:
+            raise DataError("no rows")
+        finally:
+            raise OSError("while cleaning up")
+
+    with pytest.raises(OSError, match="while cleaning up") as caught:
+        fail()
+    assert str(_refusal(caught.value)) == "no rows"
+
+
+def test_any_other_error_is_no_refusal():
+    assert _refusal(raised(KeyError("x"), ValueError("y"))) is None
