@@ -126,7 +126,7 @@ class Kubeflow(_Section):
     image: Annotated[str, Field(min_length=1)]
     """With this project and its environment."""
     image_pull_secrets: tuple[_Name, ...] = ()
-    volumes: Annotated[tuple[Volume, ...], Field(min_length=1)]
+    volumes: tuple[Volume, ...]
     root: _Path
     """What `RunConfig.root` is in the pods: a folder on one of the volumes, which is all that they share."""
     dataset: str | None = None
@@ -139,6 +139,14 @@ class Kubeflow(_Section):
     """Every task's."""
     tasks: Mapping[str, Task] = {}
     """Component -> what differs from `task` for it."""
+
+    @field_validator("volumes")
+    @classmethod
+    def _are_some(cls, volumes: tuple[Volume, ...]) -> tuple[Volume, ...]:
+        # A bound of the field would count those without mistakes only.
+        if not volumes:
+            raise ValueError("expected one or more, received none")
+        return volumes
 
     @field_validator("root")
     @classmethod

@@ -58,10 +58,7 @@ def test_a_column_that_the_files_lack(rankline, shop):
 def test_nobody_listens(rankline, shop):
     target = f"127.0.0.1:{portpicker.pick_unused_port()}"
     status, said = rankline("rank", "--dataset", shop, "--user", "ann", "--target", target)
-    assert status == 1
-    assert said.startswith(f"Error: no server answers at {target} (")
-    assert said.endswith("); `rankline serve` starts one\n")
-    assert said.count("\n") == 1
+    assert (status, said) == (1, f"Error: nobody listens at {target}; `rankline serve` starts a server\n")
 
 
 def test_the_server_has_another_dataset(rankline, shop, tmp_path):
@@ -69,7 +66,7 @@ def test_the_server_has_another_dataset(rankline, shop, tmp_path):
         target = f"127.0.0.1:{server.port}"
         assert rankline("rank", "--dataset", shop, "--user", "ann", "--target", target) == (
             1,
-            f"Error: {target} answered NOT_FOUND: Servable not found for request: Latest(shop); "
+            f"Error: {target} answered NOT_FOUND: Could not find any versions of model shop; "
             "it serves another dataset's models, or has none yet\n",
         )
 
