@@ -207,6 +207,7 @@ def rank(dataset: str, group: str, k: int, target: str, tls: Tls | None, label: 
     found = datasets.find(dataset)
     terminal = console()
     with Ranker(found, target, label, tls) as ranker, busy(terminal, f"Asking {target}"):
+        ranker.check(group)
         ranker.wait_while_loading()
         ranked = ranker.rank(group, k, include_seen=include_seen)
     terminal.print(ranking_table(ranked))

@@ -82,6 +82,10 @@ class Ranker:
         """The groups that were seen last, the last one first."""
         return self._catalogue.latest_groups(count)
 
+    def check(self, group: str) -> None:
+        """Raises the RanklineError of a group that is not in the data, for which no server has to be there."""
+        self._catalogue.context(group)
+
     def rank(self, group: str, k: int, include_seen: bool = False) -> RankedList:
         """The k items with the highest score for a group.
 

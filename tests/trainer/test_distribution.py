@@ -5,11 +5,14 @@ In processes of their own, since devices are made when TensorFlow starts.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import portpicker
@@ -85,9 +88,18 @@ print(json.dumps({
 """
 
 
-def trained(devices: str, params: TrainParams) -> dict:
+GRADIENTS = {"clip_norm": 0.1, "embedding_l2": 0.01, "ema": 0.5}
+
+
+def params_with(options: Mapping[str, Any]) -> TrainParams:
+    return TrainParams(epochs=2, batch_size=50, hidden_units=(8,), dropout=0, **options)
+
+
+@functools.cache
+def trained(devices: str, params: str) -> dict:
+    """What comes of it; `params` are JSON."""
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, devices, params.model_dump_json()],
+        [sys.executable, "-c", SCRIPT, devices, params],
         capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2], timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
@@ -99,7 +111,7 @@ def trained(devices: str, params: TrainParams) -> dict:
 @pytest.mark.parametrize(
     "options",
     [
-        pytest.param({"clip_norm": 0.1, "embedding_l2": 0.01, "ema": 0.5}, id="gradients"),
+        pytest.param(GRADIENTS, id="gradients"),
         pytest.param(
             {"model": "dcn_v2", "batch_norm": True, "schedule": {"name": "cosine"}, "deep_optimizer": {"name": "ftrl"}},
             id="batch_norm",
@@ -108,7 +120,7 @@ def trained(devices: str, params: TrainParams) -> dict:
     ],
 )
 def test_two_replicas_come_to_what_one_comes_to(options: dict) -> None:
-    params = TrainParams(epochs=2, batch_size=50, hidden_units=(8,), dropout=0, **options)
+    params = params_with(options).model_dump_json()
     one, two = trained("1", params), trained("2", params)
     np.testing.assert_allclose(two["losses"], one["losses"], rtol=1e-5)
     np.testing.assert_allclose(two["aucs"], one["aucs"], rtol=1e-5)
@@ -118,8 +130,8 @@ def test_two_replicas_come_to_what_one_comes_to(options: dict) -> None:
 
 def test_tables_in_the_hosts_memory_change_nothing_else() -> None:
     """The tables and their slots are on one device, all that is multiplied and its slots on the other."""
-    params = TrainParams(epochs=2, batch_size=50, hidden_units=(8,), dropout=0, embedding_l2=0.01, clip_norm=0.1)
-    plain, host = trained("1", params), trained("host", params.model_copy(update={"tables": "host"}))
+    plain = trained("1", params_with(GRADIENTS).model_dump_json())
+    host = trained("host", params_with({**GRADIENTS, "tables": "host"}).model_dump_json())
     assert host["losses"] == pytest.approx(plain["losses"], rel=1e-6)
     on_host = {path for path, device in host["devices"].items() if device == "CPU:0"}
     tables = {path for path in host["devices"] if "table" in path or "wide_ids" in path}
