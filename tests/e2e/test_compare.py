@@ -23,7 +23,7 @@ def written(movielens, tmp_path_factory) -> dict:
     root.mkdir()
     shutil.copy(movielens.path / "metadata.sqlite", root)
     rankline = str(Path(sys.executable).with_name("rankline"))
-    command = [rankline, "compare", "--root", str(root), "--models", "wide_deep,mf,cooccurrence"]
+    command = [rankline, "compare", "--root", str(root), "--models", "wide_deep,cooccurrence"]
     done = subprocess.run([*command, "--seeds", "1"], capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done
     assert done.stdout.count("unchanged") == 5
