@@ -5,12 +5,13 @@ import os
 from pathlib import Path
 
 import pytest
+from ml_metadata.proto import metadata_store_pb2
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
-from tfx.orchestration import metadata
 from tfx.orchestration.pipeline import Pipeline
 from tfx.types import standard_artifacts
 
+from pipeline.metadata import Sqlite, connection
 from pipeline.node import CompiledPipeline, _refusal
 from schema.errors import DataError, RanklineError
 
@@ -32,7 +33,13 @@ def Read(  # noqa: N802
     blessing.set_string_custom_property("read", text)
 
 
-def chain(folder: Path, run_id: str, text: str = "good", always_read: bool = False) -> CompiledPipeline:
+def chain(
+    folder: Path,
+    run_id: str,
+    text: str = "good",
+    always_read: bool = False,
+    store: metadata_store_pb2.ConnectionConfig | None = None,
+) -> CompiledPipeline:
     write = Write(text=text)
     read = Read(model=write.outputs["model"])
     if always_read:
@@ -42,7 +49,7 @@ def chain(folder: Path, run_id: str, text: str = "good", always_read: bool = Fal
         pipeline_root=str(folder / "artifacts"),
         components=[read, write],
         enable_cache=True,
-        metadata_connection_config=metadata.sqlite_metadata_connection_config(str(folder / "metadata.sqlite")),
+        metadata_connection_config=store or connection(Sqlite(), folder / "metadata.sqlite"),
     )
     return CompiledPipeline(pipeline, run_id)
 

@@ -1,0 +1,61 @@
+from pathlib import Path
+
+import pytest
+
+from pipeline.config import load
+from pipeline.metadata import MySql, PostgreSql, Sqlite, connection
+from schema.errors import SpecError
+from tests.pipeline.postgres import PASSWORD, postgres
+from tests.pipeline.test_node import chain
+
+DEFAULT = Path("/runs/metadata.sqlite")
+
+
+def test_a_file_in_the_root_unless_another_is_named():
+    assert connection(load(None, {}, ()).metadata, DEFAULT).sqlite.filename_uri == "/runs/metadata.sqlite"
+    assert connection(Sqlite(path=Path("/else/where")), DEFAULT).sqlite.filename_uri == "/else/where"
+
+
+def test_servers_with_the_password_from_the_environment(monkeypatch):
+    monkeypatch.setenv("MLMD_PASSWORD", "one")
+    monkeypatch.setenv("OTHER", "two")
+    mysql = connection(MySql(name="mysql", host="db"), DEFAULT).mysql
+    assert (mysql.host, mysql.port, mysql.database, mysql.user, mysql.password) == (
+        "db", 3306, "rankline", "rankline", "one",
+    )  # fmt: skip
+    postgresql = connection(
+        PostgreSql(name="postgresql", host="db", port=1, database="d", user="u", password_env="OTHER"),  # noqa: S106
+        DEFAULT,
+    ).postgresql
+    assert (postgresql.host, postgresql.port, postgresql.dbname, postgresql.user, postgresql.password) == (
+        "db", "1", "d", "u", "two",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("{name: postgres, host: db}",
+         "metadata.name: expected one of sqlite, mysql, postgresql, received 'postgres'; did you mean 'postgresql'?"),
+        ("{name: mysql}", "metadata.host: expected a value, received none"),
+        ("{name: mysql, host: db, port: 0}", "metadata.port: expected a number of at least 1, received 0"),
+        ("{name: mysql, host: db, password: p}", "metadata.password: expected one of the keys host, database, user, "
+         "password_env, name, port, received 'password'; did you mean 'password_env'?"),
+        ("{path: a}", "metadata.name: expected a value, received none"),
+    ],
+)  # fmt: skip
+def test_mistakes(setting, message):
+    with pytest.raises(SpecError) as caught:
+        load(None, {}, [f"metadata={setting}"])
+    assert str(caught.value) == f"configuration: {message}"
+
+
+def test_nodes_find_each_other_through_a_server(tmp_path, monkeypatch, capfd, caplog):
+    monkeypatch.setenv("MLMD_PASSWORD", PASSWORD)
+    with postgres() as port:
+        store = connection(PostgreSql(name="postgresql", host="127.0.0.1", port=port), DEFAULT)
+        outcomes = [chain(tmp_path, run, store=store).launch(node) for run in "12" for node in ("Write", "Read")]
+
+    assert [outcome.cached for outcome in outcomes] == [False, False, True, True]
+    assert outcomes[-1].outputs["blessing"][0].get_string_custom_property("read") == "good"
+    assert PASSWORD not in "".join(capfd.readouterr()) + caplog.text
