@@ -157,7 +157,8 @@ def main(
     Exit status: 0 if it is done, 1 if something stopped it, 2 for wrong options, 3 if it has refused the model.
     """
     del sys.argv[1:]  # TFX would take them for options of Beam
-    logging.basicConfig(level=logging.INFO)
+    logging.basicConfig()
+    logging.getLogger().setLevel(logging.INFO)  # also where a library has given it a handler before
     try:
         if not (run_id or job_id):
             raise click.UsageError("expected a --run-id or a --job-id, received neither")

@@ -20,6 +20,7 @@ import numpy as np
 import portpicker
 import pytest
 import tensorflow as tf
+import yaml
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from pydantic import BaseModel
@@ -321,6 +322,21 @@ def test_the_search_for_parameters_is_a_configuration(tmp_path):
     search = load(tmp_path / "tune.yaml", {}, ()).tune
     assert search.trials == 20
     assert set(search.space) == {"deep_optimizer.learning_rate", "dropout", "hidden_units"}
+
+
+def test_the_section_for_kubeflow_is_a_configuration(tmp_path):
+    (fence,) = fences(section("On Kubeflow"), "yaml")
+    (tmp_path / "shop.yaml").write_text(fence.content)
+    pods = load(tmp_path / "shop.yaml", {}, ()).kubeflow
+    assert (str(pods.root), pods.dataset) == ("/data/runs", "/data/bookshop")
+    assert (pods.of_task("Trainer").gpu, pods.of_task("Trainer").cpu) == (1, "2")
+
+
+def test_every_parameter_of_a_package_is_explained():
+    (rows,) = map(rows_by_key, tables(section("On Kubeflow")))
+    compiled = (ROOT / "tests" / "pipeline" / "kubeflow" / "package.yaml").read_text()
+    package, _ = yaml.safe_load_all(compiled)
+    assert set(rows) == set(package["root"]["inputDefinitions"]["parameters"])
 
 
 def of_the_recipe() -> list[str]:

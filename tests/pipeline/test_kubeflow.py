@@ -1,13 +1,17 @@
 """The package for Kubeflow Pipelines, as text and as kfp reads it. That its tasks do what they should: tests/e2e."""
 
+import contextlib
 import json
+import logging
 import re
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from kfp.components import load_component_from_file
 
-from pipeline.config import load
+from pipeline import node as node_command
+from pipeline.config import load, resolve
 from pipeline.graph import create_pipeline
 from pipeline.kubeflow import compile_package
 from schema.dataset import find
@@ -189,3 +193,84 @@ def test_compiling_from_the_command_line(rankline, tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"Compiled dcn_v2 on {SHOP} to {output}\n"
     assert output.read_text() == GOLDEN.read_text()
+
+
+# What its tasks run, as far as it takes no time: all of it is in tests/e2e.
+
+
+@pytest.fixture
+def shared(tmp_path):
+    """A package whose pods share a folder that is there, with a dataset in it."""
+    folder = tmp_path / "volume" / "shop"
+    folder.mkdir(parents=True)
+    (folder / "features.yaml").write_text("label: clicked\n")
+    rows = [f"{row},{row % 2}" for row in range(300)]
+    (folder / "clicks.csv").write_text("\n".join(["price,clicked", *rows, ""]))
+    volume = {"claim": "c", "path": str(folder.parent)}
+    given = {"kubeflow": {"image": "i", "volumes": [volume], "root": f"{folder.parent}/runs", "dataset": str(folder)}}
+    compile_package(resolve(given, {"dataset": str(folder)}, (), ""), given, (), tmp_path / "package.yaml")
+    return Package(tmp_path / "package.yaml")
+
+
+@pytest.fixture
+def pod(monkeypatch, tmp_path):
+    """Runs a container's command in this process, in an empty folder; gives its exit status and what it said."""
+
+    def run(command):
+        (tmp_path / "empty").mkdir(exist_ok=True)
+        monkeypatch.chdir(tmp_path / "empty")
+        with restored_logging():
+            result = CliRunner().invoke(node_command.main, command[3:])
+        assert list(Path.cwd().iterdir()) == []
+        return result.exit_code, result.output
+
+    return run
+
+
+@contextlib.contextmanager
+def restored_logging():
+    level = logging.getLogger().level
+    try:
+        yield
+    finally:
+        logging.getLogger().setLevel(level)
+
+
+def test_pods_take_up_what_others_have_left(shared, pod):
+    """In the same run, and in the next one."""
+    for job, word in (("1", "done"), ("1", "done"), ("2", "unchanged")):
+        status, said = pod(shared.command("ExampleGen", job, {}))
+        assert (status, f"ExampleGen: {word}\n" in said) == (0, True), said
+
+
+def test_a_pod_whose_data_is_wrong_says_so(shared, pod, tmp_path):
+    (tmp_path / "volume" / "shop" / "clicks.csv").write_text("price,clicked\n1,perhaps\n")
+    status, said = pod(shared.command("ExampleGen", "f3b2", {}))
+    assert status == 1
+    assert "clicks.csv" in said
+    assert "Traceback" not in said.partition("Error: ")[2]
+
+
+@pytest.mark.parametrize(
+    ("node_id", "arguments", "status", "message"),
+    [
+        ("Trainer", {"run_id": "none"}, 1,
+         "Error: Trainer: expected outputs of ExampleGen, Transform in this run, received none; run these first"),
+        ("Trainer", {"config": "["}, 1, "Error: --config: expected an object as JSON, received '['"),
+        ("Trainer", {"settings": {"a": 1}}, 1, "Error: --settings: expected a list of KEY=VALUE as JSON, received"),
+        ("Trainer", {"settings": ["train.epochs=0"]}, 1,
+         "Error: --config: train.epochs: expected a number above 0, received 0"),
+        ("Trainer", {"model": "wyde"}, 1, "'wyde'"),
+    ],
+)  # fmt: skip
+def test_mistakes_in_parameters(shared, pod, node_id, arguments, status, message):
+    got, said = pod(shared.command(node_id, "f3b2", arguments))
+    assert (got, message in said) == (status, True), said
+
+
+def test_nodes_and_runs_have_names(shared, pod):
+    status, said = pod(shared.command("Trainer", "", {}))
+    assert (status, "expected a --run-id or a --job-id, received neither" in said) == (2, True)
+    command = ["Trianer" if word == "Trainer" else word for word in shared.command("Trainer", "f3b2", {})]
+    status, said = pod(command)
+    assert (status, "received 'Trianer'; did you mean 'Trainer'?" in said) == (1, True)

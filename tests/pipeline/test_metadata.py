@@ -1,3 +1,4 @@
+import logging
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,7 @@ def test_mistakes(setting, message):
 
 def test_nodes_find_each_other_through_a_server(tmp_path, monkeypatch, capfd, caplog):
     monkeypatch.setenv("MLMD_PASSWORD", PASSWORD)
+    caplog.set_level(logging.INFO)
     with postgres() as port:
         store = connection(PostgreSql(name="postgresql", host="127.0.0.1", port=port), DEFAULT)
         outcomes = [chain(tmp_path, run, store=store).launch(node) for run in "12" for node in ("Write", "Read")]
