@@ -1,0 +1,169 @@
+"""The tasks of a compiled package, each a process of its own in an empty folder, which have nothing but a volume."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from pipeline.config import resolve
+from pipeline.kubeflow import compile_package
+from pipeline.node import REFUSED
+from pipeline.runs import list_runs
+from tests.pipeline.packages import SUCCEEDED, Package
+
+pytestmark = pytest.mark.long
+
+RUN = "job-1"
+BEFORE_TRAINER = {"ExampleGen", "StatisticsGen", "SchemaGen", "ExampleValidator", "Transform"}
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A package that was run: killed in its training, then once more under the same name."""
+
+    package: Package
+    volume: Path
+    killed: Mapping[str, int]
+    done: Mapping[str, int]
+
+    @property
+    def artifacts(self) -> Path:
+        return self.volume / "runs" / "stranger" / "artifacts"
+
+    @property
+    def serving(self) -> Path:
+        return self.volume / "runs" / "stranger" / "serving"
+
+    def log(self, folder: str, node: str) -> str:
+        return (self.volume.parent / folder / f"{node}.log").read_text()
+
+
+def _kill_in_training(log: Path, node: str, process: subprocess.Popen[bytes]) -> None:
+    """Kills the Trainer once two epochs are over, of which one at least is saved."""
+
+    def watch() -> None:
+        while process.poll() is None:
+            if "epoch 2:" in log.read_text():
+                process.send_signal(signal.SIGKILL)
+            time.sleep(0.01)
+
+    if node == "Trainer":
+        threading.Thread(target=watch, daemon=True).start()
+
+
+@pytest.fixture(scope="module")
+def cluster(stranger, tmp_path_factory) -> Cluster:
+    base = tmp_path_factory.mktemp("cluster")
+    volume = base / "volume"
+    volume.mkdir()
+    stranger.copy(volume / "their data")
+    given = {
+        "kubeflow": {
+            "image": "rankline:0.1.0",
+            "volumes": [{"claim": "rankline", "path": str(volume)}],
+            "root": str(volume / "runs"),
+            "dataset": str(volume / "their data"),
+        }
+    }
+    settings = [word for word in stranger.settings if word != "--set"]
+    config = resolve(given, {"dataset": str(stranger.folder)}, settings, "configuration")
+    compile_package(config, given, settings, base / "package.yaml")
+    package = Package(base / "package.yaml")
+    killed = package.run(
+        RUN,
+        {},
+        base / "killed",
+        {},
+        lambda node, process: _kill_in_training(base / "killed" / "Trainer.log", node, process),
+    )
+    return Cluster(package, volume, killed, package.run(RUN, {}, base / "done", {}))
+
+
+def test_where_a_task_is_killed_nothing_runs_after_it(cluster):
+    assert cluster.killed == dict.fromkeys(BEFORE_TRAINER, SUCCEEDED) | {"Trainer": -signal.SIGKILL}
+
+
+def test_the_run_goes_on_from_there(cluster):
+    """Nothing is made twice; but for the training, which goes on with the epochs that were saved."""
+    assert cluster.done == dict.fromkeys(cluster.package.tasks, SUCCEEDED)
+    for output in ("ExampleGen/examples", "StatisticsGen/statistics", "Transform/transform_graph"):
+        assert len(list((cluster.artifacts / output).iterdir())) == 1
+    assert "going on after epoch" in cluster.log("done", "Trainer")
+
+
+def only(folder: Path) -> Path:
+    (found,) = folder.iterdir()
+    return found
+
+
+def first(folder: Path) -> Path:
+    """The output of the local run, after which other tests have run others."""
+    return min(folder.iterdir(), key=lambda path: int(path.name))
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_schema_and_transform_graph_are_those_of_a_local_run(cluster, stranger):
+    local = stranger.root.path / "stranger" / "artifacts"
+    assert files(only(cluster.artifacts / "SchemaGen" / "schema")) == files(first(local / "SchemaGen" / "schema"))
+    graph, local_graph = (
+        files(folder)
+        for folder in (
+            only(cluster.artifacts / "Transform" / "transform_graph"),
+            first(local / "Transform" / "transform_graph"),
+        )
+    )
+    assert set(graph) == set(local_graph)
+    # The graph's own file names functions by a counter; what it computes is in the model's predictions.
+    assert {name for name in graph if graph[name] != local_graph[name]} <= {
+        "transform_fn/saved_model.pb",
+        "transform_fn/fingerprint.pb",
+    }
+
+
+def test_metrics_are_those_of_a_local_run(cluster, stranger):
+    (run,) = (run for run in list_runs(cluster.volume / "runs" / "metadata.sqlite") if run.run_id == RUN)
+    summary = json.loads((stranger.root.logs()[1] / "summary.json").read_text())
+    assert run.metrics == pytest.approx(summary["metrics"], abs=1e-9)
+    assert (run.blessed, run.pushed_version) == (True, only(cluster.serving).name)
+
+
+def test_the_pushed_model_is_that_of_a_local_run(cluster, stranger):
+    rows = tf.data.TFRecordDataset(
+        [str(path) for path in only(cluster.artifacts / "ExampleGen" / "examples").glob("Split-test/*")], "GZIP"
+    )
+    examples = tf.constant(list(rows.as_numpy_iterator()))
+    ours, local = (
+        tf.saved_model.load(str(folder)).signatures["serving_default"](examples=examples)["probability"]
+        for folder in (only(cluster.serving), stranger.root.serving / stranger.root.versions()[0])
+    )
+    assert len(examples) > 100
+    np.testing.assert_array_equal(ours, local)
+
+
+def test_a_refused_model_stops_the_run_before_the_push(cluster):
+    before = only(cluster.serving)
+    statuses = cluster.package.run(
+        "job-2",
+        {"settings": [*cluster.package.parameters["settings"]["defaultValue"], "thresholds.auc.min=0.99"]},
+        cluster.volume.parent / "refused",
+        {},
+    )
+    before_the_gate = {*BEFORE_TRAINER, "Trainer", "LatestBlessedModel"}
+    assert statuses == dict.fromkeys(before_the_gate, SUCCEEDED) | {"Evaluator": REFUSED}
+    for node in (*BEFORE_TRAINER, "Trainer"):
+        assert f"{node}: unchanged\n" in cluster.log("refused", node)
+    assert "auc: expected at least 0.99, received 0." in cluster.log("refused", "Evaluator")
+    assert only(cluster.serving) == before
