@@ -143,12 +143,14 @@ class Soak:
     """Load for long, at half of the most that the server can answer, with a new version every minute.
 
     Attributes:
+        unsent: requests that were due when all clients were waiting, and stayed so.
         mebibytes: of the server's memory, at the end of each minute.
     """
 
     minutes: int
     requests: int
     errors: int
+    unsent: int
     versions: int
     mebibytes: list[int]
 
@@ -379,7 +381,7 @@ def _flood(served: _Served, size: int, setting: Setting, on_step: Callable[[str]
 
 def _soak(served: _Served, size: int, rate: float, setting: Setting, on_step: Callable[[str], None]) -> Soak:
     messages = served.requests(size)
-    requests, errors = 0, 0
+    requests, errors, unsent = 0, 0, 0
     memory: list[int] = []
     for minute in range(setting.soak_minutes):
         on_step(f"minute {minute + 1} of {setting.soak_minutes}, {memory[-1] if memory else served.mebibytes()} MiB")
@@ -388,9 +390,10 @@ def _soak(served: _Served, size: int, rate: float, setting: Setting, on_step: Ca
         report = load.run(served.call, messages, _AT_ONCE, 60.0, rate, warm_up_s=0.0, seed=minute)
         swap.join()
         requests += report.answered
-        errors += sum(report.errors.values()) + report.unsent
+        errors += sum(report.errors.values())
+        unsent += report.unsent
         memory.append(served.mebibytes())
-    return Soak(setting.soak_minutes, requests, errors, len(memory), memory)
+    return Soak(setting.soak_minutes, requests, errors, unsent, len(memory), memory)
 
 
 def tables(result: ServeBenchmark) -> Iterator[Table]:
@@ -428,10 +431,11 @@ def tables(result: ServeBenchmark) -> Iterator[Table]:
     if soak := result.soak:
         shown = _table(
             f"{soak.minutes} minutes of load, with {soak.versions} new versions",
-            *("requests", "errors", "MiB after a minute", "MiB halfway", "MiB at the end"),
+            *("requests", "errors", "unsent", "MiB after a minute", "MiB halfway", "MiB at the end"),
         )
         memory = soak.mebibytes[0], soak.mebibytes[len(soak.mebibytes) // 2], soak.mebibytes[-1]
-        shown.add_row(f"{soak.requests:,}", f"{soak.errors:,}", *map(str, memory))
+        counts = soak.requests, soak.errors, soak.unsent
+        shown.add_row(*(f"{count:,}" for count in counts), *map(str, memory))
         yield shown
 
 
