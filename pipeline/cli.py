@@ -21,6 +21,7 @@ from schema.errors import RanklineError
 
 if TYPE_CHECKING:
     from pipeline.layout import Layout
+    from pipeline.metadata import MetadataStore
     from serving.channel import Tls
     from serving.rollout import Rollout
 
@@ -390,19 +391,28 @@ def _labelled(labels: Mapping[str, int]) -> str:
 
 @cli.command()
 @_root
+@_config
 @click.option(
     "--limit", "-n", type=click.IntRange(min=1), default=20, show_default=True, help="How many, newest first."
 )
-def runs(root: Path | None, limit: int) -> None:
+def runs(root: Path | None, config: Path | None, limit: int) -> None:
     """List past runs.
 
-    With their dataset, model and metrics, and whether they were blessed and pushed.
+    With their dataset, model and metrics, and whether they were blessed and pushed. A configuration says where they
+    are kept, if that is not a file in the root.
     """
     from pipeline.layout import Layout
+    from pipeline.metadata import Sqlite, connection
     from pipeline.runs import list_runs
     from pipeline.tables import runs_table
 
-    found = list_runs(Layout(root or Path("runs"), "").metadata)
+    metadata: MetadataStore = Sqlite()
+    if config:
+        from pipeline import config as configuration
+
+        run_config = configuration.load(config, {"root": root}, ())
+        metadata, root = run_config.metadata, run_config.root
+    found = list_runs(connection(metadata, Layout(root or Path("runs"), "").metadata))
     console().print(runs_table(found[:limit]) if found else "No runs yet: `rankline run` makes one.")
 
 

@@ -35,23 +35,23 @@ class Run:
     """The component that is running, or was when the run was killed."""
 
 
-def list_runs(metadata: Path) -> list[Run]:
+def list_runs(connection: metadata_store_pb2.ConnectionConfig) -> list[Run]:
     """All runs in a metadata store that trained a model, or should have, newest first.
 
     Args:
-        metadata: the SQLite file; a missing one holds no runs.
+        connection: to the store; an SQLite file that is missing holds no runs.
     """
-    if not metadata.exists():
-        return []
-    config = metadata_store_pb2.ConnectionConfig()
-    config.sqlite.filename_uri = str(metadata)
-    config.sqlite.connection_mode = metadata_store_pb2.SqliteMetadataSourceConfig.READONLY
-    store = mlmd.MetadataStore(config)
+    if connection.HasField("sqlite"):
+        if not Path(connection.sqlite.filename_uri).exists():
+            return []
+        connection.sqlite.connection_mode = metadata_store_pb2.SqliteMetadataSourceConfig.READONLY
+    store = mlmd.MetadataStore(connection)
     types = {kind.id: kind.name for kind in store.get_execution_types()}
-    runs = [_run(store, types, context) for context in store.get_contexts_by_type("pipeline_run")]
+    # Their names sort by time only where we have given them.
+    contexts = sorted(store.get_contexts_by_type("pipeline_run"), key=lambda context: context.id, reverse=True)
+    runs = [_run(store, types, context) for context in contexts]
     # A comparison of models only prepares their data through the pipeline.
-    runs = [run for run in runs if run.model or run.failed or run.unfinished]
-    return sorted(runs, key=lambda run: run.run_id, reverse=True)
+    return [run for run in runs if run.model or run.failed or run.unfinished]
 
 
 def _run(store: Any, types: Mapping[int, str], context: Any) -> Run:

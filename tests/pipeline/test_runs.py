@@ -12,6 +12,7 @@ from tfx.orchestration.pipeline import Pipeline
 from tfx.types import Channel
 from tfx.types.standard_artifacts import Model, ModelBlessing, ModelEvaluation, PushedModel
 
+from pipeline.metadata import Sqlite, connection
 from pipeline.node import CompiledPipeline
 from pipeline.runs import Run, list_runs
 from schema.errors import RanklineError
@@ -81,7 +82,7 @@ def test_runs_of_all_datasets_newest_first(run, tmp_path):
     run("2", "refused", dataset="books", model="deep")
     run("3", "blessed")
 
-    assert list_runs(tmp_path / "db") == [
+    assert list_runs(connection(Sqlite(), tmp_path / "db")) == [
         Run("3", "toys", "wide", METRICS, True, "1700000000"),
         Run("2", "books", "deep", METRICS, False, None),
         Run("1", "toys", "wide", METRICS, True, "1700000000"),
@@ -93,14 +94,14 @@ def test_the_blessing_of_another_run_is_not_this_ones(run, tmp_path):
     run("1", "blessed")
     with pytest.raises(RanklineError, match="no verdict"):
         run("2", "fails")
-    assert list_runs(tmp_path / "db")[0] == Run("2", "toys", "wide", failed="Evaluator")
+    assert list_runs(connection(Sqlite(), tmp_path / "db"))[0] == Run("2", "toys", "wide", failed="Evaluator")
 
 
 def test_before_there_is_anything(tmp_path):
-    assert list_runs(tmp_path / "db") == []
+    assert list_runs(connection(Sqlite(), tmp_path / "db")) == []
 
 
 def test_an_empty_store(tmp_path):
     with metadata.Metadata(metadata.sqlite_metadata_connection_config(str(tmp_path / "db"))):
         pass
-    assert list_runs(tmp_path / "db") == []
+    assert list_runs(connection(Sqlite(), tmp_path / "db")) == []
