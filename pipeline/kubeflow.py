@@ -16,6 +16,7 @@ from kfp import compiler, dsl, kubernetes
 
 from pipeline.config import RunConfig
 from pipeline.graph import create_pipeline
+from pipeline.metadata import Sqlite
 from pipeline.pods import Kubeflow, Task
 from schema.dataset import find
 from schema.errors import SpecError, listing, nearest
@@ -34,13 +35,19 @@ def compile_package(config: RunConfig, given: Mapping[str, Any], settings: Seque
         output: the YAML file.
 
     Raises:
-        SpecError: no `kubeflow` section, one for tasks that there are not, or a name that is not a YAML file's.
+        SpecError: no `kubeflow` section, one for tasks that there are not, metadata that the pods would not share, or
+            a name that is not a YAML file's.
     """
     if output.suffix not in (".yaml", ".yml"):
         raise SpecError(f"--output: expected a name that ends in .yaml, received {str(output)!r}")
     pods = config.kubeflow
     if pods is None:
         raise SpecError("kubeflow: expected a section with an image, volumes and a root on one of them, received none")
+    if isinstance(config.metadata, Sqlite) and config.metadata.path:
+        try:
+            pods.check_shared(config.metadata.path)
+        except ValueError as error:
+            raise SpecError(f"metadata.path: {error}") from None
     pipeline = create_pipeline(config, find(config.dataset))
     nodes = {component.id: sorted(node.id for node in component.upstream_nodes) for component in pipeline.components}
     for name in pods.tasks:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from pathlib import PurePosixPath
+from pathlib import PurePath, PurePosixPath
 from typing import Annotated, Literal, Self
 
 from pydantic import (
@@ -151,11 +151,8 @@ class Kubeflow(_Section):
     @field_validator("root")
     @classmethod
     def _is_shared(cls, root: PurePosixPath, info: ValidationInfo) -> PurePosixPath:
-        paths = [volume.path for volume in info.data.get("volumes", ())]
-        if paths and not any(root.is_relative_to(path) for path in paths):
-            raise ValueError(
-                f"expected a folder on one of the volumes ({listing(map(str, paths))}), received {str(root)!r}"
-            )
+        if "volumes" in info.data:
+            _check_shared(root, info.data["volumes"])
         return root
 
     @field_validator("secrets")
@@ -180,7 +177,23 @@ class Kubeflow(_Section):
                 raise ValueError(f"expected gpu for {listing(GPU_TASKS)}, which use it, received it for {name}")
         return tasks
 
+    def check_shared(self, path: PurePath) -> None:
+        """Whether all pods see the same at a path.
+
+        Raises:
+            ValueError: it is on none of the volumes.
+        """
+        _check_shared(path, self.volumes)
+
     def of_task(self, name: str) -> Task:
         """What the task of this name is given."""
         own = self.tasks.get(name, Task())
         return self.task.model_copy(update={key: getattr(own, key) for key in own.model_fields_set})
+
+
+def _check_shared(path: PurePath, volumes: tuple[Volume, ...]) -> None:
+    mounted = [volume.path for volume in volumes]
+    if not any(path.is_relative_to(place) for place in mounted):
+        raise ValueError(
+            f"expected a path on one of the volumes ({listing(map(str, mounted))}), received {str(path)!r}"
+        )

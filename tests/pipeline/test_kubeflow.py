@@ -175,6 +175,8 @@ def test_a_task_is_tried_again_and_stopped_in_time(package):
         (["kubeflow=null"], "a.yaml", "kubeflow: expected a section with an image, .*, received none"),
         (["kubeflow.tasks={Trianer: {cpu: 1}}"], "a.yaml",
          r"kubeflow\.tasks: expected one of ExampleGen, .*, received 'Trianer'; did you mean 'Trainer'\?"),
+        (["metadata={name: sqlite, path: /tmp/db}"], "a.yaml",
+         r"metadata\.path: expected a path on one of the volumes \(/data, /clicks\), received '/tmp/db'"),
         ([], "a.json", "--output: expected a name that ends in .yaml, received '.*a.json'"),
     ],
 )  # fmt: skip
