@@ -7,19 +7,23 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from ml_metadata.proto import metadata_store_pb2
 
 from pipeline.config import resolve
 from pipeline.kubeflow import compile_package
+from pipeline.metadata import PostgreSql, Sqlite, connection
 from pipeline.node import REFUSED
 from pipeline.runs import list_runs
 from tests.pipeline.packages import SUCCEEDED, Package
+from tests.pipeline.postgres import PASSWORD, postgres
 
 pytestmark = pytest.mark.long
 
@@ -33,6 +37,8 @@ class Cluster:
 
     package: Package
     volume: Path
+    metadata: metadata_store_pb2.ConnectionConfig
+    secrets: Mapping[str, str]
     killed: Mapping[str, int]
     done: Mapping[str, int]
 
@@ -61,20 +67,37 @@ def _kill_in_training(log: Path, node: str, process: subprocess.Popen[bytes]) ->
         threading.Thread(target=watch, daemon=True).start()
 
 
-@pytest.fixture(scope="module")
-def cluster(stranger, tmp_path_factory) -> Cluster:
-    base = tmp_path_factory.mktemp("cluster")
-    volume = base / "volume"
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def cluster(request, stranger, tmp_path_factory) -> Iterator[Cluster]:
+    volume = tmp_path_factory.mktemp("cluster") / "volume"
     volume.mkdir()
     stranger.copy(volume / "their data")
-    given = {
-        "kubeflow": {
-            "image": "rankline:0.1.0",
-            "volumes": [{"claim": "rankline", "path": str(volume)}],
-            "root": str(volume / "runs"),
-            "dataset": str(volume / "their data"),
-        }
+    pods = {
+        "image": "rankline:0.1.0",
+        "volumes": [{"claim": "rankline", "path": str(volume)}],
+        "root": str(volume / "runs"),
+        "dataset": str(volume / "their data"),
     }
+    if request.param == "sqlite":
+        metadata = connection(Sqlite(), volume / "runs" / "metadata.sqlite")
+        yield _killed_and_run_again(stranger, volume, {"kubeflow": pods}, metadata, {})
+        return
+    with postgres() as port:
+        store = {"name": "postgresql", "host": "127.0.0.1", "port": port}
+        metadata = connection(PostgreSql(**store), volume)
+        metadata.postgresql.password = PASSWORD
+        given = {"metadata": store, "kubeflow": pods | {"secrets": {"MLMD_PASSWORD": {"secret": "s", "key": "k"}}}}
+        yield _killed_and_run_again(stranger, volume, given, metadata, {"MLMD_PASSWORD": PASSWORD})
+
+
+def _killed_and_run_again(
+    stranger: Any,
+    volume: Path,
+    given: Mapping[str, object],
+    metadata: metadata_store_pb2.ConnectionConfig,
+    secrets: Mapping[str, str],
+) -> Cluster:
+    base = volume.parent
     settings = [word for word in stranger.settings if word != "--set"]
     config = resolve(given, {"dataset": str(stranger.folder)}, settings, "configuration")
     compile_package(config, given, settings, base / "package.yaml")
@@ -83,10 +106,10 @@ def cluster(stranger, tmp_path_factory) -> Cluster:
         RUN,
         {},
         base / "killed",
-        {},
+        secrets,
         lambda node, process: _kill_in_training(base / "killed" / "Trainer.log", node, process),
     )
-    return Cluster(package, volume, killed, package.run(RUN, {}, base / "done", {}))
+    return Cluster(package, volume, metadata, secrets, killed, package.run(RUN, {}, base / "done", secrets))
 
 
 def test_where_a_task_is_killed_nothing_runs_after_it(cluster):
@@ -134,7 +157,7 @@ def test_schema_and_transform_graph_are_those_of_a_local_run(cluster, stranger):
 
 
 def test_metrics_are_those_of_a_local_run(cluster, stranger):
-    (run,) = (run for run in list_runs(cluster.volume / "runs" / "metadata.sqlite") if run.run_id == RUN)
+    (run,) = (run for run in list_runs(cluster.metadata) if run.run_id == RUN)
     summary = json.loads((stranger.root.logs()[1] / "summary.json").read_text())
     assert run.metrics == pytest.approx(summary["metrics"], abs=1e-9)
     assert (run.blessed, run.pushed_version) == (True, only(cluster.serving).name)
@@ -159,7 +182,7 @@ def test_a_refused_model_stops_the_run_before_the_push(cluster):
         "job-2",
         {"settings": [*cluster.package.parameters["settings"]["defaultValue"], "thresholds.auc.min=0.99"]},
         cluster.volume.parent / "refused",
-        {},
+        cluster.secrets,
     )
     before_the_gate = {*BEFORE_TRAINER, "Trainer", "LatestBlessedModel"}
     assert statuses == dict.fromkeys(before_the_gate, SUCCEEDED) | {"Evaluator": REFUSED}
@@ -167,3 +190,8 @@ def test_a_refused_model_stops_the_run_before_the_push(cluster):
         assert f"{node}: unchanged\n" in cluster.log("refused", node)
     assert "auc: expected at least 0.99, received 0." in cluster.log("refused", "Evaluator")
     assert only(cluster.serving) == before
+
+
+def test_no_pod_tells_its_secrets(cluster):
+    for value in cluster.secrets.values():
+        assert all(value not in path.read_text() for path in cluster.volume.parent.glob("*/*.log"))
