@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
+import ml_metadata as mlmd
+from google.protobuf.message import Message
 from ml_metadata.proto import metadata_store_pb2
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -72,3 +75,36 @@ def connection(store: Sqlite | MySql | PostgreSql, default_path: Path) -> metada
             config.postgresql.dbname, config.postgresql.user = store.database, store.user
             config.postgresql.password = store.password
     return config
+
+
+def open_store(connection: metadata_store_pb2.ConnectionConfig) -> mlmd.MetadataStore:
+    """The store behind a connection."""
+    return (_PostgreSqlStore if connection.HasField("postgresql") else mlmd.MetadataStore)(connection)
+
+
+_BACKSLASH, _STAND_IN = "\\", "\ue05c"
+
+
+class _PostgreSqlStore(mlmd.MetadataStore):  # type: ignore[misc]
+    """Keeps another character, of Unicode's private use, in the place of backslashes.
+
+    ml-metadata 1.21 quotes texts that hold one (JSON in JSON does) so that PostgreSQL finds a syntax error.
+    """
+
+    def _call(self, method_name: str, request: Message, response: Message) -> None:
+        _replace(request, _BACKSLASH, _STAND_IN)
+        super()._call(method_name, request, response)
+        _replace(response, _STAND_IN, _BACKSLASH)
+
+
+def _replace(message: Any, old: str, new: str) -> None:
+    """Replaces within the values of all properties in a message."""
+    for field, value in message.ListFields():
+        if field.name == "string_value":
+            message.string_value = value.replace(old, new)
+        elif field.message_type and field.message_type.GetOptions().map_entry:
+            for entry in value.values():
+                _replace(entry, old, new)
+        elif field.message_type:
+            for part in value if isinstance(value, Sequence) else [value]:
+                _replace(part, old, new)

@@ -29,6 +29,7 @@ from tfx.proto.orchestration import pipeline_pb2
 from components.metrics import REFUSALS_PROPERTY
 from pipeline import config as configuration
 from pipeline.graph import create_pipeline
+from pipeline.metadata import open_store
 from schema.dataset import find
 from schema.errors import RanklineError, SpecError, listing, nearest
 
@@ -53,6 +54,15 @@ class Outcome:
             for evaluation in self.outputs.get("evaluation", ())
             for reason in json.loads(evaluation.get_string_custom_property(REFUSALS_PROPERTY))
         ]
+
+
+class _Handle(metadata.Metadata):  # type: ignore[misc]
+    """TFX's access to a store, of whichever kind."""
+
+    def __enter__(self) -> _Handle:
+        super().__enter__()  # tries again where several make the tables at once
+        self._store = open_store(self._connection_config)
+        return self
 
 
 class CompiledPipeline:
@@ -96,7 +106,7 @@ class CompiledPipeline:
         node: pipeline_pb2.PipelineNode = self._nodes[node_id]
         node_launcher = launcher.Launcher(
             pipeline_node=node,
-            mlmd_connection=metadata.Metadata(self._connection),
+            mlmd_connection=_Handle(self._connection),
             pipeline_info=self._ir.pipeline_info,
             pipeline_runtime_spec=self._ir.runtime_spec,
             executor_spec=runner_utils.extract_executor_spec(self._deployment, node_id),
@@ -109,7 +119,7 @@ class CompiledPipeline:
                 raise refusal from error
             raise
         states = metadata_store_pb2.Execution
-        with metadata.Metadata(self._connection) as handle:
+        with _Handle(self._connection) as handle:
             executions = handle.store.get_executions_by_id([info.execution_id] if info and info.execution_id else [])
             # The launcher raises nothing where inputs are missing: it marks the execution as failed, or makes none.
             if not executions or executions[0].last_known_state == states.FAILED:

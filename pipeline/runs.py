@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import ml_metadata as mlmd
 from ml_metadata.proto import metadata_store_pb2
 
 from components.metrics import METRICS_PROPERTY
+from pipeline.metadata import open_store
 
 _State = metadata_store_pb2.Execution
 
@@ -45,7 +45,7 @@ def list_runs(connection: metadata_store_pb2.ConnectionConfig) -> list[Run]:
         if not Path(connection.sqlite.filename_uri).exists():
             return []
         connection.sqlite.connection_mode = metadata_store_pb2.SqliteMetadataSourceConfig.READONLY
-    store = mlmd.MetadataStore(connection)
+    store = open_store(connection)
     types = {kind.id: kind.name for kind in store.get_execution_types()}
     # Their names sort by time only where we have given them.
     contexts = sorted(store.get_contexts_by_type("pipeline_run"), key=lambda context: context.id, reverse=True)

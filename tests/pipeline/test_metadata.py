@@ -1,3 +1,4 @@
+import json
 import logging
 from pathlib import Path
 
@@ -54,10 +55,11 @@ def test_mistakes(setting, message):
 def test_nodes_find_each_other_through_a_server(tmp_path, monkeypatch, capfd, caplog):
     monkeypatch.setenv("MLMD_PASSWORD", PASSWORD)
     caplog.set_level(logging.INFO)
+    text = json.dumps({"of it": json.dumps({"it's": "ä \\ \n"})})
     with postgres() as port:
         store = connection(PostgreSql(name="postgresql", host="127.0.0.1", port=port), DEFAULT)
-        outcomes = [chain(tmp_path, run, store=store).launch(node) for run in "12" for node in ("Write", "Read")]
+        outcomes = [chain(tmp_path, run, text, store=store).launch(node) for run in "12" for node in ("Write", "Read")]
 
     assert [outcome.cached for outcome in outcomes] == [False, False, True, True]
-    assert outcomes[-1].outputs["blessing"][0].get_string_custom_property("read") == "good"
+    assert outcomes[-1].outputs["blessing"][0].get_string_custom_property("read") == text
     assert PASSWORD not in "".join(capfd.readouterr()) + caplog.text
