@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -44,6 +45,7 @@ def list_runs(connection: metadata_store_pb2.ConnectionConfig) -> list[Run]:
     if connection.HasField("sqlite"):
         if not Path(connection.sqlite.filename_uri).exists():
             return []
+        connection = copy.deepcopy(connection)
         connection.sqlite.connection_mode = metadata_store_pb2.SqliteMetadataSourceConfig.READONLY
     store = open_store(connection)
     types = {kind.id: kind.name for kind in store.get_execution_types()}
