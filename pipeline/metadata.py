@@ -104,7 +104,8 @@ def _replace(message: Any, old: str, new: str) -> None:
             message.string_value = value.replace(old, new)
         elif field.message_type and field.message_type.GetOptions().map_entry:
             for entry in value.values():
-                _replace(entry, old, new)
+                if isinstance(entry, Message):
+                    _replace(entry, old, new)
         elif field.message_type:
             for part in value if isinstance(value, Sequence) else [value]:
                 _replace(part, old, new)
