@@ -3,9 +3,10 @@ import logging
 from pathlib import Path
 
 import pytest
+from ml_metadata.proto import metadata_store_pb2
 
 from pipeline.config import load
-from pipeline.metadata import MySql, PostgreSql, Sqlite, connection
+from pipeline.metadata import MySql, PostgreSql, Sqlite, connection, open_store
 from schema.errors import SpecError
 from tests.pipeline.postgres import PASSWORD, postgres
 from tests.pipeline.test_node import chain
@@ -59,7 +60,11 @@ def test_nodes_find_each_other_through_a_server(tmp_path, monkeypatch, capfd, ca
     with postgres() as port:
         store = connection(PostgreSql(name="postgresql", host="127.0.0.1", port=port), DEFAULT)
         outcomes = [chain(tmp_path, run, text, store=store).launch(node) for run in "12" for node in ("Write", "Read")]
+        kind = metadata_store_pb2.ArtifactType(name="Kind", properties={"splits": metadata_store_pb2.STRING})
+        open_store(store).put_artifact_type(kind)
+        kept = open_store(store).get_artifact_type("Kind")
 
+    assert dict(kept.properties) == dict(kind.properties)
     assert [outcome.cached for outcome in outcomes] == [False, False, True, True]
     assert outcomes[-1].outputs["blessing"][0].get_string_custom_property("read") == text
     assert PASSWORD not in "".join(capfd.readouterr()) + caplog.text
