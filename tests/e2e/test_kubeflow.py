@@ -159,7 +159,8 @@ def test_schema_and_transform_graph_are_those_of_a_local_run(cluster, stranger):
 def test_metrics_are_those_of_a_local_run(cluster, stranger):
     (run,) = (run for run in list_runs(cluster.metadata) if run.run_id == RUN)
     summary = json.loads((stranger.root.logs()[1] / "summary.json").read_text())
-    assert run.metrics == pytest.approx(summary["metrics"], abs=1e-9)
+    # Beam cuts batches as time allows, and float32 remembers: of two runs, 2e-9 was seen.
+    assert run.metrics == pytest.approx(summary["metrics"], abs=1e-7)
     assert (run.blessed, run.pushed_version) == (True, only(cluster.serving).name)
 
 
