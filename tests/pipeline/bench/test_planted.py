@@ -15,13 +15,8 @@ def silent(truth: str, model: str, seed: int) -> None:
     pass
 
 
-@pytest.fixture(scope="module")
-def apart() -> dict[str, Found]:
-    """Crosses are found in half the rows; interactions take as many as these."""
-    names = ["wide", "deep"]
-    return planted.run(ROWS // 2, [0], silent, truths=["crosses"], names=names) | planted.run(
-        ROWS, [0], silent, truths=["low rank"], names=names
-    )
+def wide_and_deep(truth: str, rows: int) -> Found:
+    return planted.run(rows, [0], silent, truths=[truth], names=["wide", "deep"])[truth]
 
 
 def excess(found: Found, model: str) -> float:
@@ -30,12 +25,15 @@ def excess(found: Found, model: str) -> float:
     return value
 
 
-def test_wide_memorises_crosses(apart) -> None:
-    assert excess(apart["crosses"], "wide") < 0.6 * excess(apart["crosses"], "deep")
+def test_wide_memorises_crosses() -> None:
+    found = wide_and_deep("crosses", ROWS // 2)
+    assert excess(found, "wide") < 0.6 * excess(found, "deep")
 
 
-def test_deep_generalises_over_interactions(apart) -> None:
-    assert excess(apart["low rank"], "deep") < 0.6 * excess(apart["low rank"], "wide")
+@pytest.mark.long
+def test_deep_generalises_over_interactions() -> None:
+    found = wide_and_deep("low rank", ROWS)
+    assert excess(found, "deep") < 0.6 * excess(found, "wide")
 
 
 @pytest.mark.long
