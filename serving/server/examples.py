@@ -4,8 +4,10 @@ After TF Serving's servables/tensorflow/util.cc.
 """
 
 import numpy as np
+from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import input_pb2
 
+from serving.server.servable import Servable
 from serving.server.status import invalid_argument
 from serving.tensors import Array
 
@@ -36,6 +38,18 @@ def serialized(source: input_pb2.Input) -> Array:
         context = source.example_list_with_context.context.SerializeToString()
         examples = source.example_list_with_context.examples
     return np.array([context + example.SerializeToString() for example in examples], dtype=object)
+
+
+def signature(servable: Servable, name: str) -> meta_graph_pb2.SignatureDef:
+    """The signature of this name.
+
+    Raises:
+        StatusError: there is none.
+    """
+    definition = servable.signature_defs.get(name)
+    if definition is None:
+        raise invalid_argument(f"No signature was found with the name: {name}")
+    return definition
 
 
 def count(source: input_pb2.Input) -> int:

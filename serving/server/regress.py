@@ -33,10 +33,7 @@ def regress(
         StatusError: the signature is not one for regression, or the model cannot compute it.
     """
     name = request.model_spec.signature_name or DEFAULT_SIGNATURE
-    signature = servable.signature_defs.get(name)
-    if signature is None:
-        raise invalid_argument(f"No signature was found with the name: {name}")
-    chosen = outputs(signature)
+    chosen = outputs(examples.signature(servable, name))
     inputs = examples.serialized(request.input)
     with monitoring.runtime(servable.id.name, "Regress"):
         arrays = servable.run(name, {examples.INPUTS: inputs}, chosen, timeout_s)

@@ -9,7 +9,7 @@ import logging
 import os
 import threading
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 
 from grpc import StatusCode
 from tensorflow.core.protobuf import config_pb2, meta_graph_pb2
@@ -36,14 +36,22 @@ class _Call(NamedTuple):
     """What TensorFlow's runtime takes to compute outputs of a signature.
 
     Attributes:
-        inputs: the tensors to feed, by the signature's names.
-        outputs: the tensors to fetch, by the signature's names.
-        batched: whether they are computed together with other requests'.
+        inputs: the tensors that are fed, by the signature's names.
+        batched: whether the outputs are computed together with other requests'.
+        feeds: the runtime's handles of `inputs`.
+        fetches: the runtime's handles of what is fetched, by the names of the signature's outputs.
     """
 
     inputs: dict[str, Tensor]
-    outputs: dict[str, Tensor]
     batched: bool
+    feeds: dict[str, Any]
+    fetches: dict[str, Any]
+
+    @classmethod
+    def of(cls, inputs: dict[str, Tensor], outputs: dict[str, Tensor], batched: bool) -> Self:
+        """The call that feeds and fetches these tensors."""
+        feeds, fetches = ({name: each._as_tf_output() for name, each in of.items()} for of in (inputs, outputs))
+        return cls(inputs, batched, feeds, fetches)
 
 
 class SavedModel:
@@ -122,15 +130,15 @@ class SavedModel:
             results = pywrap_tf_session.TF_SessionRun_wrapper(
                 self._session._session,
                 options,
-                {tensor._as_tf_output(): inputs[name] for name, tensor in call.inputs.items()},
-                [tensor._as_tf_output() for tensor in call.outputs.values()],
+                {handle: inputs[name] for name, handle in call.feeds.items()},
+                list(call.fetches.values()),
                 [],
                 None,
             )
         finally:
             if options is not None:
                 pywrap_tf_session.TF_DeleteBuffer(options)
-        return dict(zip(call.outputs, results, strict=True))
+        return dict(zip(call.fetches, results, strict=True))
 
     def _call(self, signature: str, outputs: tuple[str, ...]) -> _Call:
         """What computes these outputs and, if clients have already asked for many different choices, the others too.
@@ -152,14 +160,14 @@ class SavedModel:
         fed = {name: tensor_of(definition.inputs[name].name) for name in sorted(definition.inputs)}
         fetched = {name: tensor_of(definition.outputs[name].name) for name in outputs}
         if not self._batching:
-            return _Call(fed, fetched, batched=False)
+            return _Call.of(fed, fetched, batched=False)
         try:
             batched = self._batching.batched(self._session.graph, list(fed.values()), list(fetched.values()))
         except (errors.OpError, ValueError) as error:
             _log.warning("Model %s version %d is not batched: %s", *self.id, error)
-            return _Call(fed, fetched, batched=False)
+            return _Call.of(fed, fetched, batched=False)
         self._session._extend_graph()
-        return _Call(fed, dict(zip(outputs, batched, strict=True)), batched=True)
+        return _Call.of(fed, dict(zip(outputs, batched, strict=True)), batched=True)
 
 
 def _batching(path: str, options: LoadOptions) -> Batching | None:
