@@ -97,7 +97,7 @@ def load_tables(report: Report) -> Iterator[Table]:
     headings = [f"{name} ms" for name in PERCENTILES]
     table = _table("", "answers", "per second", *headings, "errors")
     latencies = [f"{report.percentile(percent):,.2f}" if report.answered else "" for percent in PERCENTILES.values()]
-    _add(table, f"{report.answered:,}", f"{report.qps:,.1f}", *latencies, f"{sum(report.errors.values()):,}")
+    _add(table, f"{report.answered:,}", f"{report.qps:,.1f}", *latencies, f"{report.failed:,}")
     notes = [f"{count:,} {code}" for code, count in report.errors.items()]
     if report.unsent:
         notes.append(f"{report.unsent:,} were due and not sent: all clients were waiting for answers")

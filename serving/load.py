@@ -64,6 +64,11 @@ class Report:
         return len(self.latencies_ms)
 
     @property
+    def failed(self) -> int:
+        """How many requests failed."""
+        return sum(self.errors.values())
+
+    @property
     def qps(self) -> float:
         """Answers per second."""
         return self.answered / self.seconds if self.answered else 0.0

@@ -17,10 +17,9 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import grpc
 import numpy as np
@@ -151,7 +150,6 @@ class Soak:
     requests: int
     errors: int
     unsent: int
-    versions: int
     mebibytes: list[int]
 
 
@@ -188,16 +186,17 @@ def run(dataset: Dataset, layout: Layout, setting: Setting, on_step: Callable[[s
         with _Served(dataset, pushed, Path(folder)) as served:
             for size in setting.sizes:
                 result.closed += _closed(served, size, setting, on_step)
+            most = {size: max(each.qps for each in result.closed if each.size == size) for size in setting.sizes}
             for size in setting.sizes:
-                most = max(each.qps for each in result.closed if each.size == size)
-                result.open += [_open(served, size, share, share * most, setting, on_step) for share in (0.5, 0.8)]
+                rates = {share: share * most[size] for share in (0.5, 0.8)}
+                result.open += [_open(served, size, share, rate, setting, on_step) for share, rate in rates.items()]
             if setting.swaps:
                 result.swaps = _swaps(served, max(setting.sizes), setting, on_step)
             if setting.flood:
                 result.flood = _flood(served, min(setting.sizes), setting, on_step)
             if setting.soak_minutes:
-                most = max(each.qps for each in result.closed if each.size == max(setting.sizes))
-                result.soak = _soak(served, max(setting.sizes), most / 2, setting, on_step)
+                size = max(setting.sizes)
+                result.soak = _soak(served, size, most[size] / 2, setting, on_step)
     return result
 
 
@@ -215,19 +214,20 @@ class _Served:
     def __enter__(self) -> _Served:
         self.push()
         port = portpicker.pick_unused_port()
-        self.target = f"127.0.0.1:{port}"
+        target = f"127.0.0.1:{port}"
         flags = [f"--port={port}", f"--model_name={self.dataset.name}", f"--model_base_path={self._base_path}"]
-        self._process = beside(self.folder / "log", "serving.server", *flags, "--file_system_poll_wait_seconds=0.1")
-        self._pid = self._process.__enter__().pid
-        self.client = Client(self.target, self.dataset.name)
-        self.client.wait_until_available(_LOAD_TIMEOUT_S)
-        self.channel = connect(self.target)
+        server = beside(self.folder / "log", "serving.server", *flags, "--file_system_poll_wait_seconds=0.1")
+        with ExitStack() as starting:
+            self._pid = starting.enter_context(server).pid
+            self.client = starting.enter_context(Client(target, self.dataset.name))
+            self.client.wait_until_available(_LOAD_TIMEOUT_S)
+            self.predict = starting.enter_context(connect(target)).unary_unary(PREDICT)
+            self.call = functools.partial(self.predict, timeout=_TIMEOUT_S)
+            self._running = starting.pop_all()
         return self
 
-    def __exit__(self, *error: Any) -> None:
-        self.channel.close()
-        self.client.close()
-        self._process.__exit__(*error)
+    def __exit__(self, *error: object) -> None:
+        self._running.close()
 
     def push(self) -> int:
         """The same model once more, as the next version; the oldest but two are removed."""
@@ -241,11 +241,6 @@ class _Served:
     def swap(self) -> None:
         """Pushes a version and waits until it answers."""
         self.client.wait_until_available(_LOAD_TIMEOUT_S, self.push())
-
-    def call(self, request: bytes) -> bytes:
-        """Asks the server."""
-        answer: bytes = self.channel.unary_unary(PREDICT)(request, timeout=_TIMEOUT_S)
-        return answer
 
     def mebibytes(self) -> int:
         """Of memory that the server holds."""
@@ -293,7 +288,7 @@ def _echo(folder: Path, answer: int) -> Iterator[Callable[[bytes], bytes]]:
     flags = f"--port={port}", f"--answer={answer}"
     with beside(folder / "echo.log", "pipeline.bench.sides.echo", *flags), connect(f"127.0.0.1:{port}") as channel:
         grpc.channel_ready_future(channel).result(_LOAD_TIMEOUT_S)
-        yield lambda request: channel.unary_unary(PREDICT)(request, timeout=_TIMEOUT_S)
+        yield functools.partial(channel.unary_unary(PREDICT), timeout=_TIMEOUT_S)
 
 
 @contextmanager
@@ -332,7 +327,7 @@ def _open(
         p50_ms=report.percentile(50),
         p99_ms=report.percentile(99),
         max_ms=report.percentile(100),
-        errors=sum(report.errors.values()) + report.unsent,
+        errors=report.failed + report.unsent,
     )
 
 
@@ -361,7 +356,7 @@ def _swaps(served: _Served, size: int, setting: Setting, on_step: Callable[[str]
         versions=setting.swaps,
         clients=_AT_ONCE,
         requests=len(during),
-        errors=sum(sum(report.errors.values()) for report in reports),
+        errors=sum(report.failed for report in reports),
         p99_ms=before.percentile(99),
         during_p99_ms=float(np.percentile(during, 99)),
         slowest_ms=float(during.max()),
@@ -372,8 +367,7 @@ def _flood(served: _Served, size: int, setting: Setting, on_step: Callable[[str]
     on_step(f"{setting.flood:,} requests at once")
     message = served.requests(size)[0]
     before = served.mebibytes()
-    ask = served.channel.unary_unary(PREDICT)
-    calls = [ask.future(message, timeout=_TIMEOUT_S) for _ in range(setting.flood)]
+    calls = [served.predict.future(message, timeout=_TIMEOUT_S) for _ in range(setting.flood)]
     codes = Counter(call.code().name for call in calls)
     served.call(message)
     return Flood(setting.flood, dict(codes.most_common()), (before, served.mebibytes()))
@@ -390,10 +384,10 @@ def _soak(served: _Served, size: int, rate: float, setting: Setting, on_step: Ca
         report = load.run(served.call, messages, _AT_ONCE, 60.0, rate, warm_up_s=0.0, seed=minute)
         swap.join()
         requests += report.answered
-        errors += sum(report.errors.values())
+        errors += report.failed
         unsent += report.unsent
         memory.append(served.mebibytes())
-    return Soak(setting.soak_minutes, requests, errors, unsent, len(memory), memory)
+    return Soak(setting.soak_minutes, requests, errors, unsent, memory)
 
 
 def tables(result: ServeBenchmark) -> Iterator[Table]:
@@ -430,7 +424,7 @@ def tables(result: ServeBenchmark) -> Iterator[Table]:
         yield shown
     if soak := result.soak:
         shown = _table(
-            f"{soak.minutes} minutes of load, with {soak.versions} new versions",
+            f"{soak.minutes} minutes of load, with {soak.minutes} new versions",
             *("requests", "errors", "unsent", "MiB after a minute", "MiB halfway", "MiB at the end"),
         )
         memory = soak.mebibytes[0], soak.mebibytes[len(soak.mebibytes) // 2], soak.mebibytes[-1]
