@@ -1,0 +1,1 @@
+"""A package, so that no library's own package named `tests` comes before it."""
