@@ -29,6 +29,7 @@ from typing import Any
 
 import tensorflow as tf
 import tensorflow_transform as tft
+from tensorflow.core.framework import function_pb2
 from tensorflow.core.protobuf import saved_model_pb2
 
 from schema.feature_spec import FeatureSpec
@@ -139,6 +140,7 @@ def _finish_signatures(path: str, columns: Mapping[str, str]) -> None:
     file = os.path.join(path, tf.saved_model.SAVED_MODEL_FILENAME_PB)
     with tf.io.gfile.GFile(file, "rb") as content:
         saved_model = saved_model_pb2.SavedModel.FromString(content.read())
+    _say_what_must_run(saved_model.meta_graphs[0].graph_def.library)
     signatures = saved_model.meta_graphs[0].signature_def
     for name, method in _METHODS.items():
         if name in signatures:
@@ -149,3 +151,18 @@ def _finish_signatures(path: str, columns: Mapping[str, str]) -> None:
         signatures["rank"].inputs[name].CopyFrom(info)
     with tf.io.gfile.GFile(file, "wb") as content:
         content.write(saved_model.SerializeToString())
+
+
+def _say_what_must_run(library: function_pb2.FunctionDefLibrary) -> None:
+    """Marks the lookups in functions that were made from graphs, as the transform graph's, as what calls wait for.
+
+    TensorFlow takes lookups for side effects, and a function whose side effects nobody waits for is not inlined: its
+    call would cost a ranking of one candidate a third of its time.
+    """
+    for function in library.function:
+        if not function.control_ret:
+            for node in function.node_def:
+                if node.op.startswith("LookupTableFind"):
+                    name = node.name.replace("/", "_")
+                    function.control_ret[name] = node.name
+                    function.signature.control_output.append(name)

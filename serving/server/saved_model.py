@@ -7,11 +7,13 @@ behind `tf.compat.v1.Session` and `tf.compat.v1.saved_model.load`.
 
 import logging
 import os
+import re
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 from grpc import StatusCode
+from tensorflow.core.framework import graph_pb2
 from tensorflow.core.protobuf import config_pb2, meta_graph_pb2
 from tensorflow.python.client import pywrap_tf_session
 from tensorflow.python.client import session as tf_session
@@ -30,6 +32,15 @@ _log = logging.getLogger(__name__)
 
 _BATCHING_FILE = "batching_params.pbtxt"
 _MAX_CALLS = 64
+
+_MAX_AT_ONCE = 4096
+"""Values in a request that is computed in the thread that has it: it is done before others would have taken it up."""
+_MAY_TAKE_LONG = re.compile("While|^For$|LoopCond|Queue|Barrier|Iterator|PyFunc|^Batch$|BatchFunction|Remote|Recv")
+"""Operations that repeat others, or wait. A run with a time limit can be stopped between two operations, but not one
+that has the caller's thread: this is for graphs of which every operation runs once."""
+_IN_THIS_THREAD = pywrap_tf_session.TF_NewBufferFromString(
+    config_pb2.RunOptions(inter_op_thread_pool=-1).SerializeToString()
+)
 
 
 class _Call(NamedTuple):
@@ -79,13 +90,15 @@ class SavedModel:
         self._batching = _batching(path, options)
         self._session = tf_session.Session(graph=ops.Graph(), config=options.session)
         try:
-            self.signature_defs = _load_into(self._session, path, list(options.tags))
+            loaded = _load_into(self._session, path, list(options.tags))
         except errors.OpError as error:
             self._session.close()
             raise StatusError.from_number(error.error_code, error.message) from error
         except (OSError, RuntimeError, ValueError) as error:
             self._session.close()
             raise StatusError(StatusCode.FAILED_PRECONDITION, str(error)) from error
+        self.signature_defs = dict(loaded.signature_def)
+        self._may_take_long = any(_MAY_TAKE_LONG.search(name) for name in _operations(loaded.graph_def))
         self._calls: dict[tuple[str, tuple[str, ...]], _Call] = {}
         self._preparing = threading.Lock()
 
@@ -120,7 +133,9 @@ class SavedModel:
 
     def _run(self, call: _Call, inputs: Mapping[str, Array], timeout_s: float | None) -> dict[str, Array]:
         options = None
-        if timeout_s is not None:
+        if not (call.batched or self._may_take_long) and sum(array.size for array in inputs.values()) <= _MAX_AT_ONCE:
+            options = _IN_THIS_THREAD
+        elif timeout_s is not None:
             milliseconds = max(1, int(timeout_s * 1000))
             options = pywrap_tf_session.TF_NewBufferFromString(
                 config_pb2.RunOptions(timeout_in_ms=milliseconds).SerializeToString()
@@ -136,7 +151,7 @@ class SavedModel:
                 None,
             )
         finally:
-            if options is not None:
+            if options not in (None, _IN_THIS_THREAD):
                 pywrap_tf_session.TF_DeleteBuffer(options)
         return dict(zip(call.fetches, results, strict=True))
 
@@ -184,7 +199,13 @@ def _batching(path: str, options: LoadOptions) -> Batching | None:
     return None if parameters is None else Batching(parameters)
 
 
-def _load_into(session: tf_session.Session, path: str, tags: list[str]) -> dict[str, meta_graph_pb2.SignatureDef]:
+def _operations(graph: graph_pb2.GraphDef) -> set[str]:
+    """Names of all operations in a graph and its functions."""
+    functions = (function.node_def for function in graph.library.function)
+    return {node.op for nodes in (graph.node, *functions) for node in nodes}
+
+
+def _load_into(session: tf_session.Session, path: str, tags: list[str]) -> meta_graph_pb2.MetaGraphDef:
     watch = monitoring.Stopwatch()
     loader = loader_impl.SavedModelLoader(path)
     definition = loader.get_meta_graph_def_from_tags(tags)
@@ -194,7 +215,7 @@ def _load_into(session: tf_session.Session, path: str, tags: list[str]) -> dict[
     watch = monitoring.Stopwatch()
     loader.run_init_ops(session, tags)
     monitoring.load_latency_by_stage.add(watch.microseconds(), path, "init_graph")
-    return dict(definition.signature_def)
+    return definition
 
 
 def load(servable_id: ServableId, path: str, options: LoadOptions = DEFAULTS) -> SavedModel:

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 from schema.feature_spec import LABEL, MISSING
 from trainer import export, inputs, models
@@ -197,3 +198,14 @@ def test_a_model_of_fewer_columns_reads_fewer(toy, tmp_path: Path) -> None:
     loaded = tf.saved_model.load(str(tmp_path / "deep"))
     assert set(loaded.signatures["transform_features"].structured_outputs) == {c.name for c in deep.columns}
     assert len(loaded.signatures["rank"].structured_input_signature[1]) == len(toy.spec.input_columns)
+
+
+def test_no_lookup_keeps_its_function_from_being_inlined(toy, path: str) -> None:
+    saved_model = saved_model_pb2.SavedModel.FromString(Path(path, "saved_model.pb").read_bytes())
+    functions = saved_model.meta_graphs[0].graph_def.library.function
+    looking_up = [each for each in functions if any(node.op.startswith("LookupTableFind") for node in each.node_def)]
+    assert looking_up
+    for function in looking_up:
+        # TensorFlow's own functions wait for the lookups, or for identities behind them.
+        assert function.control_ret
+        assert sorted(function.signature.control_output) == sorted(function.control_ret)
