@@ -5,12 +5,14 @@ Imports that take seconds (TFX, TensorFlow) are inside the commands that need th
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,10 @@ from pipeline.console import busy, console, counted, quiet
 from schema.errors import RanklineError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
+    from pipeline.config import RunConfig
+    from pipeline.kubeflow_server import Package
     from pipeline.layout import Layout
     from pipeline.metadata import MetadataStore
     from serving.channel import Tls
@@ -78,6 +84,38 @@ def _encrypted(command: Callable[..., None]) -> Callable[..., None]:
     ):
         with_tls = option(with_tls)
     return with_tls
+
+
+def _on_kubeflow(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of a command that asks a Kubeflow Pipelines server; it gets them as `server`, for `connected`."""
+
+    @functools.wraps(command)
+    def with_server(
+        host: str | None, namespace: str | None, token_file: Path | None, ca: Path | None, **others: Any
+    ) -> None:
+        command(server={"host": host, "namespace": namespace, "token_file": token_file, "ca": ca}, **others)
+
+    for option in (
+        click.option("--ca", type=_pem, help="Trust servers that these authorities vouch for (PEM)."),
+        click.option(
+            "--token-file", type=click.Path(path_type=Path), envvar="KF_PIPELINES_SA_TOKEN_PATH",
+            help="Holds a token for the server, read anew for each call.  "
+            "[default: what the variable KF_PIPELINES_TOKEN holds, or the token of the pod's service account]",
+        ),
+        click.option("--namespace", "-n", help="Whose runs, where the server is for several users."),
+        click.option(
+            "--host", envvar="KF_PIPELINES_ENDPOINT",
+            help="The address of Kubeflow Pipelines, such as http://localhost:8080.  "
+            "[default: what the variable KF_PIPELINES_ENDPOINT holds; in a pod, its cluster's]",
+        ),
+    ):  # fmt: skip
+        with_server = option(with_server)
+    return with_server
+
+
+_experiment = click.option(
+    "--experiment", help="Under which it is listed; has to be there.  [default: one of the pipeline's name]"
+)
 
 
 def _moving(command: Callable[..., None]) -> Callable[..., None]:
@@ -157,21 +195,166 @@ def compile_(
     dataset, model and settings.
     """
     with quiet(Path(os.devnull)) as terminal, busy(terminal, "Compiling"):
-        from pipeline import config as configuration
-        from schema.explain import read_yaml
+        compiled = _compiled(dataset, model, config, settings, output)
+    console().print(f"Compiled {compiled.train.model} on {compiled.dataset} to {output}")
 
-        try:
-            from pipeline.kubeflow import compile_package
-        except ModuleNotFoundError as missing:
-            raise RanklineError(
-                f"rankline compile: expected the package {missing.name}, found none; pip install 'rankline[kubeflow]'"
-            ) from None
-        given = read_yaml(config) if config else {}
-        run_config = configuration.resolve(
-            given, {"dataset": dataset, "train.model": model}, settings, str(config) if config else "configuration"
-        )
-        compile_package(run_config, given, settings, output)
-    console().print(f"Compiled {run_config.train.model} on {run_config.dataset} to {output}")
+
+def _compiled(
+    dataset: str | None, model: str | None, config: Path | None, settings: tuple[str, ...], output: Path
+) -> RunConfig:
+    """Writes a package for Kubeflow Pipelines; gives what it was made of."""
+    from pipeline import config as configuration
+    from schema.explain import read_yaml
+
+    _need_kfp()
+    from pipeline.kubeflow import compile_package
+
+    given = read_yaml(config) if config else {}
+    run_config = configuration.resolve(
+        given, {"dataset": dataset, "train.model": model}, settings, str(config) if config else "configuration"
+    )
+    compile_package(run_config, given, settings, output)
+    return run_config
+
+
+def _need_kfp() -> None:
+    try:
+        import kfp.kubernetes  # noqa: F401 (whether it is there)
+    except ModuleNotFoundError as missing:
+        command = click.get_current_context().command_path
+        raise RanklineError(
+            f"{command}: expected the package {missing.name}, found none; pip install 'rankline[kubeflow]'"
+        ) from None
+
+
+@cli.command()
+@_dataset
+@click.option("--model", "-m", help="The model to train.  [default: wide_deep]")
+@_config
+@_settings
+@click.option("--run-id", default="", help="Names the run in ML Metadata.  [default: Kubeflow's own name for it]")
+@_experiment
+@click.option("--wait", is_flag=True, help="Show how it goes, until it has ended.")
+@_on_kubeflow
+def submit(
+    dataset: str | None,
+    model: str | None,
+    config: Path | None,
+    settings: tuple[str, ...],
+    run_id: str,
+    experiment: str | None,
+    wait: bool,
+    server: Mapping[str, Any],
+) -> None:
+    """Run the pipeline on a Kubeflow cluster.
+
+    Compiles it as `rankline compile` does, uploads the package if the server does not have it, and starts a run.
+
+    Exit status: 0 if the run was started, with --wait if it has succeeded; 1 if something stopped it, which a refused
+    model does too; 2 for wrong options.
+    """
+    with quiet(Path(os.devnull)) as terminal, _packaged(terminal, dataset, model, config, settings) as compiled:
+        run_config, package = compiled
+        from pipeline.kubeflow_access import connected
+        from pipeline.kubeflow_server import Server
+
+        with connected(**server) as client:
+            kubeflow = Server(client)
+            with busy(terminal, "Submitting"):
+                job_id = kubeflow.submit(package, run_id, experiment, _service_account(run_config))
+            terminal.print(f"Submitted {run_config.train.model} on {run_config.dataset}: {kubeflow.link(job_id)}")
+            if wait:
+                from pipeline.waiting import show
+
+                show(kubeflow.progress(package, job_id), len(package.tasks), terminal)
+
+
+@cli.command()
+@click.option(
+    "--cron", required=True, metavar="TIMES",
+    help="Minute, hour, day, month and weekday, such as '0 3 * * *' for three each night, in the cluster's time zone "
+    "(UTC, unless it was given another).",
+)  # fmt: skip
+@click.option("--name", help="Of the schedule. One that has it is replaced.  [default: the pipeline's]")
+@_dataset
+@click.option("--model", "-m", help="The model to train.  [default: wide_deep]")
+@_config
+@_settings
+@_experiment
+@_on_kubeflow
+def schedule(
+    cron: str,
+    name: str | None,
+    dataset: str | None,
+    model: str | None,
+    config: Path | None,
+    settings: tuple[str, ...],
+    experiment: str | None,
+    server: Mapping[str, Any],
+) -> None:
+    """Run the pipeline on a Kubeflow cluster again and again.
+
+    One run at a time; what was missed is not made up for. `rankline schedules` lists the schedules, and stops them.
+    """
+    with quiet(Path(os.devnull)) as terminal, _packaged(terminal, dataset, model, config, settings) as compiled:
+        run_config, package = compiled
+        from pipeline.kubeflow_access import connected
+        from pipeline.kubeflow_server import Server, cron_expression
+
+        when = cron_expression(cron)
+        name = name or package.pipeline
+        with connected(**server) as client, busy(terminal, "Scheduling"):
+            replaced = Server(client).schedule(package, name, when, experiment, _service_account(run_config))
+        verb = "Replaced" if replaced else "Made"
+        terminal.print(f"{verb} the schedule {name}: {run_config.train.model} on {run_config.dataset} at {when}")
+
+
+@contextlib.contextmanager
+def _packaged(
+    terminal: Console, dataset: str | None, model: str | None, config: Path | None, settings: tuple[str, ...]
+) -> Iterator[tuple[RunConfig, Package]]:
+    """A package for Kubeflow Pipelines that is there for the length of a `with` block."""
+    with tempfile.TemporaryDirectory(prefix="rankline-") as folder:
+        output = Path(folder) / "package.yaml"
+        with busy(terminal, "Compiling"):
+            run_config = _compiled(dataset, model, config, settings, output)
+            from pipeline.kubeflow_server import Package
+
+            package = Package(output)
+        yield run_config, package
+
+
+def _service_account(run_config: RunConfig) -> str | None:
+    return run_config.kubeflow.service_account if run_config.kubeflow else None
+
+
+@cli.command()
+@click.option("--enable", metavar="NAME", help="Let one start runs again.")
+@click.option("--disable", metavar="NAME", help="Keep one from starting runs, and keep it.")
+@click.option("--delete", metavar="NAME", help="Delete one. The runs that it has started stay.")
+@_on_kubeflow
+def schedules(enable: str | None, disable: str | None, delete: str | None, server: Mapping[str, Any]) -> None:
+    """List the schedules of a Kubeflow cluster.
+
+    With an option, first change one of them, by its name or id.
+    """
+    with quiet(Path(os.devnull)) as terminal:
+        with busy(terminal, "Loading"):
+            _need_kfp()
+            from pipeline.kubeflow_access import connected
+            from pipeline.kubeflow_server import Server
+            from pipeline.tables import schedules_table
+        with connected(**server) as client, busy(terminal, "Asking the server"):
+            kubeflow = Server(client)
+            for change, name in (
+                (kubeflow.enable, enable),
+                (kubeflow.disable, disable),
+                (kubeflow.delete, delete),
+            ):
+                if name:
+                    change(name)
+            found = kubeflow.schedules()
+        terminal.print(schedules_table(found) if found else "No schedules: `rankline schedule` makes one.")
 
 
 @cli.command()

@@ -45,6 +45,7 @@ def counted(console: Console) -> Progress:
         TimeRemainingColumn(),
         console=console,
         transient=True,
+        disable=not console.is_terminal,  # else it leaves an empty line
         redirect_stdout=False,
         redirect_stderr=False,
     )

@@ -126,6 +126,8 @@ class Kubeflow(_Section):
     image: Annotated[str, Field(min_length=1)]
     """With this project and its environment."""
     image_pull_secrets: tuple[_Name, ...] = ()
+    service_account: _Name | None = None
+    """As which pods run; None is the server's choice. Said when a run is submitted, so it is not in the package."""
     volumes: tuple[Volume, ...]
     root: _Path
     """What `RunConfig.root` is in the pods: a folder on one of the volumes, which is all that they share."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.bar import Bar
@@ -16,6 +17,9 @@ from pipeline.runs import Run
 from pipeline.trial import Trial
 from schema.describe import Description
 from serving.load import PERCENTILES, Report
+
+if TYPE_CHECKING:
+    from pipeline.kubeflow_server import Schedule
 
 _ANY_WIDTH = 10_000
 _BAR_WIDTH = 40
@@ -41,6 +45,14 @@ def runs_table(runs: Sequence[Run]) -> Table:
         _add(table, run.run_id, run.dataset, run.model or "", *metrics, blessed, run.pushed_version or "")
     # Where lines are longer than the terminal's, it breaks them; rich would break up every word.
     table.width = Console(width=_ANY_WIDTH).measure(table).maximum
+    return table
+
+
+def schedules_table(schedules: Sequence[Schedule]) -> Table:
+    """What a cluster runs by itself."""
+    table = _table("", "schedule", "seconds to weekday", "runs", "made", "id")
+    for each in schedules:
+        _add(table, each.name, each.when, "yes" if each.enabled else "no", each.created, each.id)
     return table
 
 

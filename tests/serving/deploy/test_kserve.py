@@ -9,25 +9,8 @@ import kubernetes_validate
 import pytest
 from kubernetes.client import V1Container, V1PodSpec
 
+from tests.openapi import check
 from tests.serving.deploy.files import DEPLOY, KUBERNETES, composed, documents, flags, kustomized, of_kind, settings
-
-
-def check(kind, given):
-    """Checks a message of KServe's and those that lie in it; returns them by the name of their kinds.
-
-    Raises:
-        ValueError: something is missing.
-        AssertionError: something is not known.
-    """
-    attributes = {name: attribute for attribute, name in kind.attribute_map.items()}
-    assert set(given) <= set(attributes), f"{kind.__name__} has no {', '.join(set(given) - set(attributes))}"
-    kind(**{attributes[name]: value for name, value in given.items()})
-    found = {kind.__name__: given}
-    for name, value in given.items():
-        nested = getattr(kserve, kind.openapi_types[attributes[name]], None)
-        if nested:
-            found |= check(nested, value)
-    return found
 
 
 def pod(parts):
@@ -49,7 +32,7 @@ def written():
 
 @pytest.mark.parametrize("version", KUBERNETES)
 def test_it_is_valid(written, version):
-    parts = check(kserve.V1beta1InferenceService, written)
+    parts = check(kserve, kserve.V1beta1InferenceService, written)
 
     assert {"V1beta1PredictorSpec", "V1beta1ModelSpec", "V1beta1ModelFormat"} < set(parts)
     assert kubernetes_validate.validate(pod(parts), version, strict=True)
@@ -58,7 +41,7 @@ def test_it_is_valid(written, version):
 def test_what_kustomize_makes_is_valid():
     built = of_kind("InferenceService", kustomized("kserve"))
 
-    parts = check(kserve.V1beta1InferenceService, built)
+    parts = check(kserve, kserve.V1beta1InferenceService, built)
     assert kubernetes_validate.validate(pod(parts), KUBERNETES[-1], strict=True)
 
 
@@ -66,11 +49,11 @@ def test_mistakes_are_found(written):
     model = written["spec"]["predictor"]["model"]
     model["storageUrl"] = model.pop("storageUri")
     with pytest.raises(AssertionError, match="V1beta1ModelSpec has no storageUrl"):
-        check(kserve.V1beta1InferenceService, written)
+        check(kserve, kserve.V1beta1InferenceService, written)
 
     model["storageUri"] = model.pop("storageUrl")
     model["readinessProbe"]["httpGet"]["ports"] = 80
-    parts = check(kserve.V1beta1InferenceService, written)
+    parts = check(kserve, kserve.V1beta1InferenceService, written)
     with pytest.raises(kubernetes_validate.ValidationError, match="ports"):
         kubernetes_validate.validate(pod(parts), KUBERNETES[-1], strict=True)
 
