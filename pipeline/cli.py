@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from rich.markup import escape
 
 from pipeline.console import busy, console, counted, quiet
 from schema.errors import RanklineError
@@ -262,7 +263,8 @@ def submit(
             kubeflow = Server(client)
             with busy(terminal, "Submitting"):
                 job_id = kubeflow.submit(package, run_id, experiment, _service_account(run_config))
-            terminal.print(f"Submitted {run_config.train.model} on {run_config.dataset}: {kubeflow.link(job_id)}")
+            what = f"{run_config.train.model} on {run_config.dataset}"
+            terminal.print(escape(f"Submitted {what}: {kubeflow.link(job_id)}"))
             if wait:
                 from pipeline.waiting import show
 
@@ -296,17 +298,20 @@ def schedule(
 
     One run at a time; what was missed is not made up for. `rankline schedules` lists the schedules, and stops them.
     """
+    from pipeline.cron import with_seconds
+
+    when = with_seconds(cron)
     with quiet(Path(os.devnull)) as terminal, _packaged(terminal, dataset, model, config, settings) as compiled:
         run_config, package = compiled
         from pipeline.kubeflow_access import connected
-        from pipeline.kubeflow_server import Server, cron_expression
+        from pipeline.kubeflow_server import Server
 
-        when = cron_expression(cron)
         name = name or package.pipeline
         with connected(**server) as client, busy(terminal, "Scheduling"):
             replaced = Server(client).schedule(package, name, when, experiment, _service_account(run_config))
         verb = "Replaced" if replaced else "Made"
-        terminal.print(f"{verb} the schedule {name}: {run_config.train.model} on {run_config.dataset} at {when}")
+        what = f"{run_config.train.model} on {run_config.dataset}"
+        terminal.print(escape(f"{verb} the schedule {name}: {what} at {when}"))
 
 
 @contextlib.contextmanager

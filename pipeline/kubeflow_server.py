@@ -178,7 +178,7 @@ class Server:
         Args:
             package: what.
             name: of the schedule. One that has this name already, in the same experiment, is replaced.
-            cron: as `cron_expression` gives it.
+            cron: as `cron.with_seconds` gives it.
             experiment: as of `submit`.
             service_account: as of `submit`.
 
@@ -272,25 +272,6 @@ class Server:
             else self._client.upload_pipeline_version(path, package.version, pipeline_id=pipeline_id)
         )
         return {"pipeline_id": pipeline_id, "version_id": version.pipeline_version_id}
-
-
-def cron_expression(text: str) -> str:
-    """What Kubeflow takes for a time such as `0 3 * * *`: its cron begins with seconds.
-
-    It would take these five for seconds to months: a run each hour, at three past.
-
-    Raises:
-        RanklineError: these are neither five fields nor six.
-    """
-    fields = text.split()
-    if text.startswith("@"):
-        return text
-    if len(fields) not in (5, 6):
-        raise RanklineError(
-            "--cron: expected minute, hour, day, month and weekday, such as '0 3 * * *' for three each night, or six "
-            f"fields that begin with the second, received {text!r}"
-        )
-    return " ".join(fields if len(fields) == 6 else ["0", *fields])
 
 
 def _equal(name: str) -> str:

@@ -7,7 +7,7 @@ from http import HTTPStatus
 import pytest
 
 from pipeline import kubeflow_access, kubeflow_server
-from pipeline.kubeflow_server import Package, Server, cron_expression
+from pipeline.kubeflow_server import Package, Server
 from schema.errors import RanklineError
 from tests.pipeline.test_kubeflow import CONFIG, GOLDEN, SETTINGS, SHOP
 
@@ -195,25 +195,6 @@ def test_all_schedules_are_listed_however_many(server, host, package, monkeypatc
         assert [each.name for each in kubeflow.schedules()] == ["s0", "s1", "s2", "s3", "s4"]
 
 
-@pytest.mark.parametrize(
-    ("text", "cron"),
-    [
-        ("0 3 * * *", "0 0 3 * * *"),
-        (" 0  3 * * * ", "0 0 3 * * *"),
-        ("30 0 3 * * MON", "30 0 3 * * MON"),
-        ("@daily", "@daily"),
-    ],
-)
-def test_a_cron_begins_with_seconds_also_where_none_were_given(text, cron):
-    assert cron_expression(text) == cron
-
-
-@pytest.mark.parametrize("text", ["", "3", "0 3 * *", "0 0 0 3 * * *"])
-def test_a_cron_has_five_or_six_fields(text):
-    with pytest.raises(RanklineError, match="--cron: expected minute, hour, day, month and weekday, such as '0 3 "):
-        cron_expression(text)
-
-
 # The server of these tests.
 
 
@@ -281,6 +262,11 @@ def test_scheduling(server, host, rankline):
     assert " ".join(said.stdout.split("─")[-1].split()).startswith("rankline-shop 0 0 3 * * * no 2026-11-27 03:00 ")
     said = rankline("schedules", "--host", host, "--delete", "rankline-shop")
     assert said.stdout == "No schedules: `rankline schedule` makes one.\n"
+
+
+def test_a_mistake_in_the_times_is_found_before_anything_is_done(rankline):
+    done = rankline("schedule", "-d", "no-such-dataset", "--cron", "nightly")
+    assert (done.returncode, done.stderr.startswith("Error: --cron: expected minute, hour, ")) == (1, True)
 
 
 def test_no_option_takes_a_token_where_others_see_it():
