@@ -27,10 +27,14 @@ from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils, standard_artifacts
 from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 
+from components.properties import SPAN_NAME_PROPERTY
 from schema import reader, splits
 from schema.checks import Checks, SplitSummary
 from schema.dataset import Dataset
 from schema.feature_spec import SPLITS, FeatureSpec, Split
+
+Part = tuple[Path, int, Split | None]
+"""A file, the index of a part of it, and the split that all of it is in, where the files are given by split."""
 
 _SUMMARY_FILE = "summary.json"
 _ROWS_PER_SHARD = 250_000
@@ -43,6 +47,8 @@ def ExampleGen(  # noqa: N802 (a TFX component)
     spec: Parameter[str],
     files: Parameter[str],
     code: Parameter[str],
+    span: Parameter[int] = 0,
+    span_name: Parameter[str] = "",
     beam_pipeline: BeamComponentParameter[beam.Pipeline] = None,
 ) -> None:
     """Writes the splits train, eval and test as gzipped TFRecords of tf.Examples.
@@ -52,6 +58,8 @@ def ExampleGen(  # noqa: N802 (a TFX component)
         spec: the resolved feature spec as JSON.
         files: what to read, see `fingerprinted`; the parts of each (row groups of Parquet files) are read in parallel.
         code: version of the code that does it, so that its change leads to new examples.
+        span: of data that comes in spans, the last of those read.
+        span_name: how people write it; empty for other data.
         beam_pipeline: given by TFX.
 
     Raises:
@@ -59,15 +67,10 @@ def ExampleGen(  # noqa: N802 (a TFX component)
     """
     del code  # part of the cache key only
     feature_spec = FeatureSpec.model_validate_json(spec)
-    by_split = {key: [Path(path) for path in paths] for key, paths in json.loads(files)["files"].items()}
-    every_file = [path for paths in by_split.values() for path in paths]
-    boundaries = splits.time_boundaries(every_file, feature_spec)
-    parts = [
-        (path, part, None if key == "all" else key)
-        for key, paths in by_split.items()
-        for path in paths
-        for part in range(reader.parts(path, feature_spec))
-    ]
+    parts = parts_of(files, feature_spec)
+    boundaries = splits.time_boundaries(dict.fromkeys(path for path, _, _ in parts), feature_spec)
+    examples.span = span
+    examples.set_string_custom_property(SPAN_NAME_PROPERTY, span_name)
     examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
     examples_utils.set_payload_format(examples, example_gen_pb2.FORMAT_TF_EXAMPLE)
     folders = {split: artifact_utils.get_split_uri([examples], split) for split in SPLITS}
@@ -94,6 +97,16 @@ def fingerprinted(dataset: Dataset) -> str:
     return json.dumps({"files": files, "digest": digest.hexdigest()})
 
 
+def parts_of(files: str, spec: FeatureSpec) -> list[Part]:
+    """What can be read in parallel of files that `fingerprinted` has listed."""
+    return [
+        (Path(path), part, None if key == "all" else key)
+        for key, paths in json.loads(files)["files"].items()
+        for path in paths
+        for part in range(reader.parts(Path(path), spec))
+    ]
+
+
 def read_summary(uri: str) -> dict[str, SplitSummary]:
     """Split name -> its size, from the URI of an examples artifact."""
     with fileio.open(os.path.join(uri, _SUMMARY_FILE)) as file:
@@ -113,7 +126,7 @@ class _Convert(beam.DoFn):  # type: ignore[misc]
         self._boundaries = boundaries
         self._folders = folders
 
-    def process(self, element: tuple[int, tuple[Path, int, Split | None]]) -> Iterator[Checks]:
+    def process(self, element: tuple[int, Part]) -> Iterator[Checks]:
         index, (path, part, given) = element
         checks = Checks(self._spec)
         encoder = RecordBatchToExamplesEncoder()
@@ -122,7 +135,7 @@ class _Convert(beam.DoFn):  # type: ignore[misc]
             for batch in reader.read(path, self._spec, part=part):
                 for split, rows in splits.split(batch, self._spec, given, self._boundaries).items():
                     checks.add(split, rows, path)
-                    shards[split].write(encoder.encode(_as_lists(rows)))
+                    shards[split].write(encoder.encode(as_lists(rows)))
         yield checks
 
 
@@ -159,8 +172,8 @@ class _Shards:
         self._open.close()
 
 
-def _as_lists(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """The batch as the encoder wants it: values in lists, texts as bytes, and nothing where they are missing."""
+def as_lists(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch as TFX's libraries want it: values in lists, texts as bytes, and nothing where they are missing."""
     return pa.RecordBatch.from_arrays([_as_list(column) for column in batch.columns], names=batch.schema.names)
 
 

@@ -9,10 +9,11 @@ from typing import Any
 from tfx import types
 from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import LatestBlessedModelStrategy
 
-from components.trainer import COLUMNS_PROPERTY, EXAMPLES_PROPERTY
+from components.trainer import COLUMNS_PROPERTY, EXAMPLES_PROPERTY, SPAN_PROPERTY
 
 _CANDIDATE = "candidate"
 _EXAMPLES = "examples"
+_RAW_EXAMPLES = "raw_examples"
 
 
 class LatestOtherBlessedModelStrategy(LatestBlessedModelStrategy):  # type: ignore[misc]
@@ -47,12 +48,13 @@ def _columns(model: types.Artifact) -> Mapping[str, str]:
 
 
 class LatestBlessedModelOfOtherExamplesStrategy(LatestBlessedModelStrategy):  # type: ignore[misc]
-    """The latest blessed model that was trained on other examples than those at hand.
+    """The latest blessed model that was trained on other examples than those at hand, of an earlier span if of any.
 
     With TFX's own strategy, a run for which nothing has changed would begin with the model of the run before, and so
-    train once more on what that had seen already.
+    train once more on what that had seen already. And a run for a span of the past would begin with a model that has
+    seen what came later, by which it is then judged.
 
-    For a `Resolver` with the channels `model`, `model_blessing` and `examples`.
+    For a `Resolver` with the channels `model`, `model_blessing`, `examples` and `raw_examples`.
     """
 
     def resolve_artifacts(
@@ -61,9 +63,19 @@ class LatestBlessedModelOfOtherExamplesStrategy(LatestBlessedModelStrategy):  # 
         """As TFX's strategy, among the models that qualify."""
         channels = dict(input_dict)
         (examples,) = channels.pop(_EXAMPLES)
-        channels["model"] = [model for model in channels["model"] if _trained_on(model) not in ("", examples.uri)]
+        (raw_examples,) = channels.pop(_RAW_EXAMPLES)
+        channels["model"] = [
+            model
+            for model in channels["model"]
+            if _trained_on(model) not in ("", examples.uri) and _is_earlier(model, raw_examples)
+        ]
         resolved: dict[str, list[types.Artifact]] = super().resolve_artifacts(store, channels)
-        return {**resolved, _EXAMPLES: []}
+        return {**resolved, _EXAMPLES: [], _RAW_EXAMPLES: []}
+
+
+def _is_earlier(model: types.Artifact, raw_examples: types.Artifact) -> bool:
+    """Also where either knows no spans."""
+    return not raw_examples.span or model.get_int_custom_property(SPAN_PROPERTY) < raw_examples.span
 
 
 def _trained_on(model: types.Artifact) -> str:

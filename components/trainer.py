@@ -27,6 +27,8 @@ COLUMNS_PROPERTY = "columns"
 """Custom property of a model, as JSON: raw column that it reads -> type."""
 EXAMPLES_PROPERTY = "examples"
 """Custom property of a model: where the transformed examples lie that it was trained on."""
+SPAN_PROPERTY = "span"
+"""Custom property of a model: number of the last span that it was trained on, 0 for data without spans."""
 
 _RAW_EXAMPLES = "raw_examples"
 _WARMUP_SPLIT = "eval"
@@ -59,6 +61,7 @@ class Executor(executor.GenericExecutor):  # type: ignore[misc]
         model.set_string_custom_property(COLUMNS_PROPERTY, json.dumps(columns))
         examples = artifact_utils.get_single_instance(input_dict[standard_component_specs.EXAMPLES_KEY])
         model.set_string_custom_property(EXAMPLES_PROPERTY, examples.uri)
+        model.set_int_custom_property(SPAN_PROPERTY, artifact_utils.get_single_instance(input_dict[_RAW_EXAMPLES]).span)
 
     def _GetFnArgs(  # noqa: N802 (TFX's name)
         self,

@@ -148,6 +148,7 @@ def cli() -> None:
 @cli.command()
 @_dataset
 @click.option("--model", "-m", help="The model to train.  [default: wide_deep]")
+@click.option("--span", help="Of data in spans, read up to this one: a date or a number.  [default: the latest]")
 @_root
 @_config
 @_settings
@@ -156,6 +157,7 @@ def cli() -> None:
 def run(
     dataset: str | None,
     model: str | None,
+    span: str | None,
     root: Path | None,
     config: Path | None,
     settings: tuple[str, ...],
@@ -173,7 +175,13 @@ def run(
 
         run_config = configuration.load(
             config,
-            {"dataset": dataset, "train.model": model, "root": root, "cache": False if no_cache else None},
+            {
+                "dataset": dataset,
+                "train.model": model,
+                "spans.span": span,
+                "root": root,
+                "cache": False if no_cache else None,
+            },
             settings,
         )
     sys.exit(run_and_show(run_config, serve=serve))
@@ -193,7 +201,7 @@ def compile_(
     """Write the pipeline as a package for Kubeflow Pipelines.
 
     What its pods are given is in the configuration's section kubeflow. The package has parameters for a run's id,
-    dataset, model and settings.
+    dataset, span, model and settings.
     """
     with quiet(Path(os.devnull)) as terminal, busy(terminal, "Compiling"):
         compiled = _compiled(dataset, model, config, settings, output)

@@ -14,6 +14,7 @@ from components.model_servers import EMBEDDED
 from components.thresholds import DEFAULT_THRESHOLDS, Threshold
 from pipeline.metadata import MetadataStore, Sqlite
 from pipeline.pods import Kubeflow
+from pipeline.spans import SpanParams
 from schema.dataset import spec_path
 from schema.errors import SpecError, listing, nearest
 from schema.explain import explain, read_yaml
@@ -33,6 +34,8 @@ class RunConfig(BaseModel):
     """A name from `rankline datasets`, or the path of a folder with a `features.yaml`."""
     root: Path = Path("runs")
     """Where metadata, artifacts, logs and pushed models of all runs are kept."""
+    spans: SpanParams = SpanParams()
+    """What is read of data that comes in spans."""
     train: TrainParams = TrainParams()
     models: Mapping[str, TrainParams] = {}
     """Model -> what differs from `train` where that model is trained."""

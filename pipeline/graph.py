@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 from tfx.components.statistics_gen.component import StatisticsGen
@@ -15,6 +16,7 @@ from tfx.types import Channel
 from tfx.types.standard_artifacts import Model, ModelBlessing
 
 from components import model_servers
+from components.drift_validator import DriftValidator
 from components.evaluator import Evaluator
 from components.example_gen import ExampleGen, fingerprinted
 from components.example_validator import ExampleValidator
@@ -28,8 +30,9 @@ from components.tuner import tuner
 from pipeline.config import RunConfig
 from pipeline.layout import Layout
 from pipeline.metadata import connection
+from pipeline.spans import SpanParams
 from schema.dataset import Dataset
-from schema.errors import SpecError
+from schema.errors import SpecError, listing, nearest
 from trainer import models
 
 # Beam's DirectRunner, without its attempt to download and start another runner first. A later --runner wins.
@@ -55,8 +58,9 @@ def create_pipeline(config: RunConfig, dataset: Dataset) -> Pipeline:
         raise SpecError(f"root: expected a path without * ? [, by which TFX tells patterns, received {layout.root}")
     spec = dataset.spec.model_dump_json()
 
+    in_span = {"span": dataset.window[-1], "span_name": dataset.spans.name(dataset.window[-1])} if dataset.spans else {}
     example_gen = ExampleGen(
-        spec=spec, files=fingerprinted(dataset), code=code_version("schema", "components/example_gen.py")
+        spec=spec, files=fingerprinted(dataset), code=code_version("schema", "components/example_gen.py"), **in_span
     )
     examples = example_gen.outputs["examples"]
     statistics = StatisticsGen(examples=examples)
@@ -65,7 +69,10 @@ def create_pipeline(config: RunConfig, dataset: Dataset) -> Pipeline:
         spec=spec,
         given=read_given(dataset.schema_path) if dataset.schema_path else "",
     )
-    validator = ExampleValidator(statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"])
+    validators = [ExampleValidator(statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"])]
+    if dataset.spans:
+        validators.append(_drift_validator(dataset, config.spans, schema.outputs["schema"]))
+        validators[-1].add_upstream_node(validators[0])
     transform = Transform(
         examples=examples,
         schema=schema.outputs["schema"],
@@ -80,7 +87,7 @@ def create_pipeline(config: RunConfig, dataset: Dataset) -> Pipeline:
         },
     )
     # Nothing may be trained on data that failed its validation.
-    transform.add_upstream_node(validator)
+    transform.add_upstream_node(validators[-1])
     transformed = transform.outputs["transformed_examples"]
     training = {
         "spec": spec,
@@ -101,6 +108,7 @@ def create_pipeline(config: RunConfig, dataset: Dataset) -> Pipeline:
             model=Channel(type=Model),
             model_blessing=Channel(type=ModelBlessing),
             examples=transformed,
+            raw_examples=examples,
         ).with_id("EarlierModel")
         before_training.append(earlier)
     trainer = Trainer(
@@ -157,7 +165,7 @@ def create_pipeline(config: RunConfig, dataset: Dataset) -> Pipeline:
             example_gen,
             statistics,
             schema,
-            validator,
+            *validators,
             transform,
             *before_training,
             trainer,
@@ -170,6 +178,31 @@ def create_pipeline(config: RunConfig, dataset: Dataset) -> Pipeline:
         enable_cache=config.cache,
         beam_pipeline_args=[*_LOCAL_RUNNER, *config.beam],
     )
+
+
+def _drift_validator(dataset: Dataset, params: SpanParams, schema: Channel) -> BaseNode:
+    """Compares the last span of the dataset's window with the one before it."""
+    for name in params.max_drift:
+        if name not in dataset.spec.columns:
+            raise SpecError(
+                f"spans.max_drift: expected columns of {dataset.name} ({listing(dataset.spec.columns)}), "
+                f"received {name!r}{nearest(name, dataset.spec.columns)}"
+            )
+    assert dataset.spans is not None, "only called for spans"
+    span = dataset.window[-1]
+    before = dataset.spans.before(span)
+    node: BaseNode = DriftValidator(
+        schema=schema,
+        spec=dataset.spec.model_dump_json(),
+        span=dataset.spans.name(span),
+        files=fingerprinted(dataset.of_span(span)),
+        span_before="" if before is None else dataset.spans.name(before),
+        files_before="" if before is None else fingerprinted(dataset.of_span(before)),
+        max_drift=json.dumps(params.max_drift, sort_keys=True),
+        severity=params.drift,
+        code=code_version("schema", "components/drift_validator.py", "components/example_gen.py"),
+    )
+    return node
 
 
 def code_version(*paths: str) -> str:

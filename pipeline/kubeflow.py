@@ -57,12 +57,14 @@ def compile_package(config: RunConfig, given: Mapping[str, Any], settings: Seque
             )
     # What only concerns this side stays here.
     for_pods = json.dumps({key: value for key, value in given.items() if key != "kubeflow"}, sort_keys=True)
-    settings_for_pods = [setting for setting in settings if not setting.startswith("kubeflow.")]
+    # The span is a parameter of each run, over which a setting would win.
+    settings_for_pods = [setting for setting in settings if not setting.startswith(("kubeflow.", "spans.span="))]
 
     @dsl.pipeline(name=f"rankline-{pipeline.pipeline_info.pipeline_name}")  # type: ignore[untyped-decorator]
     def package(
         run_id: str = "",
         dataset: str = pods.dataset or config.dataset,
+        span: str = config.spans.span,
         model: str = config.train.model,
         settings: list[str] = settings_for_pods,
         config: str = for_pods,
@@ -74,6 +76,7 @@ def compile_package(config: RunConfig, given: Mapping[str, Any], settings: Seque
                 # The platform puts its name of the run in the place of this, where it is all of a value.
                 job_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
                 dataset=dataset,
+                span=span,
                 model=model,
                 settings=settings,
                 config=config,
@@ -90,12 +93,14 @@ def compile_package(config: RunConfig, given: Mapping[str, Any], settings: Seque
 def _component(node_id: str, pods: Kubeflow) -> Any:
     """The component whose task runs a node."""
 
-    def node(run_id: str, job_id: str, dataset: str, model: str, settings: list[str], config: str) -> dsl.ContainerSpec:
+    def node(
+        run_id: str, job_id: str, dataset: str, span: str, model: str, settings: list[str], config: str
+    ) -> dsl.ContainerSpec:
         return dsl.ContainerSpec(
             image=pods.image,
             command=["python", "-m", "pipeline.node"],
             args=["--node", node_id, "--run-id", run_id, "--job-id", job_id, "--root", str(pods.root),
-                  "--dataset", dataset, "--model", model, "--settings", settings, "--config", config],
+                  "--dataset", dataset, "--span", span, "--model", model, "--settings", settings, "--config", config],
         )  # fmt: skip
 
     node.__name__ = node_id  # names the component, and its task

@@ -51,6 +51,8 @@ class RunResult:
     """What a run gave, as it is also written to `summary.json` beside the log."""
 
     run_id: str
+    warnings: list[str] = field(default_factory=list)
+    """What is wrong with the data, and was let pass."""
     metrics: Mapping[str, float] = field(default_factory=dict)
     refusals: list[str] = field(default_factory=list)
     tuned: Mapping[str, Any] = field(default_factory=dict)
@@ -70,7 +72,7 @@ def new_run_id() -> str:
     return datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%S.%f")[:-3]
 
 
-def run(config: RunConfig, dataset: Dataset, run_id: str, console: Console) -> RunResult:
+def run(config: RunConfig, dataset: Dataset, run_id: str, console: Console, warnings: Sequence[str] = ()) -> RunResult:
     """Runs the pipeline.
 
     Args:
@@ -78,6 +80,7 @@ def run(config: RunConfig, dataset: Dataset, run_id: str, console: Console) -> R
         dataset: on what.
         run_id: names the run; its log folder exists.
         console: where progress is shown.
+        warnings: what there was to warn of before.
 
     Returns:
         What it gave, also for a model that was refused.
@@ -85,7 +88,7 @@ def run(config: RunConfig, dataset: Dataset, run_id: str, console: Console) -> R
     Raises:
         RanklineError: what stopped the run, in the user's terms.
     """
-    result = RunResult(run_id)
+    result = RunResult(run_id, warnings=list(warnings))
     for _ in _launches(config, dataset, result, console):
         pass
     summary = Layout(config.root, dataset.name).logs(run_id) / "summary.json"
@@ -128,6 +131,9 @@ def _launches(
             result.unchanged.append(node_id)
         _collect(result, node_id, outcome, logs, inferred=dataset.schema_path is None)
         console.print(_progress_line(node_id, outcome, result))
+        for warning in outcome.warnings:
+            result.warnings.append(warning)
+            console.print(warning_line(warning))
         if node_id == "Tuner":
             best = ", ".join(f"{key}={json.dumps(value)}" for key, value in result.tuned.items())
             console.print(f"      [dim]{escape(best)}[/]")
@@ -160,6 +166,11 @@ def _collect(result: RunResult, node_id: str, outcome: Outcome, logs: Path, infe
         result.pushed = artifact["pushed_model"].get_string_custom_property("pushed_destination")
         if artifact["pushed_model"].get_int_custom_property(UNCHANGED_PROPERTY):
             result.unchanged.append(node_id)
+
+
+def warning_line(warning: str) -> str:
+    """How people are warned."""
+    return f"  [yellow]![/] {escape(warning)}"
 
 
 def _progress_line(node_id: str, outcome: Outcome, result: RunResult) -> str:

@@ -16,8 +16,9 @@ from pipeline.layout import Layout
 from pipeline.node import REFUSED
 from pipeline.ranking import Ranker
 from pipeline.serving import server
+from pipeline.spans import dataset_in_window
 from pipeline.tables import ranking_table
-from schema.dataset import Dataset, find
+from schema.dataset import Dataset
 
 PUSHED = 0
 """Exit status of a run that has pushed its model; else it is `REFUSED`, where it came to its end."""
@@ -54,22 +55,36 @@ def run_and_show(config: RunConfig, serve: bool) -> int:
         RanklineError: what stopped the run.
     """
     run_id = local.new_run_id()
-    dataset = find(config.dataset)
+    dataset, warnings = dataset_in_window(config.dataset, config.spans)
     layout = Layout(config.root, dataset.name)
     log = layout.logs(run_id) / local.LOG_FILE
     with contextlib.ExitStack() as stack:
         console = stack.enter_context(quiet(log))
-        console.print(f"[bold]{config.train.model}[/] on [bold]{escape(dataset.name)}[/], run {run_id}")
+        console.print(
+            f"[bold]{config.train.model}[/] on [bold]{escape(dataset.name)}[/], run {run_id}{_of_spans(dataset)}"
+        )
         console.print(f"  [dim]log: {escape(str(log))}[/]")
+        for warning in warnings:
+            console.print(local.warning_line(warning))
         # It takes seconds to start and waits for a first version, so it starts while the pipeline runs.
         target = stack.enter_context(server(layout, layout.logs(run_id) / "server.log")) if serve else None
-        result = local.run(config, dataset, run_id, console)
+        result = local.run(config, dataset, run_id, console, warnings)
         _show(console, result, dataset, layout, run_id)
         if result.refusals:
             return REFUSED
         if target and dataset.spec.ranking:
             _rank_for_some(console, dataset, target, result)
     return PUSHED
+
+
+def _of_spans(dataset: Dataset) -> str:
+    """Which of its spans are read."""
+    if dataset.spans is None:
+        return ""
+    first, last = dataset.window[0], dataset.window[-1]
+    if first == last:
+        return f", span {dataset.spans.name(last)}"
+    return f", {len(dataset.window):,} spans from {dataset.spans.name(first)} to {dataset.spans.name(last)}"
 
 
 def _show(console: Console, result: local.RunResult, dataset: Dataset, layout: Layout, run_id: str) -> None:

@@ -27,11 +27,16 @@ from tfx.orchestration.portable.mlmd import execution_lib
 from tfx.proto.orchestration import pipeline_pb2
 
 from components.metrics import REFUSALS_PROPERTY
+from components.properties import WARNINGS_PROPERTY
 from pipeline import config as configuration
+from pipeline.config import RunConfig
 from pipeline.graph import create_pipeline
-from pipeline.metadata import open_store
-from schema.dataset import find
+from pipeline.layout import Layout
+from pipeline.metadata import connection, open_store
+from pipeline.runs import span_of_run
+from pipeline.spans import SpanParams, dataset_in_window
 from schema.errors import RanklineError, SpecError, listing, nearest
+from schema.spans import LATEST
 
 _Content = TypeVar("_Content")
 
@@ -49,10 +54,19 @@ class Outcome:
     @property
     def refusals(self) -> list[str]:
         """Why the model was refused, if the node has judged it."""
+        return self._noted("evaluation", REFUSALS_PROPERTY)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is wrong with the data, if the node has looked at it and lets it pass."""
+        return self._noted("anomalies", WARNINGS_PROPERTY)
+
+    def _noted(self, key: str, name: str) -> list[str]:
+        """What is listed in a property of an output."""
         return [
-            reason
-            for evaluation in self.outputs.get("evaluation", ())
-            for reason in json.loads(evaluation.get_string_custom_property(REFUSALS_PROPERTY))
+            line
+            for artifact in self.outputs.get(key, ())
+            for line in json.loads(artifact.get_string_custom_property(name) or "[]")
         ]
 
 
@@ -149,6 +163,7 @@ def _refusal(error: BaseException) -> RanklineError | None:
 @click.option("--job-id", default="", help="Names it if --run-id is empty: Kubeflow's own name of the run.")
 @click.option("--config", "config_text", default="{}", help="What a file given to `rankline run` holds, as JSON.")
 @click.option("--dataset", help="As of `rankline run`.")
+@click.option("--span", help="As of `rankline run`; what a run has begun with, it keeps to.")
 @click.option("--model", help="As of `rankline run`.")
 @click.option("--root", type=click.Path(path_type=Path), help="As of `rankline run`.")
 @click.option("--settings", default="[]", help="A list of what --set of `rankline run` takes, as JSON.")
@@ -158,6 +173,7 @@ def main(
     job_id: str,
     config_text: str,
     dataset: str | None,
+    span: str | None,
     model: str | None,
     root: Path | None,
     settings: str,
@@ -174,15 +190,18 @@ def main(
             raise click.UsageError("expected a --run-id or a --job-id, received neither")
         config = configuration.resolve(
             _parsed("--config", config_text, dict, "an object"),
-            {"dataset": dataset, "train.model": model, "root": root},
+            {"dataset": dataset, "spans.span": span, "train.model": model, "root": root},
             [str(setting) for setting in _parsed("--settings", settings, list, "a list of KEY=VALUE")],
             "--config",
         )
-        pipeline = CompiledPipeline(create_pipeline(config, find(config.dataset)), run_id or job_id)
-        outcome = pipeline.launch(node_id)
+        run_id = run_id or job_id
+        found, warnings = dataset_in_window(config.dataset, _pinned(config, run_id))
+        outcome = CompiledPipeline(create_pipeline(config, found), run_id).launch(node_id)
     except RanklineError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(1)
+    for warning in [*warnings, *outcome.warnings]:
+        click.echo(f"Warning: {warning}", err=True)
     click.echo(f"{node_id}: {'unchanged' if outcome.cached else 'done'}")
     for key, artifacts in sorted(outcome.outputs.items()):
         for artifact in artifacts:
@@ -192,6 +211,13 @@ def main(
         for reason in outcome.refusals:
             click.echo(f"  {reason}")
         sys.exit(REFUSED)
+
+
+def _pinned(config: RunConfig, run_id: str) -> SpanParams:
+    """With the span that the run has begun with: a later one may have come since, and is for the next run."""
+    store = connection(config.metadata, Layout(config.root.resolve(), "").metadata)
+    begun = span_of_run(store, run_id) if config.spans.span == LATEST else None
+    return config.spans.model_copy(update={"span": begun}) if begun else config.spans
 
 
 def _parsed(option: str, text: str, kind: type[_Content], expected: str) -> _Content:

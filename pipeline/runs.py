@@ -12,6 +12,7 @@ from typing import Any
 from ml_metadata.proto import metadata_store_pb2
 
 from components.metrics import METRICS_PROPERTY
+from components.properties import SPAN_NAME_PROPERTY
 from pipeline.metadata import open_store
 
 _State = metadata_store_pb2.Execution
@@ -42,18 +43,44 @@ def list_runs(connection: metadata_store_pb2.ConnectionConfig) -> list[Run]:
     Args:
         connection: to the store; an SQLite file that is missing holds no runs.
     """
-    if connection.HasField("sqlite"):
-        if not Path(connection.sqlite.filename_uri).exists():
-            return []
-        connection = copy.deepcopy(connection)
-        connection.sqlite.connection_mode = metadata_store_pb2.SqliteMetadataSourceConfig.READONLY
-    store = open_store(connection)
+    store = _opened(connection)
+    if store is None:
+        return []
     types = {kind.id: kind.name for kind in store.get_execution_types()}
     # Their names sort by time only where we have given them.
     contexts = sorted(store.get_contexts_by_type("pipeline_run"), key=lambda context: context.id, reverse=True)
     runs = [_run(store, types, context) for context in contexts]
     # A comparison of models only prepares their data through the pipeline.
     return [run for run in runs if run.model or run.failed or run.unfinished]
+
+
+def span_of_run(connection: metadata_store_pb2.ConnectionConfig, run_id: str) -> str | None:
+    """The span of the examples that a run has made or taken, as people write it; None if there are none yet.
+
+    Args:
+        connection: as of `list_runs`.
+        run_id: names the run.
+    """
+    store = _opened(connection)
+    context = store.get_context_by_type_and_name("pipeline_run", run_id) if store else None
+    if store is None or context is None:
+        return None
+    spans = {
+        artifact.id: artifact.custom_properties[SPAN_NAME_PROPERTY].string_value
+        for artifact in store.get_artifacts_by_context(context.id)
+        if SPAN_NAME_PROPERTY in artifact.custom_properties
+    }
+    return spans[max(spans)] or None if spans else None
+
+
+def _opened(connection: metadata_store_pb2.ConnectionConfig) -> Any:
+    """The store, to be read; None for an SQLite file that is missing."""
+    if connection.HasField("sqlite"):
+        if not Path(connection.sqlite.filename_uri).exists():
+            return None
+        connection = copy.deepcopy(connection)
+        connection.sqlite.connection_mode = metadata_store_pb2.SqliteMetadataSourceConfig.READONLY
+    return open_store(connection)
 
 
 def _run(store: Any, types: Mapping[int, str], context: Any) -> Run:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, cast
 
@@ -12,6 +12,8 @@ from schema.errors import DataError, SpecError, listing, nearest
 from schema.feature_spec import SPLITS, ColumnType, FeatureSpec, Split, load
 from schema.fetching import fetched
 from schema.reader import ENDINGS, column_types, told_format
+from schema.rows import DATE, placeholders
+from schema.spans import Files, Spans, has_spans, matches
 
 _HERE = Path(__file__).parent
 _SPEC = "features.yaml"
@@ -29,14 +31,23 @@ class Dataset:
         base: the folder to which `source.files` is relative.
         files: the files of each split, where they are given by split, else all files under "all".
         schema_path: the dataset's `schema.pbtxt`, if it brings one.
+        spans: all that it has, if its data comes in spans.
+        window: those of them whose files `files` are.
     """
 
     name: str
     folder: Path
     spec: FeatureSpec
     base: Path
-    files: Mapping[Split | Literal["all"], Sequence[Path]]
+    files: Files
     schema_path: Path | None
+    spans: Spans | None = None
+    window: Sequence[int] = ()
+
+    def of_span(self, span: int) -> Dataset:
+        """The dataset with the files of one span alone, described as it is here."""
+        assert self.spans is not None, f"{self.name} has no spans"
+        return replace(self, files=self.spans.files[span], window=(span,))
 
 
 def available() -> list[tuple[str, str]]:
@@ -73,11 +84,13 @@ def spec_path(name_or_path: str | Path) -> Path:
     )
 
 
-def find(name_or_path: str | Path) -> Dataset:
+def find(name_or_path: str | Path, span: str | None = None, window: int = 1) -> Dataset:
     """A dataset, its files fetched if need be, its spec completed from their columns.
 
     Args:
         name_or_path: a dataset's name (see `available`); or a folder with a `features.yaml`, or such a file.
+        span: of data that comes in spans, read those up to this one: a date, a number, or `LATEST`; None: all.
+        window: so many of them.
 
     Raises:
         SpecError: no such dataset, or a mistake in its description.
@@ -87,7 +100,12 @@ def find(name_or_path: str | Path) -> Dataset:
     spec = load(path)
     folder = path.parent.resolve()
     base = fetched(spec.name, folder / spec.source.fetch) if spec.source.fetch else folder
-    files = _files(spec, base, path)
+    spans = _spans(spec, base, path)
+    if spans is None:
+        files, chosen = _files(spec, base, path), []
+    else:
+        chosen = list(spans.files) if span is None else spans.window(spans.number(span), window)
+        files = _merged([spans.files[each] for each in chosen])
     schema = folder / _SCHEMA
     return Dataset(
         name=spec.name,
@@ -96,22 +114,75 @@ def find(name_or_path: str | Path) -> Dataset:
         base=base,
         files=files,
         schema_path=schema if schema.is_file() else None,
+        spans=spans,
+        window=tuple(chosen),
     )
 
 
-def _files(spec: FeatureSpec, base: Path, path: Path) -> dict[Split | Literal["all"], Sequence[Path]]:
-    given = spec.source.files
-    if isinstance(given, str):
-        return {"all": _matching(spec, base, given, f"{path}: source.files")}
+def _spans(spec: FeatureSpec, base: Path, path: Path) -> Spans | None:
+    """The spans that have files, for each split where these are given by split; None for data without spans."""
+    patterns = _patterns(spec)
+    if not has_spans(next(iter(patterns.values()))):
+        return None
+    by_split = {key: matches(str(Path(pattern).expanduser()), base) for key, pattern in patterns.items()}
+    files: dict[int, Files] = {}
+    for span in sorted(set.intersection(*(set(found) for found in by_split.values()))):
+        of_span = {
+            key: tuple(file for pattern in found[span] for file in _found(spec, base, pattern))
+            for key, found in by_split.items()
+        }
+        if all(of_span.values()):
+            files[span] = of_span
+    where = f"{path}: source.files"
+    if not files:
+        raise DataError(
+            f"{where}: expected files of at least one span, received {listing(map(repr, patterns.values()))} in "
+            f"{base}, where there are none"
+        )
+    return Spans(placeholders(next(iter(patterns.values()))) == DATE, files, where)
+
+
+def _merged(spans: Iterable[Files]) -> Files:
+    """The files of several spans."""
+    merged: dict[Split | Literal["all"], Sequence[Path]] = {}
+    for files in spans:
+        for key, paths in files.items():
+            merged[key] = (*merged.get(key, ()), *paths)
+    return merged
+
+
+def _files(spec: FeatureSpec, base: Path, path: Path) -> Files:
     return {
-        split: _matching(spec, base, given[split], f"{path}: source.files.{split}")
-        for split in SPLITS
-        if split in given
+        key: _matching(spec, base, pattern, f"{path}: source.files" + (f".{key}" if key != "all" else ""))
+        for key, pattern in _patterns(spec).items()
     }
 
 
+def _patterns(spec: FeatureSpec) -> Mapping[Split | Literal["all"], str]:
+    given = spec.source.files
+    return {"all": given} if isinstance(given, str) else {split: given[split] for split in SPLITS if split in given}
+
+
 def _matching(spec: FeatureSpec, base: Path, pattern: str, key: str) -> Sequence[Path]:
-    """The data files that a path stands for, in a fixed order."""
+    """The data files that a path stands for, in a fixed order.
+
+    Raises:
+        DataError: none, or of several formats.
+    """
+    files = _found(spec, base, pattern)
+    if not files:
+        place = f"{pattern!r} in {base}" if pattern else str(base)
+        raise DataError(
+            f"{key}: expected data files, whose names end in {listing(ENDINGS)} or whose format is said in "
+            f"source.format, received {place}, where there are none"
+        )
+    formats = sorted({str(told_format(file)) for file in files})
+    if spec.source.format is None and len(formats) > 1:
+        raise DataError(f"{key}: expected files of one format, received {listing(formats)}; say source.files")
+    return files
+
+
+def _found(spec: FeatureSpec, base: Path, pattern: str) -> Sequence[Path]:
     path = base / Path(pattern).expanduser()
     if path.is_file():
         return (path,)
@@ -123,24 +194,16 @@ def _matching(spec: FeatureSpec, base: Path, pattern: str, key: str) -> Sequence
         found = (base / match for match in glob.glob(pattern_here, root_dir=base, recursive=True))
     any_name = pattern and spec.source.format
     # What writers leave beside their files, such as _SUCCESS or .part-0.crc, holds no rows.
-    files = sorted(
-        file
-        for file in found
-        if file.is_file() and not file.name.startswith(("_", ".")) and (any_name or told_format(file))
-    )
-    if not files:
-        place = f"{pattern!r} in {base}" if pattern else str(base)
-        raise DataError(
-            f"{key}: expected data files, whose names end in {listing(ENDINGS)} or whose format is said in "
-            f"source.format, received {place}, where there are none"
+    return tuple(
+        sorted(
+            file
+            for file in found
+            if file.is_file() and not file.name.startswith(("_", ".")) and (any_name or told_format(file))
         )
-    formats = sorted({str(told_format(file)) for file in files})
-    if spec.source.format is None and len(formats) > 1:
-        raise DataError(f"{key}: expected files of one format, received {listing(formats)}; say source.files")
-    return tuple(files)
+    )
 
 
-def _columns(spec: FeatureSpec, files: Mapping[Split | Literal["all"], Sequence[Path]]) -> dict[str, ColumnType]:
+def _columns(spec: FeatureSpec, files: Files) -> dict[str, ColumnType]:
     """The columns as the first file of each split shows them, in types that hold the values of all."""
     columns: dict[str, ColumnType] = {}
     for paths in files.values():

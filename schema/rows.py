@@ -17,6 +17,10 @@ Split = Literal["train", "eval", "test"]
 SPLITS: tuple[Split, ...] = ("train", "eval", "test")
 """Train the model, stop its training early, judge it: each row is in exactly one of these."""
 
+NUMBER, DATE = {"SPAN"}, {"YYYY", "MM", "DD"}
+"""The placeholders that a path of `Source.files` may have, see `schema.spans`."""
+
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _RULE = re.compile(r"\s*(>=|<=|==|!=|>|<)\s*(.+?)\s*")
 
 
@@ -183,7 +187,8 @@ class Source(Described):
     """Where rows come from. Paths are relative to the dataset's folder."""
 
     files: str | Mapping[Split, str] = ""
-    """A file, a folder or a glob; or one of these for each split. None: all data files of the dataset's folder."""
+    """A file, a folder or a glob; or one of these for each split. None: all data files of the dataset's folder. With
+    {SPAN}, or {YYYY}, {MM} and {DD}, in it: those of each span, see `schema.spans`."""
     format: Literal["csv", "parquet", "tfrecord"] | None = None
     """None: told by the file names' ending."""
     fetch: str | None = None
@@ -213,6 +218,21 @@ class Source(Described):
             raise ValueError(f"expected at least train and test, received {listing(value)}")
         return value
 
+    @field_validator("files")
+    @classmethod
+    def _placeholders(cls, value: str | Mapping[Split, str]) -> str | Mapping[Split, str]:
+        patterns = [value] if isinstance(value, str) else list(value.values())
+        for pattern in patterns:
+            found = placeholders(pattern)
+            if found not in (set(), NUMBER, DATE):
+                raise ValueError(
+                    "expected {SPAN}, or {YYYY}, {MM} and {DD}, or no placeholders, "
+                    f"received {listing(f'{{{name}}}' for name in sorted(found))}"
+                )
+            if found != placeholders(patterns[0]):
+                raise ValueError(f"expected the same placeholders in all paths, received {listing(patterns)}")
+        return value
+
     @model_validator(mode="after")
     def _header_or_names(self) -> Self:
         if self.header and self.column_names:
@@ -220,3 +240,8 @@ class Source(Described):
         if not self.header and not self.column_names:
             raise ValueError("expected column_names for files without a header, received none")
         return self
+
+
+def placeholders(pattern: str) -> set[str]:
+    """The names in braces in a path."""
+    return set(_PLACEHOLDER.findall(pattern))

@@ -18,7 +18,7 @@ from pipeline import local
 from pipeline.config import RunConfig
 from pipeline.console import quiet
 from pipeline.layout import Layout
-from schema.dataset import find
+from pipeline.spans import dataset_in_window
 
 _MEBIBYTE = 1024  # of ru_maxrss's kibibytes
 
@@ -50,7 +50,7 @@ def run(config: RunConfig, import_seconds: float) -> ChainBenchmark:
         config: the run; its root is not used.
         import_seconds: what importing the libraries took.
     """
-    dataset = find(config.dataset)
+    dataset, _ = dataset_in_window(config.dataset, config.spans)
     with tempfile.TemporaryDirectory(prefix="rankline-bench-") as folder:
         config = config.model_copy(update={"root": Path(folder), "cache": False})
         run_id = local.new_run_id()

@@ -12,7 +12,7 @@ from pipeline.compare.run import compare
 from pipeline.config import RunConfig
 from pipeline.console import busy, counted, quiet
 from pipeline.layout import Layout
-from schema.dataset import find
+from pipeline.spans import dataset_in_window
 from schema.errors import SpecError
 from trainer import models
 
@@ -32,7 +32,7 @@ def compare_and_show(configs: Mapping[str, RunConfig], seeds: Sequence[int]) -> 
     for name in names:
         models.check(name)
     run_id = local.new_run_id()
-    dataset = find(config.dataset)
+    dataset, _ = dataset_in_window(config.dataset, config.spans)
     if dataset.spec.label.kind != "binary":
         received = "a number" if dataset.spec.label.number else "one of many"
         raise SpecError(f"compare: expected a label of two classes, received {received}; train one with `rankline run`")

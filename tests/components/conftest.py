@@ -30,7 +30,7 @@ def _dataset(folder: Path, description: str, files: Mapping[str, str | pa.Table]
     return find(folder)
 
 
-def _examples(dataset: Dataset, folder: Path) -> standard_artifacts.Examples:
+def _examples(dataset: Dataset, folder: Path, **of_spans: object) -> standard_artifacts.Examples:
     examples = standard_artifacts.Examples()
     examples.uri = str(folder)
     ExampleGen.test_call(
@@ -39,6 +39,7 @@ def _examples(dataset: Dataset, folder: Path) -> standard_artifacts.Examples:
         files=fingerprinted(dataset),
         code="",
         beam_pipeline=beam.Pipeline(runner=_RUNNER),
+        **of_spans,
     )
     return examples
 
@@ -78,7 +79,7 @@ def make_dataset() -> Callable[..., Dataset]:
 
 @pytest.fixture(scope="session")
 def make_examples() -> Callable[..., standard_artifacts.Examples]:
-    """Runs ExampleGen: (dataset, the artifact's folder)."""
+    """Runs ExampleGen: (dataset, the artifact's folder, what it is told of spans)."""
     return _examples
 
 

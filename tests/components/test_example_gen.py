@@ -11,6 +11,7 @@ from tfx.types import artifact_utils
 
 from components import example_gen
 from components.example_gen import fingerprinted, read_summary
+from components.properties import SPAN_NAME_PROPERTY
 from schema.errors import DataError
 
 SPLITS = ("train", "eval", "test")
@@ -49,6 +50,14 @@ def test_examples_hold_what_the_spec_says(given, read_examples):
 def test_tfx_is_told_what_the_examples_are(given):
     assert artifact_utils.decode_split_names(given.split_names) == list(SPLITS)
     assert examples_utils.get_payload_format(given) == example_gen_pb2.FORMAT_TF_EXAMPLE
+
+
+def test_examples_of_spans_say_which_is_the_last(make_dataset, make_examples, tmp_path):
+    files = {f"{span}.csv": "y,n\n" + "".join(f"{row % 2},{row}\n" for row in range(90)) for span in (6, 7)}
+    dataset = make_dataset(tmp_path / "data", "{label: y, source: {files: '{SPAN}.csv'}}", files)
+    examples = make_examples(dataset, tmp_path / "examples", span=7, span_name="7")
+    assert (examples.span, examples.get_string_custom_property(SPAN_NAME_PROPERTY)) == (7, "7")
+    assert sum(counts["rows"] for counts in read_summary(examples.uri).values()) == 180
 
 
 def test_summary_counts_rows_and_labels(given):

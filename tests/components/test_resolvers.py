@@ -4,7 +4,7 @@ import pytest
 from tfx.types import standard_artifacts
 
 from components.resolvers import LatestBlessedModelOfOtherExamplesStrategy, LatestOtherBlessedModelStrategy
-from components.trainer import COLUMNS_PROPERTY, EXAMPLES_PROPERTY
+from components.trainer import COLUMNS_PROPERTY, EXAMPLES_PROPERTY, SPAN_PROPERTY
 
 
 def model(number: int, **columns: str) -> standard_artifacts.Model:
@@ -93,7 +93,34 @@ def test_the_latest_blessed_model_that_was_trained_on_other_examples(trained_on,
         "model": models,
         "model_blessing": [blessing(each.id, each.id not in refused) for each in models],
         "examples": [today],
+        "raw_examples": [standard_artifacts.Examples()],
     }
     resolved = LatestBlessedModelOfOtherExamplesStrategy().resolve_artifacts(None, channels)
     assert [found.id for found in resolved["model"]] == earlier
-    assert resolved["examples"] == []
+    assert resolved["examples"] == resolved["raw_examples"] == []
+
+
+@pytest.mark.parametrize(
+    ("trained_for", "span", "earlier"),
+    [
+        ([1, 2], 3, [2]),
+        ([1, 2, 4, 3], 3, [2]),  # once more for the past: what has seen more of it is left out
+        ([3], 3, []),
+        ([0], 3, [1]),  # from before the data came in spans
+        ([0, 7], 0, [2]),  # of data without spans
+    ],
+)
+def test_the_latest_blessed_model_of_an_earlier_span(trained_for, span, earlier):
+    examples, raw_examples = standard_artifacts.Examples(), standard_artifacts.Examples()
+    raw_examples.span = span
+    models = [trained_model(number, "others") for number, _ in enumerate(trained_for, 1)]
+    for each, of_model in zip(models, trained_for, strict=True):
+        each.set_int_custom_property(SPAN_PROPERTY, of_model)
+    channels = {
+        "model": models,
+        "model_blessing": [blessing(each.id) for each in models],
+        "examples": [examples],
+        "raw_examples": [raw_examples],
+    }
+    resolved = LatestBlessedModelOfOtherExamplesStrategy().resolve_artifacts(None, channels)
+    assert [found.id for found in resolved["model"]] == earlier

@@ -125,7 +125,7 @@ def test_one_bound_leaves_the_others_as_they_are(file):
         ("train.epochs=[", "--set: train.epochs: expected a YAML value such as 3 or [64, 32], received '['"),
         ("train.epochs=ten", "configuration: train.epochs: expected a whole number, received 'ten'"),
         ("train.epochs.x=3", "configuration: train.epochs: expected a whole number, received {'x': 3}"),
-        ("datset=census", "configuration: datset: expected one of the keys dataset, root, train, models, tune, "
+        ("datset=census", "configuration: datset: expected one of the keys dataset, root, spans, train, models, tune, "
          "thresholds, infra_check_rows, infra_check_server, metadata, beam, cache, kubeflow, "
          "received 'datset'; did you mean 'dataset'?"),
         ("train.deep_optimizer.name=sgd",

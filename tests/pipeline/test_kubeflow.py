@@ -48,6 +48,7 @@ def test_kfp_loads_it(path):
     assert {name: spec.default for name, spec in loaded.component_spec.inputs.items()} == {
         "run_id": "",
         "dataset": "/clicks/shop",
+        "span": "latest",
         "model": "dcn_v2",
         "settings": ["train.epochs=3"],
         "config": json.dumps(
@@ -75,11 +76,12 @@ def test_the_tasks_are_the_nodes_each_after_those_that_it_depends_on(package):
 
 
 def test_what_stays_here_is_not_in_it(tmp_path):
-    settings = ("kubeflow.image=other:1", "train.epochs=3")
+    settings = ("kubeflow.image=other:1", "train.epochs=3", "spans.span=2026-11-23")
     config = load(CONFIG, {"dataset": str(SHOP)}, settings)
     compile_package(config, read_yaml(CONFIG), settings, tmp_path / "package.yaml")
     package = Package(tmp_path / "package.yaml")
     assert package.parameters["settings"]["defaultValue"] == ["train.epochs=3"]
+    assert package.parameters["span"]["defaultValue"] == "2026-11-23"
     assert "kubeflow" not in json.loads(package.parameters["config"]["defaultValue"])
     assert package.container("Trainer")["image"] == "other:1"
 
@@ -95,15 +97,18 @@ def test_a_pod_reads_the_configuration_that_was_compiled(package):
         "--job-id": "f3b2",
         "--root": "/data/runs",
         "--dataset": "/clicks/shop",
+        "--span": "latest",
         "--model": "dcn_v2",
         "--settings": '["train.epochs=3"]',
     }
 
 
 def test_a_run_may_differ(package):
-    command = package.command("Pusher", "f3b2", {"run_id": "monday", "model": "wide", "settings": []})
+    arguments = {"run_id": "monday", "span": "2026-11-23", "model": "wide", "settings": []}
+    command = package.command("Pusher", "f3b2", arguments)
     options = dict(zip(command[3::2], command[4::2], strict=True))
     assert (options["--run-id"], options["--model"], options["--settings"]) == ("monday", "wide", "[]")
+    assert options["--span"] == "2026-11-23"
 
 
 def test_only_tfx_caches(package):
@@ -243,6 +248,18 @@ def test_pods_take_up_what_others_have_left(shared, pod):
     for job, word in (("1", "done"), ("1", "done"), ("2", "unchanged")):
         status, said = pod(shared.command("ExampleGen", job, {}))
         assert (status, f"ExampleGen: {word}\n" in said) == (0, True), said
+
+
+def test_a_run_keeps_to_the_span_that_it_has_begun_with(shared, pod, tmp_path):
+    """Also where a later one has come since, which is for the next run; but a run that names one gets that."""
+    shop = tmp_path / "volume" / "shop"
+    (shop / "features.yaml").write_text("{label: clicked, source: {files: 'clicks-{SPAN}.csv'}}")
+    (shop / "clicks.csv").rename(shop / "clicks-1.csv")
+    for day, job, span, read in ((1, "1", "latest", 1), (2, "1", "latest", 1), (2, "2", "latest", 2), (2, "3", "1", 1)):
+        (shop / f"clicks-{day}.csv").write_text((shop / "clicks-1.csv").read_text())
+        command = shared.command("ExampleGen", job, {"span": span})
+        status, said = pod(command)
+        assert (status, f"ExampleGen/examples/{read}\n" in said) == (0, True), said
 
 
 def test_a_pod_whose_data_is_wrong_says_so(shared, pod, tmp_path):

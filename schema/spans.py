@@ -1,0 +1,145 @@
+"""Data that comes in spans, such as a file for each day: which there are, which a run reads, which are missing.
+
+The placeholders and the numbers are TFX's: `{SPAN}` stands for a number, `{YYYY}`, `{MM}` and `{DD}` for a date, which
+counts as the days since 1970-01-01.
+"""
+
+from __future__ import annotations
+
+import datetime
+import glob
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from schema.errors import DataError, SpecError, listing
+from schema.rows import DATE, NUMBER, Split, placeholders
+
+LATEST = "latest"
+"""Stands for the span that came last."""
+
+Files = Mapping[Split | Literal["all"], Sequence[Path]]
+"""The files of each split, where they are given by split, else all under "all"."""
+
+_EPOCH = datetime.date(1970, 1, 1)
+_WILDCARDS = {"**/": "(?:.*/)?", "*": "[^/]*?", "?": "[^/]"}
+_DIGITS = {"SPAN": r"\d+", "YYYY": r"\d{4}", "MM": r"\d{2}", "DD": r"\d{2}"}
+_SPECIAL = re.compile(r"(\*\*/|\*|\?|\{\w+\})")
+
+
+@dataclass(frozen=True)
+class Spans:
+    """The spans of a dataset that has any.
+
+    Attributes:
+        dated: whether they are days; else they are numbered.
+        files: span -> its files, the earliest span first.
+        where: how errors name what says where they are.
+    """
+
+    dated: bool
+    files: Mapping[int, Files]
+    where: str
+
+    @property
+    def latest(self) -> int:
+        """The span that came last."""
+        return max(self.files)
+
+    def name(self, span: int) -> str:
+        """How people write it: a date or a number."""
+        return str(_EPOCH + datetime.timedelta(span)) if self.dated else str(span)
+
+    def names(self, spans: Iterable[int]) -> list[str]:
+        """How people write them."""
+        return [self.name(span) for span in spans]
+
+    def number(self, text: str) -> int:
+        """The span that people mean by a text, which may be one that is not there.
+
+        Raises:
+            SpecError: neither a date or a number, as the dataset has them, nor `LATEST`.
+        """
+        if text == LATEST:
+            return self.latest
+        try:
+            return (datetime.date.fromisoformat(text) - _EPOCH).days if self.dated else int(text)
+        except ValueError:
+            kind = "a date such as 2026-11-27" if self.dated else "a whole number"
+            raise SpecError(f"span: expected {kind}, or {LATEST}, received {text!r}") from None
+
+    def window(self, last: int, length: int) -> list[int]:
+        """The spans that are there among the `length` ones up to `last`.
+
+        Raises:
+            DataError: `last` is not there.
+        """
+        if last not in self.files:
+            raise DataError(
+                f"{self.where}: expected files of span {self.name(last)}, found none; "
+                f"there are {listing(self.names(sorted(self.files)[-5:]))}"
+            )
+        return [span for span in range(last - length + 1, last + 1) if span in self.files]
+
+    def missing(self, first: int, last: int) -> list[int]:
+        """The spans from `first` to `last` that are not there; what is before the very first one is not missing."""
+        return [span for span in range(max(first, min(self.files)), last) if span not in self.files]
+
+    def before(self, span: int) -> int | None:
+        """The one that came before, if any did."""
+        return max((other for other in self.files if other < span), default=None)
+
+
+def has_spans(pattern: str) -> bool:
+    """Whether a path has placeholders for spans."""
+    return bool(placeholders(pattern))
+
+
+def matches(pattern: str, base: Path) -> Mapping[int, list[str]]:
+    """Span -> the patterns that are left when its number or date is put into a pattern, the earliest span first.
+
+    Args:
+        pattern: a path, a folder or a glob with placeholders.
+        base: the folder to which it is relative.
+    """
+    parts = Path(pattern).parts
+    depth = max(place for place, part in enumerate(parts) if has_spans(part)) + 1
+    head, rest = str(Path(*parts[:depth])), parts[depth:]
+    regex = re.compile(_regex(head))
+    found: dict[int, list[str]] = {}
+    for name in sorted(glob.glob(_SPECIAL.sub(_as_glob, head), root_dir=base, recursive=True)):
+        match = regex.fullmatch(name)
+        span = _span(match.groupdict()) if match else None
+        if span is not None:
+            found.setdefault(span, []).append(str(Path(glob.escape(name), *rest)))
+    return dict(sorted(found.items()))
+
+
+def _as_glob(special: re.Match[str]) -> str:
+    return "*" if has_spans(special[0]) else special[0]
+
+
+def _regex(head: str) -> str:
+    """Of what a path with placeholders can be; a placeholder that is there twice stands for the same twice."""
+    pieces, seen = [], set()
+    for piece in _SPECIAL.split(head):
+        name = piece[1:-1]
+        if not has_spans(piece):
+            pieces.append(_WILDCARDS.get(piece, re.escape(piece)))
+        else:
+            pieces.append(f"(?P={name})" if name in seen else f"(?P<{name}>{_DIGITS[name]})")
+            seen.add(name)
+    return "".join(pieces)
+
+
+def _span(digits: Mapping[str, str]) -> int | None:
+    """None for what is no date, such as February 30."""
+    if set(digits) == NUMBER:
+        return int(digits["SPAN"])
+    assert set(digits) == DATE, "the feature spec lets no other placeholders pass"
+    try:
+        return (datetime.date(int(digits["YYYY"]), int(digits["MM"]), int(digits["DD"])) - _EPOCH).days
+    except ValueError:
+        return None
