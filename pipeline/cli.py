@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 from rich.markup import escape
@@ -755,6 +755,34 @@ def bench_serve(
         for table in serve.tables(result):
             terminal.print(table)
     _keep(serve.to_json(result), json_path)
+
+
+@cli.command("bench-scale")
+@click.option(
+    "--rows", "sizes", default="100000,1000000,10000000", show_default=True, metavar="NUMBER,...",
+    help="Of the datasets.",
+)  # fmt: skip
+@click.option("--format", "form", type=click.Choice(["parquet", "csv"]), default="parquet", show_default=True)
+@_settings
+@_json
+def bench_scale(sizes: str, form: Literal["parquet", "csv"], settings: tuple[str, ...], json_path: Path | None) -> None:
+    """Measure what a row costs in each component as the rows grow.
+
+    Generated rows go through the chain, each component in a process of its own: seconds, rows per second and memory,
+    and what a further row costs. pandas computes Transform's features beside it.
+    """
+    if not all(size.isdecimal() and int(size) >= 1000 for size in sizes.split(",")):
+        raise click.BadParameter(
+            f"expected numbers of at least 1000, with commas, received {sizes!r}", param_hint="--rows"
+        )
+    with quiet(Path(os.devnull)) as terminal:
+        with busy(terminal, "Loading TFX"):
+            from pipeline.bench import scale
+        with terminal.status("") as status:
+            result = scale.run([int(size) for size in sizes.split(",")], form, settings, status.update)
+        for table in scale.tables(result):
+            terminal.print(table)
+    _keep(scale.to_json(result), json_path)
 
 
 @cli.command("bench-planted")

@@ -19,16 +19,21 @@ def fetch(folder: Path) -> None:
 
 
 def write(rows: Rows, path: Path) -> None:
-    """Writes rows as Criteo's files have them: label, integers (empty where missing), ids as 8 hexadecimal digits."""
+    """Writes rows as Criteo's files have them: see `as_table`."""
+    options = csv.WriteOptions(include_header=False, delimiter="\t", quoting_style="none")
+    csv.write_csv(as_table(rows), path, options)
+
+
+def as_table(rows: Rows) -> pa.Table:
+    """Label, integers (none where missing), ids as 8 hexadecimal digits."""
     columns = [pa.array(rows.label.astype(np.int64))]
     columns += [pa.array(values, from_pandas=True).cast(pa.int64()) for values in rows.numbers.T]
-    columns += [pa.array(hashed(values, column)) for column, values in enumerate(rows.ids.T)]
-    options = csv.WriteOptions(include_header=False, delimiter="\t", quoting_style="none")
-    csv.write_csv(pa.table(columns, ["label", *NUMBERS, *IDS]), path, options)
+    columns += [hashed(values, column) for column, values in enumerate(rows.ids.T)]
+    return pa.table(columns, ["label", *NUMBERS, *IDS])
 
 
-def hashed(ids: np.ndarray, column: int) -> list[str]:
+def hashed(ids: np.ndarray, column: int) -> pa.StringArray:
     """Ids of a column as 8 hexadecimal digits, different ones for different ids."""
     codes = (ids.astype(np.uint64) * np.uint64(2654435761) + np.uint64(column * 40503)) % np.uint64(2**32)
-    names = np.array([f"{code:08x}" for code in np.unique(codes)])
-    return list(names[np.unique(codes, return_inverse=True)[1]])
+    different, index = np.unique(codes, return_inverse=True)
+    return pa.array([f"{code:08x}" for code in different]).take(pa.array(index))

@@ -1,0 +1,194 @@
+"""`rankline bench-scale`: what a row costs in each component, and how much memory it takes, as the rows grow.
+
+Rows in Criteo's format (see `schema.criteo.generator`) go through the chain, at several sizes. Each component is a
+process of its own, as in a pod of a cluster, so that its memory is its own too. What it does before the first row
+(imports, Beam's graph) is in its seconds, but not in what a further row costs, which is told from two sizes.
+
+pandas computes Transform's features too, from the same files to the same columns, with all rows in memory: the
+difference is what Beam costs, and a graph that can be served.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pyarrow import parquet
+from rich import box
+from rich.table import Table
+
+from pipeline import config as configuration
+from pipeline.graph import create_pipeline
+from pipeline.local import SPLITS_READ
+from pipeline.node import REFUSED, CompiledPipeline
+from schema.criteo.generator import Generator
+from schema.criteo.source import as_table, write
+from schema.dataset import find, spec_path
+from schema.errors import RanklineError
+from trainer import vocabulary
+
+Format = Literal["parquet", "csv"]
+
+_SHARES = {"train": 0.8, "eval": 0.1, "test": 0.1}
+_ROWS_PER_FILE = 250_000
+PANDAS = "pandas"
+"""What computes Transform's features without Beam, among the components."""
+_READS = {**SPLITS_READ, PANDAS: SPLITS_READ["Transform"]}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a component took.
+
+    Attributes:
+        rows: that it read.
+        seconds: from its process' start to its end.
+        cpu_seconds: of all cores together.
+        mebibytes: of memory, at most.
+    """
+
+    rows: int
+    seconds: float
+    cpu_seconds: float
+    mebibytes: int
+
+
+@dataclass(frozen=True)
+class ScaleBenchmark:
+    """All measurements of one run.
+
+    Attributes:
+        format: of the files.
+        cpus: cores.
+        settings: of the runs' configuration.
+        costs: rows of the dataset -> component -> what it took.
+    """
+
+    format: Format
+    cpus: int
+    settings: Sequence[str]
+    costs: Mapping[int, Mapping[str, Cost]]
+
+    def per_row(self, component: str) -> Iterator[float]:
+        """Microseconds of a further row, between each size and the next."""
+        taken = [self.costs[size][component] for size in sorted(self.costs)]
+        for few, many in itertools.pairwise(taken):
+            yield 1e6 * (many.seconds - few.seconds) / (many.rows - few.rows)
+
+
+def run(sizes: Sequence[int], form: Format, settings: Sequence[str], on_step: Callable[[str], None]) -> ScaleBenchmark:
+    """Runs the chain for each size.
+
+    Args:
+        sizes: rows of the datasets.
+        form: of their files.
+        settings: what differs from the usual configuration, as `key=value`.
+        on_step: called before each step, with a name for it.
+
+    Raises:
+        RanklineError: a component failed, or pandas found other vocabularies than Transform.
+    """
+    costs = {}
+    for size in sizes:
+        with tempfile.TemporaryDirectory(prefix="rankline-bench-") as folder:
+            on_step(f"{size:,} rows: writing them")
+            rows = _write_dataset(Path(folder) / "rows", size, form)
+            costs[size] = _costs(Path(folder), rows, form, settings, lambda step: on_step(f"{size:,} rows: {step}"))  # noqa: B023 (called within the turn)
+    return ScaleBenchmark(form, len(os.sched_getaffinity(0)), tuple(settings), costs)
+
+
+def _write_dataset(folder: Path, size: int, form: Format) -> dict[str, int]:
+    """Writes a dataset in files of a size that can be shared out; the rows of each split."""
+    spec = yaml.safe_load(spec_path("criteo").read_text())
+    for key in ("fetch", *(("header", "column_names", "format") if form == "parquet" else ())):
+        spec["source"].pop(key, None)
+    spec["source"]["files"] = {split: split for split in _SHARES}
+    generator, seeds = Generator(), itertools.count()
+    rows = {split: round(size * share) for split, share in _SHARES.items()}
+    for split, left in rows.items():
+        (folder / split).mkdir(parents=True)
+        for first in range(0, left, _ROWS_PER_FILE):
+            drawn = generator.draw(min(_ROWS_PER_FILE, left - first), next(seeds))
+            path = folder / split / f"{first:010d}"
+            if form == "parquet":
+                parquet.write_table(as_table(drawn), path.with_suffix(".parquet"))
+            else:
+                write(drawn, path.with_suffix(".tsv"))
+    (folder / "features.yaml").write_text(yaml.safe_dump({"name": "scale", **spec}))
+    return rows
+
+
+def _costs(
+    folder: Path, rows: Mapping[str, int], form: Format, settings: Sequence[str], on_step: Callable[[str], None]
+) -> dict[str, Cost]:
+    data, root = folder / "rows", folder / "runs"
+    given = {"dataset": str(data), "root": str(root), "train": {"epochs": 1}}
+    config = configuration.resolve(given, {}, settings, "bench-scale")
+    nodes = list(CompiledPipeline(create_pipeline(config, find(str(data))), "").node_ids())
+    node = ["pipeline.node", "--run-id=scale", f"--config={json.dumps(given)}", f"--settings={json.dumps(settings)}"]
+    costs = {}
+    for name in nodes:
+        on_step(name)
+        costs[name] = _cost(name, rows, [*node, f"--node={name}"], folder / "log")
+    if form == "parquet":
+        on_step(PANDAS)
+        found = folder / "vocabularies.json"
+        flags = f"--data={data}", f"--output={folder / 'features.parquet'}", f"--vocabularies={found}"
+        costs[PANDAS] = _cost(PANDAS, rows, ["pipeline.bench.sides.frame", *flags], folder / "log")
+        _check_alike(root, json.loads(found.read_text()))
+    return costs
+
+
+def _cost(name: str, rows: Mapping[str, int], command: Sequence[str], log: Path) -> Cost:
+    took = log.with_suffix(".json")
+    measured = [sys.executable, "-m", "pipeline.bench.sides.measured", str(took)]
+    with log.open("ab") as output:
+        status = subprocess.call([*measured, sys.executable, "-m", *command], stdout=output, stderr=output)
+    if status not in (0, REFUSED):
+        last = log.read_text(errors="replace").strip().splitlines()[-1]
+        raise RanklineError(f"{name}: exit status {status}: {last}")
+    return Cost(rows=sum(rows[split] for split in _READS.get(name, ())), **json.loads(took.read_text()))
+
+
+def _check_alike(root: Path, sizes: Mapping[str, int]) -> None:
+    """Whether both have found the same: else it would not be the same work."""
+    (asset,) = root.glob(f"*/artifacts/Transform/transform_graph/*/transform_fn/assets/{vocabulary.ASSET}")
+    ours = {name: len(tokens) for name, tokens in vocabulary.read(str(asset)).items()}
+    if ours != sizes:
+        raise RanklineError(f"expected the vocabularies of Transform and of pandas to be alike: {ours}, {sizes}")
+
+
+def tables(result: ScaleBenchmark) -> Iterator[Table]:
+    """All of it, for people."""
+    sizes = sorted(result.costs)
+    how = f"{result.format} files, {result.cpus} CPUs" + "".join(f", {setting}" for setting in result.settings)
+    shown = Table(title=f"Components by rows ({how})", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    shown.add_column("component")
+    for size in sizes:
+        for heading in (f"{size:,}: s", "rows/s", "MiB"):
+            shown.add_column(heading, justify="right")
+    for few, many in itertools.pairwise(sizes):
+        shown.add_column(f"µs per row,\n{few:,} to {many:,}", justify="right")
+    for name in result.costs[sizes[0]]:
+        cells = []
+        reads = result.costs[sizes[0]][name].rows > 0
+        for cost in (result.costs[size][name] for size in sizes):
+            rate = f"{cost.rows / cost.seconds:,.0f}" if reads else ""
+            cells += [f"{cost.seconds:,.1f}", rate, f"{cost.mebibytes:,}"]
+        further = [f"{cost:.1f}" for cost in result.per_row(name)] if reads else []
+        shown.add_row(name, *cells, *further)
+    yield shown
+
+
+def to_json(result: ScaleBenchmark) -> str:
+    """All of it, for programs."""
+    return json.dumps(asdict(result), indent=2)
