@@ -5,7 +5,7 @@ USER_ID ?= 42
 # Each target makes the environment if it is missing, then calls one tool.
 bin := .venv/bin
 
-.PHONY: help setup run serve rank compare validate runs test test-long test-serving lint format bench bench-train bench-serve bench-planted lock clean
+.PHONY: help setup run serve rank compare validate runs test test-long test-serving lint format bench bench-train bench-serve bench-planted bench-scale lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ bench-serve: setup ## The server beside the model alone and gRPC alone, on DATAS
 
 bench-planted: setup ## Who memorises and who generalises, on a million clicks whose truth is known
 	@$(bin)/rankline bench-planted
+
+bench-scale: setup ## What a row costs in each component, at 100,000 to 10 million rows
+	@$(bin)/rankline bench-scale --json runs/bench-scale.json
 
 resolve := uv pip compile --universal --python-version 3.11 --generate-hashes --quiet \
     --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"

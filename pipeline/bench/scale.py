@@ -40,9 +40,9 @@ Format = Literal["parquet", "csv"]
 
 _SHARES = {"train": 0.8, "eval": 0.1, "test": 0.1}
 _ROWS_PER_FILE = 250_000
-PANDAS = "pandas"
+_PANDAS = "pandas"
 """What computes Transform's features without Beam, among the components."""
-_READS = {**SPLITS_READ, PANDAS: SPLITS_READ["Transform"]}
+_READS = {**SPLITS_READ, _PANDAS: SPLITS_READ["Transform"]}
 
 
 @dataclass(frozen=True)
@@ -79,10 +79,10 @@ class ScaleBenchmark:
     costs: Mapping[int, Mapping[str, Cost]]
 
     def per_row(self, component: str) -> Iterator[float]:
-        """Microseconds of a further row, between each size and the next."""
+        """Microseconds of CPU that a further row takes, between each size and the next."""
         taken = [self.costs[size][component] for size in sorted(self.costs)]
         for few, many in itertools.pairwise(taken):
-            yield 1e6 * (many.seconds - few.seconds) / (many.rows - few.rows)
+            yield 1e6 * (many.cpu_seconds - few.cpu_seconds) / (many.rows - few.rows)
 
 
 def run(sizes: Sequence[int], form: Format, settings: Sequence[str], on_step: Callable[[str], None]) -> ScaleBenchmark:
@@ -101,13 +101,17 @@ def run(sizes: Sequence[int], form: Format, settings: Sequence[str], on_step: Ca
     for size in sizes:
         with tempfile.TemporaryDirectory(prefix="rankline-bench-") as folder:
             on_step(f"{size:,} rows: writing them")
-            rows = _write_dataset(Path(folder) / "rows", size, form)
+            rows = write_dataset(Path(folder) / "rows", size, form)
             costs[size] = _costs(Path(folder), rows, form, settings, lambda step: on_step(f"{size:,} rows: {step}"))  # noqa: B023 (called within the turn)
     return ScaleBenchmark(form, len(os.sched_getaffinity(0)), tuple(settings), costs)
 
 
-def _write_dataset(folder: Path, size: int, form: Format) -> dict[str, int]:
-    """Writes a dataset in files of a size that can be shared out; the rows of each split."""
+def write_dataset(folder: Path, size: int, form: Format) -> dict[str, int]:
+    """Writes a dataset in files of a size that can be shared out.
+
+    Returns:
+        The rows of each split.
+    """
     spec = yaml.safe_load(spec_path("criteo").read_text())
     for key in ("fetch", *(("header", "column_names", "format") if form == "parquet" else ())):
         spec["source"].pop(key, None)
@@ -140,10 +144,10 @@ def _costs(
         on_step(name)
         costs[name] = _cost(name, rows, [*node, f"--node={name}"], folder / "log")
     if form == "parquet":
-        on_step(PANDAS)
+        on_step(_PANDAS)
         found = folder / "vocabularies.json"
         flags = f"--data={data}", f"--output={folder / 'features.parquet'}", f"--vocabularies={found}"
-        costs[PANDAS] = _cost(PANDAS, rows, ["pipeline.bench.sides.frame", *flags], folder / "log")
+        costs[_PANDAS] = _cost(_PANDAS, rows, ["pipeline.bench.sides.frame", *flags], folder / "log")
         _check_alike(root, json.loads(found.read_text()))
     return costs
 
@@ -174,10 +178,10 @@ def tables(result: ScaleBenchmark) -> Iterator[Table]:
     shown = Table(title=f"Components by rows ({how})", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     shown.add_column("component")
     for size in sizes:
-        for heading in (f"{size:,}: s", "rows/s", "MiB"):
+        for heading in (f"{size:,} rows: s", "rows/s", "MiB"):
             shown.add_column(heading, justify="right")
     for few, many in itertools.pairwise(sizes):
-        shown.add_column(f"µs per row,\n{few:,} to {many:,}", justify="right")
+        shown.add_column(f"CPU µs per row,\n{few:,} to {many:,}", justify="right")
     for name in result.costs[sizes[0]]:
         cells = []
         reads = result.costs[sizes[0]][name].rows > 0
