@@ -53,6 +53,11 @@ def create_pipeline(config: RunConfig, dataset: Dataset) -> Pipeline:
     """
     for name in (config.train.model, *config.models):
         models.check(name)
+    if config.train.calibration != "none" and dataset.spec.label.kind != "binary":
+        raise SpecError(
+            f"train.calibration: expected 'none' for a label that has not two classes, received "
+            f"{config.train.calibration!r}"
+        )
     layout = Layout(config.root.resolve(), dataset.name)
     if any(letter in str(layout.root) for letter in "*?["):
         raise SpecError(f"root: expected a path without * ? [, by which TFX tells patterns, received {layout.root}")

@@ -14,7 +14,9 @@ number     prediction [N]                         ((y - prediction) / deviation)
 from __future__ import annotations
 
 import abc
+import copy
 from collections.abc import Callable, Mapping, Sequence
+from typing import Self
 
 import numpy as np
 import tensorflow as tf
@@ -22,6 +24,9 @@ import tensorflow as tf
 from schema.feature_spec import FeatureSpec
 from trainer.inputs import Examples
 from trainer.params import TrainParams
+
+Calibration = Callable[[tf.Tensor], tf.Tensor]
+"""Logits -> logits, float32 [any]: see `trainer.calibration`."""
 
 Logits = Callable[[tf.Tensor | None], tf.Tensor]
 """Gives a batch's logits, float32 [batch, units]; or given some classes (int64 [any]) those of these."""
@@ -89,6 +94,13 @@ class Logistic(Head):
     def __init__(self, others: Sequence[str] = (), others_weight: float = 1.0) -> None:
         self._others = others
         self._weights = [1.0] + [others_weight] * len(others)
+        self._calibration: Calibration | None = None
+
+    def calibrated(self, calibration: Calibration) -> Self:
+        """The same head, whose answers for the first label are of the calibrated logit."""
+        head = copy.copy(self)
+        head._calibration = calibration
+        return head
 
     def losses(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
         if not self._others:
@@ -100,7 +112,8 @@ class Logistic(Head):
     def answers(self, logits: tf.Tensor) -> dict[str, tf.Tensor]:
         probabilities = tf.sigmoid(logits)
         others = {f"probability_{name}": probabilities[:, place] for place, name in enumerate(self._others, 1)}
-        return {"probability": probabilities[:, 0], "logit": logits[:, 0], **others}
+        logit = self._calibration(logits[:, 0]) if self._calibration else logits[:, 0]
+        return {"probability": tf.sigmoid(logit), "logit": logit, **others}
 
     def scores(self, answers: Mapping[str, tf.Tensor]) -> tf.Tensor:
         probability = answers["probability"]

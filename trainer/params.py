@@ -145,6 +145,9 @@ class TrainParams(_Params):
     sampled_classes: PositiveInt | None = None
     """For a label of very many classes: a training step compares the true one with so many others, drawn at random, and
     not with all. 100 to 1000."""
+    calibration: Literal["none", "platt", "isotonic"] = "none"
+    """A rising function, fitted on the eval split and kept in the served model, that corrects the probabilities of a
+    label of two classes without changing any order: a line for few rows, or a curve, see `trainer.calibration`."""
     clip_norm: PositiveFloat | None = None
     """All gradients together are scaled down to this norm where they exceed it: 1 to 100."""
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None

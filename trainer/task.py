@@ -16,7 +16,7 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 
 from schema.errors import DataError
 from schema.feature_spec import FeatureSpec
-from trainer import heads, inputs, models, warm_start, warmup
+from trainer import calibration, heads, inputs, models, warm_start, warmup
 from trainer.distribution import is_chief, strategy_for
 from trainer.export import ServedModel
 from trainer.fit import Epoch, History, fit
@@ -48,7 +48,7 @@ def run_fn(fn_args: FnArgs) -> None:
     Raises:
         DataError: a split is empty, or all its labels are the same.
         SpecError: the model is unknown, or sees no column.
-        TrainingError: the loss became infinite.
+        TrainingError: the loss became infinite, or `calibration` finds scores that fall with the label.
     """
     config = fn_args.custom_config
     spec = FeatureSpec.model_validate_json(config["spec"])
@@ -76,6 +76,9 @@ def run_fn(fn_args: FnArgs) -> None:
         history = fit(model, params, train, held_out, checkpoints, _report, head)
         if not is_chief():
             return
+    if params.calibration != "none":
+        assert isinstance(head, heads.Logistic), "the pipeline refuses to calibrate others"
+        head = head.calibrated(calibration.fitted(params.calibration, model, held_out))
 
     ServedModel(model, head, spec, transform_output).save(fn_args.serving_model_dir)
     warm_start.write(model, ids, fn_args.serving_model_dir)

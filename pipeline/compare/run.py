@@ -15,7 +15,7 @@ import tensorflow as tf
 from pipeline.compare import metrics
 from pipeline.compare.data import Columns, ComparedData, RankedLists
 from pipeline.compare.metrics import Floats, Ints
-from trainer import models
+from trainer import calibration, models
 from trainer.fit import Epoch, fit
 from trainer.models.joint import Joint
 from trainer.params import TrainParams
@@ -105,6 +105,9 @@ def _train(data: ComparedData, params: TrainParams) -> Trained:
         history = fit(model, params, data.train, data.held_out, folder, _ignore)
     score = tf.function(lambda columns: tf.squeeze(model(columns, training=False), axis=1), reduce_retracing=True)
     logits = np.concatenate([_scores(score, model, columns) for columns in data.test])
+    if params.calibration != "none":
+        calibrate = calibration.fitted(params.calibration, model, data.held_out)
+        logits = calibrate(tf.constant(logits, tf.float32)).numpy().astype(np.float64)
     lists = _best(score, model, data.lists) if data.lists else None
     return Trained(
         metrics=data.judged.metrics(logits),

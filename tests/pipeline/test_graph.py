@@ -1,6 +1,7 @@
 """The wiring, without running it."""
 
 import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -119,6 +120,14 @@ def test_an_unknown_model_is_refused_before_anything_runs(dataset):
         SpecError, match=r"^train\.model: expected one of .*received 'wide_dep'; did you mean 'wide_deep'"
     ):
         create_pipeline(load(None, {"train.model": "wide_dep"}, ()), dataset)
+
+
+def test_what_has_not_two_classes_is_not_calibrated(dataset):
+    number = dataset.spec.model_copy(update={"label": dataset.spec.label.model_copy(update={"number": True})})
+    config = load(None, {}, ["train.calibration=platt"])
+    create_pipeline(config, dataset)
+    with pytest.raises(SpecError, match=r"train\.calibration: expected 'none' for a label .* received 'platt'"):
+        create_pipeline(config, replace(dataset, spec=number))
 
 
 def test_a_root_in_which_tfx_would_find_nothing(dataset, tmp_path):
