@@ -21,10 +21,13 @@ from tfx.proto import pusher_pb2
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import io_utils, proto_utils
 
+from components.digests import digest_of
+
 UNCHANGED_PROPERTY = "unchanged"
 """Custom property of a pushed model, 1 where it was the newest version already."""
 
-_CHUNK_BYTES = 1 << 20
+_PARTIAL = ".pushing-"
+"""Before the name of a folder that is being filled."""
 
 
 class Executor(executor.Executor):  # type: ignore[misc]
@@ -49,13 +52,13 @@ class Executor(executor.Executor):  # type: ignore[misc]
 
         fileio.makedirs(base)
         newest = max((name for name in fileio.listdir(base) if name.isdigit()), key=int, default="0")
-        if _same_files(model, os.path.join(base, newest)):
+        if digest_of(model) == digest_of(os.path.join(base, newest)):
             self._MarkPushed(pushed, pushed_destination=os.path.join(base, newest), pushed_version=newest)
             pushed.set_int_custom_property(UNCHANGED_PROPERTY, 1)
             return
-        partial = os.path.join(base, f".pushing-{pushed.id or os.getpid()}")
-        if fileio.exists(partial):
-            fileio.rmtree(partial)
+        for left_by_a_killed_run in fileio.glob(os.path.join(base, f"{_PARTIAL}*")):
+            fileio.rmtree(left_by_a_killed_run)
+        partial = os.path.join(base, f"{_PARTIAL}{os.getpid()}")
         io_utils.copy_dir(model, partial)
         version = str(max(int(time.time()), int(newest) + 1))
         fileio.rename(partial, os.path.join(base, version))
@@ -63,28 +66,6 @@ class Executor(executor.Executor):  # type: ignore[misc]
         # TFX keeps a copy with the artifact, so that a push can be traced after the version was removed.
         io_utils.copy_dir(model, pushed.uri)
         self._MarkPushed(pushed, pushed_destination=os.path.join(base, version), pushed_version=version)
-
-
-def _same_files(one: str, other: str) -> bool:
-    """Whether two folders hold equal files of equal names."""
-    files = _files(one)
-    return files == _files(other) and all(_equal(os.path.join(one, name), os.path.join(other, name)) for name in files)
-
-
-def _files(folder: str) -> set[str]:
-    return {
-        os.path.relpath(os.path.join(parent, name), folder)
-        for parent, _, names in fileio.walk(folder)
-        for name in names
-    }
-
-
-def _equal(one: str, other: str) -> bool:
-    with fileio.open(one, "rb") as file, fileio.open(other, "rb") as other_file:
-        while (chunk := file.read(_CHUNK_BYTES)) == other_file.read(_CHUNK_BYTES):
-            if not chunk:
-                return True
-    return False
 
 
 class Pusher(component.Pusher):  # type: ignore[misc]

@@ -3,20 +3,46 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from typing import Any
 
 from tfx import types
 from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import LatestBlessedModelStrategy
 
+from components.digests import is_intact
 from components.trainer import COLUMNS_PROPERTY, EXAMPLES_PROPERTY, SPAN_PROPERTY
 
 _CANDIDATE = "candidate"
 _EXAMPLES = "examples"
 _RAW_EXAMPLES = "raw_examples"
 
+_log = logging.getLogger(__name__)
 
-class LatestOtherBlessedModelStrategy(LatestBlessedModelStrategy):  # type: ignore[misc]
+
+class _LatestIntactBlessedModelStrategy(LatestBlessedModelStrategy):  # type: ignore[misc]
+    """The latest blessed model whose files are what they were when it was trained.
+
+    For a `Resolver` with the channels `model` and `model_blessing`.
+    """
+
+    def resolve_artifacts(
+        self, store: Any, input_dict: dict[str, list[types.Artifact]]
+    ) -> dict[str, list[types.Artifact]]:
+        """As TFX's strategy, among the models that qualify."""
+        models = list(input_dict["model"])
+        while True:
+            resolved: dict[str, list[types.Artifact]] = super().resolve_artifacts(
+                store, {**input_dict, "model": models}
+            )
+            if all(map(is_intact, resolved["model"])):
+                return resolved
+            (damaged,) = resolved["model"]
+            _log.warning("%s holds other files than were written there; an earlier model is taken", damaged.uri)
+            models.remove(damaged)
+
+
+class LatestOtherBlessedModelStrategy(_LatestIntactBlessedModelStrategy):
     """The latest blessed model that is not the candidate itself, and that can read the candidate's examples.
 
     TFX's own strategy gives a second run, which trains nothing new, its model as the one to compare it with: an
@@ -33,7 +59,7 @@ class LatestOtherBlessedModelStrategy(LatestBlessedModelStrategy):  # type: igno
         channels = dict(input_dict)
         (candidate,) = channels.pop(_CANDIDATE)
         channels["model"] = [model for model in channels["model"] if _comparable(model, candidate)]
-        resolved: dict[str, list[types.Artifact]] = super().resolve_artifacts(store, channels)
+        resolved = super().resolve_artifacts(store, channels)
         return {**resolved, _CANDIDATE: []}
 
 
@@ -47,7 +73,7 @@ def _columns(model: types.Artifact) -> Mapping[str, str]:
     return columns
 
 
-class LatestBlessedModelOfOtherExamplesStrategy(LatestBlessedModelStrategy):  # type: ignore[misc]
+class LatestBlessedModelOfOtherExamplesStrategy(_LatestIntactBlessedModelStrategy):
     """The latest blessed model that was trained on other examples than those at hand, of an earlier span if of any.
 
     With TFX's own strategy, a run for which nothing has changed would begin with the model of the run before, and so
@@ -69,7 +95,7 @@ class LatestBlessedModelOfOtherExamplesStrategy(LatestBlessedModelStrategy):  # 
             for model in channels["model"]
             if _trained_on(model) not in ("", examples.uri) and _is_earlier(model, raw_examples)
         ]
-        resolved: dict[str, list[types.Artifact]] = super().resolve_artifacts(store, channels)
+        resolved = super().resolve_artifacts(store, channels)
         return {**resolved, _EXAMPLES: [], _RAW_EXAMPLES: []}
 
 

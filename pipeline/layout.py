@@ -4,6 +4,7 @@ runs/metadata.sqlite                    ML Metadata of all datasets
 runs/<dataset>/artifacts/<Component>/   what components wrote
 runs/<dataset>/serving/<version>/       pushed models: the base path of a model server
 runs/<dataset>/logs/<run id>/           run.log, the inferred schema, a summary
+runs/<dataset>/lock                     held by the run that is going on
 """
 
 from __future__ import annotations
@@ -33,6 +34,11 @@ class Layout:
     def work(self) -> Path:
         """Checkpoints of a training that was interrupted."""
         return self.root / self.dataset / "work"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the run that is going on."""
+        return self.root / self.dataset / "lock"
 
     def logs(self, run_id: str) -> Path:
         return self.root / self.dataset / "logs" / run_id

@@ -24,6 +24,7 @@ from pipeline.config import RunConfig
 from pipeline.console import busy
 from pipeline.graph import create_pipeline
 from pipeline.layout import Layout
+from pipeline.lock import locked
 from pipeline.node import CompiledPipeline, Outcome
 from schema.dataset import Dataset
 from schema.errors import RanklineError
@@ -88,10 +89,11 @@ def run(config: RunConfig, dataset: Dataset, run_id: str, console: Console, warn
     Raises:
         RanklineError: what stopped the run, in the user's terms.
     """
-    result = RunResult(run_id, warnings=list(warnings))
-    for _ in _launches(config, dataset, result, console):
-        pass
-    summary = Layout(config.root, dataset.name).logs(run_id) / "summary.json"
+    layout, result = Layout(config.root, dataset.name), RunResult(run_id, warnings=list(warnings))
+    with locked(layout, run_id):
+        for _ in _launches(config, dataset, result, console):
+            pass
+    summary = layout.logs(run_id) / "summary.json"
     summary.write_text(json.dumps(asdict(result), indent=2) + "\n")
     return result
 
@@ -105,10 +107,11 @@ def prepare(config: RunConfig, dataset: Dataset, run_id: str, console: Console) 
         The folders of `examples`, `transformed_examples` and `transform_graph`.
     """
     folders = {}
-    for node_id, outcome in _launches(config, dataset, RunResult(run_id), console):
-        folders.update({key: artifacts[0].uri for key, artifacts in outcome.outputs.items() if artifacts})
-        if node_id == "Transform":
-            break
+    with locked(Layout(config.root, dataset.name), run_id):
+        for node_id, outcome in _launches(config, dataset, RunResult(run_id), console):
+            folders.update({key: artifacts[0].uri for key, artifacts in outcome.outputs.items() if artifacts})
+            if node_id == "Transform":
+                break
     return folders
 
 

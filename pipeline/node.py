@@ -6,6 +6,7 @@ and finds what the nodes before have done by the run's id, in ML Metadata.
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import re
@@ -31,6 +32,7 @@ from components.properties import WARNINGS_PROPERTY
 from pipeline import config as configuration
 from pipeline.config import RunConfig
 from pipeline.graph import create_pipeline
+from pipeline.integrity import EXECUTOR_OPERATORS, CacheCheck
 from pipeline.layout import Layout
 from pipeline.metadata import connection, open_store
 from pipeline.runs import span_of_run
@@ -50,6 +52,8 @@ class Outcome:
 
     cached: bool
     outputs: dict[str, list[types.Artifact]]
+    damaged: list[str]
+    """URIs of former outputs that were not reused, because their files are not what they were."""
 
     @property
     def refusals(self) -> list[str]:
@@ -58,8 +62,9 @@ class Outcome:
 
     @property
     def warnings(self) -> list[str]:
-        """What is wrong with the data, if the node has looked at it and lets it pass."""
-        return self._noted("anomalies", WARNINGS_PROPERTY)
+        """What was wrong and has not stopped the node: former outputs that are damaged, oddities of the data."""
+        damaged = [f"not reused, since its files are not what was written: {uri}" for uri in self.damaged]
+        return damaged + self._noted("anomalies", WARNINGS_PROPERTY)
 
     def _noted(self, key: str, name: str) -> list[str]:
         """What is listed in a property of an output."""
@@ -118,13 +123,17 @@ class CompiledPipeline:
                 f"expected one of the nodes {listing(self._nodes)}, received {node_id!r}{nearest(node_id, self._nodes)}"
             )
         node: pipeline_pb2.PipelineNode = self._nodes[node_id]
+        executor_spec = runner_utils.extract_executor_spec(self._deployment, node_id)
+        damaged: list[str] = []
         node_launcher = launcher.Launcher(
             pipeline_node=node,
             mlmd_connection=_Handle(self._connection),
             pipeline_info=self._ir.pipeline_info,
             pipeline_runtime_spec=self._ir.runtime_spec,
-            executor_spec=runner_utils.extract_executor_spec(self._deployment, node_id),
-            custom_driver_spec=runner_utils.extract_custom_driver_spec(self._deployment, node_id),
+            executor_spec=executor_spec,
+            custom_executor_operators=EXECUTOR_OPERATORS,
+            custom_driver_spec=executor_spec,
+            custom_driver_operators={type(executor_spec): functools.partial(CacheCheck, damaged.append)},
         )
         try:
             info: data_types.ExecutionInfo | None = node_launcher.launch()
@@ -143,7 +152,7 @@ class CompiledPipeline:
                 )
             # As published: what the launcher returns lacks the properties that the executor has set.
             outputs = execution_lib.get_output_artifacts(handle, executions[0].id)
-        return Outcome(executions[0].last_known_state == states.CACHED, outputs)
+        return Outcome(executions[0].last_known_state == states.CACHED, outputs, damaged)
 
 
 def _refusal(error: BaseException) -> RanklineError | None:

@@ -172,6 +172,14 @@ def fit(
     return history
 
 
+def remove_checkpoints(folder: str) -> None:
+    """Removes what `fit` has left in its folder, if it has: killed meanwhile, nothing that it would go on from."""
+    state = os.path.join(folder, "last", "checkpoint")
+    for path, remove in ((state, tf.io.gfile.remove), (folder, tf.io.gfile.rmtree)):
+        if tf.io.gfile.exists(path):
+            remove(path)
+
+
 def _count(
     model: Joint, train: Examples, held_out: Examples, on_epoch: Callable[[int, Epoch], None], head: Head
 ) -> History:

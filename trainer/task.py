@@ -19,7 +19,7 @@ from schema.feature_spec import FeatureSpec
 from trainer import calibration, heads, inputs, models, warm_start, warmup
 from trainer.distribution import is_chief, strategy_for
 from trainer.export import ServedModel
-from trainer.fit import Epoch, History, fit
+from trainer.fit import Epoch, History, fit, remove_checkpoints
 from trainer.input_columns import ids_of, input_columns
 from trainer.models.joint import Joint
 from trainer.params import TrainParams
@@ -85,7 +85,7 @@ def run_fn(fn_args: FnArgs) -> None:
     if pattern := config.get("warmup_examples"):
         warmup.write(fn_args.serving_model_dir, spec, head, [pattern])
     _write_history(os.path.join(os.path.dirname(fn_args.serving_model_dir), HISTORY_FILE), model, train, history)
-    tf.io.gfile.rmtree(checkpoints)
+    remove_checkpoints(checkpoints)
 
 
 def read_splits(

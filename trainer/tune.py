@@ -9,7 +9,6 @@ import os
 
 import keras
 import keras_tuner
-import tensorflow as tf
 import tensorflow_transform as tft
 from keras_tuner import errors
 from keras_tuner.engine.base_tuner import BaseTuner
@@ -20,7 +19,7 @@ from tfx.components.tuner.component import TunerFnResult
 from schema.feature_spec import FeatureSpec
 from trainer import models
 from trainer.distribution import strategy_for
-from trainer.fit import Epoch, TrainingError, fit
+from trainer.fit import Epoch, TrainingError, fit, remove_checkpoints
 from trainer.heads import head_for, units_of
 from trainer.input_columns import ids_of, input_columns
 from trainer.inputs import Examples
@@ -124,8 +123,7 @@ class Search(BaseTuner):  # type: ignore[misc]
                 self._splits = read_splits(fn_args, model, spec, params)
             head = head_for(spec, params, self._splits[0])
             history = fit(model, params, *self._splits, checkpoints, _ignore, head)
-        if tf.io.gfile.exists(checkpoints):
-            tf.io.gfile.rmtree(checkpoints)
+        remove_checkpoints(checkpoints)
         return history.epochs[history.best].score
 
 

@@ -1,3 +1,4 @@
+import itertools
 import os
 import time
 from pathlib import Path
@@ -9,6 +10,7 @@ from tfx.types import standard_artifacts
 from tfx.utils import proto_utils
 
 from components import pusher
+from components.digests import digest_of
 
 
 def push(tmp_path: Path, blessed: bool = True, graph: str = "graph") -> standard_artifacts.PushedModel:
@@ -68,6 +70,41 @@ def test_an_interrupted_push_leaves_no_version_and_is_made_good(tmp_path, monkey
     assert not any(name.isdigit() for name in os.listdir(tmp_path / "serving"))
     push(tmp_path)
     assert [name.isdigit() for name in os.listdir(tmp_path / "serving")] == [True]
+
+
+class Killed(BaseException):
+    """Nothing of the Pusher's catches it."""
+
+
+def test_wherever_a_push_is_killed_versions_are_whole_and_the_next_push_makes_it_good(tmp_path, monkeypatch):
+    """Before each of its operations on files in turn."""
+    for survived in itertools.count():
+        folder = tmp_path / str(survived)
+        left = iter(range(survived))
+        with monkeypatch.context() as patch:
+            for name in ("makedirs", "mkdir", "copy", "rename", "rmtree", "remove"):
+                operation = getattr(fileio, name)
+
+                def killed_in_time(*args, operation=operation, left=left, **kwargs):
+                    if next(left, None) is None:
+                        raise Killed
+                    return operation(*args, **kwargs)
+
+                patch.setattr(fileio, name, killed_in_time)
+            try:
+                push(folder)
+            except Killed:
+                finished = False
+            else:
+                finished = True
+        pushed = push(folder)
+
+        (version,) = os.listdir(folder / "serving")  # and nothing beside it
+        assert pushed.get_string_custom_property("pushed_version") == version
+        assert digest_of(str(folder / "serving" / version)) == digest_of(str(folder / "model" / "Format-Serving"))
+        if finished:
+            break
+    assert survived > 4  # folder, copies, rename, TFX's own copy
 
 
 def test_a_refused_model_is_not_pushed(tmp_path):

@@ -3,6 +3,7 @@ import json
 import pytest
 from tfx.types import standard_artifacts
 
+from components.digests import DIGEST_PROPERTY, digest_of
 from components.resolvers import LatestBlessedModelOfOtherExamplesStrategy, LatestOtherBlessedModelStrategy
 from components.trainer import COLUMNS_PROPERTY, EXAMPLES_PROPERTY, SPAN_PROPERTY
 
@@ -64,6 +65,18 @@ def test_only_a_model_that_can_read_the_candidates_examples(columns, baseline):
     }
     resolved = LatestOtherBlessedModelStrategy().resolve_artifacts(None, channels)
     assert [found.id for found in resolved["model"]] == baseline
+
+
+def test_a_model_that_was_damaged_is_passed_over(tmp_path):
+    models = [model(number) for number in (1, 2, 3)]
+    for each in models[:2]:
+        each.uri = str(tmp_path / str(each.id))
+        (tmp_path / str(each.id)).mkdir()
+        each.set_string_custom_property(DIGEST_PROPERTY, digest_of(each.uri))
+    (tmp_path / "2" / "saved_model.pb").touch()
+    channels = {"model": models, "model_blessing": [blessing(1), blessing(2)], "candidate": [models[2]]}
+    resolved = LatestOtherBlessedModelStrategy().resolve_artifacts(None, channels)
+    assert [found.id for found in resolved["model"]] == [1]
 
 
 def trained_model(number: int, examples: str) -> standard_artifacts.Model:

@@ -33,6 +33,15 @@ def Read(  # noqa: N802
     blessing.set_string_custom_property("read", text)
 
 
+@component
+def DieAtFirst(marker: Parameter[str], model: OutputArtifact[standard_artifacts.Model]) -> None:  # noqa: N802
+    if not Path(marker).exists():
+        Path(marker).touch()
+        (Path(model.uri) / "half").touch()
+        raise KeyboardInterrupt  # as with a kill, TFX does nothing any more
+    (Path(model.uri) / "whole").touch()
+
+
 def chain(
     folder: Path,
     run_id: str,
@@ -131,3 +140,61 @@ def test_a_mistake_that_another_error_followed():
 
 def test_any_other_error_is_no_refusal():
     assert _refusal(raised(KeyError("x"), ValueError("y"))) is None
+
+
+def damage(uri: str) -> None:
+    (Path(uri) / "text").write_text("goof")
+
+
+def test_a_former_output_that_was_damaged_is_made_again_and_what_came_of_it_too(tmp_path):
+    first = [chain(tmp_path, "1").launch(node) for node in ("Write", "Read")]
+    (model,) = first[0].outputs["model"]
+    damage(model.uri)
+    second = [chain(tmp_path, "2").launch(node) for node in ("Write", "Read")]
+    third = [chain(tmp_path, "3").launch(node) for node in ("Write", "Read")]
+
+    assert [outcome.damaged for outcome in (*first, *second, *third)] == [[], [], [model.uri], [], [], []]
+    assert [outcome.cached for outcome in second + third] == [False, False, True, True]
+    assert (Path(second[0].outputs["model"][0].uri) / "text").read_text() == "good"
+    assert third[0].outputs["model"][0].uri == second[0].outputs["model"][0].uri
+
+
+def test_of_several_former_outputs_one_that_is_not_damaged_is_taken(tmp_path):
+    first = chain(tmp_path, "1").launch("Write")
+    without_cache = chain(tmp_path, "2")
+    without_cache._nodes["Write"].execution_options.caching_options.enable_cache = False
+    second = without_cache.launch("Write")
+    damage(second.outputs["model"][0].uri)
+    third = chain(tmp_path, "3").launch("Write")
+
+    assert third.damaged == [second.outputs["model"][0].uri]
+    assert third.cached
+    assert third.outputs["model"][0].uri == first.outputs["model"][0].uri
+
+
+def test_a_node_finds_its_folder_empty_where_metadata_was_lost(tmp_path):
+    """Executions are counted anew then, and folders are named by their numbers."""
+    (before,) = chain(tmp_path, "1").launch("Write").outputs["model"]
+    (Path(before.uri) / "left").write_text("of the run before")
+    (tmp_path / "metadata.sqlite").unlink()
+    (after,) = chain(tmp_path, "1").launch("Write").outputs["model"]
+
+    assert after.uri == before.uri
+    assert os.listdir(after.uri) == ["text"]
+
+
+def test_a_killed_node_that_is_launched_again_in_its_run_finds_its_folder_empty(tmp_path):
+    """As a pod is that Kubernetes has moved."""
+    pipeline = Pipeline(
+        pipeline_name="toy",
+        pipeline_root=str(tmp_path / "artifacts"),
+        components=[DieAtFirst(marker=str(tmp_path / "marker"))],
+        metadata_connection_config=connection(Sqlite(), tmp_path / "metadata.sqlite"),
+    )
+    with pytest.raises(KeyboardInterrupt):
+        CompiledPipeline(pipeline, "1").launch("DieAtFirst")
+    (half,) = tmp_path.rglob("half")
+    (model,) = CompiledPipeline(pipeline, "1").launch("DieAtFirst").outputs["model"]
+
+    assert model.uri == str(half.parent)
+    assert os.listdir(model.uri) == ["whole"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,31 @@ def test_a_killed_run_goes_on_elsewhere(toy, trained: tuple[Path, Path], tmp_pat
         tf.compat.v1.Event.FromString(record) for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator()
     ]
     assert {event.step for event in events if event.summary.value} == {1, 2, 3}
+
+
+def test_a_run_that_is_killed_while_it_cleans_up_is_made_good(
+    toy, trained: tuple[Path, Path], tmp_path: Path, monkeypatch
+) -> None:
+    """With some of its checkpoints gone and others there, TFX calls again."""
+
+    def remove_one_and_die(folder: str) -> None:
+        shutil.rmtree(Path(folder) / "best")
+        raise Killed
+
+    work = tmp_path / "work"
+    with monkeypatch.context() as patch:
+        patch.setattr(tf.io.gfile, "rmtree", remove_one_and_die)
+        with pytest.raises(Killed):
+            run_fn(toy.fn_args(tmp_path / "first", work, PARAMS))
+    assert [path.name for path in work.glob("*/*")] == ["last"]
+    run_fn(toy.fn_args(tmp_path / "second", work, PARAMS))
+    assert logits(toy, tmp_path / "second") == logits(toy, trained[0])
+    assert list(work.iterdir()) == []
+
+
+def test_a_model_that_is_only_counted_has_no_checkpoints_to_remove(toy, tmp_path: Path) -> None:
+    run_fn(toy.fn_args(tmp_path / "output", tmp_path / "work", PARAMS.model_copy(update={"model": "cooccurrence"})))
+    assert history(tmp_path / "output")["best_epoch"] == 1
 
 
 def test_other_parameters_are_another_training(toy, tmp_path: Path) -> None:

@@ -1,0 +1,98 @@
+"""What a node reuses is what another one has written: files are noted when they are made, and compared before they
+are taken for made.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from typing import Any
+
+from ml_metadata.proto import metadata_store_pb2
+from tfx.dsl.io import fileio
+from tfx.orchestration.portable import (
+    base_driver_operator,
+    beam_executor_operator,
+    cache_utils,
+    data_types,
+    outputs_utils,
+    python_executor_operator,
+)
+from tfx.proto.orchestration import driver_output_pb2, executable_spec_pb2
+
+from components.digests import DIGEST_PROPERTY, digest_of, is_intact
+
+_log = logging.getLogger(__name__)
+
+
+def _run(execution: data_types.ExecutionInfo, executor: Callable[[data_types.ExecutionInfo], Any]) -> Any:
+    """Runs an executor on empty output folders, and notes with the outputs what is in them then."""
+    # They hold something where an attempt at the same execution was killed, or metadata was lost and counts anew.
+    outputs_utils.remove_output_dirs(execution.output_dict)
+    outputs_utils.make_output_dirs(execution.output_dict)
+    output = executor(execution)
+    for artifacts in output.output_artifacts.values():
+        for artifact in artifacts.artifacts:
+            artifact.custom_properties[DIGEST_PROPERTY].string_value = digest_of(artifact.uri)
+    return output
+
+
+class _PythonOperator(python_executor_operator.PythonExecutorOperator):  # type: ignore[misc]
+    def run_executor(self, execution_info: data_types.ExecutionInfo) -> Any:
+        return _run(execution_info, super().run_executor)
+
+
+class _BeamOperator(beam_executor_operator.BeamExecutorOperator):  # type: ignore[misc]
+    def run_executor(self, execution_info: data_types.ExecutionInfo, make_beam_pipeline_fn: Any = None) -> Any:
+        return _run(execution_info, lambda execution: super().run_executor(execution, make_beam_pipeline_fn))
+
+
+EXECUTOR_OPERATORS = {
+    executable_spec_pb2.PythonClassExecutableSpec: _PythonOperator,
+    executable_spec_pb2.BeamExecutableSpec: _BeamOperator,
+}
+"""For TFX's launcher: how it runs executors."""
+
+
+class CacheCheck(base_driver_operator.BaseDriverOperator):  # type: ignore[misc]
+    """Takes outputs out of the cache whose files are not what they were. For TFX's launcher, which calls it as a
+    node's driver: after inputs are resolved, before former outputs are looked up.
+
+    Args:
+        on_damaged: called with the URI of each such output.
+        executor_spec: the node's; in the place of a driver's.
+        mlmd_connection: where artifacts are.
+    """
+
+    SUPPORTED_EXECUTABLE_SPEC_TYPE = tuple(EXECUTOR_OPERATORS)
+
+    def __init__(self, on_damaged: Callable[[str], None], executor_spec: Any, mlmd_connection: Any) -> None:
+        super().__init__(executor_spec, mlmd_connection)
+        self._on_damaged = on_damaged
+
+    def run_driver(self, execution_info: data_types.ExecutionInfo) -> driver_output_pb2.DriverOutput:
+        """Marks damaged outputs, which neither this node nor later ones then find."""
+        fileio.rmtree(os.path.dirname(execution_info.execution_output_uri))  # for what a driver in a container writes
+        with self._mlmd_connection as handle:
+            context = cache_utils.get_cache_context(
+                metadata_handle=handle,
+                pipeline_node=execution_info.pipeline_node,
+                pipeline_info=execution_info.pipeline_info,
+                executor_spec=self._driver_spec,
+                input_artifacts=execution_info.input_dict,
+                output_artifacts=execution_info.output_dict,
+                parameters=execution_info.exec_properties,
+            )
+            while outputs := cache_utils.get_cached_outputs(metadata_handle=handle, cache_context=context):
+                damaged = [
+                    artifact for artifacts in outputs.values() for artifact in artifacts if not is_intact(artifact)
+                ]
+                if not damaged:
+                    break
+                for artifact in damaged:
+                    _log.warning("%s holds other files than were written there, and is not used", artifact.uri)
+                    self._on_damaged(artifact.uri)
+                    artifact.mlmd_artifact.state = metadata_store_pb2.Artifact.MARKED_FOR_DELETION
+                handle.store.put_artifacts([artifact.mlmd_artifact for artifact in damaged])
+        return driver_output_pb2.DriverOutput()
