@@ -4,6 +4,7 @@ are taken for made.
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 from collections.abc import Callable
@@ -45,7 +46,8 @@ class _PythonOperator(python_executor_operator.PythonExecutorOperator):  # type:
 
 class _BeamOperator(beam_executor_operator.BeamExecutorOperator):  # type: ignore[misc]
     def run_executor(self, execution_info: data_types.ExecutionInfo, make_beam_pipeline_fn: Any = None) -> Any:
-        return _run(execution_info, lambda execution: super().run_executor(execution, make_beam_pipeline_fn))
+        executor = functools.partial(super().run_executor, make_beam_pipeline_fn=make_beam_pipeline_fn)
+        return _run(execution_info, executor)
 
 
 EXECUTOR_OPERATORS = {

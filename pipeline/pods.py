@@ -82,6 +82,13 @@ class Volume(_Section):
     sub_path: str = ""
     """The folder of the volume that is mounted; empty is all of it."""
 
+    @field_validator("sub_path")
+    @classmethod
+    def _in_the_volume(cls, value: str) -> str:
+        if PurePosixPath(value).is_absolute() or ".." in PurePosixPath(value).parts:
+            raise ValueError(f"expected a path in the volume, without .., received {value!r}")
+        return value
+
 
 class SecretKey(_Section):
     """A value of a Kubernetes Secret."""

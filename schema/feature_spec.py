@@ -121,7 +121,7 @@ class FeatureSpec(Described):
     @classmethod
     def _folder_name(cls, value: str) -> str:
         """Runs are kept in folders of that name, in which TFX looks for files by pattern."""
-        if value.startswith(".") or any(letter in value for letter in _NOT_IN_NAMES):
+        if not value.isprintable() or value.startswith(".") or any(map(value.count, _NOT_IN_NAMES)):
             raise ValueError(
                 f"expected a name without {' '.join(_NOT_IN_NAMES)} and without a dot in front, received {value!r}"
             )
@@ -391,8 +391,11 @@ def load(path: Path) -> FeatureSpec:
     """
     content = read_yaml(path)
     folder = path.resolve().parent.name
-    name = "".join(letter for letter in folder if letter not in _NOT_IN_NAMES).lstrip(".")
+    stripped = "".join(letter for letter in folder if letter not in _NOT_IN_NAMES).lstrip(".")
+    name = content.get("name") or stripped
+    if not name:
+        raise SpecError(f"{path}: name: expected one, since the folder's cannot be it, received none")
     try:
-        return FeatureSpec.model_validate({"name": name, **content})
+        return FeatureSpec.model_validate({**content, "name": name})
     except ValidationError as error:
         raise SpecError("\n".join(f"{path}: {line}" for line in explain(error, FeatureSpec))) from None

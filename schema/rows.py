@@ -6,6 +6,7 @@ import datetime
 import math
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import PurePath
 from typing import Annotated, Literal, Self, TypeGuard
 
 from pydantic import Field, field_validator, model_validator
@@ -231,6 +232,14 @@ class Source(Described):
                 )
             if found != placeholders(patterns[0]):
                 raise ValueError(f"expected the same placeholders in all paths, received {listing(patterns)}")
+        return value
+
+    @field_validator("fetch")
+    @classmethod
+    def _of_the_dataset(cls, value: str | None) -> str | None:
+        """It is run, so it is to be seen where the description is."""
+        if value is not None and (PurePath(value).is_absolute() or ".." in PurePath(value).parts):
+            raise ValueError(f"expected a Python file in the dataset's folder, received {value!r}")
         return value
 
     @model_validator(mode="after")

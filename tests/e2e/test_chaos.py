@@ -7,10 +7,8 @@ from __future__ import annotations
 import json
 import random
 import signal
-import subprocess
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,97 +17,92 @@ import tensorflow as tf
 
 from serving.client import Client
 from serving.server import Server, ServerOptions
-from tests.e2e.conftest import RANKLINE, TIMEOUT_S, Root, Stranger
+from tests.e2e.conftest import Root, Stranger
 from tests.e2e.test_resume import progress
+from tests.forking import started_rankline
 from tests.pipeline.consistency import check_metadata, times_made
 
 ROUNDS = 4
 """Of eleven kills each."""
-START_S = 8.0
+START_S = 2.0
 """The longest that a run is left before it has said anything."""
 SERVER_TIMEOUT_S = 60
 SETTINGS = ("--set", "train.epochs=6", "--set", "train.patience=6", "--set", "train.batch_size=64")
 
 
-@pytest.fixture(scope="module")
-def dataset(stranger: Stranger, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return stranger.copy(tmp_path_factory.mktemp("chaos") / "data")
-
-
-@dataclass(frozen=True)
-class Chaos:
-    """Runs of a dataset in a root of their own.
-
-    Attributes:
-        dataset: its folder.
-        root: of the runs.
-    """
-
-    dataset: Path
-    root: Root
+class Chaos(Stranger):
+    """The stranger's dataset, run in processes that can be killed."""
 
     @property
     def metadata(self) -> Path:
         return self.root.path / "metadata.sqlite"
 
-    def start(self) -> subprocess.Popen[str]:
-        command = [RANKLINE, "run", "--dataset", str(self.dataset), "--root", str(self.root.path), "--no-serve"]
-        return subprocess.Popen([*command, *SETTINGS], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
     def run(self) -> str:
         """Runs to the end; gives what was said."""
-        with self.start() as run:
-            said, _ = run.communicate(timeout=TIMEOUT_S)
-        assert run.returncode == 0, said
+        run, output = started_rankline(*self.arguments)
+        with output:
+            said = output.read()
+        run.join()
+        assert run.exitcode == 0, said
         return said
 
     def kill(self, after: str, seconds: float) -> None:
         """Runs, and kills the process so long after it has said a text (at once, where that is empty)."""
-        with self.start() as run:
-            assert run.stdout
-            said = ""
+        run, output = started_rankline(*self.arguments)
+        said = ""
+        with output:
             while after not in said:
-                line = run.stdout.readline()
+                line = output.readline()
                 assert line, said
                 said += line
             time.sleep(seconds)
             run.kill()
-            said += run.stdout.read()
-        assert run.returncode == -signal.SIGKILL, said
+            said += output.read()
+        run.join()
+        assert run.exitcode == -signal.SIGKILL, said
 
     def version(self) -> Path:
         """The newest version's folder."""
         return max((path for path in self.root.serving.iterdir() if path.name.isdigit()), key=lambda path: path.name)
 
-    def answers(self) -> Mapping[str, np.ndarray]:
-        """What the pushed model says of the test rows."""
-        files = sorted(map(str, self.root.path.glob("*/artifacts/ExampleGen/examples/*/Split-test/*")))
-        rows = tf.constant(list(tf.data.TFRecordDataset(files, "GZIP").as_numpy_iterator()))
-        answers = tf.saved_model.load(str(self.version())).signatures["serving_default"](examples=rows)
-        return {name: answer.numpy() for name, answer in answers.items()}
+    def test_rows(self) -> list[Path]:
+        return sorted(self.root.path.glob("*/artifacts/ExampleGen/examples/*/Split-test/*"))
+
+
+def in_its_own(folder: Path) -> Chaos:
+    """The dataset and the root of its runs, of which there is none yet."""
+    chaos = Chaos(folder / "data", Root(folder / "runs", "stranger", ()), settings=SETTINGS)
+    chaos.copy(chaos.folder)
+    return chaos
 
 
 @pytest.fixture(scope="module")
-def undisturbed(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Chaos:
-    chaos = Chaos(dataset, Root(tmp_path_factory.mktemp("undisturbed") / "runs", "stranger", ()))
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Chaos:
+    chaos = in_its_own(tmp_path_factory.mktemp("undisturbed"))
     chaos.run()
     return chaos
 
 
-def assert_same_answers(some: Mapping[str, np.ndarray], others: Mapping[str, np.ndarray]) -> None:
-    assert set(some) == set(others)
-    for name in some:
-        np.testing.assert_array_equal(some[name], others[name])
+def assert_same_answers(some: Path, other: Path, examples: Sequence[Path]) -> None:
+    """Compares what two models say of the rows in some files, to the last bit."""
+    rows = tf.constant(list(tf.data.TFRecordDataset(list(map(str, examples)), "GZIP").as_numpy_iterator()))
+    answers, others = (
+        tf.saved_model.load(str(model)).signatures["serving_default"](examples=rows) for model in (some, other)
+    )
+    assert len(rows) > 100
+    assert set(answers) == set(others)
+    for name in answers:
+        np.testing.assert_array_equal(answers[name], others[name])
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("seed", range(ROUNDS))
 def test_a_run_that_is_killed_again_and_again_comes_to_the_undisturbed_end(
-    undisturbed: Chaos, dataset: Path, tmp_path: Path, seed: int
+    undisturbed: Chaos, tmp_path: Path, seed: int
 ) -> None:
     """At a random moment of its start, and then of each component in turn."""
     dice = random.Random(seed)  # noqa: S311 (the same moments each time)
-    chaos = Chaos(dataset, Root(tmp_path / "runs", "stranger", ()))
+    chaos = in_its_own(tmp_path)
     (log,) = undisturbed.root.logs()
     seconds = json.loads((log / "summary.json").read_text())["seconds"]
     points = [("", START_S), *zip(["log: ", *seconds], seconds.values(), strict=False)]
@@ -126,13 +119,13 @@ def test_a_run_that_is_killed_again_and_again_comes_to_the_undisturbed_end(
         assert [(str(status.version), status.error) for status in client.status()] == [(chaos.version().name, "")]
     assert times_made(chaos.metadata) == dict.fromkeys(times_made(undisturbed.metadata), 1)
     assert chaos.root.versions() == [chaos.version().name]
-    assert_same_answers(chaos.answers(), undisturbed.answers())
+    assert_same_answers(chaos.version(), undisturbed.version(), undisturbed.test_rows())
 
 
 @pytest.mark.long
 def test_what_was_damaged_is_made_again(undisturbed: Chaos) -> None:
     """One bit of what a former run has written is another one, and the next run finds it."""
-    before = undisturbed.answers()
+    before = undisturbed.version()
     (data,) = undisturbed.root.path.glob("*/artifacts/Transform/transformed_examples/*/Split-train/*")
     content = bytearray(data.read_bytes())
     content[len(content) // 2] ^= 1
@@ -144,5 +137,5 @@ def test_what_was_damaged_is_made_again(undisturbed: Chaos) -> None:
         "ExampleGen", "StatisticsGen", "SchemaGen", "ExampleValidator",
     ]  # fmt: skip
     assert "unchanged" not in (progress(said)["Transform"], progress(said)["Trainer"])
-    assert_same_answers(undisturbed.answers(), before)
+    assert_same_answers(undisturbed.version(), before, undisturbed.test_rows())
     assert list(dict.fromkeys(progress(undisturbed.run()).values())) == ["unchanged"]

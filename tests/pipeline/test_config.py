@@ -122,6 +122,8 @@ def test_one_bound_leaves_the_others_as_they_are(file):
     [
         ("train.epochs", "--set: expected KEY=VALUE such as train.epochs=3, received 'train.epochs'"),
         ("=3", "--set: expected KEY=VALUE such as train.epochs=3, received '=3'"),
+        ("train.epochs=!!python/name:os.getpid",
+         "--set: train.epochs: expected a YAML value such as 3 or [64, 32], received '!!python/name:os.getpid'"),
         ("train.epochs=[", "--set: train.epochs: expected a YAML value such as 3 or [64, 32], received '['"),
         ("train.epochs=ten", "configuration: train.epochs: expected a whole number, received 'ten'"),
         ("train.epochs.x=3", "configuration: train.epochs: expected a whole number, received {'x': 3}"),

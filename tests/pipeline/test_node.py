@@ -198,3 +198,11 @@ def test_a_killed_node_that_is_launched_again_in_its_run_finds_its_folder_empty(
 
     assert model.uri == str(half.parent)
     assert os.listdir(model.uri) == ["whole"]
+
+
+def test_a_runs_name_leads_to_no_path(tmp_path):
+    folder = tmp_path / "root"
+    for node in ("Write", "Read"):
+        chain(folder, "../../elsewhere").launch(node)
+    assert sorted(path.name for path in folder.iterdir()) == ["artifacts", "metadata.sqlite"]
+    assert list(tmp_path.rglob("*elsewhere*")) == []

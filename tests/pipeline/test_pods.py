@@ -33,6 +33,8 @@ def test_what_is_said_of_a_task_goes_before_what_is_said_of_all():
          "kubeflow.volumes[0].claim: expected a Kubernetes name such as rankline-data, received 'My_Claim'"),
         ("kubeflow.volumes=[{claim: c, path: data}]",
          "kubeflow.volumes[0].path: expected an absolute path without .., received 'data'"),
+        ("kubeflow.volumes=[{claim: c, path: /data, sub_path: ../other}]",
+         "kubeflow.volumes[0].sub_path: expected a path in the volume, without .., received '../other'"),
         ("kubeflow.root=/runs", "kubeflow.root: expected a path on one of the volumes (/data), received '/runs'"),
         ("kubeflow.root=/database",
          "kubeflow.root: expected a path on one of the volumes (/data), received '/database'"),

@@ -1,5 +1,6 @@
 """The feature language: defaults, completion from the columns of files, and one clear line per mistake."""
 
+import json
 import math
 import textwrap
 from pathlib import Path
@@ -163,6 +164,14 @@ def test_dates_bound_splits_as_seconds(tmp_path):
     assert spec.splits.boundaries == (86400.0, 172801.0)
 
 
+def test_a_description_runs_no_code(tmp_path):
+    """YAML's tags can name any Python function; ours are plain values."""
+    path = written(tmp_path, f"label: !!python/object/apply:os.mkdir ['{tmp_path / 'made'}']")
+    with pytest.raises(SpecError, match=r"line 1: could not determine a constructor for the tag .*os\.mkdir"):
+        load(path)
+    assert not (tmp_path / "made").exists()
+
+
 def test_files_per_split_are_given_splits(tmp_path):
     spec = load(written(tmp_path, "{label: y, source: {files: {train: a.csv, test: b.csv}}}"))
 
@@ -185,6 +194,20 @@ def test_files_per_split_are_given_splits(tmp_path):
             [
                 "name: expected a name without / \\ * ? [ ] and without a dot in front, received 'clicks [v1]'",
             ],
+        ),
+        *(
+            (
+                f"{{label: clicked, name: {json.dumps(name)}}}",
+                [f"name: expected a name without / \\ * ? [ ] and without a dot in front, received {name!r}"],
+            )
+            for name in ("..", "../other", "/etc", ".hidden", "two\nlines", "zero\0")
+        ),
+        *(
+            (
+                f"{{label: clicked, source: {{fetch: {path}}}}}",
+                [f"source.fetch: expected a Python file in the dataset's folder, received {path!r}"],
+            )
+            for path in ("/tmp/source.py", "../source.py", "code/../../source.py")  # noqa: S108
         ),
         ("label: [clicked]", ["label: expected keys and values, received ['clicked']"]),
         ("label: clickd", ["label.column: expected a column of the data (clicked, user_id, age, price, "
