@@ -6,6 +6,7 @@ Imports that take seconds (TFX, TensorFlow) are inside the commands that need th
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import json
 import os
@@ -64,6 +65,8 @@ _base_path = click.option(
 _json = click.option(
     "--json", "json_path", type=click.Path(path_type=Path), help="Also write the numbers to this file."
 )
+_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO)
+"""Errors for which no line of ours is to blame."""
 _positive = click.FloatRange(min=0, min_open=True)
 _port = click.IntRange(0, 65535)
 _pem = click.Path(path_type=Path, exists=True, dir_okay=False)
@@ -819,4 +822,9 @@ def main() -> None:
         sys.exit(error.exit_code)
     except RanklineError as error:
         click.echo(f"Error: {error}", err=True)
+        sys.exit(1)
+    except OSError as error:
+        if error.errno not in _OF_THE_DISK:
+            raise
+        click.echo(f"Error: {error.filename or 'the disk'}: {error.strerror}", err=True)
         sys.exit(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import os
 import sys
@@ -63,13 +64,18 @@ def quiet(log: Path) -> Iterator[Console]:
     """
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
+        # Nothing waits in a buffer, so that on a full disk what is lost is lost, and nothing fails when it is closed.
+        unbuffered = log.open("ab", buffering=0)
     except OSError as error:
         raise RanklineError(f"{log.parent}: expected a folder that can be written to: {error.strerror}") from error
     sys.stdout.flush()
     sys.stderr.flush()
     # Down at the file descriptors, because TensorFlow's C++ code writes there.
     saved = os.dup(1), os.dup(2)
-    with log.open("a", encoding="utf-8") as file, os.fdopen(os.dup(1), "w", encoding="utf-8") as terminal:
+    with (
+        io.TextIOWrapper(unbuffered, encoding="utf-8", write_through=True) as file,
+        os.fdopen(os.dup(1), "w", encoding="utf-8") as terminal,
+    ):
         handler = logging.StreamHandler(file)
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname).1s %(name)s: %(message)s"))
         root = logging.getLogger()
@@ -80,8 +86,9 @@ def quiet(log: Path) -> Iterator[Console]:
         try:
             yield console(terminal)
         finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
+            for stream in (sys.stdout, sys.stderr):
+                with contextlib.suppress(OSError):
+                    stream.flush()
             for descriptor, original in enumerate(saved, start=1):
                 os.dup2(original, descriptor)
                 os.close(original)

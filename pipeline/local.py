@@ -46,6 +46,9 @@ LOG_FILE = "run.log"
 _OF_BLESSED_MODELS = ("InfraCheck", "Pusher")
 """Components that do nothing for a model that was refused."""
 
+_OF_A_FULL_DISK = ("No space left on device", "Disk quota exceeded", "database or disk is full")
+"""What the system, and SQLite, say of it, however the libraries wrap it."""
+
 
 @dataclass
 class RunResult:
@@ -149,7 +152,13 @@ def _explained(node_id: str, error: Exception, log: Path) -> RanklineError:
     if isinstance(error, RanklineError):
         return error
     lines = str(error).strip().splitlines() or [""]
-    return RanklineError(f"{node_id} failed: {type(error).__name__}: {lines[0]}\nThe log has more: {log}")
+    more = f"\nThe log has more: {log}"
+    if any(words in str(error) for words in _OF_A_FULL_DISK):
+        return RanklineError(
+            f"{node_id}: expected room on the disk, received none: {lines[0]}\n"
+            f"Make some, and run the same command again: it goes on with {node_id}.{more}"
+        )
+    return RanklineError(f"{node_id} failed: {type(error).__name__}: {lines[0]}{more}")
 
 
 def _collect(result: RunResult, node_id: str, outcome: Outcome, logs: Path, inferred: bool) -> None:

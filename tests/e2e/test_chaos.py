@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import random
 import signal
-import time
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -46,18 +46,23 @@ class Chaos(Stranger):
         assert run.exitcode == 0, said
         return said
 
-    def kill(self, after: str, seconds: float) -> None:
-        """Runs, and kills the process so long after it has said a text (at once, where that is empty)."""
+    def kill(self, after: str, until: str, seconds: float) -> None:
+        """Runs, and kills the process so long after it has said a text, or as soon as it says another."""
         run, output = started_rankline(*self.arguments)
         said = ""
+        timer = threading.Timer(seconds, run.kill)
         with output:
             while after not in said:
                 line = output.readline()
                 assert line, said
                 said += line
-            time.sleep(seconds)
+            timer.start()
+            for line in output:
+                said += line
+                if until in line:
+                    break
             run.kill()
-            said += output.read()
+        timer.cancel()
         run.join()
         assert run.exitcode == -signal.SIGKILL, said
 
@@ -105,13 +110,14 @@ def test_a_run_that_is_killed_again_and_again_comes_to_the_undisturbed_end(
     chaos = in_its_own(tmp_path)
     (log,) = undisturbed.root.logs()
     seconds = json.loads((log / "summary.json").read_text())["seconds"]
-    points = [("", START_S), *zip(["log: ", *seconds], seconds.values(), strict=False)]
+    said = ["", "log: ", *(f" {node} " for node in seconds)]
+    points = list(zip(said, said[1:], [START_S, *seconds.values()], strict=False))
     options = ServerOptions(
         "stranger", str(chaos.root.serving), file_system_poll_wait_seconds=0.01, max_num_load_retries=0
     )
     with Server(options) as server, Client(f"127.0.0.1:{server.port}", "stranger") as client:
-        for kills, (after, longest) in enumerate(points, 1):
-            chaos.kill(after, dice.random() * longest)
+        for kills, (after, until, longest) in enumerate(points, 1):
+            chaos.kill(after, until, dice.random() * longest)
             check_metadata(chaos.metadata, kills)
         chaos.run()
         check_metadata(chaos.metadata, len(points))
@@ -132,7 +138,7 @@ def test_what_was_damaged_is_made_again(undisturbed: Chaos) -> None:
     data.write_bytes(content)
     said = undisturbed.run()
 
-    assert f"not reused: {data.parent.parent} is not as it was written" in said
+    assert f"not reused, since its files are not what was written: {data.parent.parent}" in said
     assert [name for name, word in progress(said).items() if word == "unchanged"][:4] == [
         "ExampleGen", "StatisticsGen", "SchemaGen", "ExampleValidator",
     ]  # fmt: skip

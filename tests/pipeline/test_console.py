@@ -76,3 +76,25 @@ def test_lines_are_not_broken_where_there_is_no_terminal(columns):
         env={**os.environ, "COLUMNS": columns},
     )  # fmt: skip
     assert done.stdout == "word " * 40 + "\n"
+
+
+FULL_DISK = """
+import logging, os, sys
+from pathlib import Path
+from pipeline.console import quiet
+from schema.errors import RanklineError
+sys.stdout = open(1, "w", closefd=False)  # buffered, whatever the environment says
+try:
+    with quiet(Path("/dev/full")):
+        print("printed")
+        logging.getLogger("library").info("logged")
+        raise RanklineError("the reason")
+except RanklineError as error:
+    print(error)
+"""
+
+
+def test_a_full_disk_hides_no_error():
+    """What is written to /dev/full fails as on a full disk."""
+    done = subprocess.run([sys.executable, "-c", FULL_DISK], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.endswith("the reason\n")
