@@ -24,6 +24,7 @@ from serving.server.model_status import get_model_status
 from serving.server.multi_inference import multi_inference
 from serving.server.predict import predict
 from serving.server.regress import regress
+from serving.server.request_log import RequestLogs
 from serving.server.servable import DEFAULT_SIGNATURE, Servable
 from serving.server.status import invalid_argument
 
@@ -36,9 +37,10 @@ class Api:
     Every method raises StatusError if there is no answer. Those that ask a model take the seconds that it may take.
     """
 
-    def __init__(self, manager: Manager, core: Core) -> None:
-        """An API to the models of `manager`, which `core` configures."""
+    def __init__(self, manager: Manager, core: Core, logs: RequestLogs) -> None:
+        """An API to the models of `manager`, which `core` configures; `logs` is told what was answered."""
         self._manager = manager
+        self._logs = logs
         self._core = core
 
     def predict(
@@ -65,7 +67,9 @@ class Api:
         """Examples in, the results of several signatures out."""
         spec = request.tasks[0].model_spec if request.tasks else model_pb2.ModelSpec()
         with self._manager.servable(spec) as servable:
-            return multi_inference(servable, request, timeout_s)
+            response = multi_inference(servable, request, timeout_s)
+        self._logs.log(request, response)
+        return response
 
     def get_model_metadata(
         self, request: get_model_metadata_pb2.GetModelMetadataRequest
@@ -110,4 +114,6 @@ class Api:
         if not request.HasField("model_spec"):
             raise invalid_argument("Missing ModelSpec")
         with self._manager.servable(request.model_spec) as servable:
-            return answer(servable, request, timeout_s)
+            response = answer(servable, request, timeout_s)
+        self._logs.log(request, response)
+        return response

@@ -12,6 +12,7 @@ from tensorflow_serving.config.model_server_config_pb2 import ModelConfig, Model
 
 from serving.server import model_config, storage
 from serving.server.manager import Manager
+from serving.server.request_log import RequestLogs
 from serving.server.status import StatusError, invalid_argument
 
 _log = logging.getLogger(__name__)
@@ -22,15 +23,17 @@ _NEW_MODEL_TIMEOUT_S = 600.0
 class Core:
     """Looks after a manager. `run` is its thread's; a configuration may come from any."""
 
-    def __init__(self, manager: Manager, poll_wait_s: float, labels_for_unavailable: bool) -> None:
+    def __init__(self, manager: Manager, logs: RequestLogs, poll_wait_s: float, labels_for_unavailable: bool) -> None:
         """A core without a configuration.
 
         Args:
             manager: which loads and unloads.
+            logs: of requests.
             poll_wait_s: between two looks for new versions; 0 looks only when a configuration comes.
             labels_for_unavailable: allow a new label for a version that is not loaded (yet).
         """
         self._manager = manager
+        self._logs = logs
         self._poll_wait_s = poll_wait_s
         self._labels_for_unavailable = labels_for_unavailable
         self._configuring = threading.Lock()
@@ -47,7 +50,7 @@ class Core:
             The models that are new.
 
         Raises:
-            StatusError: it cannot be served, and all stays as it was; or requests should be logged.
+            StatusError: it cannot be served, and all stays as it was; or requests cannot be logged as it says.
         """
         if config.WhichOneof("config") != "model_config_list":
             raise invalid_argument(
@@ -65,8 +68,8 @@ class Core:
             self._config.CopyFrom(config)
             self._poll_now = True
         self._wake.set()
-        if any(model.HasField("logging_config") for model in models):
-            raise invalid_argument("No request-logger-creator provided.")  # only now, as TF Serving
+        # Only now, as TF Serving: if this is wrong, the rest is done all the same.
+        self._logs.configure({model.name: model.logging_config for model in models if model.HasField("logging_config")})
         return {model.name for model in models} - before
 
     def reload(self, config: ModelServerConfig) -> None:
@@ -74,7 +77,7 @@ class Core:
 
         Raises:
             StatusError: it cannot be served, and all stays as it was; or a new model cannot be loaded; or requests
-                should be logged.
+                cannot be logged as it says.
         """
         failures = []
         for name in sorted(self.configure(config)):

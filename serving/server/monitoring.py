@@ -126,6 +126,7 @@ request_latency = _microseconds("/tensorflow/serving/request_latency", "model_na
 runtime_latency = _microseconds("/tensorflow/serving/runtime_latency", "model_name", "API", "runtime")
 request_example_counts = Sampler("/tensorflow/serving/request_example_counts", "model", scale=1, growth=2, limits=15)
 request_example_count_total = Counter("/tensorflow/serving/request_example_count_total", "model")
+request_log_count = Counter("/tensorflow/serving/request_log_count", "model_name", "status_code")
 model_warmup_latency = _microseconds("/tensorflow/serving/model_warmup_latency", "model_path", "status")
 model_warmup_records_read = Counter("/tensorflow/serving/model_warmup_records_read", "model_path", "status")
 load_attempt_count = Counter("/tensorflow/cc/saved_model/load_attempt_count", "model_path", "status")

@@ -21,6 +21,7 @@ from serving.server.http_server import HttpServer
 from serving.server.load_options import LoadOptions, load_options
 from serving.server.manager import LoadServable, Manager, NotAvailableError
 from serving.server.options import ServerOptions
+from serving.server.request_log import RequestLogs
 from serving.server.rest import RestApi
 from serving.server.servable import Servable, ServableId
 from serving.server.status import StatusError
@@ -74,8 +75,10 @@ class Server:
         self.options = options
         load = load or _loader(load_options(options))
         self._manager = Manager(load, options.max_num_load_retries, options.load_retry_interval_micros / 1_000_000)
+        self._logs = RequestLogs()
         self._core = Core(
             self._manager,
+            self._logs,
             options.file_system_poll_wait_seconds,
             options.allow_version_labels_for_unavailable_models,
         )
@@ -116,7 +119,8 @@ class Server:
         )
         with contextlib.ExitStack() as starting:
             starting.callback(self._manager.close)
-            api = Api(self._manager, self._core)
+            starting.callback(self._logs.close)
+            api = Api(self._manager, self._core, self._logs)
             self._port = self._start_grpc(api, starting)
             addresses = f"{self.options.host}:{self._port} (gRPC)"
             if self.options.rest_api_port is not None:
