@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 
 RANKLINE = str(Path(sys.executable).with_name("rankline"))
 TIMEOUT_S = 600
+SECRET = "planted-in-the-environment"  # noqa: S105 (looked for in what runs write)
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,24 @@ class Root:
 
 
 def _command(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([RANKLINE, *arguments], capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    return subprocess.run(
+        [RANKLINE, *arguments], capture_output=True, text=True, timeout=TIMEOUT_S, check=False, env=_with_secrets()
+    )
+
+
+def _with_secrets() -> Mapping[str, str]:
+    """The environment of a run, with `SECRET` in it where passwords and tokens are expected, and elsewhere."""
+    names = ("MLMD_PASSWORD", "KF_PIPELINES_TOKEN", "AWS_SECRET_ACCESS_KEY", "OF_NO_MEANING_TO_ANYBODY")
+    return {**os.environ, **dict.fromkeys(names, SECRET)}
+
+
+def files_that_tell(folder: Path, secret: str) -> list[Path]:
+    """The files below a folder in which a text can be found, compressed ones included."""
+
+    def content(path: Path) -> bytes:
+        return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+
+    return [path for path in folder.rglob("*") if path.is_file() and secret.encode() in content(path)]
 
 
 @pytest.fixture(scope="session")
@@ -124,7 +143,11 @@ def stranger(tmp_path_factory: pytest.TempPathFactory) -> Stranger:
 def _kill_in_training(stranger: Stranger) -> subprocess.CompletedProcess[str]:
     """Runs it, and kills the process as soon as two epochs are over, of which one at least is saved."""
     with subprocess.Popen(
-        [RANKLINE, *stranger.arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [RANKLINE, *stranger.arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=_with_secrets(),
     ) as run:
         deadline = time.monotonic() + TIMEOUT_S
         while run.poll() is None and time.monotonic() < deadline:

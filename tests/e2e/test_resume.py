@@ -3,6 +3,8 @@
 import re
 import signal
 
+from tests.pipeline.consistency import check_metadata
+
 UNTIL_TRAINER = ["ExampleGen", "StatisticsGen", "SchemaGen", "ExampleValidator", "Transform"]
 
 
@@ -52,3 +54,8 @@ def test_a_schema_was_inferred_and_the_run_says_where_it_is(stranger):
     assert str(stranger.folder) in line
     assert str(path) in line
     assert 'name: "price"' in path.read_text()
+
+
+def test_metadata_is_whole_after_the_kill(stranger):
+    """One execution, the killed training, still counts as running; which stops nobody."""
+    check_metadata(stranger.root.path / "metadata.sqlite", killed=1)
