@@ -124,6 +124,7 @@ class CompiledPipeline:
             )
         node: pipeline_pb2.PipelineNode = self._nodes[node_id]
         executor_spec = runner_utils.extract_executor_spec(self._deployment, node_id)
+        cached = node.execution_options.caching_options.enable_cache
         damaged: list[str] = []
         node_launcher = launcher.Launcher(
             pipeline_node=node,
@@ -132,7 +133,7 @@ class CompiledPipeline:
             pipeline_runtime_spec=self._ir.runtime_spec,
             executor_spec=executor_spec,
             custom_executor_operators=EXECUTOR_OPERATORS,
-            custom_driver_spec=executor_spec,
+            custom_driver_spec=executor_spec if cached else None,
             custom_driver_operators={type(executor_spec): functools.partial(CacheCheck, damaged.append)},
         )
         try:

@@ -159,6 +159,14 @@ def test_a_former_output_that_was_damaged_is_made_again_and_what_came_of_it_too(
     assert third[0].outputs["model"][0].uri == second[0].outputs["model"][0].uri
 
 
+def test_where_nothing_is_reused_nothing_is_looked_for(tmp_path):
+    for run_id in ("1", "2"):
+        outcome = [chain(tmp_path, run_id, always_read=True).launch(node) for node in ("Write", "Read")][1]
+        if run_id == "1":
+            damage(outcome.outputs["blessing"][0].uri)
+    assert not outcome.damaged
+
+
 def test_of_several_former_outputs_one_that_is_not_damaged_is_taken(tmp_path):
     first = chain(tmp_path, "1").launch("Write")
     without_cache = chain(tmp_path, "2")
