@@ -18,7 +18,7 @@ from tests.forking import started_rankline
 from tests.pipeline.consistency import check_metadata
 
 SMALL = "64k"
-STEP_KB = 150
+STEP_KB = 400
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def test_whenever_the_disk_gets_full_the_run_goes_on_once_there_is_room(disk, tm
     """It grows a little whenever a run has filled it, until one comes to its end."""
     stranger = on(disk, tmp_path)
     stopped_by: list[str] = []
-    for size in range(STEP_KB, 100 * STEP_KB, STEP_KB):
+    for size in range(STEP_KB, 20 * STEP_KB, STEP_KB):
         disk.remount(f"size={size}k")
         status, said = ran(stranger)
         if status == 0:
