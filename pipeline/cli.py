@@ -190,6 +190,40 @@ def run(
     sys.exit(run_and_show(run_config, serve=serve))
 
 
+@cli.command()
+@_dataset
+@click.option("--model", "-m", help="The model to train.  [default: wide_deep]")
+@click.option("--from", "first", metavar="SPAN", help="A date or a number.  [default: the first that there is]")
+@click.option("--to", "last", metavar="SPAN", help="A date or a number.  [default: the last that there is]")
+@_root
+@_config
+@_settings
+def backfill(
+    dataset: str | None,
+    model: str | None,
+    first: str | None,
+    last: str | None,
+    root: Path | None,
+    config: Path | None,
+    settings: tuple[str, ...],
+) -> None:
+    """Run the pipeline for one span after the other, of data that comes in spans.
+
+    Each span is first judged by the models from before it: the one that is served then, and the first one. So the
+    table and the picture at the end show what it is worth to train anew each time. Who is interrupted goes on with the
+    same command.
+
+    Exit status: 0 if a model was pushed for each span, 1 if something stopped a run, 2 for wrong options, 3 if the
+    model of any span was refused.
+    """
+    with quiet(Path(os.devnull)) as terminal, busy(terminal, "Loading TFX"):
+        from pipeline import config as configuration
+        from pipeline.backfill.job import backfill_and_show
+
+        run_config = configuration.load(config, {"dataset": dataset, "train.model": model, "root": root}, settings)
+    sys.exit(backfill_and_show(run_config, first, last))
+
+
 @cli.command("compile")
 @_dataset
 @click.option("--model", "-m", help="The model to train.  [default: wide_deep]")
@@ -637,9 +671,12 @@ def validate(dataset: str) -> None:
 
     terminal = console()
     with busy(terminal, "Reading the files"):
-        description = describe(find(dataset))
+        found = find(dataset)
+        description = describe(found)
     for table in description_tables(description):
         terminal.print(table)
+    if found.spans:
+        terminal.print(found.spans.summary())
 
 
 @cli.command()

@@ -5,6 +5,7 @@ runs/<dataset>/artifacts/<Component>/   what components wrote
 runs/<dataset>/serving/<version>/       pushed models: the base path of a model server
 runs/<dataset>/logs/<run id>/           run.log, the inferred schema, a summary
 runs/<dataset>/lock                     held by the run that is going on
+runs/<dataset>/backfill/<name>/         what `rankline backfill` has done, its table and picture
 """
 
 from __future__ import annotations
@@ -39,6 +40,9 @@ class Layout:
     def lock(self) -> Path:
         """Held by the run that is going on."""
         return self.root / self.dataset / "lock"
+
+    def backfill(self, name: str) -> Path:
+        return self.root / self.dataset / "backfill" / name
 
     def logs(self, run_id: str) -> Path:
         return self.root / self.dataset / "logs" / run_id

@@ -29,6 +29,7 @@ from pipeline.node import CompiledPipeline, Outcome
 from schema.dataset import Dataset
 from schema.errors import RanklineError
 from schema.feature_spec import SPLITS, Split
+from trainer.task import HISTORY_FILE
 
 SPLITS_READ: Mapping[str, Sequence[Split]] = {
     "ExampleGen": SPLITS,
@@ -61,6 +62,10 @@ class RunResult:
     refusals: list[str] = field(default_factory=list)
     tuned: Mapping[str, Any] = field(default_factory=dict)
     """What a search has chosen: key of `train` -> value."""
+    ids: int = 0
+    """Ids that the model's tables have weights for, if it has begun with another model."""
+    known_ids: int = 0
+    """Those whose weights are that one's."""
     pushed: str | None = None
     """The pushed version's folder."""
     seconds: dict[str, float] = field(default_factory=dict)
@@ -170,6 +175,10 @@ def _collect(result: RunResult, node_id: str, outcome: Outcome, logs: Path, infe
         shutil.copy(Path(artifact["schema"].uri) / SCHEMA_FILE, logs / SCHEMA_FILE)
     elif node_id == "Tuner":
         result.tuned = best_of(artifact["best_hyperparameters"])
+    elif node_id == "Trainer":
+        history = json.loads((Path(artifact["model"].uri) / HISTORY_FILE).read_text())
+        if warm_start := history["warm_start"]:
+            result.ids, result.known_ids = warm_start["all_rows"], warm_start["rows"]
     elif node_id == "Evaluator":
         evaluation = artifact["evaluation"]
         result.metrics = json.loads(evaluation.get_string_custom_property(METRICS_PROPERTY))

@@ -70,6 +70,13 @@ class Spans:
             kind = "a date such as 2026-11-27" if self.dated else "a whole number"
             raise SpecError(f"span: expected {kind}, or {LATEST}, received {text!r}") from None
 
+    def summary(self) -> str:
+        """How many there are, from when to when, and which are missing."""
+        first, last = self.name(min(self.files)), self.name(self.latest)
+        missing = self.names(self.missing(min(self.files), self.latest))
+        rest = f"; {len(missing):,} missing between: {listing(missing)}" if missing else ", none missing between"
+        return f"{len(self.files):,} spans from {first} to {last}{rest}"
+
     def window(self, last: int, length: int) -> list[int]:
         """The spans that are there among the `length` ones up to `last`.
 

@@ -8,6 +8,7 @@ import logging
 import math
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
 import keras
 import tensorflow as tf
@@ -64,8 +65,9 @@ def run_fn(fn_args: FnArgs) -> None:
     with strategy.scope():
         columns = input_columns(spec, ids, earlier.widths if earlier else {})
         model = models.build(columns, params, heads.units_of(spec))
-        if earlier and not model.is_counted:
-            _report_start(fn_args.base_model, earlier.start(model, ids))
+        taken_over = earlier.start(model, ids) if earlier and not model.is_counted else None
+        if taken_over:
+            _report_start(fn_args.base_model, taken_over)
     train, held_out = read_splits(fn_args, model, spec, params)
     head = heads.head_for(spec, params, train)
     _log.info("%s: %d parameters, %d rows to train on", params.model, _parameters(model), train.rows)
@@ -84,7 +86,9 @@ def run_fn(fn_args: FnArgs) -> None:
     warm_start.write(model, ids, fn_args.serving_model_dir)
     if pattern := config.get("warmup_examples"):
         warmup.write(fn_args.serving_model_dir, spec, head, [pattern])
-    _write_history(os.path.join(os.path.dirname(fn_args.serving_model_dir), HISTORY_FILE), model, train, history)
+    _write_history(
+        os.path.join(os.path.dirname(fn_args.serving_model_dir), HISTORY_FILE), model, train, history, taken_over
+    )
     remove_checkpoints(checkpoints)
 
 
@@ -154,11 +158,14 @@ def _report(index: int, epoch: Epoch) -> None:
     tf.summary.experimental.write_raw_pb(summary.SerializeToString(), step=index + 1)
 
 
-def _write_history(path: str, model: Joint, train: inputs.Examples, history: History) -> None:
+def _write_history(
+    path: str, model: Joint, train: inputs.Examples, history: History, taken_over: TakenOver | None
+) -> None:
     content = {
         "parameters": _parameters(model),
         "train_rows": train.rows,
         "best_epoch": history.best + 1,
+        "warm_start": asdict(taken_over) if taken_over else None,
         "epochs": [epoch.metrics for epoch in history.epochs],
     }
     with tf.io.gfile.GFile(path, "w") as file:

@@ -74,7 +74,7 @@ def write(comparison: Comparison, folder: Path) -> tuple[Path, Path]:
     folder.mkdir(parents=True, exist_ok=True)
     picture, numbers = folder / "compare.png", folder / "compare.json"
     _draw(comparison, picture)
-    numbers.write_text(json.dumps(_without_nan(asdict(comparison)), indent=1) + "\n")
+    numbers.write_text(json.dumps(without_nan(asdict(comparison)), indent=1) + "\n")
     return picture, numbers
 
 
@@ -124,12 +124,12 @@ def _table(title: str, *headings: str) -> Table:
     return table
 
 
-def _without_nan(value: Any) -> Any:
+def without_nan(value: Any) -> Any:
     """For JSON, which has no NaN."""
     if isinstance(value, dict):
-        return {key: _without_nan(inner) for key, inner in value.items()}
+        return {key: without_nan(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple | range):
-        return [_without_nan(inner) for inner in value]
+        return [without_nan(inner) for inner in value]
     return None if isinstance(value, float) and math.isnan(value) else value
 
 

@@ -67,6 +67,7 @@ def test_what_is_missing_is_between_spans_that_are_there(march):
     assert spans.names(spans.missing(days(1), days(5))) == ["2026-03-03"]
     assert spans.missing(days(-30), days(2)) == []  # what was before the first is not missing
     assert spans.missing(days(4), days(5)) == []
+    assert spans.summary() == "4 spans from 2026-03-01 to 2026-03-05; 1 missing between: 2026-03-03"
 
 
 def test_the_span_before_is_the_last_that_is_there(march):
