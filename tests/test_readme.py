@@ -18,6 +18,8 @@ import click
 import keras
 import numpy as np
 import portpicker
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
 import yaml
@@ -157,7 +159,10 @@ def anchors(page: str) -> set[str]:
 @pytest.mark.parametrize("page", PAGES)
 def test_links_lead_somewhere(page):
     links = [
-        str(child.attrs["href"]) for token in parse(page) for child in token.children or () if child.type == "link_open"
+        str(child.attrs["href" if child.type == "link_open" else "src"])
+        for token in parse(page)
+        for child in token.children or ()
+        if child.type in ("link_open", "image")
     ]
     for name, _, anchor in (link.partition("#") for link in links if not link.startswith("https://")):
         target = Path(page).parent / name if name else Path(page)
@@ -330,6 +335,20 @@ def test_the_section_for_kubeflow_is_a_configuration(tmp_path):
     pods = load(tmp_path / "shop.yaml", {}, ()).kubeflow
     assert (str(pods.root), pods.dataset) == ("/data/runs", "/data/bookshop")
     assert (pods.of_task("Trainer").gpu, pods.of_task("Trainer").cpu) == (1, "2")
+
+
+def test_the_section_on_spans_is_a_dataset_and_a_configuration(tmp_path):
+    source, configuration = fences(section("Day by day"), "yaml")
+    (tmp_path / "clicks" / "2026-11-26").mkdir(parents=True)
+    table = pa.table({"y": [1, 0], "price": [1.0, 2.0], "device": ["a", "b"]})
+    pq.write_table(table, tmp_path / "clicks" / "2026-11-26" / "part-0.parquet")
+    (tmp_path / "features.yaml").write_text(f"label: y\n{source.content}")
+    (tmp_path / "run.yaml").write_text(configuration.content)
+    config = load(None, {"dataset": str(tmp_path)}, ())
+    dataset = find(config.dataset, config.spans.span, config.spans.window)
+    assert dataset.spans.names(dataset.window) == ["2026-11-26"]
+    assert config.spans.max_drift.keys() <= dataset.spec.columns.keys()
+    assert config.train.warm_start
 
 
 def test_every_parameter_of_a_package_is_explained():

@@ -2,7 +2,10 @@
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
+
+from schema.dataset import find
 
 
 def test_all_ratings_are_there(movielens):
@@ -84,3 +87,16 @@ def test_it_is_a_ranking(movielens):
 
 def test_its_schema_holds(movielens, schema_holds):
     schema_holds(movielens)
+
+
+def test_day_by_day_it_is_the_same_ratings():
+    dataset = find("movielens_days")
+    days = [pq.read_table(path) for path in dataset.files["all"]]
+    times = [pc.divide(day["timestamp"], 24 * 60 * 60) for day in days]
+
+    assert [pc.unique(day).to_pylist() for day in times] == [[span] for span in dataset.window]
+    assert [len(days), sum(map(len, days))] == [213, 100_000]
+    # On two days nobody rated anything.
+    assert dataset.spans.summary() == (
+        "213 spans from 1997-09-20 to 1998-04-22; 2 missing between: 1997-12-11, 1997-12-16"
+    )
