@@ -59,24 +59,18 @@ def backfill_and_show(config: RunConfig, first: str | None, last: str | None) ->
         steps = []
         with counted(console) as progress:
             task = progress.add_task("", total=len(spans))
-            before: set[str] = set()
 
-            def on_start(span: str, done: bool) -> None:
+            def judge_span(span: str, once: str, continuous: str, path: Path) -> None:
+                judge(dataset.of_span(_number(dataset, span)), once, continuous).save(path)
+
+            def run_span(span: str) -> Step:
                 progress.update(task, description=span)
-                before.update({span} if done else ())
+                return _run(config, span, layout)
 
-            for step in walk(
-                spans,
-                folder,
-                lambda span, once, continuous, path: judge(
-                    dataset.of_span(_number(dataset, span)), once, continuous
-                ).save(path),
-                lambda span: _run(config, span, layout),
-                on_start,
-            ):
+            for step, done_before in walk(spans, folder, judge_span, run_span):
                 steps.append(step)
                 progress.advance(task)
-                console.print(_line(step, step.span in before))
+                console.print(_line(step, done_before))
         backfill = show.Backfill.read(dataset.name, steps, folder)
         console.print()
         console.print(show.table(backfill))
@@ -137,8 +131,8 @@ def _run(config: RunConfig, span: str, layout: Layout) -> Step:
     )
 
 
-def _line(step: Step, before: bool) -> str:
-    mark, took = ("[dim]=[/]", "done before") if before else ("[green]✓[/]", f"{step.seconds:.1f} s")
+def _line(step: Step, done_before: bool) -> str:
+    mark, took = ("[dim]=[/]", "done before") if done_before else ("[green]✓[/]", f"{step.seconds:.1f} s")
     if step.refusals:
         mark, came = "[red]✗[/]", f"refused: {'; '.join(step.refusals)}"
     else:

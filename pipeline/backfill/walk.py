@@ -45,8 +45,7 @@ def walk(
     folder: Path,
     judge: Judge,
     run: Callable[[str], Step],
-    on_start: Callable[[str, bool], None],
-) -> Iterator[Step]:
+) -> Iterator[tuple[Step, bool]]:
     """Judges on each span the models that there are, and then makes the next one of it.
 
     Each model is thus judged on what came after all that it has seen.
@@ -56,7 +55,9 @@ def walk(
         folder: where what was done is kept.
         judge: is called for each span but those before the first model.
         run: runs the pipeline for a span.
-        on_start: called with each span, and whether it was done before.
+
+    Yields:
+        What came of each span, and whether that was done before.
 
     Raises:
         RanklineError: what stopped a run, and for which span.
@@ -65,7 +66,6 @@ def walk(
     for span in spans:
         record = folder / f"{span}.json"
         done = record.is_file()
-        on_start(span, done)
         if done:
             step = Step(**json.loads(record.read_text()))
         else:
@@ -81,7 +81,7 @@ def walk(
             partial.write_text(json.dumps(asdict(step), indent=1) + "\n")
             partial.rename(record)
         first, served = first or step.pushed, step.pushed or served
-        yield step
+        yield step, done
 
 
 def scores_of(folder: Path, span: str) -> Path:

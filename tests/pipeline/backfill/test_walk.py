@@ -35,7 +35,7 @@ class Chain:
 @pytest.fixture
 def go(tmp_path):
     def go(chain: Chain, limit: int = len(SPANS)) -> list[Step]:
-        return list(itertools.islice(walk(SPANS, tmp_path, chain.judge, chain.run, lambda span, done: None), limit))
+        return [step for step, _ in itertools.islice(walk(SPANS, tmp_path, chain.judge, chain.run), limit)]
 
     return go
 
@@ -57,12 +57,12 @@ def test_who_is_killed_goes_on(go, tmp_path):
     """Also with the same models to judge, and without judging again what was judged."""
     go(Chain(), limit=2)
     (tmp_path / "3.partial").write_text('{"span": "3"')  # killed while writing
-    chain, starts = Chain(), []
-    steps = list(walk(SPANS, tmp_path, chain.judge, chain.run, lambda span, done: starts.append((span, done))))
+    chain = Chain()
+    steps, done_before = zip(*walk(SPANS, tmp_path, chain.judge, chain.run), strict=True)
     assert chain.runs == ["3", "4"]
     assert chain.judged == [("3", "v1", "v2"), ("4", "v1", "v3")]
-    assert starts == [("1", True), ("2", True), ("3", False), ("4", False)]
-    assert steps == go(Chain(stops="1234"))
+    assert done_before == (True, True, False, False)
+    assert list(steps) == go(Chain(stops="1234"))
 
 
 def test_what_stops_a_run_is_told_with_its_span_and_may_be_mended(go):
