@@ -117,6 +117,7 @@ def _on_kubeflow(command: Callable[..., None]) -> Callable[..., None]:
     return with_server
 
 
+_span = click.option("--span", help="Of data in spans, read up to this one: a date or a number.  [default: the latest]")
 _experiment = click.option(
     "--experiment", help="Under which it is listed; has to be there.  [default: one of the pipeline's name]"
 )
@@ -151,7 +152,7 @@ def cli() -> None:
 @cli.command()
 @_dataset
 @click.option("--model", "-m", help="The model to train.  [default: wide_deep]")
-@click.option("--span", help="Of data in spans, read up to this one: a date or a number.  [default: the latest]")
+@_span
 @_root
 @_config
 @_settings
@@ -278,7 +279,8 @@ def _need_kfp() -> None:
 @click.option("--model", "-m", help="The model to train.  [default: wide_deep]")
 @_config
 @_settings
-@click.option("--run-id", default="", help="Names the run in ML Metadata.  [default: Kubeflow's own name for it]")
+@_span
+@click.option("--run-id", help="Names the run in ML Metadata.  [default: Kubeflow's own name for it]")
 @_experiment
 @click.option("--wait", is_flag=True, help="Show how it goes, until it has ended.")
 @_on_kubeflow
@@ -287,7 +289,8 @@ def submit(
     model: str | None,
     config: Path | None,
     settings: tuple[str, ...],
-    run_id: str,
+    span: str | None,
+    run_id: str | None,
     experiment: str | None,
     wait: bool,
     server: Mapping[str, Any],
@@ -307,7 +310,8 @@ def submit(
         with connected(**server) as client:
             kubeflow = Server(client)
             with busy(terminal, "Submitting"):
-                job_id = kubeflow.submit(package, run_id, experiment, _service_account(run_config))
+                given = {name: value for name, value in (("run_id", run_id), ("span", span)) if value}
+                job_id = kubeflow.submit(package, given, experiment, _service_account(run_config))
             what = f"{run_config.train.model} on {run_config.dataset}"
             terminal.print(escape(f"Submitted {what}: {kubeflow.link(job_id)}"))
             if wait:

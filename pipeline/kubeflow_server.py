@@ -112,13 +112,17 @@ class Server:
         return f"{self._client.host}/#/runs/details/{run_id}"
 
     def submit(
-        self, package: Package, run_id: str = "", experiment: str | None = None, service_account: str | None = None
+        self,
+        package: Package,
+        parameters: Mapping[str, str],
+        experiment: str | None = None,
+        service_account: str | None = None,
     ) -> str:
         """Starts a run.
 
         Args:
             package: of what.
-            run_id: names it in ML Metadata; empty is Kubeflow's own name for it.
+            parameters: those that are not to be as the package says.
             experiment: under which it is listed; None is one of the pipeline's name, made if there is none.
             service_account: of its pods; None is the server's choice.
 
@@ -128,8 +132,8 @@ class Server:
         now = datetime.datetime.now(datetime.UTC)
         run = self._client.run_pipeline(
             experiment_id=self._experiment(experiment, package),
-            job_name=run_id or f"{package.pipeline} {now:%Y-%m-%d %H:%M:%S}",
-            params={**package.defaults, "run_id": run_id},
+            job_name=parameters.get("run_id") or f"{package.pipeline} {now:%Y-%m-%d %H:%M:%S}",
+            params={**package.defaults, **parameters},
             service_account=service_account,
             **self._uploaded(package),
         )
@@ -193,7 +197,7 @@ class Server:
             cron_expression=cron,
             max_concurrency=1,
             no_catchup=True,
-            params={**package.defaults, "run_id": ""},
+            params=dict(package.defaults),
             service_account=service_account,
             **self._uploaded(package),
         )

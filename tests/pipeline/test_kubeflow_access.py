@@ -27,7 +27,7 @@ def test_a_token_comes_from_the_environment(server, host, package, monkeypatch):
     server.lets_in = "from-the-environment"
     monkeypatch.setenv("KF_PIPELINES_TOKEN", "from-the-environment")
     with connected(host) as client:
-        Server(client).submit(package)
+        Server(client).submit(package, {})
     assert set(server.tokens) == {"Bearer from-the-environment"}
 
 
@@ -37,10 +37,10 @@ def test_a_token_file_goes_before_the_environment_and_is_read_anew(server, host,
     (tmp_path / "token").write_text("first\n")
     server.lets_in = "first"
     with connected(host, token_file=tmp_path / "token") as client:
-        Server(client).submit(package)
+        Server(client).submit(package, {})
         server.lets_in = "second"
         (tmp_path / "token").write_text("second\n")
-        Server(client).submit(package)
+        Server(client).submit(package, {})
     assert list(dict.fromkeys(server.tokens)) == ["Bearer first", "Bearer second"]
 
 
@@ -53,14 +53,14 @@ def test_a_pod_finds_server_token_and_namespace_by_itself(server, host, package,
     monkeypatch.setattr(kubeflow_access, "SERVICE_ACCOUNT_TOKEN", tmp_path / "token")
     monkeypatch.setattr("kfp.Client._NAMESPACE_PATH", str(tmp_path / "namespace"))
     with connected(None) as client:
-        Server(client).submit(package)
+        Server(client).submit(package, {})
     assert [experiment.namespace for experiment in server.experiments] == ["team"]
 
 
 def test_a_namespace_goes_with_all_that_is_asked(server, host, package):
     server.namespaces = ["team", "others"]
     with connected(host, "team") as client:
-        Server(client).submit(package)
+        Server(client).submit(package, {})
         Server(client).schedule(package, "nightly", "0 0 3 * * *")
         assert [each.name for each in Server(client).schedules()] == ["nightly"]
     with connected(host, "others") as client:
@@ -77,7 +77,7 @@ def test_authorities_of_ones_own_vouch_for_the_server(server, package, tmp_path)
     context.load_cert_chain(tmp_path / "server.pem")
     with serving(server, context) as address:
         with connected(address, ca=tmp_path / "ca.pem") as client:
-            Server(client).submit(package)
+            Server(client).submit(package, {})
         with (
             pytest.raises(RanklineError, match=f"{address}: expected Kubeflow Pipelines, .*certificate verify failed"),
             connected(address),
@@ -120,7 +120,7 @@ def test_a_server_that_lets_nobody_in(server, host, package, monkeypatch, behavi
     if token:
         monkeypatch.setenv("KF_PIPELINES_TOKEN", token)
     with pytest.raises(RanklineError) as caught, connected(host, namespace) as client:
-        Server(client).submit(package)
+        Server(client).submit(package, {})
     assert caught.match(message)
     assert server.runs == []
     assert not token or token not in str(caught.value)

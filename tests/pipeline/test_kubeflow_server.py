@@ -30,7 +30,7 @@ def package():
 
 def test_a_run_is_of_an_uploaded_version_and_has_all_parameters(server, host, package):
     with connected(host) as kubeflow:
-        job_id = kubeflow.submit(package, "monday", service_account="rankline")
+        job_id = kubeflow.submit(package, {"run_id": "monday"}, service_account="rankline")
         assert kubeflow.link(job_id) == f"{host}/#/runs/details/{job_id}"
 
     (run,) = server.runs
@@ -56,22 +56,23 @@ def test_a_run_is_of_an_uploaded_version_and_has_all_parameters(server, host, pa
 
 def test_a_run_without_a_name_gets_kubeflows(server, host, package):
     with connected(host) as kubeflow:
-        kubeflow.submit(package)
+        kubeflow.submit(package, {})
     (run,) = server.runs
+    assert run.runtime_config.parameters == package.defaults
     assert run.runtime_config.parameters["run_id"] == ""
     assert run.display_name.startswith("rankline-shop 2")
 
 
 def test_a_package_is_uploaded_once_and_a_changed_one_is_a_new_version(server, host, package, tmp_path):
     with connected(host) as kubeflow:
-        kubeflow.submit(package)
+        kubeflow.submit(package, {})
         uploaded = len(server.versions)
-        kubeflow.submit(package)
+        kubeflow.submit(package, {})
         assert len(server.versions) == uploaded
 
         (tmp_path / "package.yaml").write_text(GOLDEN.read_text().replace("dcn_v2", "wide"))
         changed = Package(tmp_path / "package.yaml")
-        kubeflow.submit(changed)
+        kubeflow.submit(changed, {})
     assert [version.display_name for version in server.versions[uploaded:]] == [changed.version]
     assert [pipeline.display_name for pipeline in server.pipelines] == ["rankline-shop"]
     assert server.runs[-1].runtime_config.parameters["model"] == "wide"
@@ -79,8 +80,8 @@ def test_a_package_is_uploaded_once_and_a_changed_one_is_a_new_version(server, h
 
 def test_an_experiment_that_is_asked_for_by_name_has_to_be_there(server, host, package):
     with connected(host) as kubeflow:
-        kubeflow.submit(package)
-        kubeflow.submit(package, experiment="rankline-shop")
+        kubeflow.submit(package, {})
+        kubeflow.submit(package, {}, experiment="rankline-shop")
     with (
         pytest.raises(
             RanklineError,
@@ -88,7 +89,7 @@ def test_an_experiment_that_is_asked_for_by_name_has_to_be_there(server, host, p
         ),
         connected(host) as kubeflow,
     ):
-        kubeflow.submit(package, experiment="rankline-shp")
+        kubeflow.submit(package, {}, experiment="rankline-shp")
     assert [experiment.display_name for experiment in server.experiments] == ["rankline-shop"]
     assert len(server.runs) == 2
 
@@ -102,7 +103,7 @@ def test_progress_is_that_of_the_components_until_the_run_has_ended(server, host
         ("FAILED", of_kubeflow | {"examplegen": "SUCCEEDED", "statisticsgen": "FAILED"}),
     ]
     with connected(host) as kubeflow:
-        seen = list(kubeflow.progress(package, kubeflow.submit(package)))
+        seen = list(kubeflow.progress(package, kubeflow.submit(package, {})))
     assert [progress.state for progress in seen] == ["PENDING", "RUNNING", "RUNNING", "FAILED"]
     assert [{task.name: task.state for task in progress.tasks} for progress in seen] == [
         {},
@@ -118,7 +119,7 @@ def test_a_server_that_is_away_for_a_moment_is_waited_for(server, host, package,
     server.failures = [HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS]
     server.course = [ALL_DONE]
     with connected(host) as kubeflow:
-        (progress,) = kubeflow.progress(package, kubeflow.submit(package))
+        (progress,) = kubeflow.progress(package, kubeflow.submit(package, {}))
     assert progress.state == "SUCCEEDED"
     assert server.failures == []
 
@@ -133,7 +134,7 @@ def test_a_schedule_runs_one_at_a_time_and_makes_up_for_nothing(server, host, pa
     assert (recurring.display_name, recurring.mode, recurring.service_account) == ("nightly", "ENABLE", "rankline")
     assert (recurring.max_concurrency, recurring.no_catchup) == ("1", True)
     assert recurring.trigger.cron_schedule.cron == "0 0 3 * * *"
-    assert recurring.runtime_config.parameters == {**package.defaults, "run_id": ""}
+    assert recurring.runtime_config.parameters == package.defaults
     assert recurring.pipeline_version_reference.pipeline_version_id == server.versions[-1].pipeline_version_id
 
 
@@ -201,7 +202,7 @@ def test_all_schedules_are_listed_however_many(server, host, package, monkeypatc
 def test_the_server_is_as_strict_as_the_real_one(server, host, package):
     """Or the tests above would say little."""
     with connected(host) as kubeflow:
-        kubeflow.submit(package)
+        kubeflow.submit(package, {})
         (run,) = server.runs
         reference = {
             "pipeline_id": run.pipeline_version_reference.pipeline_id,
@@ -227,7 +228,7 @@ COMPILED = ("-d", str(SHOP), "-c", str(CONFIG), "--set", *SETTINGS)
 
 def test_submitting_and_waiting(server, host, rankline):
     server.course = [("RUNNING", {"examplegen": "SUCCEEDED"}), ALL_DONE]
-    done = rankline("submit", *COMPILED, "--host", host, "--run-id", "monday", "--wait")
+    done = rankline("submit", *COMPILED, "--host", host, "--run-id", "monday", "--span", "3", "--wait")
     assert (done.returncode, done.stderr) == (0, "")
     (run,) = server.runs
     assert done.stdout.splitlines() == [
@@ -236,7 +237,8 @@ def test_submitting_and_waiting(server, host, rankline):
         "  ✓ Trainer                    90 s",
     ]
     assert run.service_account is None
-    assert run.runtime_config.parameters["run_id"] == "monday"
+    parameters = run.runtime_config.parameters
+    assert (parameters["run_id"], parameters["span"]) == ("monday", "3")
 
 
 def test_a_run_that_fails_fails_the_command(server, host, rankline, monkeypatch):
