@@ -333,7 +333,7 @@ def test_the_section_for_kubeflow_is_a_configuration(tmp_path):
     (fence,) = fences(section("On Kubeflow"), "yaml")
     (tmp_path / "shop.yaml").write_text(fence.content)
     pods = load(tmp_path / "shop.yaml", {}, ()).kubeflow
-    assert (str(pods.root), pods.dataset) == ("/data/runs", "/data/bookshop")
+    assert (str(pods.root), pods.dataset) == ("/runs", "/data/bookshop")
     assert (pods.of_task("Trainer").gpu, pods.of_task("Trainer").cpu) == (1, "2")
 
 

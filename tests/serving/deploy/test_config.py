@@ -8,7 +8,8 @@ from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
 from pipeline.layout import Layout
 from serving.server import config_files, monitoring
-from tests.serving.deploy.files import DEPLOY, composed, documents, flags, settings
+from tests.manifests import documents
+from tests.serving.deploy.files import DEPLOY, composed, flags, settings
 
 MESSAGES = {
     "config/batching_parameters.config": config_files.BatchingParameters,

@@ -9,8 +9,9 @@ import kubernetes_validate
 import pytest
 from kubernetes.client import V1Container, V1PodSpec
 
+from tests.manifests import KUBERNETES, documents, kustomized, of_kind
 from tests.openapi import check
-from tests.serving.deploy.files import DEPLOY, KUBERNETES, composed, documents, flags, kustomized, of_kind, settings
+from tests.serving.deploy.files import DEPLOY, composed, flags, settings
 
 
 def pod(parts):
@@ -39,7 +40,7 @@ def test_it_is_valid(written, version):
 
 
 def test_what_kustomize_makes_is_valid():
-    built = of_kind("InferenceService", kustomized("kserve"))
+    built = of_kind("InferenceService", kustomized(DEPLOY / "kserve"))
 
     parts = check(kserve, kserve.V1beta1InferenceService, built)
     assert kubernetes_validate.validate(pod(parts), KUBERNETES[-1], strict=True)
@@ -59,7 +60,7 @@ def test_mistakes_are_found(written):
 
 
 def test_image_model_and_configuration_are_those_of_the_settings():
-    built = kustomized("kserve")
+    built = kustomized(DEPLOY / "kserve")
 
     service, name = of_kind("InferenceService", built), settings()["MODEL_NAME"]
     predictor = service["spec"]["predictor"]

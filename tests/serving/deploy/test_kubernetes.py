@@ -3,18 +3,8 @@
 import kubernetes_validate
 import pytest
 
-from tests.serving.deploy.files import (
-    DEPLOY,
-    KUBERNETES,
-    OVERLAYS,
-    composed,
-    documents,
-    flags,
-    kustomized,
-    manifests,
-    of_kind,
-    settings,
-)
+from tests.manifests import KUBERNETES, documents, kustomized, of_kind
+from tests.serving.deploy.files import DEPLOY, OVERLAYS, composed, flags, manifests, settings
 
 OF_KUBERNETES = [path for path in manifests() if path.parent.name != "kserve"]
 
@@ -40,7 +30,7 @@ def test_a_manifest_is_valid(path, version):
 @pytest.mark.parametrize("version", KUBERNETES)
 @pytest.mark.parametrize("overlay", [overlay for overlay in OVERLAYS if overlay.startswith("kubernetes")])
 def test_what_kustomize_makes_is_valid(overlay, version):
-    assert [kubernetes_validate.validate(each, version, strict=True) for each in kustomized(overlay)]
+    assert [kubernetes_validate.validate(each, version, strict=True) for each in kustomized(DEPLOY / overlay)]
 
 
 def test_a_mistake_is_found():
@@ -53,7 +43,7 @@ def test_a_mistake_is_found():
 
 @pytest.mark.parametrize(("overlay", "ending"), [("base", "-gpu"), ("cpu", ""), ("bucket", "-gpu")])
 def test_image_and_model_are_those_of_the_settings(overlay, ending):
-    server = container(of_kind("Deployment", kustomized(f"kubernetes/{overlay}")))
+    server = container(of_kind("Deployment", kustomized(DEPLOY / f"kubernetes/{overlay}")))
 
     name = settings()["MODEL_NAME"]
     assert server["image"] == settings()["TF_SERVING_IMAGE"] + ending
@@ -65,27 +55,30 @@ def test_image_and_model_are_those_of_the_settings(overlay, ending):
 
 
 def test_what_is_mounted_is_there():
-    built = kustomized("kubernetes/base")
+    built = kustomized(DEPLOY / "kubernetes/base")
 
     pod = of_kind("Deployment", built)["spec"]["template"]["spec"]
     volumes = {volume["name"]: volume for volume in pod["volumes"]}
     assert {mount["name"] for mount in container(of_kind("Deployment", built))["volumeMounts"]} == set(volumes)
     configuration = of_kind("ConfigMap", built)
     assert volumes["config"]["configMap"]["name"] == configuration["metadata"]["name"]
-    assert volumes["models"]["persistentVolumeClaim"]["claimName"] == read("volume.yaml")["metadata"]["name"]
+    assert (
+        volumes["models"]["persistentVolumeClaim"]["claimName"]
+        == of_kind("PersistentVolumeClaim", built)["metadata"]["name"]
+    )
     files = {value for value in flags(container(of_kind("Deployment", built))["args"]).values() if "/etc/" in value}
     assert files == {f"/etc/tf-serving/{name}" for name in configuration["data"]}
 
 
 def test_without_gpus_none_is_asked_for():
-    deployment = of_kind("Deployment", kustomized("kubernetes/cpu"))
+    deployment = of_kind("Deployment", kustomized(DEPLOY / "kubernetes/cpu"))
 
     assert "nvidia" not in str(deployment)
     assert "nvidia.com/gpu" in container(read("deployment.yaml"))["resources"]["limits"]
 
 
 def test_from_a_bucket_no_volume_is_needed():
-    built = kustomized("kubernetes/bucket")
+    built = kustomized(DEPLOY / "kubernetes/bucket")
 
     assert "PersistentVolumeClaim" not in {document["kind"] for document in built}
     deployment = of_kind("Deployment", built)

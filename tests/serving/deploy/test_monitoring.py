@@ -10,7 +10,8 @@ import promql_parser
 import pytest
 
 from serving.server import monitoring
-from tests.serving.deploy.files import DEPLOY, documents
+from tests.manifests import documents
+from tests.serving.deploy.files import DEPLOY
 
 MONITORING = DEPLOY / "monitoring"
 HISTOGRAM = ("_bucket", "_sum", "_count")

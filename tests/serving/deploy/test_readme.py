@@ -5,7 +5,8 @@ import re
 from google.protobuf import text_format
 from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
-from tests.serving.deploy.files import DEPLOY, KUBERNETES, ROOT, documents, settings
+from tests.manifests import KUBERNETES, ROOT, documents
+from tests.serving.deploy.files import DEPLOY, settings
 from tests.test_readme import fences, parse, spans, tables
 
 PAGE = parse("serving/deploy/README.md")
