@@ -5,18 +5,20 @@ a server (see `components.model_servers`), which replays the model's warm-up req
 available, and sends rows of the test split as a client would.
 """
 
+import contextlib
 import itertools
 import json
 import os
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types import artifact_utils, standard_artifacts
-from tfx.utils import path_utils
+from tfx.utils import io_utils, path_utils
 
 from components.model_servers import EMBEDDED, MODEL_NAME, ModelServerError, serving
 from schema.errors import RanklineError
@@ -64,7 +66,8 @@ def InfraCheck(  # noqa: N802 (a TFX component)
     blessed = model_blessing.get_int_custom_property("blessed") == 1
     if blessed:
         serialized = _first_rows(artifact_utils.get_split_uri([examples], "test"), rows)
-        report = check(path_utils.serving_model_path(model.uri), serialized, server)
+        with _on_this_machine(path_utils.serving_model_path(model.uri)) as model_path:
+            report = check(model_path, serialized, server)
     tf.io.gfile.makedirs(blessing.uri)
     with tf.io.gfile.GFile(os.path.join(blessing.uri, REPORT_FILE), "w") as file:
         file.write(json.dumps(report, indent=2) + "\n")
@@ -109,6 +112,17 @@ def check(model_path: str, examples: Sequence[bytes], server: str = EMBEDDED) ->
         "milliseconds_per_request": round(1000 * seconds / max(1, len(batches)), 3),
         "rows_per_request": _BATCH,
     }
+
+
+@contextlib.contextmanager
+def _on_this_machine(folder: str) -> Iterator[str]:
+    """The folder, or a copy of one in a store such as gs://, which servers may not read."""
+    if "://" not in folder:
+        yield folder
+        return
+    with tempfile.TemporaryDirectory() as copy:
+        io_utils.copy_dir(folder, copy)
+        yield copy
 
 
 def _first_rows(split_uri: str, rows: int) -> list[bytes]:

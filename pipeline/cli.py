@@ -231,36 +231,51 @@ def backfill(
 @_config
 @_settings
 @click.option(
-    "--output", "-o", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The YAML file to write."
-)
+    "--target", type=click.Choice(["kubeflow", "vertex"]), default="kubeflow", show_default=True,
+    help="A package for Kubeflow Pipelines, or a job for Vertex AI.",
+)  # fmt: skip
+@click.option(
+    "--output", "-o", type=click.Path(path_type=Path, dir_okay=False), required=True,
+    help="The file to write: YAML for kubeflow, JSON for vertex.",
+)  # fmt: skip
 def compile_(
-    dataset: str | None, model: str | None, config: Path | None, settings: tuple[str, ...], output: Path
+    dataset: str | None, model: str | None, config: Path | None, settings: tuple[str, ...], target: str, output: Path
 ) -> None:
     """Write the pipeline as a package for Kubeflow Pipelines.
 
     What its pods are given is in the configuration's section kubeflow. The package has parameters for a run's id,
-    dataset, span, model and settings.
+    dataset, span, model and settings. A job for Vertex AI has none; where it runs is in the section vertex.
     """
     with quiet(Path(os.devnull)) as terminal, busy(terminal, "Compiling"):
-        compiled = _compiled(dataset, model, config, settings, output)
+        compiled = _compiled(dataset, model, config, settings, output, target)
     console().print(f"Compiled {compiled.train.model} on {compiled.dataset} to {output}")
 
 
 def _compiled(
-    dataset: str | None, model: str | None, config: Path | None, settings: tuple[str, ...], output: Path
+    dataset: str | None,
+    model: str | None,
+    config: Path | None,
+    settings: tuple[str, ...],
+    output: Path,
+    target: str = "kubeflow",
 ) -> RunConfig:
-    """Writes a package for Kubeflow Pipelines; gives what it was made of."""
+    """Writes what a platform runs; gives what it was made of."""
     from pipeline import config as configuration
     from schema.explain import read_yaml
 
     _need_kfp()
-    from pipeline.kubeflow import compile_package
-
     given = read_yaml(config) if config else {}
     run_config = configuration.resolve(
         given, {"dataset": dataset, "train.model": model}, settings, str(config) if config else "configuration"
     )
-    compile_package(run_config, given, settings, output)
+    if target == "vertex":
+        from pipeline.vertex import compile_job
+
+        compile_job(run_config, output)
+    else:
+        from pipeline.kubeflow import compile_package
+
+        compile_package(run_config, given, settings, output)
     return run_config
 
 

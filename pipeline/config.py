@@ -15,6 +15,7 @@ from components.thresholds import DEFAULT_THRESHOLDS, Threshold
 from pipeline.metadata import MetadataStore, Sqlite
 from pipeline.pods import Kubeflow
 from pipeline.spans import SpanParams
+from pipeline.vertex_params import Vertex
 from schema.dataset import spec_path
 from schema.errors import SpecError, listing, nearest
 from schema.explain import explain, read_yaml
@@ -56,6 +57,8 @@ class RunConfig(BaseModel):
     """Reuse the results of components whose inputs and code are unchanged."""
     kubeflow: Kubeflow | None = None
     """What `rankline compile` gives the pods of a Kubeflow cluster."""
+    vertex: Vertex | None = None
+    """Where a job of `rankline compile --target vertex` runs."""
 
     @field_validator("thresholds", mode="before")
     @classmethod

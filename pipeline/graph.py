@@ -10,6 +10,7 @@ from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.components.transform.component import Transform
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.dsl.components.common.resolver import Resolver
+from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import LatestBlessedModelStrategy
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import pusher_pb2, transform_pb2
 from tfx.types import Channel
@@ -40,12 +41,14 @@ _LOCAL_RUNNER = ("--runner=apache_beam.runners.portability.fn_api_runner.fn_runn
 _SOURCES = Path(__file__).parent.parent
 
 
-def create_pipeline(config: RunConfig, dataset: Dataset) -> Pipeline:
+def create_pipeline(config: RunConfig, dataset: Dataset, with_own_resolvers: bool = True) -> Pipeline:
     """The pipeline that turns a dataset's rows into a served model.
 
     Args:
         config: how to run it.
         dataset: what to run it on; its spec is resolved.
+        with_own_resolvers: False for a platform that only knows TFX's. A run for which nothing has changed is then
+            compared with its own model.
 
     Raises:
         SpecError: there is no such model, the dataset's `schema.pbtxt` is none, or the root is no path for TFX.
@@ -125,10 +128,10 @@ def create_pipeline(config: RunConfig, dataset: Dataset) -> Pipeline:
         hyperparameters=search.outputs["best_hyperparameters"] if search else None,
     )
     blessed = Resolver(
-        strategy_class=LatestOtherBlessedModelStrategy,
+        strategy_class=LatestOtherBlessedModelStrategy if with_own_resolvers else LatestBlessedModelStrategy,
         model=Channel(type=Model),
         model_blessing=Channel(type=ModelBlessing),
-        candidate=trainer.outputs["model"],
+        **({"candidate": trainer.outputs["model"]} if with_own_resolvers else {}),
     ).with_id("LatestBlessedModel")
     evaluator = Evaluator(
         examples=examples,

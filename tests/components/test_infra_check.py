@@ -95,7 +95,7 @@ def infra_check(tmp_path):
         for record in EXAMPLES:
             writer.write(record)
 
-    def run(folder: Path, blessed: bool, rows: int = 1000) -> standard_artifacts.InfraBlessing:
+    def run(folder: Path | str, blessed: bool, rows: int = 1000) -> standard_artifacts.InfraBlessing:
         model, model_blessing = standard_artifacts.Model(), standard_artifacts.ModelBlessing()
         model.uri = str(folder)
         model_blessing.set_int_custom_property("blessed", int(blessed))
@@ -125,6 +125,13 @@ def test_blesses_a_model_that_can_be_served(infra_check, make_model, rows, compa
 
     assert blessing.get_string_custom_property("blessing_status") == "INFRA_BLESSED"
     assert report_of(blessing)["rows"] == compared
+
+
+def test_a_model_in_a_store_is_served_from_a_copy(infra_check, make_model):
+    """Where TensorFlow finds it by a URI, which is no path for a server."""
+    blessing = infra_check(f"file://{make_model()}", blessed=True, rows=120)
+
+    assert report_of(blessing)["rows"] == 120
 
 
 def test_a_model_that_is_not_blessed_is_not_checked(infra_check, tmp_path):
