@@ -12,22 +12,21 @@ RUN apt-get update \
     && apt-get install --yes --no-install-recommends ca-certificates g++ python3-dev python3-venv \
     && rm -rf /var/lib/apt/lists/*
 RUN python3 -m venv /opt/rankline
-ENV PATH=/opt/rankline/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_NO_DEPS=1 PIP_NO_BUILD_ISOLATION=0 PIP_REQUIRE_HASHES=1
+ENV PATH=/opt/rankline/bin:$PATH
 WORKDIR /build
 COPY requirements-image.lock ./
-# pyfarmhash is published as source only, and built with the locked setuptools.
+# pyfarmhash is published as source only, and built with the locked setuptools, which so comes first.
 RUN sed -n '/^setuptools==/,/[^\\]$/p' requirements-image.lock >first.txt \
-    && pip install -r first.txt \
-    && pip install -r requirements-image.lock
+    && pip install --no-cache-dir --no-deps --require-hashes -r first.txt \
+    && pip install --no-cache-dir --no-deps --require-hashes --no-build-isolation -r requirements-image.lock
 
 FROM dependencies AS project
-ENV PIP_REQUIRE_HASHES=0
 COPY . ./
-RUN pip wheel --wheel-dir /wheels .
+RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheels .
 
 FROM dependencies AS cuda
 COPY requirements-gpu.lock ./
-RUN pip install --target /cuda -r requirements-gpu.lock
+RUN pip install --no-cache-dir --no-deps --require-hashes --target /cuda -r requirements-gpu.lock
 
 # Layers from the largest and least changed to the smallest: a change of the project is a layer of one megabyte.
 FROM debian:trixie-slim AS cpu
