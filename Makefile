@@ -77,6 +77,7 @@ resolve := uv pip compile --universal --python-version 3.11 --generate-hashes --
 
 lock: ## Resolve the dependencies anew into all locks (needs uv)
 	$(resolve) pyproject.toml --extra dev --output-file requirements.lock
+	$(resolve) pyproject.toml --extra kubeflow --constraints requirements.lock --output-file requirements-image.lock
 	$(resolve) pyproject.toml --extra gpu --constraints requirements.lock --output-file requirements-gpu.lock \
 	    $$(sed -n 's/^\([a-z0-9._-]*\)==.*/--no-emit-package \1/p' requirements.lock)
 	sed -i '/^$$/,$$d' requirements-gpu.lock

@@ -148,7 +148,9 @@ def image(tmp_path_factory):
         run("buildah", *storage, "commit", empty, "docker.io/library/debian:trixie-slim")
         # The machine's certificates, since its mirrors may need them; they do not get into the image.
         build = ["--isolation", "chroot", "--network", "host", "--volume", "/etc/ssl/certs:/etc/ssl/certs:ro"]
-        run("buildah", *storage, "bud", "--pull-never", *build, "--target", "cpu", "--tag", "rankline", ROOT)
+        # Docker's format, since the other has no health checks.
+        build += ["--pull-never", "--format", "docker"]
+        run("buildah", *storage, "bud", *build, "--target", "cpu", "--tag", "rankline", ROOT)
         made = run("buildah", *storage, "from", "--pull-never", "rankline").strip()
         yield lambda *command: run("buildah", *storage, "run", "--isolation", "chroot", made, "--", *command)
     finally:
@@ -163,8 +165,9 @@ def test_a_model_is_trained_in_it(image):
     write = (
         "import pathlib, random; random.seed(1); folder = pathlib.Path('shop'); folder.mkdir();"
         "(folder / 'features.yaml').write_text('label: clicked\\n');"
-        "rows = [(n % 7, int(random.random() < 0.1 + 0.1 * (n % 7))) for n in range(2000)];"
-        "(folder / 'clicks.csv').write_text('\\n'.join(['kind,clicked', *(f'k{k},{c}' for k, c in rows), '']))"
+        "rows = [(n % 7, random.random(), int(random.random() < 0.1 + 0.1 * (n % 7))) for n in range(2000)];"
+        "lines = ['kind,price,clicked', *(f'k{kind},{price},{clicked}' for kind, price, clicked in rows), ''];"
+        "(folder / 'clicks.csv').write_text('\\n'.join(lines))"
     )
     image("python", "-c", write)
     said = image("rankline", "run", "--dataset", "shop", "--no-serve", "--set", "train.epochs=3")

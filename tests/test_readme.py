@@ -33,6 +33,7 @@ from components.thresholds import DEFAULT_THRESHOLDS, Threshold
 from pipeline.cli import cli
 from pipeline.config import RunConfig, load
 from pipeline.graph import create_pipeline
+from pipeline.vertex_params import MOUNTS
 from schema.dataset import find
 from schema.feature_spec import LABEL, WEIGHT, FeatureSpec
 from schema.features import Categorical, Cross, Multivalent, Numeric
@@ -330,7 +331,7 @@ def test_the_search_for_parameters_is_a_configuration(tmp_path):
 
 
 def test_the_section_for_kubeflow_is_a_configuration(tmp_path):
-    (fence,) = fences(section("On Kubeflow"), "yaml")
+    fence, _ = fences(section("On Kubeflow"), "yaml")
     (tmp_path / "shop.yaml").write_text(fence.content)
     pods = load(tmp_path / "shop.yaml", {}, ()).kubeflow
     assert (str(pods.root), pods.dataset) == ("/runs", "/data/bookshop")
@@ -349,6 +350,13 @@ def test_the_section_on_spans_is_a_dataset_and_a_configuration(tmp_path):
     assert dataset.spans.names(dataset.window) == ["2026-11-26"]
     assert config.spans.max_drift.keys() <= dataset.spec.columns.keys()
     assert config.train.warm_start
+
+
+def test_the_section_for_vertex_ai_is_a_configuration():
+    _, fence = fences(section("On Kubeflow"), "yaml")
+    given = RunConfig.model_validate(yaml.safe_load(fence.content))
+    assert Path(given.dataset).is_relative_to(MOUNTS)
+    assert Path(given.dataset).parts[2] == given.vertex.mounted_root.parts[2]
 
 
 def test_every_parameter_of_a_package_is_explained():

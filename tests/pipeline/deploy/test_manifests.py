@@ -23,7 +23,7 @@ def built():
 @pytest.fixture(scope="module")
 def configuration(tmp_path_factory):
     """The README's, which is for these manifests."""
-    (fence,) = fences(section("On Kubeflow"), "yaml")
+    fence, _ = fences(section("On Kubeflow"), "yaml")
     path = tmp_path_factory.mktemp("readme") / "shop.yaml"
     path.write_text(fence.content)
     return load(path, {}, ())
