@@ -82,6 +82,7 @@ def test_wherever_a_push_is_killed_versions_are_whole_and_the_next_push_makes_it
         folder = tmp_path / str(survived)
         left = iter(range(survived))
         with monkeypatch.context() as patch:
+            patch.setattr(os, "getpid", lambda: 1)  # of another process than the next push
             for name in ("makedirs", "mkdir", "copy", "rename", "rmtree", "remove"):
                 operation = getattr(fileio, name)
 
