@@ -1,5 +1,6 @@
 """The commands, as they present themselves."""
 
+import errno
 import subprocess
 import sys
 
@@ -95,3 +96,29 @@ def test_a_run_that_cannot_begin_is_one_paragraph(tmp_path, rankline, arguments,
     done = rankline("run", "--dataset", str(tmp_path), "--root", str(tmp_path / "runs"), *arguments)
     assert (done.returncode, done.stderr) == (1, f"Error: {message}\n")
     assert not (tmp_path / "runs" / tmp_path.name / "artifacts").exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "a/b.json"), "a/b.json: No space left on device"),
+        (OSError(errno.EROFS, "Read-only file system"), "the disk: Read-only file system"),
+        (PermissionError(errno.EACCES, "Permission denied", "a.csv"), "a.csv: Permission denied"),
+    ],
+)
+def test_what_the_disk_refuses_is_one_paragraph(monkeypatch, rankline, error, message):
+    def refuse() -> None:
+        raise error
+
+    monkeypatch.setattr(cli.commands["datasets"], "callback", refuse)
+    done = rankline("datasets")
+    assert (done.returncode, done.stderr) == (1, f"Error: {message}\n")
+
+
+def test_a_mistake_of_ours_is_not_taken_for_the_disks(monkeypatch, rankline):
+    def fail() -> None:
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory", "x")
+
+    monkeypatch.setattr(cli.commands["datasets"], "callback", fail)
+    with pytest.raises(FileNotFoundError):
+        rankline("datasets")
