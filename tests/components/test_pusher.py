@@ -1,6 +1,10 @@
 import itertools
 import os
+import random
 import time
+from collections.abc import Sequence
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
@@ -11,16 +15,24 @@ from tfx.utils import proto_utils
 
 from components import pusher
 from components.digests import digest_of
+from serving.client import Client
+from serving.server import Server, ServerOptions
+from tests.forking import started
 
 
 def push(tmp_path: Path, blessed: bool = True, graph: str = "graph") -> standard_artifacts.PushedModel:
     """Runs the executor on a SavedModel-like folder; returns the artifact that it fills."""
-    model = standard_artifacts.Model()
-    model.uri = str(tmp_path / "model")
     saved = tmp_path / "model" / "Format-Serving"
     (saved / "assets.extra").mkdir(parents=True, exist_ok=True)
     (saved / "saved_model.pb").write_text(graph)
     (saved / "assets.extra" / "tf_serving_warmup_requests").write_text("records")
+    return push_model(tmp_path / "model", tmp_path, blessed)
+
+
+def push_model(folder: Path, tmp_path: Path, blessed: bool = True) -> standard_artifacts.PushedModel:
+    """Runs the executor on the Model artifact in a folder."""
+    model = standard_artifacts.Model()
+    model.uri = str(folder)
     blessing = standard_artifacts.ModelBlessing()
     blessing.set_int_custom_property("blessed", int(blessed))
     pushed = standard_artifacts.PushedModel()
@@ -106,6 +118,38 @@ def test_wherever_a_push_is_killed_versions_are_whole_and_the_next_push_makes_it
         if finished:
             break
     assert survived > 4  # folder, copies, rename, TFX's own copy
+
+
+def push_for_ever(models: Sequence[Path], tmp_path: Path, pushed: Connection) -> None:
+    for model in itertools.cycle(models):
+        push_model(model, tmp_path)
+        pushed.send(model)
+
+
+@pytest.mark.long
+def test_a_server_sees_no_half_version_however_often_pushes_are_killed(tmp_path, make_model):
+    dice = random.Random(1)  # noqa: S311 (the same moments each time)
+    models = [make_model("Linear"), make_model("Reversed")]
+    push_model(models[0], tmp_path)
+    options = ServerOptions(
+        "pushed", str(tmp_path / "serving"), file_system_poll_wait_seconds=0.01, max_num_load_retries=0
+    )
+    with Server(options) as server, Client(f"127.0.0.1:{server.port}", "pushed") as client:
+        for _ in range(10):
+            ours, its = Pipe(duplex=False)
+            pushing = started(push_for_ever, models, tmp_path, its)
+            ours.recv()
+            pushing.join(0.1 * dice.random())
+            pushing.kill()
+            pushing.join()
+        push_model(models[0], tmp_path)
+        newest = max(int(name) for name in os.listdir(tmp_path / "serving") if name.isdigit())
+        client.wait_until_available(60, newest)
+        seen = client.status()
+    assert len(seen) > 1
+    assert {status.error for status in seen} == {""}
+    pushed = {digest_of(str(path)) for path in (tmp_path / "serving").iterdir()}
+    assert pushed == {digest_of(str(model / "Format-Serving")) for model in models}
 
 
 def test_a_refused_model_is_not_pushed(tmp_path):
