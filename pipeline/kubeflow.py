@@ -21,6 +21,9 @@ from pipeline.pods import Kubeflow, Task
 from schema.dataset import find
 from schema.errors import SpecError, listing, nearest
 
+_OF_THIS_SIDE = ("kubeflow", "vertex")
+"""Sections of a configuration that concern who compiles, and not the pods."""
+
 
 def compile_package(config: RunConfig, given: Mapping[str, Any], settings: Sequence[str], output: Path) -> None:
     """Writes the package.
@@ -55,10 +58,10 @@ def compile_package(config: RunConfig, given: Mapping[str, Any], settings: Seque
             raise SpecError(
                 f"kubeflow.tasks: expected one of {listing(nodes)}, received {name!r}{nearest(name, nodes)}"
             )
-    # What only concerns this side stays here.
-    for_pods = json.dumps({key: value for key, value in given.items() if key != "kubeflow"}, sort_keys=True)
+    for_pods = json.dumps({key: value for key, value in given.items() if key not in _OF_THIS_SIDE}, sort_keys=True)
     # The span is a parameter of each run, over which a setting would win.
-    settings_for_pods = [setting for setting in settings if not setting.startswith(("kubeflow.", "spans.span="))]
+    here = (*(f"{key}." for key in _OF_THIS_SIDE), "spans.span=")
+    settings_for_pods = [setting for setting in settings if not setting.startswith(here)]
 
     @dsl.pipeline(name=f"rankline-{pipeline.pipeline_info.pipeline_name}")  # type: ignore[untyped-decorator]
     def package(
