@@ -110,7 +110,7 @@ def DriftValidator(  # noqa: N802 (a TFX component)
 
 def _with_comparators(schema: schema_pb2.Schema, spec: FeatureSpec, max_drift: dict[str, float]) -> schema_pb2.Schema:
     """The features that are compared, without anything that has been checked before."""
-    compared = schema_pb2.Schema(string_domain=schema.string_domain)
+    compared = schema_pb2.Schema()
     for feature in schema.feature:
         if feature.HasField("drift_comparator") or feature.name in max_drift:
             kept = compared.feature.add(name=feature.name, type=feature.type)

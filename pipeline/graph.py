@@ -34,6 +34,7 @@ from pipeline.metadata import connection
 from pipeline.spans import SpanParams
 from schema.dataset import Dataset
 from schema.errors import SpecError, listing, nearest
+from schema.reader import arrow_schema
 from trainer import models
 
 # Beam's DirectRunner, without its attempt to download and start another runner first. A later --runner wins.
@@ -190,11 +191,12 @@ def create_pipeline(config: RunConfig, dataset: Dataset, with_own_resolvers: boo
 
 def _drift_validator(dataset: Dataset, params: SpanParams, schema: Channel) -> BaseNode:
     """Compares the last span of the dataset's window with the one before it."""
+    columns = arrow_schema(dataset.spec).names
     for name in params.max_drift:
-        if name not in dataset.spec.columns:
+        if name not in columns:
             raise SpecError(
-                f"spans.max_drift: expected columns of {dataset.name} ({listing(dataset.spec.columns)}), "
-                f"received {name!r}{nearest(name, dataset.spec.columns)}"
+                f"spans.max_drift: expected columns of {dataset.name} ({listing(columns)}), "
+                f"received {name!r}{nearest(name, columns)}"
             )
     assert dataset.spans is not None, "only called for spans"
     span = dataset.window[-1]

@@ -18,7 +18,10 @@ from schema.errors import DataError
 from schema.feature_spec import FeatureSpec
 
 DESCRIPTION = "{label: y, source: {files: '{SPAN}.csv'}, features: {user: {}, city: {}, age: numeric}}"
-SCHEMA = 'feature { name: "user" type: INT } feature { name: "city" type: BYTES } feature { name: "age" type: FLOAT }'
+SCHEMA = (
+    'feature { name: "user" type: INT } feature { name: "city" type: BYTES } feature { name: "age" type: FLOAT } '
+    'feature { name: "_label" type: FLOAT }'
+)
 
 
 def rows(cities: str, users: str = "12") -> str:
@@ -77,7 +80,7 @@ def test_what_only_warns_and_comparators_of_the_schema_that_go_before(validate):
 
 
 def test_what_differs_little_passes(validate):
-    assert validate(rows("rroo"), rows("oror"), SCHEMA, city=0.01, user=0.01, age=0.01) == []
+    assert validate(rows("rroo"), rows("oror"), SCHEMA, city=0.01, user=0.01, age=0.01, _label=0.01) == []
 
 
 @pytest.mark.parametrize(("before", "drift"), [("", {"city": 0.01}), (rows(ROME), {})])

@@ -166,3 +166,17 @@ def test_once_more_there_is_nothing_to_do(backfilled, rankline):
     assert done.stdout.count("done before") == len(DAYS)
     assert done.stdout.partition("each span judged")[2] == backfilled.done.stdout.partition("each span judged")[2]
     assert backfilled.versions() == versions
+
+
+def test_two_weeks_of_movielens_are_worth_to_be_trained_on(rankline, tmp_path):
+    dates = ("--from", "1997-11-13", "--to", "1997-11-27")
+    done = rankline("backfill", "--dataset", "movielens_days", *dates, "--root", str(tmp_path))
+    assert (done.returncode, done.stderr) == (0, "")
+    (numbers,) = tmp_path.glob("movielens_days/backfill/*/backfill.json")
+    content = json.loads(numbers.read_text())
+
+    assert len(content["steps"]) == 15
+    assert sum(content["rows"].values()) == 13_134
+    once, continuous = content["overall"]["once"], content["overall"]["continuous"]
+    assert continuous["auc"] > once["auc"]
+    assert continuous["logloss"] < once["logloss"]

@@ -1,7 +1,9 @@
 """The wiring, without running it."""
 
+import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +11,7 @@ from components.thresholds import Threshold
 from pipeline import graph
 from pipeline.config import RunConfig, load
 from pipeline.graph import code_version, create_pipeline
+from pipeline.spans import SpanParams
 from schema.dataset import find
 from schema.errors import SpecError
 
@@ -30,6 +33,39 @@ def test_nothing_is_trained_on_data_before_it_is_validated(dataset):
     chain = components(RunConfig(), dataset)
     assert chain["ExampleValidator"] in chain["Transform"].upstream_nodes
     assert chain["Transform"] in chain["Trainer"].upstream_nodes
+
+
+@pytest.fixture
+def spans(tmp_path):
+    folder = tmp_path / "days"
+    folder.mkdir()
+    (folder / "features.yaml").write_text("{label: clicked, source: {files: '{SPAN}.csv'}}")
+    for span in (1, 2, 4):
+        (folder / f"{span}.csv").write_text("clicked,user\n1,ann\n0,bob\n")
+    return folder
+
+
+def test_nothing_is_trained_on_spans_before_they_are_compared(spans):
+    chain = components(RunConfig(), find(spans, "4", 3))
+    assert chain["DriftValidator"] in chain["Transform"].upstream_nodes
+    assert chain["ExampleValidator"] in chain["DriftValidator"].upstream_nodes
+    compared = chain["DriftValidator"].exec_properties
+    assert (compared["span"], compared["span_before"]) == ("4", "2")
+    assert [spans / "2.csv", spans / "4.csv"] == [
+        Path(path) for name in ("files_before", "files") for path in json.loads(compared[name])["files"]["all"]
+    ]
+    assert (chain["ExampleGen"].exec_properties["span"], chain["ExampleGen"].exec_properties["span_name"]) == (4, "4")
+
+
+def test_the_first_span_is_compared_with_none(spans):
+    assert components(RunConfig(), find(spans, "1"))["DriftValidator"].exec_properties["span_before"] == ""
+
+
+def test_only_columns_can_drift(spans):
+    config = RunConfig(spans=SpanParams(max_drift={"usr": 0.1, "_label": 0.1}))
+    with pytest.raises(SpecError, match=r"spans\.max_drift: expected columns of days \(user, _label\), received 'usr'; "
+                       r"did you mean 'user'\?"):  # fmt: skip
+        create_pipeline(config, find(spans))
 
 
 def test_nothing_is_pushed_before_it_is_evaluated_and_served(dataset):
