@@ -60,12 +60,15 @@ class Backfill:
             Judged.joined(scores.values()).metrics() if scores else {},
         )
 
-    def better(self, metric: str) -> int:
-        """On how many spans what was trained each time is better than what was trained once."""
+    def better(self, metric: str) -> str:
+        """On how many of the spans that two models have judged the later one is better."""
         sign = 1 if METRICS[metric] == "higher" else -1
-        return sum(
-            sign * (metrics["continuous"][metric] - metrics["once"][metric]) > 0 for metrics in self.judged.values()
-        )
+        gains = [
+            sign * (metrics["continuous"][metric] - metrics["once"][metric])
+            for metrics in self.judged.values()
+            if metrics["continuous"] != metrics["once"]
+        ]
+        return f"{sum(gain > 0 for gain in gains)} of {len(gains)}"
 
 
 def table(backfill: Backfill) -> Table:
@@ -85,7 +88,7 @@ def table(backfill: Backfill) -> Table:
     if backfill.overall:
         table.add_section()
         table.add_row("all", f"{sum(backfill.rows.values()):,}", *_cells(backfill.overall), "", "")
-    counts = ", ".join(f"{metric} on {backfill.better(metric)} of {len(backfill.judged)}" for metric in _SHOWN)
+    counts = ", ".join(f"{metric} on {backfill.better(metric)}" for metric in _SHOWN)
     table.caption = (
         "once: the first model; each: the one that was served when the span came.\n"
         f"Training each time is better by {counts} spans.\n"
@@ -130,7 +133,8 @@ def _draw(backfill: Backfill, path: Path) -> None:
     growth.bar(list(warm), [step.ids for step in warm.values()], color="C2", alpha=0.4, label="new")
     growth.bar(list(warm), [step.known_ids for step in warm.values()], color="C2", label="from the model before")
     _label(growth, "ids that the model has weights for")
-    growth.legend(fontsize="small", loc="lower right")
+    growth.legend(fontsize="small", loc="upper left", ncols=2)
+    growth.margins(y=0.5)
     growth.set_xticks(list(places.values()), list(places), rotation=45, ha="right")
     figure.suptitle(f"{backfill.dataset}: each span judged by the models from before it")
     figure.savefig(path, dpi=100)
