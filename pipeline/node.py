@@ -164,7 +164,9 @@ def _refusal(error: BaseException) -> RanklineError | None:
             # Beam adds the step's name to the message.
             return RanklineError(re.sub(r" \[while running '[^']*'\]", "", str(cause)))
         cause = cause.__cause__ or cause.__context__
-    return None
+    # Raised by an engine's worker, elsewhere: what it has printed is all that comes here.
+    printed = re.match(r"\w+: (.+?) \[while running '", str(error).rpartition("\nschema.errors.")[2], re.DOTALL)
+    return RanklineError(printed[1]) if printed else None
 
 
 @click.command(context_settings={"max_content_width": 100})

@@ -138,7 +138,19 @@ def test_a_mistake_that_another_error_followed():
     assert str(_refusal(caught.value)) == "no rows"
 
 
+def test_what_a_worker_of_an_engine_has_refused_is_found_in_what_it_has_printed():
+    error = RuntimeError(
+        "Pipeline 1 failed in state FAILED: java.lang.RuntimeException: Traceback (most recent call last):\n"
+        '  File "schema/checks.py", line 100, in verify\n'
+        '    raise DataError("\\n".join(problems))\n'
+        "schema.errors.DataError: a.csv: line 3: age: expected a number, received 'x'\n"
+        "b.csv: line 1: no rows [while running 'Verify']\n"
+    )
+    assert str(_refusal(error)) == "a.csv: line 3: age: expected a number, received 'x'\nb.csv: line 1: no rows"
+
+
 def test_any_other_error_is_no_refusal():
+    assert _refusal(RuntimeError("Traceback:\nValueError: schema.errors.DataError: no [while running 'x']")) is None
     assert _refusal(raised(KeyError("x"), ValueError("y"))) is None
 
 
