@@ -5,7 +5,7 @@ USER_ID ?= 42
 # Each target makes the environment if it is missing, then calls one tool.
 bin := .venv/bin
 
-.PHONY: help setup run serve rank compare validate runs test test-long test-serving lint format bench bench-train bench-serve bench-planted bench-scale lock clean
+.PHONY: help setup run serve rank compare validate runs test test-long test-serving test-flink flink-up flink-down lint format bench bench-train bench-serve bench-planted bench-scale lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,15 @@ test-serving: setup ## TF Serving's contract, of the server at TARGET (gRPC) and
 	@$(bin)/pytest tests/serving/conformance $(if $(TARGET),--target $(TARGET)) \
 	    $(if $(REST_TARGET),--rest-target $(REST_TARGET)) $(if $(MOUNTED_AT),--mounted-at $(MOUNTED_AT))
 
+test-flink: setup ## The main job's Beam pipelines on a Flink cluster (needs Java and Maven)
+	@$(bin)/pytest -m long tests/e2e/test_flink.py
+
+flink-up: setup ## Start a Flink cluster on this machine, for `rankline run --beam-runner flink`
+	@$(bin)/rankline flink-up
+
+flink-down: setup ## Stop it
+	@$(bin)/rankline flink-down
+
 lint: setup ## Style, types, layers
 	@$(bin)/ruff check .
 	@$(bin)/ruff format --check .
@@ -75,13 +84,15 @@ bench-scale: setup ## What a row costs in each component, at 100,000 to 10 milli
 resolve := uv pip compile --universal --python-version 3.11 --generate-hashes --quiet \
     --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
-lock: ## Resolve the dependencies anew into all locks (needs uv)
+lock: ## Resolve the dependencies anew into all locks (needs uv and Maven)
 	$(resolve) pyproject.toml --extra dev --output-file requirements.lock
 	$(resolve) pyproject.toml --extra kubeflow --constraints requirements.lock --output-file requirements-image.lock
 	$(resolve) pyproject.toml --extra gpu --constraints requirements.lock --output-file requirements-gpu.lock \
 	    $$(sed -n 's/^\([a-z0-9._-]*\)==.*/--no-emit-package \1/p' requirements.lock)
 	sed -i '/^$$/,$$d' requirements-gpu.lock
 	$(resolve) requirements-bench.in --output-file requirements-bench.lock
+	jars=$$(mktemp -d) && mvn -B -q -f pipeline/flink/pom.xml dependency:copy-dependencies -DoutputDirectory=$$jars && \
+	    (cd $$jars && sha256sum *) >pipeline/flink/jars.sha256 && rm -r $$jars
 
 clean: ## Remove the environment and caches, not the runs
 	rm -rf .venv .venv-bench .pytest_cache .mypy_cache .ruff_cache .import_linter_cache *.egg-info

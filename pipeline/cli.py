@@ -156,6 +156,7 @@ def cli() -> None:
 @_root
 @_config
 @_settings
+@click.option("--beam-runner", help="Beam's: direct (this process), flink, spark or dataflow.  [default: direct]")
 @click.option("--no-cache", is_flag=True, help="Run every component, also those whose inputs are unchanged.")
 @click.option("--serve/--no-serve", default=True, help="Serve the result and ask it for rankings.  [default: serve]")
 def run(
@@ -165,6 +166,7 @@ def run(
     root: Path | None,
     config: Path | None,
     settings: tuple[str, ...],
+    beam_runner: str | None,
     no_cache: bool,
     serve: bool,
 ) -> None:
@@ -184,6 +186,7 @@ def run(
                 "train.model": model,
                 "spans.span": span,
                 "root": root,
+                "beam.name": beam_runner,
                 "cache": False if no_cache else None,
             },
             settings,
@@ -725,6 +728,35 @@ def compare(
             for name in models.split(",")
         }
     compare_and_show(configs, range(seeds))
+
+
+@cli.command("flink-up")
+@_root
+@click.option("--task-managers", type=click.IntRange(min=1), default=2, show_default=True, help="How many.")
+def flink_up(root: Path | None, task_managers: int) -> None:
+    """Start a Flink cluster on this machine.
+
+    It is for `rankline run --beam-runner flink` with the same root: a JobManager, TaskManagers, and Beam's job server,
+    which Maven fetches the first time.
+    """
+    from pipeline.flink import cluster
+
+    terminal = console()
+    with busy(terminal, "Starting Flink"):
+        started = cluster.up(root or Path("runs"), task_managers)
+    terminal.print(f"Flink is up, TaskManagers: {started.slots}, REST: {started.rest}, jobs: {started.job_endpoint}")
+
+
+@cli.command("flink-down")
+@_root
+def flink_down(root: Path | None) -> None:
+    """Stop the Flink cluster that `rankline flink-up` has started."""
+    from pipeline.flink import cluster
+
+    terminal = console()
+    with busy(terminal, "Stopping Flink"):
+        was_up = cluster.down(root or Path("runs"))
+    terminal.print("Flink is down." if was_up else "No Flink cluster was up.")
 
 
 @cli.command()

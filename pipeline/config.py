@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from components.metrics import METRICS
 from components.model_servers import EMBEDDED
 from components.thresholds import DEFAULT_THRESHOLDS, Threshold
+from pipeline.beam import BeamRunner, Direct
 from pipeline.metadata import MetadataStore, Sqlite
 from pipeline.pods import Kubeflow
 from pipeline.spans import SpanParams
@@ -51,8 +52,8 @@ class RunConfig(BaseModel):
     `docker:tensorflow/serving:2.20.0`. The environment variable `TF_SERVING_BIN`, a path, goes before it."""
     metadata: MetadataStore = Sqlite()
     """Where ML Metadata is kept."""
-    beam: tuple[str, ...] = ()
-    """Beam's pipeline options, such as `--direct_num_workers=2`; without a `--runner`, Beam runs in this process."""
+    beam: BeamRunner = Direct()
+    """What runs the components' Beam pipelines."""
     cache: bool = True
     """Reuse the results of components whose inputs and code are unchanged."""
     kubeflow: Kubeflow | None = None

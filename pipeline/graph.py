@@ -37,8 +37,6 @@ from schema.errors import SpecError, listing, nearest
 from schema.reader import arrow_schema
 from trainer import models
 
-# Beam's DirectRunner, without its attempt to download and start another runner first. A later --runner wins.
-_LOCAL_RUNNER = ("--runner=apache_beam.runners.portability.fn_api_runner.fn_runner.FnApiRunner",)
 _SOURCES = Path(__file__).parent.parent
 
 
@@ -52,6 +50,7 @@ def create_pipeline(config: RunConfig, dataset: Dataset, with_own_resolvers: boo
             compared with its own model.
 
     Raises:
+        RanklineError: there is no Flink cluster where one is to be used.
         SpecError: there is no such model, the dataset's `schema.pbtxt` is none, or the root is no path for TFX.
         ModelServerError: there is no such model server.
     """
@@ -185,7 +184,7 @@ def create_pipeline(config: RunConfig, dataset: Dataset, with_own_resolvers: boo
         ],
         metadata_connection_config=connection(config.metadata, layout.metadata),
         enable_cache=config.cache,
-        beam_pipeline_args=[*_LOCAL_RUNNER, *config.beam],
+        beam_pipeline_args=config.beam.arguments(config.root),
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import PurePath, PurePosixPath
 from typing import Annotated, Literal, Self
@@ -19,25 +18,17 @@ from pydantic import (
     model_validator,
 )
 
+from pipeline.patterns import like
 from schema.errors import listing
 
 GPU_TASKS = ("Tuner", "Trainer", "Evaluator")
 """Those that have a use for one: they run the model on many rows."""
 
 
-def _like(pattern: str, expected: str) -> AfterValidator:
-    def check(text: str) -> str:
-        if not re.fullmatch(pattern, text):
-            raise ValueError(f"expected {expected}, received {text!r}")
-        return text
-
-    return AfterValidator(check)
-
-
-_Cpu = Annotated[str, _like(r"\d+m|\d*\.?\d+", "cores such as 2, 0.5 or 500m")]
-_Memory = Annotated[str, _like(r"\d+([EPTGMK]i?)?", "bytes such as 8Gi or 512Mi")]
-_Name = Annotated[str, _like(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", "a Kubernetes name such as rankline-data")]
-_Variable = Annotated[str, _like(r"[A-Za-z_][A-Za-z0-9_]*", "the name of an environment variable")]
+_Cpu = Annotated[str, like(r"\d+m|\d*\.?\d+", "cores such as 2, 0.5 or 500m")]
+_Memory = Annotated[str, like(r"\d+([EPTGMK]i?)?", "bytes such as 8Gi or 512Mi")]
+_Name = Annotated[str, like(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", "a Kubernetes name such as rankline-data")]
+_Variable = Annotated[str, like(r"[A-Za-z_][A-Za-z0-9_]*", "the name of an environment variable")]
 
 
 def _absolute(path: PurePosixPath) -> PurePosixPath:

@@ -40,13 +40,22 @@ def fetched(name: str, source: Path) -> Path:
     if not source.is_file():
         raise SpecError(f"{source}: expected a Python file with fetch(folder), found none")
     digest = hashlib.sha256(source.read_bytes()).hexdigest()[:12]
-    folder = cache_folder() / f"{name}-{digest}"
+    return kept(f"{name}-{digest}", lambda folder: _fetch_function(source)(folder))
+
+
+def kept(name: str, fill: Callable[[Path], None]) -> Path:
+    """A folder in the cache.
+
+    Args:
+        name: of the folder; it says which content is meant.
+        fill: puts that content into a given folder; it is called where there is none of that name yet.
+    """
+    folder = cache_folder() / name
     if not folder.is_dir():
-        fetch = _fetch_function(source)
         folder.parent.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         try:
-            fetch(work)
+            fill(work)
             # Complete or not there: never a folder that is half filled. Where another process was faster, its
             # folder holds the same.
             if not folder.is_dir():

@@ -24,5 +24,5 @@ def test_make_alone_is_make_help():
 
 def test_ci_runs_the_tests_and_the_linters_that_people_run():
     commands = (PROJECT / ".ci" / "run").read_text().splitlines()
-    assert {"make lint", "make test"} <= set(commands)
+    assert {"make lint", "make test", "make test-flink"} <= set(commands)
     assert "set -euo pipefail" in commands

@@ -359,6 +359,16 @@ def test_the_section_for_vertex_ai_is_a_configuration():
     assert Path(given.dataset).parts[2] == given.vertex.mounted_root.parts[2]
 
 
+def test_the_sections_for_beam_are_configurations(tmp_path):
+    shown = fences(section("Beam on Flink, Spark or Dataflow"), "yaml")
+    for fence in shown:
+        (tmp_path / "run.yaml").write_text(fence.content)
+        beam = load(tmp_path / "run.yaml", {}, ()).beam
+        assert fence.content.startswith(f"# {beam.name}.yaml\n")
+        assert beam.arguments(tmp_path)
+    assert len(shown) == 3
+
+
 def test_every_parameter_of_a_package_is_explained():
     (rows,) = map(rows_by_key, tables(section("On Kubeflow")))
     compiled = (ROOT / "tests" / "pipeline" / "kubeflow" / "package.yaml").read_text()

@@ -82,13 +82,13 @@ def test_settings_are_yaml():
     settings = [
         "train.hidden_units=[64, 32]",
         "train.deep_optimizer={name: adagrad, learning_rate: 0.02}",
-        "beam=[--x]",
+        "infra_check_server=docker:x",
     ]
     config = load(None, {}, settings)
 
     assert config.train.hidden_units == (64, 32)
     assert (config.train.deep_optimizer.name, config.train.deep_optimizer.learning_rate) == ("adagrad", 0.02)
-    assert config.beam == ("--x",)
+    assert config.infra_check_server == "docker:x"
 
 
 def test_a_learning_rate_alone_is_that_of_the_default_optimizer():
@@ -128,7 +128,7 @@ def test_one_bound_leaves_the_others_as_they_are(file):
         ("train.epochs=ten", "configuration: train.epochs: expected a whole number, received 'ten'"),
         ("train.epochs.x=3", "configuration: train.epochs: expected a whole number, received {'x': 3}"),
         ("datset=census", "configuration: datset: expected one of the keys dataset, root, spans, train, models, tune, "
-         "thresholds, infra_check_rows, infra_check_server, metadata, beam, cache, kubeflow, "
+         "thresholds, infra_check_rows, infra_check_server, metadata, beam, cache, kubeflow, vertex, "
          "received 'datset'; did you mean 'dataset'?"),
         ("train.deep_optimizer.name=sgd",
          "configuration: train.deep_optimizer.name: expected one of ftrl, adagrad, adam, received 'sgd'"),

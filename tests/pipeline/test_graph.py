@@ -145,10 +145,9 @@ def test_more_trials_make_the_tuner_run_again_and_no_other(dataset):
     assert {name for name in few if few[name].exec_properties != many[name].exec_properties} == {"Tuner"}
 
 
-def test_options_for_beam_come_after_ours_so_that_they_win(dataset):
-    config = load(None, {}, ["beam=[--runner=DirectRunner, --direct_num_workers=2]"])
-    arguments = create_pipeline(config, dataset).beam_pipeline_args
-    assert arguments[-2:] == ["--runner=DirectRunner", "--direct_num_workers=2"]
+def test_beam_is_given_what_is_configured(dataset):
+    config = load(None, {}, ["beam={name: flink, job_endpoint: 'flink:8099', image: shop}"])
+    assert create_pipeline(config, dataset).beam_pipeline_args == config.beam.arguments(config.root)
 
 
 def test_an_unknown_model_is_refused_before_anything_runs(dataset):

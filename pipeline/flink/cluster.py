@@ -1,0 +1,293 @@
+"""A Flink cluster of processes on this machine, with Beam's job server: one JobManager, and TaskManagers.
+
+Their workers are Python processes of this environment. All is in a folder below the root of all runs:
+
+.flink/cluster.json     where they listen, and their process ids
+.flink/<process>.log    what they say
+.flink/workers.log      what the workers say before they reach Flink
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Self
+
+import portpicker
+import yaml
+from pydantic import BaseModel, ConfigDict
+
+from pipeline.flink.jars import jars
+from schema.errors import RanklineError, listing
+
+_FILE = "cluster.json"
+_START_S = 180.0
+_STOP_S = 20.0
+_POLL_S = 0.2
+
+_JOB_MANAGER = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"
+_TASK_MANAGER = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
+_JOB_SERVER = "org.apache.beam.runners.flink.FlinkJobServerDriver"
+
+# What Flink's own scripts open of Java 17 to it.
+_MODULES = [
+    *(f"--add-exports={name}=ALL-UNNAMED" for name in (
+        "java.base/sun.net.util", "java.rmi/sun.rmi.registry", "java.security.jgss/sun.security.krb5",
+    )),
+    *(f"--add-opens=java.base/{name}=ALL-UNNAMED" for name in (
+        "java.lang", "java.lang.reflect", "java.io", "java.net", "java.nio", "java.text", "java.time", "java.util",
+        "java.util.concurrent", "java.util.concurrent.atomic", "java.util.concurrent.locks", "sun.nio.ch",
+    )),
+]  # fmt: skip
+_LOGGING = ["-Dorg.slf4j.simpleLogger.showDateTime=true", "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS"]
+
+# Flink's scripts work these out from one number; without the scripts, all have to be said.
+_TASK_MANAGER_MEMORY = {
+    "framework.heap.size": "128m",
+    "task.heap.size": "384m",
+    "framework.off-heap.size": "128m",
+    "task.off-heap.size": "128m",
+    # A pipeline of TFX has hundreds of steps, and each pair that rows go between needs buffers.
+    "network.min": "256m",
+    "network.max": "256m",
+    "managed.size": "256m",
+    "jvm-metaspace.size": "256m",
+    "jvm-overhead.min": "192m",
+    "jvm-overhead.max": "192m",
+}
+_HEAP = ["-Xmx512m"]
+_TASK_MANAGER_JVM = [*_HEAP, "-XX:MaxDirectMemorySize=512m", "-XX:MaxMetaspaceSize=256m"]
+
+
+class Cluster(BaseModel):
+    """A cluster that was started."""
+
+    model_config = ConfigDict(frozen=True)
+
+    rest: str
+    """host:port of Flink's REST API."""
+    job_endpoint: str
+    """host:port of Beam's job server."""
+    slots: int
+    """How many parts of a job run at once."""
+    pids: Mapping[str, int]
+    """Process -> its id."""
+
+    @classmethod
+    def of(cls, root: Path) -> Self | None:
+        """The cluster that was started for a root, whether or not it still runs."""
+        file = _folder(root) / _FILE
+        return cls.model_validate_json(file.read_text()) if file.is_file() else None
+
+    @classmethod
+    def running(cls, root: Path) -> Self:
+        """The cluster of a root, of which all processes are alive.
+
+        Raises:
+            RanklineError: there is none.
+        """
+        cluster = cls.of(root)
+        if cluster is None or cluster.dead(root):
+            found = f"one without {listing(cluster.dead(root))}" if cluster else "none"
+            raise RanklineError(
+                f"beam: expected a Flink cluster of the root {root}, found {found}: start one with "
+                f"`rankline flink-up --root {shlex.quote(str(root))}`, or name another one's job_endpoint"
+            )
+        return cluster
+
+    def alive(self, root: Path) -> dict[str, int]:
+        """Those of `pids` whose processes are alive."""
+        return {name: pid for name, pid in self.pids.items() if _is_ours(pid, root)}
+
+    def dead(self, root: Path) -> list[str]:
+        """The others' names."""
+        return [name for name in self.pids if name not in self.alive(root)]
+
+
+def worker_command(root: Path) -> Path:
+    """What the TaskManagers run for a worker: an executable file."""
+    return _folder(root) / "worker"
+
+
+def up(root: Path, task_managers: int) -> Cluster:
+    """Starts a cluster, and waits until it can be used; one that runs is left as it is.
+
+    Args:
+        root: of all runs.
+        task_managers: how many, of one slot each.
+
+    Raises:
+        RanklineError: no Java, no jars, one of another size runs, or a process does not start.
+    """
+    found = Cluster.of(root)
+    if found and not found.dead(root):
+        if found.slots != task_managers:
+            raise RanklineError(
+                f"expected no cluster or one of {task_managers} TaskManagers, found one of {found.slots}: "
+                f"stop it with `rankline flink-down --root {shlex.quote(str(root))}`"
+            )
+        return found
+    down(root)
+    shutil.rmtree(_folder(root), ignore_errors=True)
+    java = shutil.which("java")
+    if not java:
+        raise RanklineError("expected Java 17 (java) on the path, found none: install openjdk-17-jre-headless")
+    class_path = f"{jars()}/*"
+    folder = _folder(root)
+    (folder / "tmp").mkdir(parents=True)
+    rpc_port, rest_port, job_port, artifact_port, expansion_port = (portpicker.pick_unused_port() for _ in range(5))
+    rest, job_endpoint = f"127.0.0.1:{rest_port}", f"127.0.0.1:{job_port}"
+    _configure(folder, rpc_port, rest_port, task_managers)
+    _write_worker(worker_command(root))
+    flink = ["--configDir", str(_conf(root))]
+    beam = [
+        f"--flink-master={rest}",
+        f"--flink-conf-dir={_conf(root)}",
+        "--job-host=127.0.0.1",
+        f"--job-port={job_port}",
+        f"--artifact-port={artifact_port}",
+        f"--expansion-port={expansion_port}",
+        f"--artifacts-dir={folder / 'tmp' / 'artifacts'}",
+    ]
+    commands = {
+        "job-manager": [*_HEAP, _JOB_MANAGER, *flink],
+        **{f"task-manager-{n}": [*_TASK_MANAGER_JVM, _TASK_MANAGER, *flink] for n in range(1, task_managers + 1)},
+        "job-server": [*_HEAP, _JOB_SERVER, *beam],
+    }
+    pids: dict[str, int] = {}
+    for name, command in commands.items():
+        pids[name] = _start([java, *_MODULES, *_LOGGING, "-cp", class_path, *command], folder / f"{name}.log")
+        # Before anything can go wrong, so that what runs can be stopped.
+        cluster = Cluster(rest=rest, job_endpoint=job_endpoint, slots=task_managers, pids=pids)
+        (folder / _FILE).write_text(cluster.model_dump_json(indent=2) + "\n")
+    try:
+        _wait_until_usable(cluster, root)
+    except BaseException:
+        _stop(cluster, root)
+        raise
+    return cluster
+
+
+def down(root: Path) -> bool:
+    """Stops the cluster of a root, and with it the workers. What they said stays until the next one starts.
+
+    Returns:
+        Whether there was one.
+    """
+    cluster = Cluster.of(root)
+    if cluster:
+        _stop(cluster, root)
+        (_folder(root) / _FILE).unlink()
+        shutil.rmtree(_folder(root) / "tmp")
+    return cluster is not None
+
+
+def _folder(root: Path) -> Path:
+    return root.resolve() / ".flink"
+
+
+def _conf(root: Path) -> Path:
+    return _folder(root) / "conf"
+
+
+def _configure(folder: Path, rpc_port: int, rest_port: int, slots: int) -> None:
+    here = "127.0.0.1"
+    settings = {
+        "jobmanager.rpc.address": here,
+        "jobmanager.rpc.port": rpc_port,
+        "jobmanager.bind-host": here,
+        "rest.address": here,
+        "rest.bind-address": here,
+        "rest.port": rest_port,
+        "taskmanager.host": here,
+        "taskmanager.bind-host": here,
+        "taskmanager.numberOfTaskSlots": 1,
+        "taskmanager.cpu.cores": 1,
+        **{f"taskmanager.memory.{key}": value for key, value in _TASK_MANAGER_MEMORY.items()},
+        "taskmanager.network.sort-shuffle.min-buffers": 64,
+        "parallelism.default": slots,
+        "io.tmp.dirs": str(folder / "tmp"),
+        # Each job brings the jars that are here already.
+        "classloader.resolve-order": "parent-first",
+        "blob.service.cleanup.interval": 60,
+    }
+    (folder / "conf").mkdir()
+    (folder / "conf" / "config.yaml").write_text(yaml.safe_dump(settings))
+
+
+def _write_worker(file: Path) -> None:
+    environment = f"PYTHONPATH={shlex.quote(str(Path(__file__).parents[2]))}"
+    command = f"{shlex.quote(sys.executable)} -m pipeline.flink.worker"
+    log = shlex.quote(str(file.with_name("workers.log")))
+    file.write_text(f'#!/bin/sh\nexec env {environment} {command} "$@" >>{log} 2>&1\n')
+    file.chmod(0o700)
+
+
+def _start(command: Sequence[str], log: Path) -> int:
+    """Starts a process that outlives this one; returns its id."""
+    shell = ["/bin/sh", "-c", '"$@" </dev/null >>"$0" 2>&1 & echo $!', str(log), *command]
+    done = subprocess.run(shell, stdout=subprocess.PIPE, check=True, start_new_session=True, cwd=log.parent)
+    return int(done.stdout)
+
+
+def _is_ours(pid: int, root: Path) -> bool:
+    """Whether that process runs, and is not a later one that the system gave the same id."""
+    try:
+        return str(_conf(root)).encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
+def _wait_until_usable(cluster: Cluster, root: Path) -> None:
+    deadline = time.monotonic() + _START_S
+    while not (_task_managers(cluster) == cluster.slots and _answers(cluster.job_endpoint)):
+        if dead := cluster.dead(root):
+            log = _folder(root) / f"{dead[0]}.log"
+            said = "\n".join(log.read_text(errors="replace").splitlines()[-5:])
+            raise RanklineError(f"expected {dead[0]} to start, but it has ended; the end of {log}:\n{said}")
+        if time.monotonic() > deadline:
+            raise RanklineError(f"expected a cluster within {_START_S:g} s; what it says is in {_folder(root)}/*.log")
+        time.sleep(_POLL_S)
+
+
+def _task_managers(cluster: Cluster) -> int:
+    """How many have found their JobManager."""
+    connection = http.client.HTTPConnection(cluster.rest, timeout=_POLL_S * 10)
+    try:
+        connection.request("GET", "/overview")
+        return int(json.load(connection.getresponse()).get("taskmanagers", 0))
+    except (OSError, ValueError, http.client.HTTPException):
+        return 0
+    finally:
+        connection.close()
+
+
+def _answers(endpoint: str) -> bool:
+    host, _, port = endpoint.partition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=_POLL_S * 10).close()
+    except OSError:
+        return False
+    return True
+
+
+def _stop(cluster: Cluster, root: Path) -> None:
+    """Asks all processes to end, and makes those that do not."""
+    for number, seconds in ((signal.SIGTERM, _STOP_S), (signal.SIGKILL, _STOP_S)):
+        for pid in cluster.alive(root).values():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+        deadline = time.monotonic() + seconds
+        while cluster.alive(root) and time.monotonic() < deadline:
+            time.sleep(_POLL_S)
