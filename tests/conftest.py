@@ -6,11 +6,13 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import pytest
 
 from pipeline import cli
 
+_HERE = Path(__file__).parent
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -20,6 +22,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     options.addoption("--target", metavar="HOST:PORT", help="where it answers gRPC")
     options.addoption("--rest-target", metavar="HOST:PORT", help="where it answers HTTP")
     options.addoption("--mounted-at", default="/models", help="the models' folder for that server (default: /models)")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Gives the tests of a folder to one process, where several run: they share what takes long to make."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(item.path.relative_to(_HERE).parts[0]))
 
 
 @pytest.fixture(scope="session", autouse=True)
