@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from schema.dataset import available
 from tests.test_setup import ROOT, locked
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
@@ -114,7 +115,7 @@ def test_what_is_installed_works_without_the_repository(installed, tmp_path):
     where = python("-c", "import pipeline; print(pipeline.__file__)")
     assert where.stdout == f"{installed}/pipeline/__init__.py\n"
     listed = python("-c", "from pipeline.cli import main; main()", "datasets")
-    assert [line.split()[0] for line in listed.stdout.splitlines()] == ["census", "criteo", "movielens"]
+    assert [line.split()[0] for line in listed.stdout.splitlines()] == [name for name, _ in available()]
     pod = python("-m", "pipeline.node", "--node", "Trainer")
     assert (pod.returncode, "expected a --run-id or a --job-id" in pod.stderr) == (2, True), pod.stderr
 
