@@ -27,7 +27,7 @@ def test_the_dockerfile_follows_the_rules():
 
 
 def entries(name):
-    return {str(requirement): sorted(hashes) for requirement, hashes in locked(name)}
+    return {f"{entry.name}{entry.specifier}": sorted(hashes) for entry, hashes in locked(name)}
 
 
 def test_its_environment_is_the_one_that_is_tested_without_tools_for_development():
