@@ -5,7 +5,7 @@ USER_ID ?= 42
 # Each target makes the environment if it is missing, then calls one tool.
 bin := .venv/bin
 
-.PHONY: help setup run serve rank compare validate runs test test-long test-serving test-flink flink-up flink-down lint format bench bench-train bench-serve bench-planted bench-scale lock clean
+.PHONY: help setup run serve rank compare validate runs test test-long test-serving test-flink flink-up flink-down lint audit format bench bench-train bench-serve bench-planted bench-scale lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,11 +53,24 @@ flink-up: setup ## Start a Flink cluster on this machine, for `rankline run --be
 flink-down: setup ## Stop it
 	@$(bin)/rankline flink-down
 
-lint: setup ## Style, types, layers
+lint: setup ## Style, types, layers, known vulnerabilities
 	@$(bin)/ruff check .
 	@$(bin)/ruff format --check .
 	@$(bin)/mypy
 	@$(bin)/lint-imports
+	@$(MAKE) --no-print-directory audit
+
+osv := https://api.osv.dev/v1/query
+
+audit: setup ## Known vulnerabilities of the locked packages, where their database can be asked
+	@if $(bin)/python -c 'import requests; \
+	    requests.post("$(osv)", json={"package": {"name": "pip", "ecosystem": "PyPI"}}, timeout=10).raise_for_status()' \
+	    2>/dev/null; then \
+	    $(bin)/pip-audit --vulnerability-service osv --osv-url $(osv) --disable-pip --no-deps --progress-spinner off \
+	        --requirement requirements.lock --requirement requirements-gpu.lock; \
+	else \
+	    echo "audit: $(osv) cannot be asked, so nothing is known of the packages' vulnerabilities" >&2; \
+	fi
 
 format: setup ## Put the code into shape
 	@$(bin)/ruff check --fix .
