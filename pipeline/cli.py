@@ -853,7 +853,10 @@ def bench_serve(
     "--rows", "sizes", default="100000,1000000,10000000", show_default=True, metavar="NUMBER,...",
     help="Of the datasets.",
 )  # fmt: skip
-@click.option("--format", "form", type=click.Choice(["parquet", "csv"]), default="parquet", show_default=True)
+@click.option(
+    "--format", "form", type=click.Choice(["parquet", "csv"]), default="parquet", show_default=True,
+    help="Of their files.",
+)  # fmt: skip
 @_settings
 @_json
 def bench_scale(sizes: str, form: Literal["parquet", "csv"], settings: tuple[str, ...], json_path: Path | None) -> None:

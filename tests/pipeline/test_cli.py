@@ -47,7 +47,7 @@ def test_every_command_and_option_is_explained_without_loading_tensorflow(name):
 def test_datasets(rankline):
     done = rankline("datasets")
     assert (done.returncode, done.stderr) == (0, "")
-    assert [line.split()[0] for line in done.stdout.splitlines()] == ["census", "criteo", "movielens"]
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["census", "criteo", "movielens", "movielens_days"]
 
 
 def test_runs_before_there_are_any(tmp_path, rankline):
