@@ -14,6 +14,7 @@ from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import Channel, artifact_utils, component_spec, standard_artifacts, standard_component_specs
 from tfx.utils import json_utils
 
+from components import evaluated_rows
 from components.metrics import METRICS, METRICS_PROPERTY, REFUSALS_PROPERTY
 
 
@@ -31,9 +32,10 @@ class Executor(executor.Executor):  # type: ignore[misc]
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Evaluates and validates as TFX does, then leaves the metrics and the reasons with the evaluation."""
-        super().Do(input_dict, output_dict, exec_properties)
+        """Evaluates and validates as TFX does; leaves rows, metrics and reasons with the evaluation."""
         evaluation = artifact_utils.get_single_instance(output_dict[standard_component_specs.EVALUATION_KEY])
+        with evaluated_rows.kept_in(evaluation.uri):
+            super().Do(input_dict, output_dict, exec_properties)
         evaluation.set_string_custom_property(METRICS_PROPERTY, json.dumps(_metrics(evaluation.uri)))
         evaluation.set_string_custom_property(REFUSALS_PROPERTY, json.dumps(_refusals(evaluation.uri)))
 

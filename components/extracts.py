@@ -1,4 +1,4 @@
-"""What TFMA carries through its metrics: only what they read.
+"""What TFMA carries through its metrics: only what they read. Before that, rows are kept as they are.
 
 TFMA passes every feature of every row, and the row itself once more, through each grouping of its pipeline. None of
 our metrics looks at a feature other than its query key, and slices are the only other use: the rest is dropped before
@@ -14,6 +14,7 @@ import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.extractors import unbatch_extractor
 from tensorflow_model_analysis.proto import config_pb2
 
+from components import evaluated_rows
 from schema.feature_spec import LABEL
 
 _KEPT = (tfma.LABELS_KEY, tfma.PREDICTIONS_KEY, tfma.EXAMPLE_WEIGHTS_KEY)
@@ -22,7 +23,7 @@ _KEPT = (tfma.LABELS_KEY, tfma.PREDICTIONS_KEY, tfma.EXAMPLE_WEIGHTS_KEY)
 def custom_extractors(
     eval_shared_model: Any, eval_config: config_pb2.EvalConfig, tensor_adapter_config: Any
 ) -> list[Any]:
-    """TFMA's default extractors with one more, before rows are taken apart. The Evaluator calls it by this name."""
+    """TFMA's default extractors with two more, before rows are taken apart. The Evaluator calls it by this name."""
     extractors = tfma.default_extractors(
         eval_shared_model=eval_shared_model,
         eval_config=eval_config,
@@ -31,7 +32,7 @@ def custom_extractors(
     stages = [extractor.stage_name for extractor in extractors]
     before = stages.index(unbatch_extractor.UNBATCH_EXTRACTOR_STAGE_NAME)
     keep = tfma.extractors.Extractor("KeepWhatMetricsRead", beam.Map(_trimmed, _features_read(eval_config)))
-    return [*extractors[:before], keep, *extractors[before:]]
+    return [*extractors[:before], evaluated_rows.keeper(eval_config), keep, *extractors[before:]]
 
 
 def _features_read(config: config_pb2.EvalConfig) -> frozenset[str]:

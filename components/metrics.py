@@ -29,6 +29,20 @@ OF_LABEL: Mapping[str, Sequence[str]] = {
 OF_RANKING = ("gauc", "ndcg@10")
 """Of lists of rows whose label is binary."""
 
+MEANINGS: Mapping[str, str] = {
+    "auc": "a positive row scores above a negative one",
+    "logloss": "the mean loss; lower is better",
+    "calibration": "mean prediction / mean label; 1 is right",
+    "gauc": "AUC within a {group}'s own rows",
+    "accuracy": "the likeliest class is the right one",
+    "cross_entropy": "the mean of -ln P(class); lower is better",
+    "rmse": "root of the mean squared error",
+    "mae": "mean absolute error",
+    "r2": "1 is perfect, 0 as good as the mean",
+    "ndcg@10": "order of the first ten of each {group}; 1 is ideal",
+}
+"""What they are, for people. `{group}` stands for the column of the ranking's groups."""
+
 METRICS_PROPERTY = "metrics"
 """Custom property of an evaluation artifact, as JSON: metric name -> value over the whole test split. Those of another
 label than the first have its name in front, as in `bought.auc`."""

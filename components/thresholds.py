@@ -117,6 +117,12 @@ def _metric(name: str, other: str = "") -> config_pb2.MetricConfig:
     return config_pb2.MetricConfig(class_name=class_name, module=module, config=config)
 
 
+def metric_name(metric: config_pb2.MetricConfig) -> str | None:
+    """What a metric of `eval_config` is called; None for one that is not ours."""
+    ours = {class_name: name for name, (class_name, _) in _CLASSES.items()}
+    return json.loads(metric.config)["name"] if metric.config else ours.get(metric.class_name)
+
+
 def _at_least(bound: float) -> config_pb2.MetricThreshold:
     return config_pb2.MetricThreshold(value_threshold=config_pb2.GenericValueThreshold(lower_bound={"value": bound}))
 

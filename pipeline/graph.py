@@ -142,6 +142,7 @@ def create_pipeline(config: RunConfig, dataset: Dataset, with_own_resolvers: boo
         split="test",
         code=code_version(
             "components/evaluator.py",
+            "components/evaluated_rows.py",
             "components/extracts.py",
             "components/class_metrics.py",
             "components/number_metrics.py",

@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
+from components.metrics import MEANINGS
 from components.schema_gen import FILE_NAME as SCHEMA_FILE
 from pipeline import local
 from pipeline.config import RunConfig
@@ -27,18 +28,6 @@ _DEMO_USERS = 3
 _DEMO_ITEMS = 5
 _LOAD_TIMEOUT_S = 60.0
 
-_WHAT = {
-    "auc": "a positive row scores above a negative one",
-    "logloss": "the mean loss; lower is better",
-    "calibration": "mean prediction / mean label; 1 is right",
-    "gauc": "AUC within a {group}'s own rows",
-    "accuracy": "the likeliest class is the right one",
-    "cross_entropy": "the mean of -ln P(class); lower is better",
-    "rmse": "root of the mean squared error",
-    "mae": "mean absolute error",
-    "r2": "1 is perfect, 0 as good as the mean",
-    "ndcg@10": "order of the first ten of each {group}; 1 is ideal",
-}
 
 
 def run_and_show(config: RunConfig, serve: bool) -> int:
@@ -91,7 +80,7 @@ def _show(console: Console, result: local.RunResult, dataset: Dataset, layout: L
     console.print(f"\n[bold]Test split[/], {result.rows['test']:,} rows")
     group = dataset.spec.ranking.group if dataset.spec.ranking else ""
     for name, value in result.metrics.items():
-        meaning = escape(_WHAT[name.rpartition(".")[2]].format(group=group))
+        meaning = escape(MEANINGS[name.rpartition(".")[2]].format(group=group))
         console.print(f"  {name:<12} {value:.4f}  [dim]{meaning}[/]")
     if dataset.schema_path is None:
         inferred = layout.logs(run_id) / SCHEMA_FILE

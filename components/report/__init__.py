@@ -1,0 +1,1 @@
+"""The page about a run: is the model good, why, and what is it made of; from what the other components wrote."""

@@ -1,0 +1,175 @@
+"""Charts as SVG that takes its colours from the page: dark on light, light on dark, black on paper.
+
+Matplotlib draws them in colours that stand for others, which are then replaced by `currentColor` and the page's
+variables `--series-1`, `--series-2`, …
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Sequence
+
+import matplotlib
+import numpy as np
+
+matplotlib.use("agg")
+
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from components.report.document import Curves, Distribution, Metric, Slice
+
+_INK = "#010203"
+_SERIES = ("#0a0b01", "#0a0b02", "#0a0b03")
+_CSS = {_INK: "currentColor", **{colour: f"var(--series-{place})" for place, colour in enumerate(_SERIES, 1)}}
+_MOST_LINES = 30
+_STYLE = {
+    "svg.fonttype": "none",  # texts as texts, which readers can select and be read
+    "svg.hashsalt": "rankline",
+    "font.size": 9,
+    "text.color": _INK,
+    "axes.edgecolor": _INK,
+    "axes.labelcolor": _INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+    "grid.color": _INK,
+    "grid.alpha": 0.15,
+    "grid.linewidth": 0.6,
+    "axes.grid": True,
+    "legend.frameon": False,
+    "figure.figsize": (4.2, 3.1),
+}
+
+
+def draw(name: str, description: str, paint: Callable[[Axes], None]) -> str:
+    """A chart as an SVG element.
+
+    Args:
+        name: tells its parts from those of other charts in the page.
+        description: what can be seen in it, for those who cannot.
+        paint: puts it onto axes.
+    """
+    with rc_context(_STYLE):
+        figure = Figure(layout="constrained")
+        paint(figure.add_subplot())
+        file = io.StringIO()
+        figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    return _for_page(file.getvalue(), name, description)
+
+
+def _for_page(svg: str, name: str, description: str) -> str:
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    # The page decides about sizes and fonts.
+    width, height = re.findall(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg)[0]
+    svg = re.sub(
+        r"<svg[^>]*>",
+        f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
+        f'viewBox="0 0 {width} {height}" role="img" aria-label="{_quoted(description)}">',
+        svg, count=1,
+    )  # fmt: skip
+    svg = re.sub(r"font: ([\d.]+px)[^;\"]*", r"font-size: \1", svg)
+    svg = re.sub(r'id="([^"]+)"', rf'id="{name}-\1"', svg)
+    svg = re.sub(r'(xlink:href="#|url\(#)([^")]+)', rf"\1{name}-\2", svg)
+    for colour, css in _CSS.items():
+        svg = svg.replace(colour, css)
+    return svg.strip()
+
+
+def _quoted(text: str) -> str:
+    return text.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
+
+
+def roc(curves: Curves, auc: float) -> str:
+    """How many of the positive rows are found for how many of the negative ones."""
+
+    def paint(axes: Axes) -> None:
+        axes.plot([0, 1], [0, 1], color=_INK, linewidth=0.6, linestyle="--")
+        axes.plot(*np.transpose(curves.roc), color=_SERIES[0])
+        axes.set(
+            xlabel="share of negative rows above the line", ylabel="share of positive rows", xlim=(0, 1), ylim=(0, 1.02)
+        )
+
+    return draw("roc", f"ROC curve; the area under it is {auc:.4f}, that of chance 0.5", paint)
+
+
+def precision_recall(curves: Curves) -> str:
+    """How many of those above a line are positive, for how many of the positive rows."""
+
+    def paint(axes: Axes) -> None:
+        axes.axhline(curves.positives or 0, color=_INK, linewidth=0.6, linestyle="--")
+        axes.plot(*np.transpose(curves.precision_recall), color=_SERIES[0])
+        axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
+
+    return draw("precision-recall", f"Precision by recall; by chance precision is {curves.positives:.3f}", paint)
+
+
+def calibration(curves: Curves, probabilities: bool) -> str:
+    """What was observed where what was predicted."""
+    deciles = curves.calibration
+    predicted = np.array([decile.predicted for decile in deciles])
+    observed = np.array([decile.observed.value for decile in deciles])
+    reach = np.array([decile.observed.interval or (decile.observed.value,) * 2 for decile in deciles])
+
+    def paint(axes: Axes) -> None:
+        span = [min(predicted.min(), reach.min()), max(predicted.max(), reach.max())]
+        axes.plot(span, span, color=_INK, linewidth=0.6, linestyle="--")
+        errors = np.abs(reach.T - observed)
+        axes.errorbar(predicted, observed, errors, color=_SERIES[0], marker="o", markersize=4, capsize=3, linewidth=1.2)
+        axes.set(xlabel="mean prediction", ylabel="share of positive rows" if probabilities else "mean label")
+
+    return draw("calibration", "Calibration by decile of the prediction; on the dashed line both are equal", paint)
+
+
+def distribution(found: Distribution) -> str:
+    """How predictions are spread, by kind of rows."""
+
+    def paint(axes: Axes) -> None:
+        for (kind, shares), colour, line in zip(found.shares.items(), _SERIES, ("-", "--", ":"), strict=False):
+            axes.stairs(np.array(shares), found.edges, color=colour, label=kind, linestyle=line, linewidth=1.4)
+        axes.set(xlabel="prediction", ylabel="share of these rows")
+        if len(found.shares) > 1:
+            axes.legend()
+
+    return draw("distribution", f"How predictions are spread: {', '.join(found.shares)}", paint)
+
+
+def bars(heights: Sequence[float]) -> str:
+    """A small histogram, for a line of a table."""
+    pitch, height = 6, 18
+    width, top = pitch * max(1, len(heights)), max(heights, default=0) or 1
+    parts = [
+        f'<rect x="{place * pitch}" y="{height * (1 - share / top):.1f}" width="{pitch - 1}" '
+        f'height="{height * share / top:.1f}"/>'
+        for place, share in enumerate(heights)
+    ]
+    box = f'viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
+    return f'<svg class="bars" {box} aria-hidden="true">{"".join(parts)}</svg>'
+
+
+def slices(found: Sequence[Slice], overall: Metric) -> str:
+    """The first metric of each slice with its interval, beside that of all rows."""
+    shown = [each for each in found if not each.few][:_MOST_LINES] or list(found[:_MOST_LINES])
+    estimates = [
+        next((metric.estimate for metric in each.metrics if metric.name == overall.name), None) for each in shown
+    ]
+
+    def paint(axes: Axes) -> None:
+        axes.figure.set_size_inches(6.4, 0.7 + 0.22 * len(shown))
+        for place, estimate in enumerate(estimates):
+            if estimate is not None and estimate.value is not None:
+                low, high = estimate.interval or (estimate.value, estimate.value)
+                axes.plot([low, high], [place, place], color=_SERIES[0], linewidth=1.4)
+                axes.plot(estimate.value, place, "o", color=_SERIES[0], markersize=4)
+        if overall.estimate.value is not None:
+            axes.axvline(overall.estimate.value, color=_INK, linewidth=0.6, linestyle="--")
+        axes.set_yticks(range(len(shown)), [each.name for each in shown])
+        axes.set(ylim=(len(shown) - 0.5, -0.5), xlabel=f"{overall.name}; dashed: of all rows")
+        axes.grid(axis="y", visible=False)
+
+    return draw("slices", f"{overall.name} of {len(shown)} slices, with intervals; all numbers are in the table", paint)

@@ -1,0 +1,112 @@
+"""The last component: writes the report of a run, also where its model was refused."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+import tensorflow as tf
+from tfx import types
+from tfx.dsl.components.base import base_component, base_executor, executor_spec
+from tfx.types import Channel, artifact_utils, component_spec, standard_artifacts
+from tfx.types.artifact import Artifact
+
+from components.metrics import REFUSALS_PROPERTY
+from components.pusher import UNCHANGED_PROPERTY
+from components.report import page
+from components.report.document import Made
+from components.report.gather import Run, gather
+from schema.feature_spec import FeatureSpec
+
+PAGE_FILE, MARKDOWN_FILE, FACTS_FILE = "report.html", "report.md", "report.json"
+"""In the report artifact's folder."""
+
+_INPUTS = {
+    "examples": standard_artifacts.Examples,
+    "statistics": standard_artifacts.ExampleStatistics,
+    "schema": standard_artifacts.Schema,
+    "anomalies": standard_artifacts.ExampleAnomalies,
+    "transform_graph": standard_artifacts.TransformGraph,
+    "model": standard_artifacts.Model,
+    "evaluation": standard_artifacts.ModelEvaluation,
+    "model_blessing": standard_artifacts.ModelBlessing,
+    "infra_blessing": standard_artifacts.InfraBlessing,
+    "pushed_model": standard_artifacts.PushedModel,
+}
+_BASELINE = "baseline_model"
+
+
+class ReportArtifact(Artifact):  # type: ignore[misc]
+    """A report as a page, as Markdown and as its facts."""
+
+    TYPE_NAME = "Report"
+
+
+class _Spec(component_spec.ComponentSpec):  # type: ignore[misc]
+    PARAMETERS = {  # noqa: RUF012 (TFX's attribute)
+        name: component_spec.ExecutionParameter(type=str) for name in ("spec", "config", "files", "code")
+    }
+    INPUTS = {  # noqa: RUF012
+        **{name: component_spec.ChannelParameter(type=kind) for name, kind in _INPUTS.items()},
+        _BASELINE: component_spec.ChannelParameter(type=standard_artifacts.Model, optional=True),
+    }
+    OUTPUTS = {"report": component_spec.ChannelParameter(type=ReportArtifact)}  # noqa: RUF012
+
+
+class Executor(base_executor.BaseExecutor):  # type: ignore[misc]
+    def Do(  # noqa: N802 (TFX's name)
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Gathers the facts, and writes them in all forms."""
+        folder = artifact_utils.get_single_uri(output_dict["report"])
+        artifacts = {name: artifacts[0] for name, artifacts in input_dict.items() if artifacts}
+        pushed = artifacts["pushed_model"]
+        report = gather(
+            Run(
+                run_id=self._context.pipeline_run_id,
+                spec=FeatureSpec.model_validate_json(exec_properties["spec"]),
+                config=json.loads(exec_properties["config"]),
+                files=json.loads(exec_properties["files"]),
+                code=exec_properties["code"],
+                folders={name: artifact.uri for name, artifact in artifacts.items()},
+                blessed=artifacts["model_blessing"].get_int_custom_property("blessed") == 1,
+                refusals=json.loads(artifacts["evaluation"].get_string_custom_property(REFUSALS_PROPERTY)),
+                pushed=pushed.get_string_custom_property("pushed_destination") or None,
+                unchanged=pushed.get_int_custom_property(UNCHANGED_PROPERTY) == 1,
+                artifacts=[
+                    Made(what=name, id=artifact.id, uri=artifact.uri) for name, artifact in sorted(artifacts.items())
+                ],
+            )
+        )
+        tf.io.gfile.makedirs(folder)
+        for name, content in (
+            (PAGE_FILE, page.html(report)),
+            (MARKDOWN_FILE, page.markdown(report)),
+            (FACTS_FILE, report.model_dump_json(indent=1)),
+        ):
+            with tf.io.gfile.GFile(os.path.join(folder, name), "w") as file:
+                file.write(content)
+
+
+class Report(base_component.BaseComponent):  # type: ignore[misc]
+    """Reads what the other components wrote.
+
+    Args:
+        spec: the resolved feature spec as JSON.
+        config: of the run, as JSON.
+        files: see `components.example_gen.fingerprinted`.
+        code: version of all of our code.
+        **inputs: the channels of the other components' outputs, by the names that `_INPUTS` has, and `baseline_model`.
+    """
+
+    SPEC_CLASS = _Spec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+
+    def __init__(self, spec: str, config: str, files: str, code: str, **inputs: types.BaseChannel) -> None:
+        super().__init__(
+            _Spec(spec=spec, config=config, files=files, code=code, **inputs, report=Channel(type=ReportArtifact))
+        )

@@ -1,0 +1,93 @@
+"""What lies behind a model's metrics: how it trades one error for another, and whether its predictions are true."""
+
+from __future__ import annotations
+
+import numpy as np
+import sklearn.metrics  # type: ignore[import-untyped]
+
+from components.report import measures
+from components.report.document import Curves, Decile, Distribution, Estimate, Point
+from components.report.measures import Counts
+from components.report.rows import Floats, Rows
+
+_POINTS = 200
+_DECILES = 10
+_BINS = 40
+
+
+def curves(rows: Rows, counted: Counts) -> Curves:
+    """The curves of the candidate's predictions.
+
+    Args:
+        rows: at least one.
+        counted: how often each counts in replicates.
+    """
+    predicted, observed = _predicted_and_observed(rows)
+    deciles, error = _calibration(rows, predicted, observed, counted)
+    if rows.kind != "binary" or len(np.unique(rows.labels)) < 2:
+        return Curves(calibration=deciles, calibration_error=error, distribution=_distribution(rows, predicted))
+    false_positives, true_positives, _ = sklearn.metrics.roc_curve(rows.labels, predicted, sample_weight=rows.weights)
+    precision, recall, _ = sklearn.metrics.precision_recall_curve(rows.labels, predicted, sample_weight=rows.weights)
+    return Curves(
+        roc=_thinned(false_positives, true_positives),
+        precision_recall=_thinned(recall[::-1], precision[::-1]),
+        positives=float(np.average(rows.labels, weights=rows.weights)),
+        calibration=deciles,
+        calibration_error=error,
+        distribution=_distribution(rows, predicted),
+    )
+
+
+def _predicted_and_observed(rows: Rows) -> tuple[Floats, Floats]:
+    """What should be equal in the mean: for many classes the confidence in the likeliest, and whether it is right."""
+    if rows.kind == "classes":
+        return rows.candidate.confidences, (rows.candidate.classes == rows.labels).astype(np.float64)
+    return rows.candidate.values, rows.labels
+
+
+def _thinned(x: Floats, y: Floats) -> list[Point]:
+    """A curve by few points, evenly spread along x."""
+    at = np.unique(np.searchsorted(x, np.linspace(x[0], x[-1], _POINTS)).clip(0, len(x) - 1))
+    at = np.union1d(at, [0, len(x) - 1])
+    return [(float(x[place]), float(y[place])) for place in at]
+
+
+def _calibration(rows: Rows, predicted: Floats, observed: Floats, counted: Counts) -> tuple[list[Decile], float | None]:
+    order = np.argsort(predicted, kind="stable")
+    deciles, distances, weights = [], [], []
+    for members in np.array_split(order, min(_DECILES, len(order))):
+        weight = rows.weights[members]
+        if not weight.sum() > 0:
+            continue
+        below = counted[:, members] * weight
+        total = below.sum(axis=1)
+        replicates = np.divide(below @ observed[members], total, out=np.full(len(total), np.nan), where=total > 0)
+        mean, truth = (float(np.average(values[members], weights=weight)) for values in (predicted, observed))
+        deciles.append(
+            Decile(
+                predicted=mean,
+                observed=Estimate(value=truth, interval=measures.interval(truth, truth, replicates)),
+                rows=len(members),
+            )
+        )
+        distances.append(abs(mean - truth))
+        weights.append(weight.sum())
+    return deciles, float(np.average(distances, weights=weights)) if deciles else None
+
+
+def _distribution(rows: Rows, predicted: Floats) -> Distribution:
+    kinds = {"all": np.full(len(rows), True)}
+    low, high = (0.0, 1.0)
+    if rows.kind == "binary":
+        kinds = {"positive": rows.labels > 0.5, "negative": rows.labels <= 0.5}
+    elif rows.kind == "classes":
+        right = rows.candidate.classes == rows.labels
+        kinds = {"right": right, "wrong": ~right}
+    else:
+        low, high = float(predicted.min()), float(predicted.max())
+    edges = np.histogram_bin_edges(predicted, _BINS, (low, high))
+    shares = {}
+    for kind, mask in kinds.items():
+        heights, _ = np.histogram(predicted[mask], edges, weights=rows.weights[mask])
+        shares[kind] = [float(height) for height in heights / max(heights.sum(), 1e-12)]
+    return Distribution(edges=[float(edge) for edge in edges], shares=shares)

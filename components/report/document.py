@@ -1,0 +1,189 @@
+"""What a report says, before it has a form; kept as JSON beside the page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Interval = tuple[float, float] | None
+"""Where a value may lie, with `measures.CONFIDENCE`; None where that cannot be said."""
+Point = tuple[float, float]
+
+
+class _Fact(BaseModel):
+    # No NaN in JSON: what has no value is None.
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Estimate(_Fact):
+    """A number that would be another one on other rows."""
+
+    value: float | None
+    interval: Interval = None
+
+
+class Metric(_Fact):
+    """A metric of the test split."""
+
+    name: str
+    better: Literal["higher", "lower", "neither"]
+    estimate: Estimate
+    baseline: float | None = None
+    """Of the model that this one was compared with."""
+    change: Estimate | None = None
+    """Against that model, on the same rows."""
+
+
+class Bound(_Fact):
+    """One condition of the gate."""
+
+    metric: str
+    condition: str
+    """Such as: at least 0.55."""
+    is_change: bool
+    """Whether it is about the difference to the last blessed model."""
+    received: float | None
+    room: float | None
+    """How far from the bound on the right side of it; negative on the wrong one."""
+    kept: bool
+
+
+class Verdict(_Fact):
+    """Whether the model may be served, and why."""
+
+    blessed: bool
+    refusals: Sequence[str]
+    bounds: Sequence[Bound]
+    pushed: str | None
+    """The version's folder."""
+    unchanged: bool
+    """Whether that version was being served already."""
+
+
+class Served(_Fact):
+    """What the infra check found."""
+
+    server: str
+    rows: int
+    largest_difference: float
+    load_seconds: float
+    rows_per_request: int
+    milliseconds_per_request: float
+
+
+class Split(_Fact):
+    """A part of the data."""
+
+    name: str
+    rows: int
+    mean_label: float | None
+    """The share of positive rows, or the mean; None for a label of many classes."""
+
+
+class Column(_Fact):
+    """A raw column of the train split."""
+
+    name: str
+    kind: Literal["number", "text", "list"]
+    missing: float
+    """Share of the rows."""
+    unique: int | None
+    """None for numbers."""
+    summary: str
+    """Mean and deviation, or the most frequent values."""
+    histogram: Sequence[float]
+    """Shares by value: of numbers in ten bins of equal width, of others the most frequent values."""
+    drift: Mapping[str, float]
+    """Split -> Jensen-Shannon divergence of its values from those of the train split, from 0 to 1."""
+
+
+class Slice(_Fact):
+    """The rows of the test split that are alike in something."""
+
+    name: str
+    rows: int
+    groups: int | None
+    """Of the ranking, that have such rows; None without a ranking."""
+    metrics: Sequence[Metric]
+    few: bool
+    """Whether these are too few to tell."""
+
+
+class Decile(_Fact):
+    """A tenth of the rows, by what was predicted."""
+
+    predicted: float
+    observed: Estimate
+    rows: int
+
+
+class Distribution(_Fact):
+    """How predictions are spread, in bins of equal width."""
+
+    edges: Sequence[float]
+    shares: Mapping[str, Sequence[float]]
+    """Kind of rows -> their share in each bin."""
+
+
+class Curves(_Fact):
+    """What lies behind the metrics."""
+
+    roc: Sequence[Point] = ()
+    """False positive rate, true positive rate; empty where a label has not two classes."""
+    precision_recall: Sequence[Point] = ()
+    """Recall, precision."""
+    positives: float | None = None
+    """Their share: the precision of chance."""
+    calibration: Sequence[Decile] = ()
+    calibration_error: float | None = None
+    """The mean distance between predicted and observed, over all rows."""
+    distribution: Distribution | None = None
+
+
+class Made(_Fact):
+    """An artifact that the model comes from, or that came of it."""
+
+    what: str
+    id: int
+    uri: str
+    notes: str = ""
+
+
+class Origin(_Fact):
+    """What would have to be the same to get the same again."""
+
+    artifacts: Sequence[Made]
+    config: str
+    """Of the run, as YAML."""
+    command: str
+    data_digest: str
+    code: str
+    """A digest of Rankline's sources."""
+    versions: Mapping[str, str]
+
+
+class Report(_Fact):
+    """All that is known of a run and its model."""
+
+    run_id: str
+    dataset: str
+    description: str
+    model: str
+    label: Literal["binary", "classes", "number"]
+    unit: str
+    """What is resampled for intervals: rows, or the column of the ranking's groups."""
+    kept_rows: int
+    """Of the test split, which all but the metrics' values are about."""
+    verdict: Verdict
+    served: Served | None
+    splits: Sequence[Split]
+    columns: Sequence[Column]
+    anomalies: Sequence[str]
+    metrics: Sequence[Metric]
+    slices: Sequence[Slice]
+    more_slices: int
+    """How many were left out."""
+    curves: Curves
+    origin: Origin

@@ -1,0 +1,106 @@
+"""From the outputs of the other components to the report's facts."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any
+
+import tensorflow as tf
+import yaml
+
+from components import infra_check
+from components.example_validator import anomalies_of
+from components.report import curves, data, evaluation, judgement, measures, rows
+from components.report.document import Made, Origin, Report, Served, Verdict
+from schema.feature_spec import SPLITS, FeatureSpec
+
+_LIBRARIES = ("rankline", "tfx", "tensorflow", "tensorflow-transform", "keras", "apache-beam")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run of the pipeline, as a report finds it.
+
+    Attributes:
+        run_id: its name.
+        spec: the resolved feature spec.
+        config: of the run, as `pipeline.config.RunConfig` is dumped.
+        files: what was read, as `components.example_gen.fingerprinted` gives it.
+        code: a digest of our sources.
+        folders: of the artifacts `examples`, `statistics`, `schema`, `anomalies`, `transform_graph`, `model`,
+            `evaluation` and `infra_blessing`.
+        blessed: whether the Evaluator has blessed the model.
+        refusals: why not.
+        pushed: the folder of the pushed version; None where there is none.
+        unchanged: whether it was being served already.
+        artifacts: where all this is from.
+    """
+
+    run_id: str
+    spec: FeatureSpec
+    config: Mapping[str, Any]
+    files: Mapping[str, Any]
+    code: str
+    folders: Mapping[str, str]
+    blessed: bool
+    refusals: Sequence[str]
+    pushed: str | None
+    unchanged: bool
+    artifacts: Sequence[Made]
+
+
+def gather(run: Run) -> Report:
+    """Reads what there is to tell of a run."""
+    spec, folders = run.spec, run.folders
+    found = evaluation.read(folders["evaluation"])
+    kept = rows.read(folders["evaluation"], spec)
+    counted = measures.counts(kept)
+    slices, more_slices = judgement.slices(kept, counted, found)
+    return Report(
+        run_id=run.run_id,
+        dataset=spec.name,
+        description=spec.description,
+        model=run.config["train"]["model"],
+        label=spec.label.kind,
+        unit=spec.ranking.group if spec.ranking else "rows",
+        kept_rows=len(kept),
+        verdict=Verdict(
+            blessed=run.blessed,
+            refusals=run.refusals,
+            bounds=list(evaluation.bounds(folders["evaluation"], found[()])),
+            pushed=run.pushed,
+            unchanged=run.unchanged,
+        ),
+        served=_served(folders["infra_blessing"]),
+        splits=data.splits(folders["examples"], spec),
+        columns=data.columns(folders["statistics"], folders["schema"], spec, SPLITS),
+        anomalies=anomalies_of(folders["anomalies"], SPLITS),
+        metrics=judgement.metrics(kept, counted, found[()]),
+        slices=slices,
+        more_slices=more_slices,
+        curves=curves.curves(kept, counted),
+        origin=_origin(run),
+    )
+
+
+def _served(folder: str) -> Served | None:
+    with tf.io.gfile.GFile(os.path.join(folder, infra_check.REPORT_FILE)) as file:
+        found = json.loads(file.read())
+    return Served(**found) if found.pop("checked") else None
+
+
+def _origin(run: Run) -> Origin:
+    return Origin(
+        artifacts=run.artifacts,
+        config=yaml.safe_dump(dict(run.config), sort_keys=False, allow_unicode=True),
+        command=shlex.join(["rankline", "run", "--config", "run.yaml"]),
+        data_digest=run.files["digest"],
+        code=run.code,
+        versions={"python": platform.python_version()} | {name: metadata.version(name) for name in _LIBRARIES},
+    )

@@ -1,0 +1,112 @@
+"""The metrics with their intervals: over all rows, in comparison with the baseline, and slice by slice."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from components.metrics import METRICS
+from components.report import measures
+from components.report.document import Estimate, Metric, Slice
+from components.report.evaluation import Sliced, SliceKey
+from components.report.measures import Counts
+from components.report.rows import Answers, Floats, Mask, Rows
+
+_FEW_ROWS, _FEW_GROUPS = 100, 5
+"""Fewer rows of a slice, or fewer of the ranking's groups in it, say too little about it."""
+FIRST: Mapping[str, str] = {"binary": "auc", "classes": "accuracy", "number": "rmse"}
+"""Kind of a label -> the metric by which slices are worse or better."""
+_MOST_SLICES = 60
+
+
+def metrics(rows: Rows, counted: Counts, found: Sliced) -> list[Metric]:
+    """All metrics of a slice, or of all rows.
+
+    Args:
+        rows: those of it that were kept.
+        counted: how often each counts in replicates.
+        found: what the Evaluator found over all of them.
+    """
+    candidate = _replicated(rows, rows.candidate, counted)
+    baseline = {} if rows.baseline is None else _replicated(rows, rows.baseline, counted)
+    share = len(rows) / max(1, found.rows)
+    result = []
+    for name, value in _in_order(found):
+        estimate, change = Estimate(value=value), None
+        if name in candidate:
+            once, replicates = candidate[name]
+            estimate = Estimate(value=value, interval=measures.interval(value, once, replicates, share))
+        if name in candidate and name in baseline and name in found.baseline:
+            (once, replicates), (before, replicates_before) = candidate[name], baseline[name]
+            difference = value - found.baseline[name]
+            change = Estimate(
+                value=difference,
+                interval=measures.interval(difference, once - before, replicates - replicates_before, share),
+            )
+        better = METRICS[name.rpartition(".")[2]]
+        result.append(
+            Metric(name=name, better=better, estimate=estimate, baseline=found.baseline.get(name), change=change)
+        )
+    return result
+
+
+def slices(rows: Rows, counted: Counts, found: Mapping[SliceKey, Sliced]) -> tuple[list[Slice], int]:
+    """The slices, the worst first by the first metric, those with few rows last; and how many were left out.
+
+    Args:
+        rows: those that were kept.
+        counted: how often each counts in replicates.
+        found: what the Evaluator found over all rows.
+    """
+    by_size = sorted((key for key in found if key), key=lambda key: -found[key].rows)
+    result = []
+    for key in by_size[:_MOST_SLICES]:
+        mask = _members(rows, key)
+        own = rows[mask]
+        groups = None if own.groups is None else len(np.unique(own.groups))
+        few_groups = groups is not None and groups < _FEW_GROUPS
+        result.append(
+            Slice(
+                name=", ".join(f"{column} = {value}" for column, value in key),
+                rows=found[key].rows,
+                groups=groups,
+                metrics=metrics(own, counted[:0] if few_groups else counted[:, mask], found[key]),
+                few=few_groups or found[key].rows < _FEW_ROWS,
+            )
+        )
+    return sorted(result, key=lambda each: _badness(each, FIRST[rows.kind])), len(by_size) - len(result)
+
+
+def _replicated(rows: Rows, answers: Answers, counted: Counts) -> dict[str, tuple[float, Floats]]:
+    """Metric -> its value over the rows, and in each replicate."""
+    return {
+        name: (measures.once(measure, rows.weights), measures.replicated(measure, rows.weights, counted))
+        for name, measure in measures.measures(rows, answers).items()
+    }
+
+
+def _in_order(sliced: Sliced) -> Sequence[tuple[str, float]]:
+    """Metrics in the order of `METRICS`, those of other labels last."""
+    order = list(METRICS)
+    return sorted(
+        sliced.candidate.items(), key=lambda item: (item[0].rpartition(".")[0], order.index(item[0].rpartition(".")[2]))
+    )
+
+
+def _badness(each: Slice, name: str) -> tuple[bool, float]:
+    value = next((metric.estimate.value for metric in each.metrics if metric.name == name), None)
+    if value is None:
+        return True, math.inf
+    return each.few, value if METRICS[name] == "higher" else -value
+
+
+def _members(rows: Rows, key: SliceKey) -> Mask:
+    mask = np.full(len(rows), True)
+    for column, value in key:
+        mask &= np.fromiter(
+            (value in map(str, each if isinstance(each, tuple) else (each,)) for each in rows.columns[column]),
+            bool, len(rows),
+        )  # fmt: skip
+    return mask

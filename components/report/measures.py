@@ -1,0 +1,176 @@
+"""The metrics of rows that are resampled, and so how far chance alone may have moved them.
+
+By a Poisson bootstrap: each unit counts as often as a draw from a Poisson distribution with mean 1 says (Chamandy et
+al., Estimating uncertainty for massive data streams, 2012). Units are the groups of a ranking, since the rows of a
+person are alike, and else rows. All replicates of a metric are computed at once, as sums weighted by how often each row
+counts.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from components.group_metrics import GAUC, NDCG, group_auc, group_ndcg
+from components.metrics import OF_LABEL
+from components.report.rows import Answers, Floats, Rows
+
+REPLICATES = 300
+CONFIDENCE = 0.95
+_SEED = 20160624
+_AT_ONCE = 50
+"""Replicates, so that memory stays within bounds."""
+_KNOWN = 0.9
+"""The share of replicates in which a metric must have a value: with few rows, some have rows of one class only."""
+_EPSILON = 1e-7
+
+Counts = npt.NDArray[np.uint8]
+"""[replicates, rows]: how often each row counts in each replicate."""
+Measure = Callable[[Floats], Floats]
+"""Weights of the rows in each replicate, [replicates, rows] -> the metric's value in each; NaN where it has none."""
+
+
+def counts(rows: Rows) -> Counts:
+    """How often each row counts in each replicate; the same for equal rows."""
+    random = np.random.default_rng(_SEED)
+    if rows.groups is None:
+        return random.poisson(1.0, (REPLICATES, len(rows))).astype(np.uint8)
+    units = int(rows.groups.max(initial=-1)) + 1
+    return random.poisson(1.0, (REPLICATES, units)).astype(np.uint8)[:, rows.groups]
+
+
+def replicated(measure: Measure, weights: Floats, counted: Counts) -> Floats:
+    """A metric in each replicate.
+
+    Args:
+        measure: of the rows.
+        weights: [rows], their own.
+        counted: of the rows.
+    """
+    parts = [measure(counted[at : at + _AT_ONCE] * weights) for at in range(0, len(counted), _AT_ONCE)]
+    return np.concatenate(parts) if parts else np.zeros(0)
+
+
+def once(measure: Measure, weights: Floats) -> float:
+    """The metric of the rows as they are."""
+    return float(measure(weights[np.newaxis])[0])
+
+
+def interval(value: float, estimate: float, replicates: Floats, share: float = 1.0) -> tuple[float, float] | None:
+    """Between which values a metric lies, with `CONFIDENCE`.
+
+    Args:
+        value: over all rows.
+        estimate: over those that were resampled.
+        replicates: its values when these are resampled.
+        share: of all rows that were resampled; more rows say more, by the root of how many there are.
+
+    Returns:
+        None where too few replicates have a value.
+    """
+    known = replicates[np.isfinite(replicates)]
+    if not len(known) or len(known) < _KNOWN * len(replicates) or not np.isfinite(value):
+        return None
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(known, [tail, 1 - tail]) - estimate
+    return float(value + low * np.sqrt(share)), float(value + high * np.sqrt(share))
+
+
+def losses(rows: Rows, answers: Answers) -> Floats:
+    """What each answer costs: the cross entropy, or of numbers the squared error."""
+    if rows.kind == "number":
+        return np.square(answers.values - rows.labels)
+    likely = np.clip(answers.values, _EPSILON, 1 - _EPSILON)
+    if rows.kind == "classes":
+        return -np.log(likely)
+    return -(rows.labels * np.log(likely) + (1 - rows.labels) * np.log1p(-likely))
+
+
+def measures(rows: Rows, answers: Answers) -> Mapping[str, Measure]:
+    """The metrics of `components.metrics.METRICS` that rows have, by name."""
+    label, one = rows.labels, np.ones(len(rows))
+    loss = losses(rows, answers)
+    found: dict[str, Measure] = {}
+    match rows.kind:
+        case "binary":
+            found = {
+                "auc": _auc(label, answers.values),
+                "logloss": _ratio(loss, one),
+                "calibration": _ratio(answers.values, label),
+            }
+            if rows.groups is not None:
+                found |= _group_measures(rows, answers)
+        case "classes":
+            found = {
+                "accuracy": _ratio((answers.classes == label).astype(float), one),
+                "cross_entropy": _ratio(loss, one),
+            }
+        case "number":
+            mean_square = _ratio(loss, one)
+            found = {
+                "rmse": lambda weights: np.sqrt(mean_square(weights)),
+                "mae": _ratio(np.abs(answers.values - label), one),
+                "r2": functools.partial(_r2, label, loss),
+            }
+    assert set(OF_LABEL[rows.kind]) <= set(found), "all that the Evaluator knows"
+    return found
+
+
+def _ratio(numerator: Floats, denominator: Floats) -> Measure:
+    def ratio(weights: Floats) -> Floats:
+        below = weights @ denominator
+        return np.divide(weights @ numerator, below, out=np.full(len(weights), np.nan), where=below > 0)
+
+    return ratio
+
+
+def _r2(label: Floats, squares: Floats, weights: Floats) -> Floats:
+    total = weights.sum(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        deviation = weights @ np.square(label) - np.square(weights @ label) / total
+        return np.where(deviation > 0, 1 - weights @ squares / deviation, np.nan)
+
+
+def _auc(label: Floats, scores: Floats) -> Measure:
+    """P(a positive row scores above a negative one), ties counting one half."""
+    order = np.argsort(scores, kind="stable")
+    starts = np.flatnonzero(np.diff(scores[order], prepend=-np.inf)) if len(scores) else np.zeros(0, int)
+    positive = label[order] > 0.5
+
+    def auc(weights: Floats) -> Floats:
+        if not len(starts):
+            return np.full(len(weights), np.nan)
+        ordered = weights[:, order]
+        positives = np.add.reduceat(ordered * positive, starts, axis=1)
+        negatives = np.add.reduceat(ordered * ~positive, starts, axis=1)
+        below = np.cumsum(negatives, axis=1) - negatives / 2
+        pairs = positives.sum(axis=1) * negatives.sum(axis=1)
+        won = (positives * below).sum(axis=1)
+        return np.divide(won, pairs, out=np.full(len(weights), np.nan), where=pairs > 0)
+
+    return auc
+
+
+def _group_measures(rows: Rows, answers: Answers) -> dict[str, Measure]:
+    """Means over groups, as means over rows: each row stands for its group, with its share of the group's weight."""
+    auc, ndcg, shares = np.full((3, len(rows)), np.nan)
+    for members in of_groups(rows):
+        auc[members] = group_auc(rows.labels[members], answers.values[members])
+        ndcg[members] = group_ndcg(rows.labels[members], answers.values[members])
+        shares[members] = 1 / len(members)
+    return {GAUC: _known_ratio(auc, np.ones(len(rows))), NDCG: _known_ratio(ndcg, shares)}
+
+
+def _known_ratio(values: Floats, shares: Floats) -> Measure:
+    known = np.isfinite(values)
+    return _ratio(np.where(known, values * shares, 0), np.where(known, shares, 0))
+
+
+def of_groups(rows: Rows) -> list[npt.NDArray[np.intp]]:
+    """The rows of each group."""
+    assert rows.groups is not None, "asked for rankings only"
+    order = np.argsort(rows.groups, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(rows.groups[order])) + 1) if len(order) else []

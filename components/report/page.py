@@ -1,0 +1,111 @@
+"""The report in the forms that people read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+
+import jinja2
+from markupsafe import Markup
+
+from components.metrics import MEANINGS
+from components.report import charts, measures
+from components.report.document import Estimate, Interval, Metric, Report
+
+_SECTIONS = {
+    "metrics": "Metrics",
+    "gate": "Gate",
+    "slices": "Slices",
+    "curves": "Curves",
+    "data": "Data",
+    "origin": "Origin",
+}
+_DRIFT_LIMIT = 0.1
+
+
+def html(report: Report) -> str:
+    """One page that needs nothing else."""
+    template = _environment(report, autoescape=True).get_template("page.html")
+    return template.render(
+        report=report,
+        rows={split.name: split.rows for split in report.splits},
+        sections=list(_SECTIONS.items()),
+        charts={name: Markup(svg) for name, svg in _charts(report).items()},  # noqa: S704 (ours)
+        confidence=measures.CONFIDENCE,
+        replicates=measures.REPLICATES,
+        drift_limit=_DRIFT_LIMIT,
+    )
+
+
+def markdown(report: Report) -> str:
+    """What belongs into a pull request."""
+    text = _environment(report, autoescape=False).get_template("report.md").render(report=report)
+    lines = [line.rstrip() for line in text.splitlines()]
+    # Templates leave empty lines behind; one is enough.
+    return "\n".join(line for line, before in zip(lines, ["", *lines], strict=False) if line or before) + "\n"
+
+
+def _charts(report: Report) -> dict[str, str]:
+    found = {
+        "calibration": charts.calibration(report.curves, probabilities=report.label == "binary"),
+        "distribution": charts.distribution(report.curves.distribution),
+    }
+    if report.slices:
+        found["slices"] = charts.slices(report.slices, report.metrics[0])
+    if report.curves.roc:
+        found["roc"] = charts.roc(report.curves, report.metrics[0].estimate.value)
+        found["precision_recall"] = charts.precision_recall(report.curves)
+    return found
+
+
+def _environment(report: Report, autoescape: bool) -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("components.report"),
+        autoescape=autoescape,  # noqa: S701 (Markdown is no HTML)
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    filters: Mapping[str, Callable[..., str]] = {
+        "basename": os.path.basename,
+        "bars": lambda heights: Markup(charts.bars(heights)),  # noqa: S704 (ours)
+        "cell": lambda text: text.replace("|", "\\|").replace("\n", " "),
+        "change_class": _change_class,
+        "heading": lambda name: f"{name}#",
+        "interval": _interval,
+        "meaning": lambda name: MEANINGS[name.rpartition(".")[2]].format(group=report.unit),
+        "number": _number,
+        "percent": lambda share: f"{share:.1%}",
+        "plain": _plain,
+        "signed": _signed,
+    }
+    environment.filters.update(filters)
+    return environment
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:,.4f}"
+
+
+def _signed(value: float | None) -> str:
+    return "" if value is None else f"{value:+,.4f}".replace("-", "−")
+
+
+def _interval(interval: tuple[float, float], signed: bool = False) -> str:
+    shown = _signed if signed else _number
+    return f"{shown(interval[0])} to {shown(interval[1])}"
+
+
+def _plain(estimate: Estimate | None, signed: bool = False) -> str:
+    if estimate is None:
+        return ""
+    shown = _signed(estimate.value) if signed else _number(estimate.value)
+    return f"{shown} ({_interval(estimate.interval, signed)})" if estimate.interval else shown
+
+
+def _change_class(metric: Metric) -> str:
+    """Whether a change is for better or worse, where it is more than chance."""
+    interval: Interval = metric.change.interval if metric.change else None
+    if interval is None or metric.better == "neither" or interval[0] <= 0 <= interval[1]:
+        return "soft"
+    return "good-text" if (interval[0] > 0) == (metric.better == "higher") else "bad-text"

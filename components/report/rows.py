@@ -1,0 +1,147 @@
+"""The rows that a report looks at: those that the Evaluator kept, taken apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import tensorflow as tf
+
+from components import evaluated_rows
+from components.evaluated_rows import BASELINE, CANDIDATE
+from schema.feature_spec import LABEL, MISSING, WEIGHT, FeatureSpec
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+_DTYPES = {"string": tf.string, "integer": tf.int64, "float": tf.float32}
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a model said of each row.
+
+    Attributes:
+        values: [rows], the probability of a positive label; of the right one of many classes; the predicted number.
+        classes: [rows], of a label of many classes, the place of the likeliest one; else empty.
+        confidences: [rows], its probability; else empty.
+    """
+
+    values: Floats
+    classes: Ints
+    confidences: Floats
+
+    def __getitem__(self, rows: Any) -> Answers:
+        if not len(self.classes):
+            return replace(self, values=self.values[rows])
+        return Answers(self.values[rows], self.classes[rows], self.confidences[rows])
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of the test split.
+
+    Attributes:
+        kind: of the label.
+        labels: [rows], as in examples.
+        weights: [rows].
+        candidate: of the model that the report is about.
+        baseline: of the one that it was compared with, if any.
+        groups: [rows], codes of the ranking's groups, from 0; None without a ranking.
+        columns: the raw columns, each a value or a list of them per row; None or empty where missing.
+        examples: [rows], serialized.
+    """
+
+    kind: Literal["binary", "classes", "number"]
+    labels: Floats
+    weights: Floats
+    candidate: Answers
+    baseline: Answers | None
+    groups: Ints | None
+    columns: Mapping[str, npt.NDArray[np.object_]]
+    examples: npt.NDArray[np.object_]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, rows: Mask | Ints) -> Rows:
+        """Some of the rows."""
+        return Rows(
+            kind=self.kind,
+            labels=self.labels[rows],
+            weights=self.weights[rows],
+            candidate=self.candidate[rows],
+            baseline=None if self.baseline is None else self.baseline[rows],
+            groups=None if self.groups is None else self.groups[rows],
+            columns={name: values[rows] for name, values in self.columns.items()},
+            examples=self.examples[rows],
+        )
+
+
+def read(folder: str, spec: FeatureSpec) -> Rows:
+    """The rows in an evaluation artifact's folder.
+
+    Args:
+        folder: of the artifact.
+        spec: the resolved spec of its dataset.
+    """
+    table = evaluated_rows.read(folder)
+    examples = table[evaluated_rows.EXAMPLE].to_numpy()
+    parsed = tf.io.parse_example(tf.constant(examples, tf.string), _features(spec))
+    columns = {name: _values(parsed[name], kind) for name, kind in spec.columns.items()}
+    group = spec.ranking.group if spec.ranking else None
+    return Rows(
+        kind=spec.label.kind,
+        labels=parsed[LABEL].numpy().astype(np.float64),
+        weights=parsed[WEIGHT].numpy().astype(np.float64),
+        candidate=_answers(table, CANDIDATE),
+        baseline=_answers(table, BASELINE) if BASELINE in table.column_names else None,
+        groups=np.unique(columns[group].astype(str), return_inverse=True)[1] if group else None,
+        columns=columns,
+        examples=examples,
+    )
+
+
+def _features(spec: FeatureSpec) -> dict[str, Any]:
+    features: dict[str, Any] = {
+        LABEL: tf.io.FixedLenFeature([], tf.float32),
+        WEIGHT: tf.io.FixedLenFeature([], tf.float32, 1.0),
+    }
+    for name, kind in spec.columns.items():
+        dtype = _DTYPES[kind.removesuffix("s")]
+        features[name] = (
+            tf.io.RaggedFeature(dtype) if kind.endswith("s") else tf.io.FixedLenFeature([], dtype, MISSING[kind])
+        )
+    return features
+
+
+def _values(column: tf.Tensor | tf.RaggedTensor, kind: str) -> npt.NDArray[np.object_]:
+    """Texts as such, lists as tuples, None for what is missing."""
+    if isinstance(column, tf.RaggedTensor):
+        found = np.empty(column.nrows(), object)
+        found[:] = [tuple(map(_text, values)) for values in column.to_list()]
+        return found
+    values = column.numpy()
+    if kind == "float":
+        return np.where(np.isnan(values), None, values.astype(object))
+    if kind == "string":
+        return np.array([value.decode("utf-8", "replace") or None for value in values], object)
+    return np.where(values == MISSING[kind], None, values.astype(object))
+
+
+def _text(value: Any) -> Any:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+
+
+def _answers(table: pa.Table, name: str) -> Answers:
+    def column(suffix: str) -> npt.NDArray[Any]:
+        return table[name + suffix].to_numpy() if name + suffix in table.column_names else np.zeros(0)
+
+    return Answers(
+        column("").astype(np.float64), column("_class").astype(np.int64), column("_confidence").astype(np.float64)
+    )
