@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from typing import Any
 
 from tensorflow_metadata.proto.v0 import anomalies_pb2
@@ -30,7 +29,11 @@ class Executor(executor.Executor):  # type: ignore[misc]
         """
         result = super().Do(input_dict, output_dict, exec_properties)
         anomalies = artifact_utils.get_single_instance(output_dict[standard_component_specs.ANOMALIES_KEY])
-        found = anomalies_of(anomalies.uri, artifact_utils.decode_split_names(anomalies.split_names))
+        found = [
+            line
+            for split in artifact_utils.decode_split_names(anomalies.split_names)
+            for line in _lines(anomalies, split)
+        ]
         if found:
             raise DataError(
                 "the data does not follow its schema:\n"
@@ -40,13 +43,8 @@ class Executor(executor.Executor):  # type: ignore[misc]
         return result
 
 
-def anomalies_of(folder: str, splits: Sequence[str]) -> list[str]:
-    """What is wrong with the data, a line for each anomaly, from an anomalies artifact's folder."""
-    return [line for split in splits for line in _lines(folder, split)]
-
-
-def _lines(folder: str, split: str) -> list[str]:
-    path = os.path.join(folder, f"Split-{split}", executor.DEFAULT_FILE_NAME)
+def _lines(anomalies: types.Artifact, split: str) -> list[str]:
+    path = os.path.join(artifact_utils.get_split_uri([anomalies], split), executor.DEFAULT_FILE_NAME)
     with fileio.open(path, "rb") as file:
         found = anomalies_pb2.Anomalies.FromString(file.read())
     lines = [f"  {split} split, {column}: {info.description}" for column, info in sorted(found.anomaly_info.items())]

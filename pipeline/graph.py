@@ -23,6 +23,7 @@ from components.example_gen import ExampleGen, fingerprinted
 from components.example_validator import ExampleValidator
 from components.infra_check import InfraCheck
 from components.pusher import Pusher
+from components.report.component import Report
 from components.resolvers import LatestBlessedModelOfOtherExamplesStrategy, LatestOtherBlessedModelStrategy
 from components.schema_gen import SchemaGen, read_given
 from components.thresholds import eval_config
@@ -167,6 +168,23 @@ def create_pipeline(config: RunConfig, dataset: Dataset, with_own_resolvers: boo
             filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=str(layout.serving))
         ),
     )
+    report = Report(
+        spec=spec,
+        config=config.model_dump_json(),
+        files=fingerprinted(dataset),
+        code=code_version("schema", "trainer", "components", "pipeline", "serving"),
+        examples=examples,
+        statistics=statistics.outputs["statistics"],
+        schema=schema.outputs["schema"],
+        transform_graph=transform.outputs["transform_graph"],
+        model=trainer.outputs["model"],
+        evaluation=evaluator.outputs["evaluation"],
+        model_blessing=evaluator.outputs["blessing"],
+        infra_blessing=infra_check.outputs["blessing"],
+        pushed_model=pusher.outputs["pushed_model"],
+        baseline_model=blessed.outputs["model"],
+        **({"drift": validators[-1].outputs["anomalies"]} if dataset.spans else {}),
+    )
     return Pipeline(
         pipeline_name=dataset.name,
         pipeline_root=str(layout.artifacts),
@@ -182,6 +200,7 @@ def create_pipeline(config: RunConfig, dataset: Dataset, with_own_resolvers: boo
             evaluator,
             infra_check,
             pusher,
+            report,
         ],
         metadata_connection_config=connection(config.metadata, layout.metadata),
         enable_cache=config.cache,

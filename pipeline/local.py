@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import logging
+import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ from rich.markup import escape
 from components.example_gen import read_summary
 from components.metrics import METRICS_PROPERTY
 from components.pusher import UNCHANGED_PROPERTY
+from components.report.component import PAGE_FILE
 from components.schema_gen import FILE_NAME as SCHEMA_FILE
 from components.tuner import best_of
 from pipeline.config import RunConfig
@@ -68,6 +70,8 @@ class RunResult:
     """Those whose weights are that one's."""
     pushed: str | None = None
     """The pushed version's folder."""
+    report: str | None = None
+    """The page about the run."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Of each component; those of unchanged ones are what finding that out took."""
     rows: dict[str, int] = field(default_factory=dict)
@@ -183,6 +187,8 @@ def _collect(result: RunResult, node_id: str, outcome: Outcome, logs: Path, infe
         evaluation = artifact["evaluation"]
         result.metrics = json.loads(evaluation.get_string_custom_property(METRICS_PROPERTY))
         result.refusals = outcome.refusals
+    elif node_id == "Report":
+        result.report = os.path.join(artifact["report"].uri, PAGE_FILE)
     elif node_id == "Pusher" and artifact["pushed_model"].get_int_custom_property("pushed"):
         result.pushed = artifact["pushed_model"].get_string_custom_property("pushed_destination")
         if artifact["pushed_model"].get_int_custom_property(UNCHANGED_PROPERTY):

@@ -29,7 +29,6 @@ _DEMO_ITEMS = 5
 _LOAD_TIMEOUT_S = 60.0
 
 
-
 def run_and_show(config: RunConfig, serve: bool) -> int:
     """Runs the pipeline, shows how it goes and what it gave, and asks the served model for rankings.
 
@@ -103,6 +102,7 @@ def _show(console: Console, result: local.RunResult, dataset: Dataset, layout: L
         console.print(f"\nVersion {version} in {serving} is this model already.")
     else:
         console.print(f"\n[bold green]Pushed[/] version {version} to {serving}")
+    console.print(f"  [dim]report: {escape(result.report or '')}[/]")
     console.print(f"  [dim]artifacts: {escape(str(layout.artifacts))}[/]")
 
 

@@ -57,8 +57,8 @@ class Outcome:
 
     @property
     def refusals(self) -> list[str]:
-        """Why the model was refused, if the node has judged it."""
-        return self._noted("evaluation", REFUSALS_PROPERTY)
+        """Why the model was refused, if the node has judged it or reports on it."""
+        return self._noted("evaluation", REFUSALS_PROPERTY) + self._noted("report", REFUSALS_PROPERTY)
 
     @property
     def warnings(self) -> list[str]:
@@ -192,7 +192,7 @@ def main(
 ) -> None:
     """Run one node of the pipeline.
 
-    Exit status: 0 if it is done, 1 if something stopped it, 2 for wrong options, 3 if it has refused the model.
+    Exit status: 0 if it is done, 1 if something stopped it, 2 for wrong options, 3 if it has reported that the model was refused.
     """
     del sys.argv[1:]  # TFX would take them for options of Beam
     logging.basicConfig()
@@ -222,7 +222,9 @@ def main(
         click.echo("Refused: the model is not pushed.")
         for reason in outcome.refusals:
             click.echo(f"  {reason}")
-        sys.exit(REFUSED)
+        # Only at the end, so that what comes after the verdict is run: the report.
+        if "report" in outcome.outputs:
+            sys.exit(REFUSED)
 
 
 def _pinned(config: RunConfig, run_id: str) -> SpanParams:

@@ -13,6 +13,7 @@ from tfx.types import Channel, artifact_utils, component_spec, standard_artifact
 from tfx.types.artifact import Artifact
 
 from components.metrics import REFUSALS_PROPERTY
+from components.properties import SPAN_NAME_PROPERTY, WARNINGS_PROPERTY
 from components.pusher import UNCHANGED_PROPERTY
 from components.report import page
 from components.report.document import Made
@@ -26,7 +27,6 @@ _INPUTS = {
     "examples": standard_artifacts.Examples,
     "statistics": standard_artifacts.ExampleStatistics,
     "schema": standard_artifacts.Schema,
-    "anomalies": standard_artifacts.ExampleAnomalies,
     "transform_graph": standard_artifacts.TransformGraph,
     "model": standard_artifacts.Model,
     "evaluation": standard_artifacts.ModelEvaluation,
@@ -34,7 +34,7 @@ _INPUTS = {
     "infra_blessing": standard_artifacts.InfraBlessing,
     "pushed_model": standard_artifacts.PushedModel,
 }
-_BASELINE = "baseline_model"
+_PERHAPS = {"baseline_model": standard_artifacts.Model, "drift": standard_artifacts.ExampleAnomalies}
 
 
 class ReportArtifact(Artifact):  # type: ignore[misc]
@@ -49,7 +49,7 @@ class _Spec(component_spec.ComponentSpec):  # type: ignore[misc]
     }
     INPUTS = {  # noqa: RUF012
         **{name: component_spec.ChannelParameter(type=kind) for name, kind in _INPUTS.items()},
-        _BASELINE: component_spec.ChannelParameter(type=standard_artifacts.Model, optional=True),
+        **{name: component_spec.ChannelParameter(type=kind, optional=True) for name, kind in _PERHAPS.items()},
     }
     OUTPUTS = {"report": component_spec.ChannelParameter(type=ReportArtifact)}  # noqa: RUF012
 
@@ -62,9 +62,10 @@ class Executor(base_executor.BaseExecutor):  # type: ignore[misc]
         exec_properties: dict[str, Any],
     ) -> None:
         """Gathers the facts, and writes them in all forms."""
-        folder = artifact_utils.get_single_uri(output_dict["report"])
+        output = artifact_utils.get_single_instance(output_dict["report"])
         artifacts = {name: artifacts[0] for name, artifacts in input_dict.items() if artifacts}
         pushed = artifacts["pushed_model"]
+        refusals = artifacts["evaluation"].get_string_custom_property(REFUSALS_PROPERTY)
         report = gather(
             Run(
                 run_id=self._context.pipeline_run_id,
@@ -72,9 +73,11 @@ class Executor(base_executor.BaseExecutor):  # type: ignore[misc]
                 config=json.loads(exec_properties["config"]),
                 files=json.loads(exec_properties["files"]),
                 code=exec_properties["code"],
+                span=artifacts["examples"].get_string_custom_property(SPAN_NAME_PROPERTY),
+                warnings=_warnings(artifacts.get("drift")),
                 folders={name: artifact.uri for name, artifact in artifacts.items()},
                 blessed=artifacts["model_blessing"].get_int_custom_property("blessed") == 1,
-                refusals=json.loads(artifacts["evaluation"].get_string_custom_property(REFUSALS_PROPERTY)),
+                refusals=json.loads(refusals),
                 pushed=pushed.get_string_custom_property("pushed_destination") or None,
                 unchanged=pushed.get_int_custom_property(UNCHANGED_PROPERTY) == 1,
                 artifacts=[
@@ -82,14 +85,22 @@ class Executor(base_executor.BaseExecutor):  # type: ignore[misc]
                 ],
             )
         )
-        tf.io.gfile.makedirs(folder)
+        output.set_string_custom_property(REFUSALS_PROPERTY, refusals)
+        tf.io.gfile.makedirs(output.uri)
         for name, content in (
             (PAGE_FILE, page.html(report)),
             (MARKDOWN_FILE, page.markdown(report)),
             (FACTS_FILE, report.model_dump_json(indent=1)),
         ):
-            with tf.io.gfile.GFile(os.path.join(folder, name), "w") as file:
+            with tf.io.gfile.GFile(os.path.join(output.uri, name), "w") as file:
                 file.write(content)
+
+
+def _warnings(anomalies: types.Artifact | None) -> list[str]:
+    found: list[str] = []
+    if anomalies is not None:
+        found = json.loads(anomalies.get_string_custom_property(WARNINGS_PROPERTY) or "[]")
+    return found
 
 
 class Report(base_component.BaseComponent):  # type: ignore[misc]
@@ -100,7 +111,7 @@ class Report(base_component.BaseComponent):  # type: ignore[misc]
         config: of the run, as JSON.
         files: see `components.example_gen.fingerprinted`.
         code: version of all of our code.
-        **inputs: the channels of the other components' outputs, by the names that `_INPUTS` has, and `baseline_model`.
+        **inputs: the channels of the other components' outputs, by the names in `_INPUTS` and perhaps `_PERHAPS`.
     """
 
     SPEC_CLASS = _Spec

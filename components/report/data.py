@@ -5,14 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 
+import tensorflow as tf
 import tensorflow_data_validation as tfdv
-from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
+from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2, statistics_pb2
+from tfx.components.example_validator.executor import DEFAULT_FILE_NAME as ANOMALIES_FILE
 
+from components import drift_validator
 from components.example_gen import read_summary
 from components.report.document import Column, Split
+from components.schema_gen import FILE_NAME as SCHEMA_FILE
 from schema.feature_spec import FeatureSpec, Numeric
 
-_STATISTICS_FILE, _SCHEMA_FILE = "FeatureStats.pb", "schema.pbtxt"
+SPAN_BEFORE = "span before"
+
+_STATISTICS_FILE = "FeatureStats.pb"
 _TRAIN = "train"
 _MOST_FREQUENT = 3
 _BARS = 10
@@ -29,7 +35,9 @@ def splits(examples: str, spec: FeatureSpec) -> list[Split]:
     ]
 
 
-def columns(statistics: str, schema: str, spec: FeatureSpec, names: Sequence[str]) -> list[Column]:
+def columns(
+    statistics: str, schema: str, spec: FeatureSpec, names: Sequence[str], between_spans: str | None
+) -> list[Column]:
     """The raw columns, features first.
 
     Args:
@@ -37,9 +45,13 @@ def columns(statistics: str, schema: str, spec: FeatureSpec, names: Sequence[str
         schema: that of the schema artifact.
         spec: the resolved spec.
         names: of the splits.
+        between_spans: that of the anomalies between the last two spans, if there are any.
     """
     of_split = {name: _read(statistics, name) for name in names}
-    drift = _drift(of_split, tfdv.load_schema_text(os.path.join(schema, _SCHEMA_FILE)))
+    drift = _between_splits(of_split, tfdv.load_schema_text(os.path.join(schema, SCHEMA_FILE)))
+    if between_spans:
+        for name, value in _measured(_read_anomalies(between_spans)).items():
+            drift.setdefault(name, {})[SPAN_BEFORE] = value
     found = {feature.path.step[0]: feature for feature in of_split[_TRAIN].datasets[0].features}
     order = [*spec.features, *(name for name in spec.columns if name not in spec.features)]
     rows = of_split[_TRAIN].datasets[0].num_examples
@@ -84,17 +96,30 @@ def _column(
     )
 
 
-def _drift(of_split: Mapping[str, Statistics], schema: schema_pb2.Schema) -> dict[str, dict[str, float]]:
-    """Column -> split -> how far its values are from those of the train split, as TFDV measures it."""
+def _between_splits(of_split: Mapping[str, Statistics], schema: schema_pb2.Schema) -> dict[str, dict[str, float]]:
+    """Column -> split -> how far its values are from those of the train split."""
     for feature in schema.feature:
         # No distance is above 1, so that all are measured and none is an anomaly.
+        feature.drift_comparator.Clear()
         feature.drift_comparator.jensen_shannon_divergence.threshold = 1.0
     found: dict[str, dict[str, float]] = {}
     for split, statistics in of_split.items():
-        if split == _TRAIN:
-            continue
-        anomalies = tfdv.validate_statistics(statistics, schema, previous_statistics=of_split[_TRAIN])
-        for info in anomalies.drift_skew_info:
-            if info.drift_measurements:
-                found.setdefault(info.path.step[0], {})[split] = info.drift_measurements[0].value
+        if split != _TRAIN:
+            anomalies = tfdv.validate_statistics(statistics, schema, previous_statistics=of_split[_TRAIN])
+            for name, value in _measured(anomalies).items():
+                found.setdefault(name, {})[split] = value
     return found
+
+
+def _read_anomalies(folder: str) -> anomalies_pb2.Anomalies:
+    with tf.io.gfile.GFile(os.path.join(folder, f"Split-{drift_validator.SPLIT}", ANOMALIES_FILE), "rb") as file:
+        return anomalies_pb2.Anomalies.FromString(file.read())
+
+
+def _measured(anomalies: anomalies_pb2.Anomalies) -> dict[str, float]:
+    """Column -> how far its values are from others, as TFDV has measured it."""
+    return {
+        info.path.step[0]: info.drift_measurements[0].value
+        for info in anomalies.drift_skew_info
+        if info.drift_measurements
+    }

@@ -96,7 +96,8 @@ class Column(_Fact):
     histogram: Sequence[float]
     """Shares by value: of numbers in ten bins of equal width, of others the most frequent values."""
     drift: Mapping[str, float]
-    """Split -> Jensen-Shannon divergence of its values from those of the train split, from 0 to 1."""
+    """Another split -> how far its values are from those of the train split, and "span before" -> how far the last
+    span's are from those of the one before, as Jensen-Shannon divergences from 0 to 1."""
 
 
 class Slice(_Fact):
@@ -180,7 +181,10 @@ class Report(_Fact):
     served: Served | None
     splits: Sequence[Split]
     columns: Sequence[Column]
-    anomalies: Sequence[str]
+    span: str
+    """The last one that the data is of; empty for data that does not come in spans."""
+    warnings: Sequence[str]
+    """What is wrong with the data, and was let pass."""
     metrics: Sequence[Metric]
     slices: Sequence[Slice]
     more_slices: int

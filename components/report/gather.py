@@ -15,7 +15,6 @@ import tensorflow as tf
 import yaml
 
 from components import infra_check
-from components.example_validator import anomalies_of
 from components.report import curves, data, evaluation, judgement, measures, rows
 from components.report.document import Made, Origin, Report, Served, Verdict
 from schema.feature_spec import SPLITS, FeatureSpec
@@ -33,8 +32,10 @@ class Run:
         config: of the run, as `pipeline.config.RunConfig` is dumped.
         files: what was read, as `components.example_gen.fingerprinted` gives it.
         code: a digest of our sources.
-        folders: of the artifacts `examples`, `statistics`, `schema`, `anomalies`, `transform_graph`, `model`,
-            `evaluation` and `infra_blessing`.
+        span: the last one that the data is of; empty for data that does not come in spans.
+        warnings: what is wrong with the data.
+        folders: of the artifacts `examples`, `statistics`, `schema`, `transform_graph`, `model`, `evaluation`,
+            `infra_blessing`, and perhaps `drift`, the anomalies between spans.
         blessed: whether the Evaluator has blessed the model.
         refusals: why not.
         pushed: the folder of the pushed version; None where there is none.
@@ -47,6 +48,8 @@ class Run:
     config: Mapping[str, Any]
     files: Mapping[str, Any]
     code: str
+    span: str
+    warnings: Sequence[str]
     folders: Mapping[str, str]
     blessed: bool
     refusals: Sequence[str]
@@ -79,8 +82,9 @@ def gather(run: Run) -> Report:
         ),
         served=_served(folders["infra_blessing"]),
         splits=data.splits(folders["examples"], spec),
-        columns=data.columns(folders["statistics"], folders["schema"], spec, SPLITS),
-        anomalies=anomalies_of(folders["anomalies"], SPLITS),
+        columns=data.columns(folders["statistics"], folders["schema"], spec, SPLITS, folders.get("drift")),
+        span=run.span,
+        warnings=run.warnings,
         metrics=judgement.metrics(kept, counted, found[()]),
         slices=slices,
         more_slices=more_slices,
