@@ -24,6 +24,7 @@ from pipeline.console import busy, console, counted, quiet
 from schema.errors import RanklineError
 
 if TYPE_CHECKING:
+    from ml_metadata.proto.metadata_store_pb2 import ConnectionConfig
     from rich.console import Console
 
     from pipeline.config import RunConfig
@@ -656,10 +657,17 @@ def runs(root: Path | None, config: Path | None, limit: int) -> None:
     With their dataset, model and metrics, and whether they were blessed and pushed. A configuration says where they
     are kept, if that is not a file in the root.
     """
-    from pipeline.layout import Layout
-    from pipeline.metadata import Sqlite, connection
     from pipeline.runs import list_runs
     from pipeline.tables import runs_table
+
+    found = list_runs(_metadata(root, config))
+    console().print(runs_table(found[:limit]) if found else "No runs yet: `rankline run` makes one.")
+
+
+def _metadata(root: Path | None, config: Path | None) -> ConnectionConfig:
+    """Where past runs are known."""
+    from pipeline.layout import Layout
+    from pipeline.metadata import Sqlite, connection
 
     metadata: MetadataStore = Sqlite()
     if config:
@@ -667,8 +675,30 @@ def runs(root: Path | None, config: Path | None, limit: int) -> None:
 
         run_config = configuration.load(config, {"root": root}, ())
         metadata, root = run_config.metadata, run_config.root
-    found = list_runs(connection(metadata, Layout(root or Path("runs"), "").metadata))
-    console().print(runs_table(found[:limit]) if found else "No runs yet: `rankline run` makes one.")
+    return connection(metadata, Layout(root or Path("runs"), "").metadata)
+
+
+@cli.command()
+@click.argument("run_id", metavar="[RUN]", required=False)
+@_root
+@_config
+@click.option("--markdown", is_flag=True, help="Print it as Markdown, for a pull request.")
+@click.option("--output", "-o", type=click.Path(path_type=Path, dir_okay=False), help="Also write it to this file.")
+def report(run_id: str | None, root: Path | None, config: Path | None, markdown: bool, output: Path | None) -> None:
+    """Show where the report of a run is, by default of the latest that has one.
+
+    It is one HTML file that needs no network. A configuration says where runs are kept, if that is not a file in the
+    root.
+    """
+    from components.report.document import MARKDOWN_FILE, PAGE_FILE
+    from pipeline.runs import with_report
+
+    path = Path(with_report(_metadata(root, config), run_id)) / (MARKDOWN_FILE if markdown else PAGE_FILE)
+    if output:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_bytes(path.read_bytes())
+        path = output
+    click.echo(path.read_text() if markdown and not output else path)
 
 
 @cli.command()

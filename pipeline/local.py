@@ -19,7 +19,7 @@ from rich.markup import escape
 from components.example_gen import read_summary
 from components.metrics import METRICS_PROPERTY
 from components.pusher import UNCHANGED_PROPERTY
-from components.report.component import PAGE_FILE
+from components.report.document import PAGE_FILE
 from components.schema_gen import FILE_NAME as SCHEMA_FILE
 from components.tuner import best_of
 from pipeline.config import RunConfig

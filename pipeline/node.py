@@ -192,7 +192,8 @@ def main(
 ) -> None:
     """Run one node of the pipeline.
 
-    Exit status: 0 if it is done, 1 if something stopped it, 2 for wrong options, 3 if it has reported that the model was refused.
+    Exit status: 0 if it is done, 1 if something stopped it, 2 for wrong options, 3 if it has reported that the model
+    was refused.
     """
     del sys.argv[1:]  # TFX would take them for options of Beam
     logging.basicConfig()

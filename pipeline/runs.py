@@ -14,6 +14,7 @@ from ml_metadata.proto import metadata_store_pb2
 from components.metrics import METRICS_PROPERTY
 from components.properties import SPAN_NAME_PROPERTY
 from pipeline.metadata import open_store
+from schema.errors import RanklineError, listing, nearest
 
 _State = metadata_store_pb2.Execution
 
@@ -31,6 +32,8 @@ class Run:
     blessed: bool | None = None
     """None where evaluation was not reached."""
     pushed_version: str | None = None
+    report: str | None = None
+    """The folder of the report; None where that was not reached."""
     failed: str | None = None
     """The component that stopped the run."""
     unfinished: str | None = None
@@ -52,6 +55,31 @@ def list_runs(connection: metadata_store_pb2.ConnectionConfig) -> list[Run]:
     runs = [_run(store, types, context) for context in contexts]
     # A comparison of models only prepares their data through the pipeline.
     return [run for run in runs if run.model or run.failed or run.unfinished]
+
+
+def with_report(connection: metadata_store_pb2.ConnectionConfig, run_id: str | None) -> str:
+    """The folder of a run's report.
+
+    Args:
+        connection: as of `list_runs`.
+        run_id: the run's name; None for the latest that has one.
+
+    Raises:
+        RanklineError: there is no such run, or it has no report.
+    """
+    found = {run.run_id: run.report for run in list_runs(connection)}
+    if run_id is None:
+        run_id = next((name for name, report in found.items() if report), None)
+    if run_id is None:
+        raise RanklineError("report: expected a run that came to its end, found none; `rankline run` makes one")
+    if run_id not in found:
+        raise RanklineError(
+            f"report: expected one of the runs {listing(found)}, received {run_id!r}{nearest(run_id, found)}"
+        )
+    folder = found[run_id]
+    if folder is None:
+        raise RanklineError(f"report: expected a run that came to its end, received {run_id}, which did not")
+    return folder
 
 
 def span_of_run(connection: metadata_store_pb2.ConnectionConfig, run_id: str) -> str | None:
@@ -92,14 +120,15 @@ def _run(store: Any, types: Mapping[int, str], context: Any) -> Run:
         custom_config = json.loads(executions["Trainer"].custom_properties["custom_config"].string_value)
         model = json.loads(custom_config["params"])["model"]
     evaluation, blessing = artifacts.get("ModelEvaluation"), artifacts.get("ModelBlessing")
-    pushed = artifacts.get("PushedModel")
+    pushed, report = artifacts.get("PushedModel"), artifacts.get("Report")
     return Run(
         run_id=context.name,
         dataset=pipeline.name,
         model=model,
-        metrics=json.loads(evaluation[METRICS_PROPERTY].string_value) if evaluation else {},
-        blessed=blessing["blessed"].int_value == 1 if blessing else None,
-        pushed_version=(pushed["pushed_version"].string_value or None) if pushed else None,
+        metrics=json.loads(evaluation.custom_properties[METRICS_PROPERTY].string_value) if evaluation else {},
+        blessed=blessing.custom_properties["blessed"].int_value == 1 if blessing else None,
+        pushed_version=(pushed.custom_properties["pushed_version"].string_value or None) if pushed else None,
+        report=report.uri if report else None,
         failed=_in_state(executions, _State.FAILED),
         unfinished=_in_state(executions, _State.RUNNING),
     )
@@ -109,11 +138,11 @@ def _in_state(executions: Mapping[str, Any], state: int) -> str | None:
     return next((name for name, execution in executions.items() if execution.last_known_state == state), None)
 
 
-def _outputs(store: Any, executions: Iterable[Any]) -> dict[str, Mapping[str, Any]]:
-    """Type -> custom properties of the artifacts that executions made or took from former ones.
+def _outputs(store: Any, executions: Iterable[Any]) -> dict[str, Any]:
+    """Type -> the artifact of it that executions made or took from former ones.
 
     A run has other artifacts, too: the resolver's, which are another run's model and blessing.
     """
     events = store.get_events_by_execution_ids([execution.id for execution in executions])
     ids = {event.artifact_id for event in events if event.type == metadata_store_pb2.Event.OUTPUT}
-    return {artifact.type: artifact.custom_properties for artifact in store.get_artifacts_by_id(ids)}
+    return {artifact.type: artifact for artifact in store.get_artifacts_by_id(ids)}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -25,7 +26,7 @@ _INK = "#010203"
 _SERIES = ("#0a0b01", "#0a0b02", "#0a0b03")
 _CSS = {_INK: "currentColor", **{colour: f"var(--series-{place})" for place, colour in enumerate(_SERIES, 1)}}
 _MOST_LINES = 30
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # texts as texts, which readers can select and be read
     "svg.hashsalt": "rankline",
     "font.size": 9,
@@ -42,20 +43,20 @@ _STYLE = {
     "grid.linewidth": 0.6,
     "axes.grid": True,
     "legend.frameon": False,
-    "figure.figsize": (4.2, 3.1),
 }
 
 
-def draw(name: str, description: str, paint: Callable[[Axes], None]) -> str:
+def draw(name: str, description: str, paint: Callable[[Axes], None], size: tuple[float, float] = (4.2, 3.1)) -> str:
     """A chart as an SVG element.
 
     Args:
         name: tells its parts from those of other charts in the page.
         description: what can be seen in it, for those who cannot.
         paint: puts it onto axes.
+        size: in inches of 9-point text.
     """
     with rc_context(_STYLE):
-        figure = Figure(layout="constrained")
+        figure = Figure(size, layout="constrained")
         paint(figure.add_subplot())
         file = io.StringIO()
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
@@ -85,7 +86,7 @@ def _quoted(text: str) -> str:
     return text.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
 
 
-def roc(curves: Curves, auc: float) -> str:
+def roc(curves: Curves, auc: Metric) -> str:
     """How many of the positive rows are found for how many of the negative ones."""
 
     def paint(axes: Axes) -> None:
@@ -95,7 +96,7 @@ def roc(curves: Curves, auc: float) -> str:
             xlabel="share of negative rows above the line", ylabel="share of positive rows", xlim=(0, 1), ylim=(0, 1.02)
         )
 
-    return draw("roc", f"ROC curve; the area under it is {auc:.4f}, that of chance 0.5", paint)
+    return draw("roc", f"ROC curve; the area under it is {auc.estimate.value:.4f}, that of chance 0.5", paint)
 
 
 def precision_recall(curves: Curves) -> str:
@@ -160,7 +161,6 @@ def slices(found: Sequence[Slice], overall: Metric) -> str:
     ]
 
     def paint(axes: Axes) -> None:
-        axes.figure.set_size_inches(6.4, 0.7 + 0.22 * len(shown))
         for place, estimate in enumerate(estimates):
             if estimate is not None and estimate.value is not None:
                 low, high = estimate.interval or (estimate.value, estimate.value)
@@ -172,4 +172,5 @@ def slices(found: Sequence[Slice], overall: Metric) -> str:
         axes.set(ylim=(len(shown) - 0.5, -0.5), xlabel=f"{overall.name}; dashed: of all rows")
         axes.grid(axis="y", visible=False)
 
-    return draw("slices", f"{overall.name} of {len(shown)} slices, with intervals; all numbers are in the table", paint)
+    text = f"{overall.name} of {len(shown)} slices, with intervals; all numbers are in the table"
+    return draw("slices", text, paint, (6.4, 0.7 + 0.22 * len(shown)))

@@ -16,12 +16,9 @@ from components.metrics import REFUSALS_PROPERTY
 from components.properties import SPAN_NAME_PROPERTY, WARNINGS_PROPERTY
 from components.pusher import UNCHANGED_PROPERTY
 from components.report import page
-from components.report.document import Made
+from components.report.document import FACTS_FILE, MARKDOWN_FILE, PAGE_FILE, Made
 from components.report.gather import Run, gather
 from schema.feature_spec import FeatureSpec
-
-PAGE_FILE, MARKDOWN_FILE, FACTS_FILE = "report.html", "report.md", "report.json"
-"""In the report artifact's folder."""
 
 _INPUTS = {
     "examples": standard_artifacts.Examples,

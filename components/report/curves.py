@@ -24,14 +24,19 @@ def curves(rows: Rows, counted: Counts) -> Curves:
     """
     predicted, observed = _predicted_and_observed(rows)
     deciles, error = _calibration(rows, predicted, observed, counted)
-    if rows.kind != "binary" or len(np.unique(rows.labels)) < 2:
-        return Curves(calibration=deciles, calibration_error=error, distribution=_distribution(rows, predicted))
-    false_positives, true_positives, _ = sklearn.metrics.roc_curve(rows.labels, predicted, sample_weight=rows.weights)
-    precision, recall, _ = sklearn.metrics.precision_recall_curve(rows.labels, predicted, sample_weight=rows.weights)
+    roc: list[Point] = []
+    precision_recall: list[Point] = []
+    if rows.kind == "binary" and len(np.unique(rows.labels)) == 2:
+        fall_out, recall, _ = sklearn.metrics.roc_curve(rows.labels, predicted, sample_weight=rows.weights)
+        roc = _thinned(fall_out, recall)
+        precision, recall, _ = sklearn.metrics.precision_recall_curve(
+            rows.labels, predicted, sample_weight=rows.weights
+        )
+        precision_recall = _thinned(recall[::-1], precision[::-1])
     return Curves(
-        roc=_thinned(false_positives, true_positives),
-        precision_recall=_thinned(recall[::-1], precision[::-1]),
-        positives=float(np.average(rows.labels, weights=rows.weights)),
+        roc=roc,
+        precision_recall=precision_recall,
+        positives=float(np.average(observed, weights=rows.weights)),
         calibration=deciles,
         calibration_error=error,
         distribution=_distribution(rows, predicted),
@@ -52,7 +57,7 @@ def _thinned(x: Floats, y: Floats) -> list[Point]:
     return [(float(x[place]), float(y[place])) for place in at]
 
 
-def _calibration(rows: Rows, predicted: Floats, observed: Floats, counted: Counts) -> tuple[list[Decile], float | None]:
+def _calibration(rows: Rows, predicted: Floats, observed: Floats, counted: Counts) -> tuple[list[Decile], float]:
     order = np.argsort(predicted, kind="stable")
     deciles, distances, weights = [], [], []
     for members in np.array_split(order, min(_DECILES, len(order))):
@@ -72,7 +77,7 @@ def _calibration(rows: Rows, predicted: Floats, observed: Floats, counted: Count
         )
         distances.append(abs(mean - truth))
         weights.append(weight.sum())
-    return deciles, float(np.average(distances, weights=weights)) if deciles else None
+    return deciles, float(np.average(distances, weights=weights))
 
 
 def _distribution(rows: Rows, predicted: Floats) -> Distribution:

@@ -23,8 +23,6 @@ _TRAIN = "train"
 _MOST_FREQUENT = 3
 _BARS = 10
 
-Statistics = statistics_pb2.DatasetFeatureStatisticsList
-
 
 def splits(examples: str, spec: FeatureSpec) -> list[Split]:
     """The splits of an examples artifact."""
@@ -58,7 +56,7 @@ def columns(
     return [_column(found[name], spec, rows, drift.get(name, {})) for name in order if name in found]
 
 
-def _read(folder: str, split: str) -> Statistics:
+def _read(folder: str, split: str) -> statistics_pb2.DatasetFeatureStatisticsList:
     return tfdv.load_stats_binary(os.path.join(folder, f"Split-{split}", _STATISTICS_FILE))
 
 
@@ -66,37 +64,44 @@ def _column(
     feature: statistics_pb2.FeatureNameStatistics, spec: FeatureSpec, rows: int, drift: Mapping[str, float]
 ) -> Column:
     name = feature.path.step[0]
-    numbers = feature.num_stats if feature.HasField("num_stats") else None
-    texts = feature.string_stats if feature.HasField("string_stats") else None
-    common = (numbers or texts).common_stats
-    listed = spec.columns[name].endswith("s")
-    kind, unique, summary, histogram = "text", None, "", list[float]()
-    if numbers is not None:
-        kind = "number"
-        if isinstance(spec.features.get(name), Numeric):
-            summary = f"{numbers.mean:,.4g} ± {numbers.std_dev:,.4g}, {numbers.min:,.6g} to {numbers.max:,.6g}"
-        else:
-            summary = f"{numbers.min:,.15g} to {numbers.max:,.15g}"
-        buckets = next((each.buckets for each in numbers.histograms if each.type == each.STANDARD), ())
-        histogram = [bucket.sample_count for bucket in buckets]
-    elif texts is not None:
-        unique = texts.unique
-        top = [(value.value, value.frequency) for value in texts.top_values]
-        total = max(1, common.tot_num_values or common.num_non_missing)
-        summary = ", ".join(f"{value} {count / total:.0%}" for value, count in top[:_MOST_FREQUENT])
-        histogram = [count for _, count in top[:_BARS]]
+    is_number = feature.HasField("num_stats")
+    found = feature.num_stats if is_number else feature.string_stats
+    common, kind = found.common_stats, spec.columns[name]
+    shares = [count / max(1, common.tot_num_values or common.num_non_missing) for count in _heights(feature)]
     return Column(
         name=name,
-        kind="list" if listed else kind,
+        kind="list" if kind.endswith("s") else "text" if kind == "string" else "number",
         missing=max(0.0, 1 - common.num_non_missing / max(1, rows)),
-        unique=unique,
-        summary=summary,
-        histogram=[count / max(1.0, sum(histogram)) for count in histogram],
+        unique=None if is_number else found.unique,
+        summary=_numbers(found, spec.features.get(name)) if is_number else _most_frequent(found, shares),
+        histogram=shares,
         drift=drift,
     )
 
 
-def _between_splits(of_split: Mapping[str, Statistics], schema: schema_pb2.Schema) -> dict[str, dict[str, float]]:
+def _heights(feature: statistics_pb2.FeatureNameStatistics) -> list[float]:
+    """How many values there are: of numbers in bins of equal width, else of the most frequent ones."""
+    if feature.HasField("num_stats"):
+        histograms = feature.num_stats.histograms
+        buckets = next((each.buckets for each in histograms if each.type == each.STANDARD), ())
+        return [bucket.sample_count for bucket in buckets]
+    return [value.frequency for value in feature.string_stats.top_values[:_BARS]]
+
+
+def _numbers(found: statistics_pb2.NumericStatistics, feature: object) -> str:
+    if isinstance(feature, Numeric):
+        return f"{found.mean:,.4g} ± {found.std_dev:,.4g}, {found.min:,.6g} to {found.max:,.6g}"
+    return f"{found.min:.15g} to {found.max:.15g}"  # ids, times
+
+
+def _most_frequent(found: statistics_pb2.StringStatistics, shares: Sequence[float]) -> str:
+    top = zip(found.top_values[:_MOST_FREQUENT], shares, strict=False)
+    return ", ".join(f"{value.value} {share:.0%}" for value, share in top)
+
+
+def _between_splits(
+    of_split: Mapping[str, statistics_pb2.DatasetFeatureStatisticsList], schema: schema_pb2.Schema
+) -> dict[str, dict[str, float]]:
     """Column -> split -> how far its values are from those of the train split."""
     for feature in schema.feature:
         # No distance is above 1, so that all are measured and none is an anomaly.

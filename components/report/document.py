@@ -7,6 +7,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+PAGE_FILE, MARKDOWN_FILE, FACTS_FILE = "report.html", "report.md", "report.json"
+"""In the report artifact's folder."""
+
 Interval = tuple[float, float] | None
 """Where a value may lie, with `measures.CONFIDENCE`; None where that cannot be said."""
 Point = tuple[float, float]
@@ -131,16 +134,16 @@ class Distribution(_Fact):
 class Curves(_Fact):
     """What lies behind the metrics."""
 
-    roc: Sequence[Point] = ()
+    roc: Sequence[Point]
     """False positive rate, true positive rate; empty where a label has not two classes."""
-    precision_recall: Sequence[Point] = ()
+    precision_recall: Sequence[Point]
     """Recall, precision."""
-    positives: float | None = None
+    positives: float
     """Their share: the precision of chance."""
-    calibration: Sequence[Decile] = ()
-    calibration_error: float | None = None
+    calibration: Sequence[Decile]
+    calibration_error: float
     """The mean distance between predicted and observed, over all rows."""
-    distribution: Distribution | None = None
+    distribution: Distribution
 
 
 class Made(_Fact):

@@ -14,7 +14,7 @@ from components.report.evaluation import Sliced, SliceKey
 from components.report.measures import Counts
 from components.report.rows import Answers, Floats, Mask, Rows
 
-_FEW_ROWS, _FEW_GROUPS = 100, 5
+_FEW_ROWS, _FEW_GROUPS = 100, 10
 """Fewer rows of a slice, or fewer of the ranking's groups in it, say too little about it."""
 FIRST: Mapping[str, str] = {"binary": "auc", "classes": "accuracy", "number": "rmse"}
 """Kind of a label -> the metric by which slices are worse or better."""

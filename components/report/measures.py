@@ -121,17 +121,21 @@ def measures(rows: Rows, answers: Answers) -> Mapping[str, Measure]:
 
 def _ratio(numerator: Floats, denominator: Floats) -> Measure:
     def ratio(weights: Floats) -> Floats:
-        below = weights @ denominator
-        return np.divide(weights @ numerator, below, out=np.full(len(weights), np.nan), where=below > 0)
+        return _divided(weights @ numerator, weights @ denominator)
 
     return ratio
 
 
+def _divided(above: Floats, below: Floats) -> Floats:
+    """NaN where there is nothing to divide by."""
+    result: Floats = np.divide(above, below, out=np.full(len(below), np.nan), where=below > 0)
+    return result
+
+
 def _r2(label: Floats, squares: Floats, weights: Floats) -> Floats:
     total = weights.sum(axis=1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        deviation = weights @ np.square(label) - np.square(weights @ label) / total
-        return np.where(deviation > 0, 1 - weights @ squares / deviation, np.nan)
+    deviation = weights @ np.square(label) - _divided(np.square(weights @ label), total)
+    return 1 - _divided(weights @ squares, deviation)
 
 
 def _auc(label: Floats, scores: Floats) -> Measure:
@@ -149,7 +153,7 @@ def _auc(label: Floats, scores: Floats) -> Measure:
         below = np.cumsum(negatives, axis=1) - negatives / 2
         pairs = positives.sum(axis=1) * negatives.sum(axis=1)
         won = (positives * below).sum(axis=1)
-        return np.divide(won, pairs, out=np.full(len(weights), np.nan), where=pairs > 0)
+        return _divided(won, pairs)
 
     return auc
 

@@ -53,7 +53,7 @@ def _charts(report: Report) -> dict[str, str]:
     if report.slices:
         found["slices"] = charts.slices(report.slices, report.metrics[0])
     if report.curves.roc:
-        found["roc"] = charts.roc(report.curves, report.metrics[0].estimate.value)
+        found["roc"] = charts.roc(report.curves, report.metrics[0])
         found["precision_recall"] = charts.precision_recall(report.curves)
     return found
 

@@ -101,10 +101,16 @@ def read(folder: str, spec: FeatureSpec) -> Rows:
         weights=parsed[WEIGHT].numpy().astype(np.float64),
         candidate=_answers(table, CANDIDATE),
         baseline=_answers(table, BASELINE) if BASELINE in table.column_names else None,
-        groups=np.unique(columns[group].astype(str), return_inverse=True)[1] if group else None,
+        groups=_codes(columns[group]) if group else None,
         columns=columns,
         examples=examples,
     )
+
+
+def _codes(values: npt.NDArray[np.object_]) -> Ints:
+    """Equal values as the same number."""
+    codes: Ints = np.unique(values.astype(str), return_inverse=True)[1]
+    return codes
 
 
 def _features(spec: FeatureSpec) -> dict[str, Any]:
@@ -122,16 +128,16 @@ def _features(spec: FeatureSpec) -> dict[str, Any]:
 
 def _values(column: tf.Tensor | tf.RaggedTensor, kind: str) -> npt.NDArray[np.object_]:
     """Texts as such, lists as tuples, None for what is missing."""
+    found: npt.NDArray[np.object_]
     if isinstance(column, tf.RaggedTensor):
         found = np.empty(column.nrows(), object)
         found[:] = [tuple(map(_text, values)) for values in column.to_list()]
         return found
-    values = column.numpy()
-    if kind == "float":
-        return np.where(np.isnan(values), None, values.astype(object))
+    found = column.numpy().astype(object)
     if kind == "string":
-        return np.array([value.decode("utf-8", "replace") or None for value in values], object)
-    return np.where(values == MISSING[kind], None, values.astype(object))
+        found = np.array([_text(value) or None for value in found], object)
+    found[found == MISSING[kind]] = None
+    return found
 
 
 def _text(value: Any) -> Any:
