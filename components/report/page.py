@@ -75,7 +75,7 @@ def _environment(report: Report, autoescape: bool) -> jinja2.Environment:
         "interval": _interval,
         "meaning": lambda name: MEANINGS[name.rpartition(".")[2]].format(group=report.unit),
         "number": _number,
-        "percent": lambda share: f"{share:.1%}",
+        "percent": lambda share: "<0.1%" if 0 < share < 0.001 else f"{share:.1%}",
         "plain": _plain,
         "signed": _signed,
     }

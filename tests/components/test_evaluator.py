@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import tensorflow_model_analysis as tfma
 from sklearn.metrics import log_loss, ndcg_score, roc_auc_score
 from tfx.types import standard_artifacts
 from tfx.utils import proto_utils
 
+from components import evaluated_rows
 from components.evaluator import Executor
 from components.metrics import METRICS_PROPERTY, REFUSALS_PROPERTY
 from components.thresholds import Threshold, eval_config
@@ -146,6 +148,25 @@ def test_metrics_are_scikit_learns(refused):
         "gauc": pytest.approx(GAUC, rel=1e-5),
         "ndcg@10": pytest.approx(NDCG, rel=1e-5),
     }
+
+
+def test_rows_are_kept_with_what_both_models_answered(refused):
+    kept = evaluated_rows.read(refused.uri)
+    assert kept.column_names == ["example", "candidate", "baseline"]
+    features = [tf.train.Example.FromString(row).features.feature for row in kept["example"].to_pylist()]
+    x = [feature["x"].float_list.value[0] for feature in features]
+    assert sorted(x) == pytest.approx(sorted(X))
+    assert kept["candidate"].to_pylist() == pytest.approx(1 / (1 + np.exp(-np.array(x))))
+    assert kept["baseline"].to_pylist() == pytest.approx(1 / (1 + np.exp(np.array(x))))
+
+
+def test_of_many_rows_the_same_are_kept_whichever_model_is_judged(worse, evaluate, monkeypatch):
+    monkeypatch.setattr(evaluated_rows, "MOST_ROWS", 30)
+    one, other = evaluate("Linear", None, {}), evaluate("Reversed", None, {})
+    kept = [evaluated_rows.read(verdict.uri)["example"].to_pylist() for verdict in (one, other)]
+    assert len(kept[0]) == 30
+    assert kept[0] == kept[1]
+    assert kept[0] == evaluated_rows.read(worse.uri)["example"].to_pylist()[:30]
 
 
 def test_slices_have_metrics_of_their_own(refused):

@@ -1,0 +1,85 @@
+"""A report as a run of a small ranking leaves it, without running one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from components.report import curves, measures
+from components.report.document import Bound, Column, Estimate, Made, Metric, Origin, Report, Slice, Split, Verdict
+from components.report.rows import Answers, Rows
+
+
+def _rows(count: int = 400, baseline: bool = True, groups: int | None = 20) -> Rows:
+    dice = np.random.default_rng(3)
+    logit = dice.normal(size=count)
+    labels = (dice.random(count) < 1 / (1 + np.exp(-logit))).astype(float)
+
+    def answers(noise: float) -> Answers:
+        values = 1 / (1 + np.exp(-(logit + noise * dice.normal(size=count))))
+        return Answers(values, np.zeros(0, int), np.zeros(0))
+
+    return Rows(
+        kind="binary",
+        labels=labels,
+        weights=dice.choice([0.5, 1.0, 2.0], count),
+        candidate=answers(0.2),
+        baseline=answers(1.0) if baseline else None,
+        groups=dice.integers(0, groups, count) if groups else None,
+        columns={"city": np.where(np.arange(count) % 3, "Rome", "Oslo").astype(object)},
+        examples=np.full(count, b"", object),
+    )
+
+
+@pytest.fixture(scope="session")
+def make_rows():
+    """Rows of a binary label with a model that is better than its baseline."""
+    return _rows
+
+
+@pytest.fixture
+def report(make_rows) -> Report:
+    """With names that are no HTML and no Markdown, as a stranger's columns may be called."""
+    rows = make_rows()
+    change = Estimate(value=0.03, interval=(0.01, 0.05))
+    auc = Metric(
+        name="auc", better="higher", estimate=Estimate(value=0.71, interval=(0.69, 0.73)), baseline=0.68, change=change
+    )
+    loss = Metric(name="logloss", better="lower", estimate=Estimate(value=0.61))
+    return Report(
+        run_id="20260101T000000.000",
+        dataset="<b>shop</b>",
+        description="Clicks & more",
+        model="wide_deep",
+        label="binary",
+        unit="user",
+        kept_rows=len(rows),
+        verdict=Verdict(
+            blessed=False,
+            refusals=["auc: expected at least 0.99, received 0.7100"],
+            bounds=[
+                Bound(metric="auc", condition="at least 0.99", is_change=False, received=0.71, room=-0.28, kept=False)
+            ],
+            pushed=None,
+            unchanged=False,
+        ),
+        served=None,
+        splits=[Split(name="train", rows=800, mean_label=0.5), Split(name="test", rows=400, mean_label=0.5)],
+        span="2026-01-01",
+        warnings=["<script>alert(1)</script>"],
+        columns=[
+            Column(
+                name="<script>alert(2)</script>", kind="text", missing=0.25, unique=2, summary='"a" 60%, <b> 40%',
+                histogram=[0.6, 0.4], drift={"test": 0.3},
+            )
+        ],
+        metrics=[auc, loss],
+        slices=[Slice(name="city = a|b", rows=40, groups=3, metrics=[auc, loss], few=True)],
+        more_slices=0,
+        curves=curves.curves(rows, measures.counts(rows)),
+        origin=Origin(
+            artifacts=[Made(what="model", id=7, uri="/runs/<model>/7")], config="train: {epochs: 3}\n",
+            command="rankline run --config run.yaml", data_digest="d" * 64, code="c" * 16,
+            versions={"rankline": "0.1.0"},
+        ),
+    )  # fmt: skip

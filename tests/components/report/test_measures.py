@@ -1,0 +1,109 @@
+"""Metrics of resampled rows, against scikit-learn's of rows that are really there several times."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, log_loss, mean_absolute_error, r2_score, roc_auc_score
+
+from components.group_metrics import Sums
+from components.report import measures
+from components.report.rows import Answers, Rows
+
+TIMES = np.random.default_rng(1).poisson(1.0, 400).astype(np.uint8)
+
+
+def replicate(rows: Rows, name: str) -> float:
+    """The metric where each row counts as often as `TIMES` says."""
+    (value,) = measures.replicated(measures.measures(rows, rows.candidate)[name], rows.weights, TIMES[np.newaxis])
+    return value
+
+
+def repeated(rows: Rows) -> Rows:
+    return rows[np.repeat(np.arange(len(rows)), TIMES)]
+
+
+def test_pointwise_metrics(make_rows):
+    rows = make_rows()
+    again = repeated(rows)
+    predicted, weights = again.candidate.values, again.weights
+    assert replicate(rows, "auc") == pytest.approx(roc_auc_score(again.labels, predicted, sample_weight=weights))
+    assert replicate(rows, "logloss") == pytest.approx(log_loss(again.labels, predicted, sample_weight=weights))
+    assert replicate(rows, "calibration") == pytest.approx((weights @ predicted) / (weights @ again.labels))
+
+
+def test_ties_count_one_half(make_rows):
+    rows = make_rows()
+    tied = Answers(rows.candidate.values.round(1), rows.candidate.classes, rows.candidate.confidences)
+    auc = measures.once(measures.measures(rows, tied)["auc"], rows.weights)
+    assert auc == pytest.approx(roc_auc_score(rows.labels, tied.values, sample_weight=rows.weights))
+
+
+def test_group_metrics_are_those_of_the_evaluator(make_rows):
+    rows = make_rows()
+    sums = Sums()
+    for members in measures.of_groups(rows):
+        sums.add(rows.labels[members], rows.candidate.values[members], rows.weights[members])
+    for name in ("gauc", "ndcg@10"):
+        measure = measures.measures(rows, rows.candidate)[name]
+        assert measures.once(measure, rows.weights) == pytest.approx(sums.result(name))
+
+
+def test_a_group_that_counts_twice_is_two_groups(make_rows):
+    rows = make_rows()
+    twice = np.where(rows.groups == 0, 2.0, 1.0)
+    members = np.flatnonzero(rows.groups == 0)
+    copy = rows[np.concatenate([np.arange(len(rows)), members])]
+    copy.groups[len(rows) :] = rows.groups.max() + 1
+    for name in ("gauc", "ndcg@10"):
+        weighted = measures.once(measures.measures(rows, rows.candidate)[name], rows.weights * twice)
+        assert weighted == pytest.approx(measures.once(measures.measures(copy, copy.candidate)[name], copy.weights))
+
+
+def test_metrics_of_numbers_and_of_many_classes():
+    dice = np.random.default_rng(2)
+    labels, ones, examples = dice.normal(size=400), np.ones(400), np.full(400, b"", object)
+    predicted = Answers(labels + dice.normal(size=400), np.zeros(0, int), np.zeros(0))
+    numbers = Rows("number", labels, ones, predicted, None, None, {}, examples)
+    again = repeated(numbers)
+    assert replicate(numbers, "mae") == pytest.approx(mean_absolute_error(again.labels, again.candidate.values))
+    assert replicate(numbers, "rmse") == pytest.approx(np.sqrt(np.mean((again.labels - again.candidate.values) ** 2)))
+    assert replicate(numbers, "r2") == pytest.approx(r2_score(again.labels, again.candidate.values))
+
+    chosen = Answers(dice.random(400), dice.integers(0, 3, 400), dice.random(400))
+    classes = Rows("classes", dice.integers(0, 3, 400).astype(float), ones, chosen, None, None, {}, examples)
+    again = repeated(classes)
+    assert replicate(classes, "accuracy") == pytest.approx(accuracy_score(again.labels, again.candidate.classes))
+    assert replicate(classes, "cross_entropy") == pytest.approx(-np.log(again.candidate.values).mean())
+
+
+def test_whole_groups_are_resampled(make_rows):
+    rows = make_rows()
+    counted = measures.counts(rows)
+    assert counted.shape == (measures.REPLICATES, len(rows))
+    for members in measures.of_groups(rows):
+        assert (counted[:, members] == counted[:, members[:1]]).all()
+    assert counted.mean() == pytest.approx(1, abs=0.05)
+    assert (measures.counts(rows) == counted).all()
+
+
+def test_intervals_hold_the_truth_as_often_as_they_say(make_rows):
+    """Means of 200 draws from a normal distribution, whose mean is 0."""
+    dice = np.random.default_rng(5)
+    counted = measures.counts(make_rows(200, groups=None))
+    held = []
+    for _ in range(200):
+        draws = dice.normal(size=200)
+        mean = float(draws.mean())
+        low, high = measures.interval(mean, mean, counted @ draws / counted.sum(axis=1))
+        held.append(low <= 0 <= high)
+    assert np.mean(held) == pytest.approx(measures.CONFIDENCE, abs=0.05)
+
+
+def test_a_part_of_the_rows_gives_an_interval_as_narrow_as_all_would():
+    replicates = np.linspace(-1, 1, 301)
+    low, high = measures.interval(5.0, 0.0, replicates, share=0.25)
+    assert (low, high) == (pytest.approx(5 - 0.475), pytest.approx(5 + 0.475))
+
+
+@pytest.mark.parametrize("replicates", [np.zeros(0), np.full(300, np.nan), np.array([1.0] * 200 + [np.nan] * 100)])
+def test_no_interval_where_too_few_replicates_have_a_value(replicates):
+    assert measures.interval(1.0, 1.0, replicates) is None

@@ -1,0 +1,150 @@
+"""The page as a browser and a reader meet it, and the Markdown."""
+
+import html
+import html.parser
+import itertools
+import re
+from importlib import resources
+
+import markdown_it
+import pytest
+
+from components.report import page
+from components.report.document import Report
+from tests import chromium
+
+PAIRS = [
+    ("ink", "paper"), ("soft", "paper"), ("ink", "band"), ("soft", "band"), ("series-1", "paper"),
+    ("good", "paper"), ("bad", "paper"), ("good", "good-band"), ("bad", "bad-band"), ("ink", "good-band"),
+    ("ink", "bad-band"), ("series-2", "paper"), ("series-3", "paper"),
+]  # fmt: skip
+
+
+class Elements(html.parser.HTMLParser):
+    """Every element's name and attributes."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+
+
+@pytest.fixture
+def elements(report):
+    return Elements(page.html(report)).found
+
+
+@pytest.fixture
+def written(report, tmp_path):
+    path = tmp_path / "report.html"
+    path.write_text(page.html(report))
+    return path
+
+
+def test_the_verdict_comes_first(report):
+    body = page.html(report).partition("<body>")[2]
+    verdict = body.index("Refused")
+    assert verdict < body.index("expected at least 0.99, received 0.7100") < body.index("<nav")
+
+
+def test_names_are_shown_as_they_are(report):
+    text = page.html(report)
+    assert "&lt;b&gt;shop&lt;/b&gt;" in text
+    assert "&lt;script&gt;alert(2)&lt;/script&gt;" in text
+    assert "alert" not in re.sub(r"&lt;script&gt;alert\(\d\)&lt;/script&gt;", "", text)
+
+
+def test_it_needs_nothing_from_elsewhere(elements):
+    for tag, attributes in elements:
+        assert tag not in ("script", "iframe", "object", "embed", "img")
+        for name in ("src", "href", "xlink:href", "action", "style"):
+            value = attributes.get(name) or ""
+            assert "//" not in value.replace("data:,", ""), (tag, attributes)
+    style = resources.files("components.report").joinpath("templates", "style.css").read_text()
+    assert "@import" not in style
+    assert "url(" not in style
+
+
+def test_links_lead_somewhere_and_ids_are_there_once(elements):
+    ids = [attributes["id"] for _, attributes in elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    for _, attributes in elements:
+        for name in ("href", "xlink:href", "aria-labelledby", "clip-path"):
+            target = re.search(r"#([^)]+)", attributes.get(name) or "") or re.match(
+                r"([\w-]+-title)$", attributes.get(name) or ""
+            )
+            assert not target or target[1] in ids, attributes
+
+
+def test_what_scrolls_can_be_reached_by_keys_and_what_is_drawn_is_described(elements):
+    for tag, attributes in elements:
+        if attributes.get("class") == "table":
+            assert (attributes["tabindex"], attributes["role"]) == ("0", "region")
+            assert attributes["aria-label"]
+        if tag == "svg":
+            assert attributes.get("aria-hidden") == "true" or (attributes["role"] == "img" and attributes["aria-label"])
+    levels = [int(tag[1]) for tag, _ in elements if re.fullmatch("h[1-6]", tag)]
+    assert levels[0] == 1
+    assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
+
+
+@pytest.mark.parametrize("theme", ["light", "dark", "print"])
+def test_contrast(theme):
+    """WCAG 2's ratio of 4.5 to 1 for text."""
+    style = resources.files("components.report").joinpath("templates", "style.css").read_text()
+    light, dark, printed = re.findall(r":root \{(.*?)\}", style, re.DOTALL)
+    colours = dict(re.findall(r"--([\w-]+): (#[0-9a-f]+)", {"light": light, "dark": dark, "print": printed}[theme]))
+    for ink, paper in PAIRS:
+        bright, dim = sorted((luminance(colours[ink]), luminance(colours[paper])), reverse=True)
+        assert (bright + 0.05) / (dim + 0.05) >= 4.5, (ink, paper)
+
+
+def luminance(colour: str) -> float:
+    digits = colour[1:] if len(colour) == 7 else "".join(2 * digit for digit in colour[1:])
+    channels = [int(digits[at : at + 2], 16) / 255 for at in (0, 2, 4)]
+    linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_charts_take_their_colours_from_the_page(report):
+    text = page.html(report).partition("<body>")[2]
+    colours = set(re.findall(r"#[0-9a-f]{6}\b", text))
+    assert colours <= {"#ffffff", "#000000"}
+    assert "currentColor" in text
+    assert "var(--series-1)" in text
+
+
+@chromium.needed
+def test_a_browser_loads_it_without_complaints_and_asks_for_nothing(written, tmp_path):
+    shown = chromium.show(written, tmp_path)
+    assert (shown.complaints, shown.requests) == ([], [])
+    assert shown.document.count("<section") == written.read_text().count("<section")
+
+
+@chromium.needed
+def test_it_fits_into_400_pixels(written, tmp_path):
+    wide = "[...document.querySelectorAll('body *')].filter(e => !e.closest('.table, nav, pre, .skip')).map("
+    wide += "e => e.getBoundingClientRect().right)"
+    measures = f"[document.documentElement.scrollWidth, document.defaultView.innerWidth, Math.max(...{wide})]"
+    scroll_width, inner_width, rightmost = chromium.measured(written, tmp_path, 400, measures)
+    assert scroll_width <= inner_width == 400
+    assert rightmost <= 400
+
+
+def test_facts_survive_their_file(report):
+    assert Report.model_validate_json(report.model_dump_json()) == report
+
+
+def test_markdown_has_its_tables_and_no_other_cells(report):
+    rendered = markdown_it.MarkdownIt("gfm-like", {"linkify": False}).render(page.markdown(report))
+    rows = [
+        [html.unescape(re.sub("<.*?>", "", cell)) for cell in re.findall(r"<t[dh].*?>(.*?)</t[dh]>", row)]
+        for row in re.findall(r"<tr>(.*?)</tr>", rendered, re.DOTALL)
+    ]
+    assert rows[0] == ["metric", "value", "last blessed", "change", "what it is"]
+    assert rows[1][:4] == ["auc", "0.7100 (0.6900 to 0.7300)", "0.6800", "+0.0300 (+0.0100 to +0.0500)"]
+    assert ["✗ auc", "at least 0.99", "0.7100", "−0.2800"] in rows
+    assert any(row[0] == "city = a|b (too few to tell)" for row in rows)
