@@ -178,7 +178,7 @@ def test_the_pushed_model_is_that_of_a_local_run(cluster, stranger):
     np.testing.assert_array_equal(ours, local)
 
 
-def test_a_refused_model_stops_the_run_before_the_push(cluster):
+def test_a_refused_model_is_not_pushed_and_fails_the_run_once_that_is_reported(cluster):
     before = only(cluster.serving)
     statuses = cluster.package.run(
         "job-2",
@@ -186,11 +186,13 @@ def test_a_refused_model_stops_the_run_before_the_push(cluster):
         cluster.volume.parent / "refused",
         cluster.secrets,
     )
-    before_the_gate = {*BEFORE_TRAINER, "Trainer", "LatestBlessedModel"}
-    assert statuses == dict.fromkeys(before_the_gate, SUCCEEDED) | {"Evaluator": REFUSED}
+    assert statuses == dict.fromkeys(cluster.package.tasks, SUCCEEDED) | {"Report": REFUSED}
     for node in (*BEFORE_TRAINER, "Trainer"):
         assert f"{node}: unchanged\n" in cluster.log("refused", node)
-    assert "auc: expected at least 0.99, received 0." in cluster.log("refused", "Evaluator")
+    for node in ("Evaluator", "Report"):
+        assert "auc: expected at least 0.99, received 0." in cluster.log("refused", node)
+    report = max((cluster.artifacts / "Report" / "report").iterdir(), key=lambda folder: int(folder.name))
+    assert "Refused" in (report / "report.html").read_text()
     assert only(cluster.serving) == before
 
 

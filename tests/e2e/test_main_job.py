@@ -2,18 +2,21 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
 from components.metrics import OF_LABEL, OF_RANKING
+from components.report.document import Report
 from serving.client import Client
 from serving.server import Server, ServerOptions
+from tests import chromium
 
 COMPONENTS = [
     "ExampleGen", "StatisticsGen", "SchemaGen", "ExampleValidator", "Transform", "Trainer", "LatestBlessedModel",
-    "Evaluator", "InfraCheck", "Pusher",
+    "Evaluator", "InfraCheck", "Pusher", "Report",
 ]  # fmt: skip
-DECIDED_ANEW = ["LatestBlessedModel"]
+DECIDED_ANEW = ["LatestBlessedModel", "Report"]
 """What a run with nothing new in it does again."""
 
 RUN_ID = r"\d{8}T\d{6}\.\d{3}"
@@ -33,6 +36,7 @@ def shape(root, progress: str, outcome: str) -> str:
         r"  auc +0\.\d{4}  .*\n  logloss +0\.\d{4}  .*\n  calibration +[01]\.\d{4}  .*\n"
         r"  gauc +0\.\d{4}  .*\n  ndcg@10 +0\.\d{4}  .*\n"
         rf"{outcome}"
+        rf"  report: {path}/movielens/artifacts/Report/report/\d+/report\.html\n"
         rf"  artifacts: {path}/movielens/artifacts\n"
         r"\nRanked over gRPC by version \d+ at 127\.0\.0\.1:\d+\n"
         rf"(?:{TABLE}){{3}}"
@@ -47,7 +51,7 @@ def progress(root, word: str, again: str) -> str:
     lines = [
         rf"  {again if name in DECIDED_ANEW else word}".replace("NAME", name)
         + rows.get(name, "")
-        + ("" if name in DECIDED_ANEW else rf" +{re.escape(str(root.path))}/movielens/artifacts/{name}/\w+/\d+")
+        + ("" if name == "LatestBlessedModel" else rf" +{re.escape(str(root.path))}/movielens/artifacts/{name}/\w+/\d+")
         + r" *\n"
         for name in COMPONENTS
     ]
@@ -117,6 +121,41 @@ def test_the_model_is_good(movielens):
     assert metrics["gauc"] > 0.70
     assert metrics["logloss"] < 0.62
     assert 0.9 < metrics["calibration"] < 1.1
+
+
+@pytest.fixture
+def report(movielens) -> Path:
+    return Path(json.loads((movielens.logs()[0] / "summary.json").read_text())["report"])
+
+
+def test_the_report_says_what_the_run_said(movielens, report):
+    facts = Report.model_validate_json(report.with_name("report.json").read_text())
+    summary = json.loads((movielens.logs()[0] / "summary.json").read_text())
+    assert (facts.run_id, facts.verdict.pushed) == (summary["run_id"], summary["pushed"])
+    assert {metric.name: metric.estimate.value for metric in facts.metrics} == pytest.approx(summary["metrics"])
+    assert {split.name: split.rows for split in facts.splits} == summary["rows"]
+    assert facts.served.rows == 1000
+    for metric in facts.metrics:
+        low, high = metric.estimate.interval
+        assert low < metric.estimate.value < high
+
+
+@chromium.needed
+def test_a_browser_shows_the_report(report, tmp_path):
+    shown = chromium.show(report, tmp_path, dark=True)
+    assert (shown.complaints, shown.requests) == ([], [])
+
+
+def test_reports_are_found_by_the_command_line(movielens, report, rankline, tmp_path):
+    first, second = (folder.name for folder in movielens.logs())
+    root = ("--root", str(movielens.path))
+    assert rankline("report", first, *root).stdout == f"{report}\n"
+    latest = rankline("report", *root).stdout.strip()
+    assert f"Run {second}" in Path(latest).read_text()
+    assert rankline("report", first, "--markdown", *root).stdout.startswith("## wide_deep on movielens: blessed\n")
+    copied = rankline("report", first, "-o", str(tmp_path / "a" / "page.html"), *root)
+    assert (copied.returncode, copied.stdout) == (0, f"{tmp_path / 'a' / 'page.html'}\n")
+    assert (tmp_path / "a" / "page.html").read_bytes() == report.read_bytes()
 
 
 def test_both_runs_are_listed_newest_first(movielens, rankline):

@@ -38,10 +38,12 @@ def test_every_command_and_option_is_explained_without_loading_tensorflow(name):
 
     assert done.splitlines()[-1] == "[]"
     assert command.help.splitlines()[0] in done
-    for option in command.params:
-        assert isinstance(option, click.Option)
-        assert option.help, option.name
-        assert option.opts[0] in done
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help, parameter.name
+            assert parameter.opts[0] in done
+        else:
+            assert parameter.metavar in done.splitlines()[0]
 
 
 def test_datasets(rankline):

@@ -1,6 +1,8 @@
 """What is told of past runs, from a store that a chain of quick components has filled."""
 
+import dataclasses
 import os
+from pathlib import Path
 
 import pytest
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
@@ -12,9 +14,10 @@ from tfx.orchestration.pipeline import Pipeline
 from tfx.types import Channel
 from tfx.types.standard_artifacts import Model, ModelBlessing, ModelEvaluation, PushedModel
 
+from components.report.component import ReportArtifact
 from pipeline.metadata import Sqlite, connection
 from pipeline.node import CompiledPipeline
-from pipeline.runs import Run, list_runs
+from pipeline.runs import Run, list_runs, with_report
 from schema.errors import RanklineError
 
 METRICS = {"auc": 0.75, "logloss": 0.5}
@@ -46,6 +49,11 @@ def Pusher(blessing: InputArtifact[ModelBlessing], pushed: OutputArtifact[Pushed
         pushed.set_string_custom_property("pushed_version", "1700000000")
 
 
+@component
+def Report(pushed: InputArtifact[PushedModel], report: OutputArtifact[ReportArtifact]) -> None:  # noqa: N802
+    os.makedirs(report.uri, exist_ok=True)
+
+
 @pytest.fixture
 def run(tmp_path):
     """Runs the chain, up to what fails."""
@@ -61,11 +69,12 @@ def run(tmp_path):
         blessed.add_downstream_node(trainer)
         evaluator = Evaluator(outcome=outcome, model=trainer.outputs["model"], baseline=trainer.outputs["model"])
         pusher = Pusher(blessing=evaluator.outputs["blessing"])
+        report = Report(pushed=pusher.outputs["pushed"])
         pipeline = CompiledPipeline(
             Pipeline(
                 pipeline_name=dataset,
                 pipeline_root=str(tmp_path / dataset),
-                components=[trainer, blessed, evaluator, pusher],
+                components=[trainer, blessed, evaluator, pusher, report],
                 enable_cache=True,
                 metadata_connection_config=metadata.sqlite_metadata_connection_config(str(tmp_path / "db")),
             ),
@@ -82,11 +91,13 @@ def test_runs_of_all_datasets_newest_first(run, tmp_path):
     run("2", "refused", dataset="books", model="deep")
     run("3", "blessed")
 
-    assert list_runs(connection(Sqlite(), tmp_path / "db")) == [
+    found = list_runs(connection(Sqlite(), tmp_path / "db"))
+    assert [dataclasses.replace(run, report=None) for run in found] == [
         Run("3", "toys", "wide", METRICS, True, "1700000000"),
         Run("2", "books", "deep", METRICS, False, None),
         Run("1", "toys", "wide", METRICS, True, "1700000000"),
     ]
+    assert all(Path(run.report).parts[-4:-1] == (run.dataset, "Report", "report") for run in found)
 
 
 def test_the_blessing_of_another_run_is_not_this_ones(run, tmp_path):
@@ -95,6 +106,27 @@ def test_the_blessing_of_another_run_is_not_this_ones(run, tmp_path):
     with pytest.raises(RanklineError, match="no verdict"):
         run("2", "fails")
     assert list_runs(connection(Sqlite(), tmp_path / "db"))[0] == Run("2", "toys", "wide", failed="Evaluator")
+
+
+def test_the_latest_report_is_that_of_the_latest_run_that_has_one(run, tmp_path):
+    run("1", "blessed")
+    run("2", "refused")
+    with pytest.raises(RanklineError, match="no verdict"):
+        run("3", "fails")
+    store = connection(Sqlite(), tmp_path / "db")
+    reports = {each.run_id: each.report for each in list_runs(store)}
+    assert with_report(store, None) == reports["2"] != reports["1"] == with_report(store, "1")
+    with pytest.raises(
+        RanklineError, match=r"^report: expected a run that came to its end, received 3, which did not$"
+    ):
+        with_report(store, "3")
+    with pytest.raises(RanklineError, match=r"^report: expected one of the runs 3, 2, 1, received '12'"):
+        with_report(store, "12")
+
+
+def test_where_there_is_no_report_a_run_is_wanted(tmp_path):
+    with pytest.raises(RanklineError, match=r"^report: expected a run .*, found none; `rankline run` makes one$"):
+        with_report(connection(Sqlite(), tmp_path / "db"), None)
 
 
 def test_before_there_is_anything(tmp_path):
