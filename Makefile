@@ -5,7 +5,7 @@ USER_ID ?= 42
 # Each target makes the environment if it is missing, then calls one tool.
 bin := .venv/bin
 
-.PHONY: help setup run serve rank compare validate runs test test-long test-serving test-flink flink-up flink-down lint audit format bench bench-train bench-serve bench-planted bench-scale lock clean
+.PHONY: help setup run serve rank compare validate report runs test test-long test-serving test-flink flink-up flink-down lint audit format bench bench-train bench-serve bench-planted bench-scale lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ compare: setup ## Wide, deep, Wide & Deep and DCN-V2 on DATASET, five seeds each
 
 validate: setup ## Show what each column of DATASET becomes
 	@$(bin)/rankline validate --dataset $(DATASET)
+
+report: setup ## Say where the report of the latest run is
+	@$(bin)/rankline report
 
 runs: setup ## List past runs
 	@$(bin)/rankline runs

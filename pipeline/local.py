@@ -210,10 +210,11 @@ def _progress_line(node_id: str, outcome: Outcome, result: RunResult) -> str:
     rows = sum(result.rows[split] for split in SPLITS_READ.get(node_id, ()))
     # Sorted, because the database gives them in any order, and every run should show the same one.
     uri = next((artifacts[0].uri for _, artifacts in sorted(outcome.outputs.items()) if artifacts), "")
-    return f"  {mark} {node_id:<20} {took:>9} {f'{rows:,} rows' if rows else '':>16}  [dim]{escape(_relative(uri))}[/]"
+    return f"  {mark} {node_id:<20} {took:>9} {f'{rows:,} rows' if rows else '':>16}  [dim]{escape(relative(uri))}[/]"
 
 
-def _relative(path: str) -> str:
+def relative(path: str) -> str:
+    """A path as people write it who are where this process is."""
     try:
         return str(Path(path).relative_to(Path.cwd())) if path else ""
     except ValueError:

@@ -102,7 +102,7 @@ def _show(console: Console, result: local.RunResult, dataset: Dataset, layout: L
         console.print(f"\nVersion {version} in {serving} is this model already.")
     else:
         console.print(f"\n[bold green]Pushed[/] version {version} to {serving}")
-    console.print(f"  [dim]report: {escape(result.report or '')}[/]")
+    console.print(f"  [dim]report: {escape(local.relative(result.report or ''))}[/]")
     console.print(f"  [dim]artifacts: {escape(str(layout.artifacts))}[/]")
 
 
