@@ -17,7 +17,7 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 
 from schema.errors import DataError
 from schema.feature_spec import FeatureSpec
-from trainer import calibration, heads, inputs, models, warm_start, warmup
+from trainer import calibration, heads, inputs, models, seen, warm_start, warmup
 from trainer.distribution import is_chief, strategy_for
 from trainer.export import ServedModel
 from trainer.fit import Epoch, History, fit, remove_checkpoints
@@ -84,10 +84,16 @@ def run_fn(fn_args: FnArgs) -> None:
 
     ServedModel(model, head, spec, transform_output).save(fn_args.serving_model_dir)
     warm_start.write(model, ids, fn_args.serving_model_dir)
+    seen.write(train, model.columns, fn_args.serving_model_dir)
     if pattern := config.get("warmup_examples"):
         warmup.write(fn_args.serving_model_dir, spec, head, [pattern])
     _write_history(
-        os.path.join(os.path.dirname(fn_args.serving_model_dir), HISTORY_FILE), model, train, history, taken_over
+        os.path.join(os.path.dirname(fn_args.serving_model_dir), HISTORY_FILE),
+        params,
+        model,
+        train,
+        history,
+        taken_over,
     )
     remove_checkpoints(checkpoints)
 
@@ -159,9 +165,15 @@ def _report(index: int, epoch: Epoch) -> None:
 
 
 def _write_history(
-    path: str, model: Joint, train: inputs.Examples, history: History, taken_over: TakenOver | None
+    path: str,
+    params: TrainParams,
+    model: Joint,
+    train: inputs.Examples,
+    history: History,
+    taken_over: TakenOver | None,
 ) -> None:
     content = {
+        "params": params.model_dump(mode="json"),
         "parameters": _parameters(model),
         "train_rows": train.rows,
         "best_epoch": history.best + 1,

@@ -20,12 +20,14 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from components.report.document import Curves, Distribution, Metric, Slice
+from components.report.document import Curves, Distribution, Estimate, Familiarity, Map, Metric, Slice, Training
 
 _INK = "#010203"
 _SERIES = ("#0a0b01", "#0a0b02", "#0a0b03")
 _CSS = {_INK: "currentColor", **{colour: f"var(--series-{place})" for place, colour in enumerate(_SERIES, 1)}}
 _MOST_LINES = 30
+_NAMED, _NAME_LENGTH = 16, 24
+"""How many points of the map have their names beside them, and so much of these."""
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # texts as texts, which readers can select and be read
     "svg.hashsalt": "rankline",
@@ -153,24 +155,72 @@ def bars(heights: Sequence[float]) -> str:
     return f'<svg class="bars" {box} aria-hidden="true">{"".join(parts)}</svg>'
 
 
+def training(found: Training) -> str:
+    """The losses by epoch."""
+    epochs = range(1, len(found.epochs) + 1)
+
+    def paint(axes: Axes) -> None:
+        axes.plot(epochs, [epoch.loss for epoch in found.epochs], color=_SERIES[0], label="train, with dropout")
+        axes.plot(epochs, [epoch.eval_loss for epoch in found.epochs], color=_SERIES[1], linestyle="--", label="eval")
+        axes.axvline(found.best_epoch, color=_INK, linewidth=0.6, linestyle=":")
+        axes.set(xlabel="epoch", ylabel="loss")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.legend()
+
+    return draw("training", f"Loss on train and eval by epoch; epoch {found.best_epoch} was the best", paint)
+
+
 def slices(found: Sequence[Slice], overall: Metric) -> str:
     """The first metric of each slice with its interval, beside that of all rows."""
     shown = [each for each in found if not each.few][:_MOST_LINES] or list(found[:_MOST_LINES])
-    estimates = [
-        next((metric.estimate for metric in each.metrics if metric.name == overall.name), None) for each in shown
+    lines = [
+        (each.name, next((metric.estimate for metric in each.metrics if metric.name == overall.name), None))
+        for each in shown
     ]
+    text = f"{overall.name} of {len(shown)} slices, with intervals; all numbers are in the table"
+    return _forest("slices", text, lines, f"{overall.name}; dashed: of all rows", overall.estimate.value)
+
+
+def familiarity(found: Sequence[Familiarity]) -> str:
+    """The metric by what was seen how often."""
+    lines: list[tuple[str, Estimate | None]] = [(f"{each.what} {each.seen}", each.metric.estimate) for each in found]
+    name = found[0].metric.name
+    text = f"{name} by how often what was seen in training; all numbers are in the table"
+    return _forest("familiarity", text, lines[:_MOST_LINES], name, None)
+
+
+def _forest(
+    name: str, text: str, lines: Sequence[tuple[str, Estimate | None]], label: str, overall: float | None
+) -> str:
+    """A line for each estimate, with its interval."""
 
     def paint(axes: Axes) -> None:
-        for place, estimate in enumerate(estimates):
+        for place, (_, estimate) in enumerate(lines):
             if estimate is not None and estimate.value is not None:
                 low, high = estimate.interval or (estimate.value, estimate.value)
                 axes.plot([low, high], [place, place], color=_SERIES[0], linewidth=1.4)
                 axes.plot(estimate.value, place, "o", color=_SERIES[0], markersize=4)
-        if overall.estimate.value is not None:
-            axes.axvline(overall.estimate.value, color=_INK, linewidth=0.6, linestyle="--")
-        axes.set_yticks(range(len(shown)), [each.name for each in shown])
-        axes.set(ylim=(len(shown) - 0.5, -0.5), xlabel=f"{overall.name}; dashed: of all rows")
+        if overall is not None:
+            axes.axvline(overall, color=_INK, linewidth=0.6, linestyle="--")
+        axes.set_yticks(range(len(lines)), [line for line, _ in lines])
+        axes.set(ylim=(len(lines) - 0.5, -0.5), xlabel=label)
         axes.grid(axis="y", visible=False)
 
-    text = f"{overall.name} of {len(shown)} slices, with intervals; all numbers are in the table"
-    return draw("slices", text, paint, (6.4, 0.7 + 0.22 * len(shown)))
+    return draw(name, text, paint, (6.4, 0.7 + 0.22 * len(lines)))
+
+
+def item_map(found: Map) -> str:
+    """Items as points, the most frequent ones with their names."""
+    rows = np.array([place.rows for place in found.places])
+
+    def paint(axes: Axes) -> None:
+        axes.scatter(
+            [place.x for place in found.places], [place.y for place in found.places],
+            s=60 * rows / rows.max(), color=_SERIES[0], alpha=0.5, linewidths=0,
+        )  # fmt: skip
+        for place in found.places[:_NAMED]:
+            axes.annotate(place.name[:_NAME_LENGTH], (place.x, place.y), fontsize=7, ha="center", va="bottom")
+        axes.set(xlabel="first component", ylabel="second component")
+
+    names = ", ".join(place.name for place in found.places[:_NAMED])
+    return draw("map", f"Map of {len(found.places)} items, among them {names}", paint, (6.4, 4.6))

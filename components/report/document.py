@@ -146,6 +146,129 @@ class Curves(_Fact):
     distribution: Distribution
 
 
+class Vocabulary(_Fact):
+    """The ids of a column or cross, and how many of its values they are for."""
+
+    name: str
+    is_cross: bool
+    tokens: int
+    buckets: int
+    """For all other values."""
+    unknown: Mapping[str, float]
+    """Split -> share of the rows with a value that has no id of its own."""
+    possible: int | None
+    """Of a cross: how many combinations its values would have."""
+    frequent: Sequence[tuple[str, int]]
+    """The tokens in most rows of the train split, with how many these are."""
+
+
+class Epoch(_Fact):
+    """A pass over the train split."""
+
+    loss: float
+    eval_loss: float
+    eval_auc: float | None
+
+
+class Training(_Fact):
+    """How the model became what it is."""
+
+    parameters: int
+    rows: int
+    best_epoch: int
+    seconds: float
+    """Of all epochs."""
+    epochs: Sequence[Epoch]
+
+
+class GroupSize(_Fact):
+    """The lists of a ranking that are about as long."""
+
+    name: str
+    groups: int
+    rows: int
+    metrics: Mapping[str, Estimate]
+
+
+class Ranking(_Fact):
+    """How well lists are ordered, and what they show."""
+
+    length: int
+    """How many of a list's rows are shown."""
+    sizes: Sequence[GroupSize]
+    """All lists first, then by their length."""
+    coverage: float
+    """Share of the test split's items that some list shows."""
+    novelty: float | None
+    """The mean of -log₂ of the shown items' shares of the training rows, in bits; None where these are not known."""
+
+
+class Familiarity(_Fact):
+    """Rows whose value of a column was about as often seen in training."""
+
+    what: str
+    seen: str
+    rows: int
+    metric: Metric
+
+
+class Part(_Fact):
+    """A part of the model alone."""
+
+    name: str
+    spread: float
+    """Standard deviation of its share of the logit."""
+    share: float
+    """Of the spread of all parts."""
+    metric: float | None
+    """The AUC of its share alone; None where a label has not two classes."""
+
+
+class Weight(_Fact):
+    """A weight of the wide part."""
+
+    what: str
+    token: str
+    weight: float
+    rows: int
+    """Of the train split, that have it."""
+
+
+class Neighbours(_Fact):
+    """What the model has learned to be like an item."""
+
+    item: str
+    rows: int
+    near: Sequence[tuple[str, float]]
+    """Other items with the cosine of the angle between the embeddings, the nearest first."""
+
+
+class Place(_Fact):
+    """An item on the map."""
+
+    name: str
+    x: float
+    y: float
+    rows: int
+
+
+class Map(_Fact):
+    """Items by the first two principal components of their embeddings."""
+
+    places: Sequence[Place]
+    explained: float
+    """Share of the variance that can be seen."""
+
+
+class Error(_Fact):
+    """A row of which the model was sure, and wrong."""
+
+    label: str
+    answer: float
+    loss: float
+    values: Mapping[str, str]
+
+
 class Made(_Fact):
     """An artifact that the model comes from, or that came of it."""
 
@@ -193,4 +316,13 @@ class Report(_Fact):
     more_slices: int
     """How many were left out."""
     curves: Curves
+    vocabularies: Sequence[Vocabulary]
+    training: Training
+    ranking: Ranking | None
+    familiarity: Sequence[Familiarity]
+    parts: Sequence[Part]
+    weights: Sequence[Weight]
+    neighbours: Sequence[Neighbours]
+    map: Map | None
+    errors: Sequence[Error]
     origin: Origin

@@ -15,8 +15,21 @@ import tensorflow as tf
 import yaml
 
 from components import infra_check
-from components.report import curves, data, evaluation, judgement, measures, rows
-from components.report.document import Made, Origin, Report, Served, Verdict
+from components.report import (
+    curves,
+    data,
+    evaluation,
+    items,
+    judgement,
+    measures,
+    memory,
+    ranking,
+    rows,
+    vocabularies,
+    worst,
+)
+from components.report.document import Epoch, Made, Origin, Report, Served, Training, Verdict
+from components.report.model import Looked, Model
 from schema.feature_spec import SPLITS, FeatureSpec
 
 _LIBRARIES = ("rankline", "tfx", "tensorflow", "tensorflow-transform", "keras", "apache-beam")
@@ -64,6 +77,11 @@ def gather(run: Run) -> Report:
     found = evaluation.read(folders["evaluation"])
     kept = rows.read(folders["evaluation"], spec)
     counted = measures.counts(kept)
+    model = Model(folders["model"], folders["transform_graph"], spec)
+    looked = model.look(kept) if model.is_told_apart else Looked({}, {}, 0.0)
+    neighbours, item_map = (
+        items.items(model, spec, items.titles(kept, spec)) if spec.ranking and looked.parts else ([], None)
+    )
     slices, more_slices = judgement.slices(kept, counted, found)
     return Report(
         run_id=run.run_id,
@@ -89,7 +107,31 @@ def gather(run: Run) -> Report:
         slices=slices,
         more_slices=more_slices,
         curves=curves.curves(kept, counted),
+        vocabularies=vocabularies.vocabularies(model, spec, looked.ids),
+        training=_training(model.history),
+        ranking=ranking.ranking(kept, counted, spec, model.shares_of_training)
+        if spec.ranking and kept.kind == "binary"
+        else None,
+        familiarity=memory.familiarity(kept, counted, model, spec, looked),
+        parts=memory.parts(kept, looked),
+        weights=memory.weights(model, spec) if looked.parts else [],
+        neighbours=neighbours,
+        map=item_map,
+        errors=worst.errors(kept, spec),
         origin=_origin(run),
+    )
+
+
+def _training(history: Mapping[str, Any]) -> Training:
+    return Training(
+        parameters=history["parameters"],
+        rows=history["train_rows"],
+        best_epoch=history["best_epoch"],
+        seconds=sum(epoch["seconds"] for epoch in history["epochs"]),
+        epochs=[
+            Epoch(loss=epoch["loss"], eval_loss=epoch["eval_loss"], eval_auc=epoch["eval_auc"])
+            for epoch in history["epochs"]
+        ],
     )
 
 

@@ -29,27 +29,23 @@ def metrics(rows: Rows, counted: Counts, found: Sliced) -> list[Metric]:
         counted: how often each counts in replicates.
         found: what the Evaluator found over all of them.
     """
-    candidate = _replicated(rows, rows.candidate, counted)
-    baseline = {} if rows.baseline is None else _replicated(rows, rows.baseline, counted)
-    share = len(rows) / max(1, found.rows)
-    result = []
-    for name, value in _in_order(found):
-        estimate, change = Estimate(value=value), None
-        if name in candidate:
-            once, replicates = candidate[name]
-            estimate = Estimate(value=value, interval=measures.interval(value, once, replicates, share))
-        if name in candidate and name in baseline and name in found.baseline:
-            (once, replicates), (before, replicates_before) = candidate[name], baseline[name]
-            difference = value - found.baseline[name]
-            change = Estimate(
-                value=difference,
-                interval=measures.interval(difference, once - before, replicates - replicates_before, share),
-            )
-        better = METRICS[name.rpartition(".")[2]]
-        result.append(
-            Metric(name=name, better=better, estimate=estimate, baseline=found.baseline.get(name), change=change)
-        )
-    return result
+    return [metric(name, rows, counted, found) for name in _in_order(found)]
+
+
+def metric(name: str, rows: Rows, counted: Counts, found: Sliced) -> Metric:
+    """One of these metrics."""
+    value, before = found.candidate[name], found.baseline.get(name)
+    estimate, change = Estimate(value=value), None
+    if name in measures.names(rows):
+        share = len(rows) / max(1, found.rows)
+        once, replicates = _replicated(name, rows, rows.candidate, counted)
+        estimate = Estimate(value=value, interval=measures.interval(value, once, replicates, share))
+        if rows.baseline is not None and before is not None:
+            once_before, replicates_before = _replicated(name, rows, rows.baseline, counted)
+            interval = measures.interval(value - before, once - once_before, replicates - replicates_before, share)
+            change = Estimate(value=value - before, interval=interval)
+    better = METRICS[name.rpartition(".")[2]]
+    return Metric(name=name, better=better, estimate=estimate, baseline=before, change=change)
 
 
 def slices(rows: Rows, counted: Counts, found: Mapping[SliceKey, Sliced]) -> tuple[list[Slice], int]:
@@ -79,20 +75,16 @@ def slices(rows: Rows, counted: Counts, found: Mapping[SliceKey, Sliced]) -> tup
     return sorted(result, key=lambda each: _badness(each, FIRST[rows.kind])), len(by_size) - len(result)
 
 
-def _replicated(rows: Rows, answers: Answers, counted: Counts) -> dict[str, tuple[float, Floats]]:
-    """Metric -> its value over the rows, and in each replicate."""
-    return {
-        name: (measures.once(measure, rows.weights), measures.replicated(measure, rows.weights, counted))
-        for name, measure in measures.measures(rows, answers).items()
-    }
+def _replicated(name: str, rows: Rows, answers: Answers, counted: Counts) -> tuple[float, Floats]:
+    """A metric of the rows, and in each replicate."""
+    measure = measures.measure(name, rows, answers)
+    return measures.once(measure, rows.weights), measures.replicated(measure, rows.weights, counted)
 
 
-def _in_order(sliced: Sliced) -> Sequence[tuple[str, float]]:
+def _in_order(sliced: Sliced) -> Sequence[str]:
     """Metrics in the order of `METRICS`, those of other labels last."""
     order = list(METRICS)
-    return sorted(
-        sliced.candidate.items(), key=lambda item: (item[0].rpartition(".")[0], order.index(item[0].rpartition(".")[2]))
-    )
+    return sorted(sliced.candidate, key=lambda name: (name.rpartition(".")[0], order.index(name.rpartition(".")[2])))
 
 
 def _badness(each: Slice, name: str) -> tuple[bool, float]:

@@ -9,16 +9,16 @@ counts.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from components.group_metrics import GAUC, NDCG, group_auc, group_ndcg
-from components.metrics import OF_LABEL
+from components.group_metrics import group_auc, group_ndcg
+from components.metrics import OF_LABEL, OF_RANKING
 from components.report.rows import Answers, Floats, Rows
 
-REPLICATES = 300
+REPLICATES = 200
 CONFIDENCE = 0.95
 _SEED = 20160624
 _AT_ONCE = 50
@@ -89,39 +89,64 @@ def losses(rows: Rows, answers: Answers) -> Floats:
     return -(rows.labels * np.log(likely) + (1 - rows.labels) * np.log1p(-likely))
 
 
-def measures(rows: Rows, answers: Answers) -> Mapping[str, Measure]:
-    """The metrics of `components.metrics.METRICS` that rows have, by name."""
+def names(rows: Rows) -> Sequence[str]:
+    """The metrics of `components.metrics.METRICS` that rows have."""
+    ranked = OF_RANKING if rows.kind == "binary" and rows.groups is not None else ()
+    return [*OF_LABEL[rows.kind], *ranked]
+
+
+def measure(name: str, rows: Rows, answers: Answers) -> Measure:
+    """One of these metrics, of the rows' answers."""
     label, one = rows.labels, np.ones(len(rows))
-    loss = losses(rows, answers)
-    found: dict[str, Measure] = {}
-    match rows.kind:
-        case "binary":
-            found = {
-                "auc": _auc(label, answers.values),
-                "logloss": _ratio(loss, one),
-                "calibration": _ratio(answers.values, label),
-            }
-            if rows.groups is not None:
-                found |= _group_measures(rows, answers)
-        case "classes":
-            found = {
-                "accuracy": _ratio((answers.classes == label).astype(float), one),
-                "cross_entropy": _ratio(loss, one),
-            }
-        case "number":
-            mean_square = _ratio(loss, one)
-            found = {
-                "rmse": lambda weights: np.sqrt(mean_square(weights)),
-                "mae": _ratio(np.abs(answers.values - label), one),
-                "r2": functools.partial(_r2, label, loss),
-            }
-    assert set(OF_LABEL[rows.kind]) <= set(found), "all that the Evaluator knows"
-    return found
+    match name:
+        case "auc":
+            return _auc(label, answers.values)
+        case "calibration":
+            return _ratio(answers.values, label)
+        case "logloss" | "cross_entropy":
+            return _ratio(losses(rows, answers), one)
+        case "accuracy":
+            return _ratio((answers.classes == label).astype(float), one)
+        case "mae":
+            return _ratio(np.abs(answers.values - label), one)
+        case "rmse":
+            mean_square = _ratio(losses(rows, answers), one)
+            return lambda weights: np.sqrt(mean_square(weights))
+        case "r2":
+            return functools.partial(_r2, label, losses(rows, answers))
+        case "gauc":
+            return of_lists(rows, answers, group_auc, by_rows=True)
+        case "ndcg@10":
+            return of_lists(rows, answers, group_ndcg)
+    raise ValueError(f"expected one of {names(rows)}, received {name!r}")
+
+
+def of_lists(
+    rows: Rows, answers: Answers, of_list: Callable[[Floats, Floats], float], by_rows: bool = False
+) -> Measure:
+    """A mean over the ranking's groups, of those that have a value.
+
+    Args:
+        rows: of a ranking.
+        answers: to them.
+        of_list: labels and scores of a group -> its value, or NaN.
+        by_rows: whether a group weighs as much as its rows together, else as the mean of them.
+    """
+    # As a mean over rows, of which each stands for its group with its share of the group's weight.
+    values, shares = np.full(len(rows), np.nan), np.ones(len(rows))
+    for members in of_groups(rows):
+        values[members] = of_list(rows.labels[members], answers.values[members])
+        if not by_rows:
+            shares[members] = 1 / len(members)
+    known = np.isfinite(values)
+    return _ratio(np.where(known, values * shares, 0), np.where(known, shares, 0))
 
 
 def _ratio(numerator: Floats, denominator: Floats) -> Measure:
+    both = np.stack([numerator, denominator], axis=1)
+
     def ratio(weights: Floats) -> Floats:
-        return _divided(weights @ numerator, weights @ denominator)
+        return _divided(*(weights @ both).T)
 
     return ratio
 
@@ -156,21 +181,6 @@ def _auc(label: Floats, scores: Floats) -> Measure:
         return _divided(won, pairs)
 
     return auc
-
-
-def _group_measures(rows: Rows, answers: Answers) -> dict[str, Measure]:
-    """Means over groups, as means over rows: each row stands for its group, with its share of the group's weight."""
-    auc, ndcg, shares = np.full((3, len(rows)), np.nan)
-    for members in of_groups(rows):
-        auc[members] = group_auc(rows.labels[members], answers.values[members])
-        ndcg[members] = group_ndcg(rows.labels[members], answers.values[members])
-        shares[members] = 1 / len(members)
-    return {GAUC: _known_ratio(auc, np.ones(len(rows))), NDCG: _known_ratio(ndcg, shares)}
-
-
-def _known_ratio(values: Floats, shares: Floats) -> Measure:
-    known = np.isfinite(values)
-    return _ratio(np.where(known, values * shares, 0), np.where(known, shares, 0))
 
 
 def of_groups(rows: Rows) -> list[npt.NDArray[np.intp]]:

@@ -13,11 +13,17 @@ from components.report import charts, measures
 from components.report.document import Estimate, Interval, Metric, Report
 
 _SECTIONS = {
-    "metrics": "Metrics",
     "gate": "Gate",
+    "data": "Data",
+    "features": "Features",
+    "training": "Training",
+    "metrics": "Metrics",
     "slices": "Slices",
     "curves": "Curves",
-    "data": "Data",
+    "ranking": "Ranking",
+    "memory": "Memorisation and generalisation",
+    "items": "Items",
+    "errors": "Worst errors",
     "origin": "Origin",
 }
 _DRIFT_LIMIT = 0.1
@@ -29,7 +35,7 @@ def html(report: Report) -> str:
     return template.render(
         report=report,
         rows={split.name: split.rows for split in report.splits},
-        sections=list(_SECTIONS.items()),
+        sections=[(name, title) for name, title in _SECTIONS.items() if _has(report, name)],
         charts={name: Markup(svg) for name, svg in _charts(report).items()},  # noqa: S704 (ours)
         confidence=measures.CONFIDENCE,
         replicates=measures.REPLICATES,
@@ -45,11 +51,27 @@ def markdown(report: Report) -> str:
     return "\n".join(line for line, before in zip(lines, ["", *lines], strict=False) if line or before) + "\n"
 
 
+def _has(report: Report, section: str) -> bool:
+    match section:
+        case "ranking":
+            return report.ranking is not None
+        case "items":
+            return bool(report.neighbours)
+        case _:
+            return True
+
+
 def _charts(report: Report) -> dict[str, str]:
     found = {
         "calibration": charts.calibration(report.curves, probabilities=report.label == "binary"),
         "distribution": charts.distribution(report.curves.distribution),
     }
+    if len(report.training.epochs) > 1:
+        found["training"] = charts.training(report.training)
+    if report.familiarity:
+        found["familiarity"] = charts.familiarity(report.familiarity)
+    if report.map:
+        found["map"] = charts.item_map(report.map)
     if report.slices:
         found["slices"] = charts.slices(report.slices, report.metrics[0])
     if report.curves.roc:

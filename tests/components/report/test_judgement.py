@@ -11,7 +11,7 @@ def sliced(rows, mask=slice(None)) -> Sliced:
     """What the Evaluator finds over the rows."""
     own = rows[mask]
     values = [
-        {name: measures.once(measure, own.weights) for name, measure in measures.measures(own, answers).items()}
+        {name: measures.once(measures.measure(name, own, answers), own.weights) for name in measures.names(own)}
         for answers in (own.candidate, own.baseline)
         if answers
     ]

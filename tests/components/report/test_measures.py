@@ -13,7 +13,7 @@ TIMES = np.random.default_rng(1).poisson(1.0, 400).astype(np.uint8)
 
 def replicate(rows: Rows, name: str) -> float:
     """The metric where each row counts as often as `TIMES` says."""
-    (value,) = measures.replicated(measures.measures(rows, rows.candidate)[name], rows.weights, TIMES[np.newaxis])
+    (value,) = measures.replicated(measures.measure(name, rows, rows.candidate), rows.weights, TIMES[np.newaxis])
     return value
 
 
@@ -33,7 +33,7 @@ def test_pointwise_metrics(make_rows):
 def test_ties_count_one_half(make_rows):
     rows = make_rows()
     tied = Answers(rows.candidate.values.round(1), rows.candidate.classes, rows.candidate.confidences)
-    auc = measures.once(measures.measures(rows, tied)["auc"], rows.weights)
+    auc = measures.once(measures.measure("auc", rows, tied), rows.weights)
     assert auc == pytest.approx(roc_auc_score(rows.labels, tied.values, sample_weight=rows.weights))
 
 
@@ -43,7 +43,7 @@ def test_group_metrics_are_those_of_the_evaluator(make_rows):
     for members in measures.of_groups(rows):
         sums.add(rows.labels[members], rows.candidate.values[members], rows.weights[members])
     for name in ("gauc", "ndcg@10"):
-        measure = measures.measures(rows, rows.candidate)[name]
+        measure = measures.measure(name, rows, rows.candidate)
         assert measures.once(measure, rows.weights) == pytest.approx(sums.result(name))
 
 
@@ -54,8 +54,8 @@ def test_a_group_that_counts_twice_is_two_groups(make_rows):
     copy = rows[np.concatenate([np.arange(len(rows)), members])]
     copy.groups[len(rows) :] = rows.groups.max() + 1
     for name in ("gauc", "ndcg@10"):
-        weighted = measures.once(measures.measures(rows, rows.candidate)[name], rows.weights * twice)
-        assert weighted == pytest.approx(measures.once(measures.measures(copy, copy.candidate)[name], copy.weights))
+        weighted = measures.once(measures.measure(name, rows, rows.candidate), rows.weights * twice)
+        assert weighted == pytest.approx(measures.once(measures.measure(name, copy, copy.candidate), copy.weights))
 
 
 def test_metrics_of_numbers_and_of_many_classes():

@@ -1,0 +1,101 @@
+"""What the model remembers and what it generalises: metrics by what was seen in training, parts, weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import sklearn.metrics  # type: ignore[import-untyped]
+
+from components.report import judgement, measures
+from components.report.document import Familiarity, Part, Weight
+from components.report.evaluation import Sliced
+from components.report.measures import Counts
+from components.report.model import Ints, Looked, Model
+from components.report.rows import Answers, Rows
+from schema.feature_spec import FeatureSpec
+
+_BINS = (("not in the vocabulary", -1, 0), ("in up to 99 rows", 0, 99), ("in 100 to 999 rows", 99, 999),
+         ("in 1,000 rows or more", 999, np.inf))  # fmt: skip
+_FEW_ROWS = 50
+_WEIGHTS = 20
+
+
+def familiarity(rows: Rows, counted: Counts, model: Model, spec: FeatureSpec, looked: Looked) -> list[Familiarity]:
+    """The first metric by how often a row's value was seen in training; of several values, the one seen most often.
+
+    Of the ranking's group and item, and of crosses; where enough rows are of more than one kind.
+    """
+    roles = (spec.ranking.group, spec.ranking.item) if spec.ranking else ()
+    result = []
+    for name in (*roles, *(cross.name for cross in spec.crosses)):
+        if name not in looked.ids or model.ids[name].vocabulary is None:
+            continue
+        times = _times_seen(looked.ids[name], model.seen[name], len(model.ids[name].tokens))
+        found = []
+        for title, above, most in _BINS:
+            mask = (times > above) & (times <= most)
+            if mask.sum() >= _FEW_ROWS:
+                own, first = rows[mask], judgement.FIRST[rows.kind]
+                sliced = _sliced(own, first)
+                if first in sliced.candidate:
+                    metric = judgement.metric(first, own, counted[:, mask], sliced)
+                    found.append(Familiarity(what=name, seen=title, rows=len(own), metric=metric))
+        result += found if len(found) > 1 else []
+    return result
+
+
+def _times_seen(ids: Ints, seen: Ints, tokens: int) -> Ints:
+    """In how many training rows a row's most frequent token was; 0 where it has none of its own."""
+    known = (ids >= 0) & (ids < tokens)
+    times: Ints = np.where(known, seen[np.where(known, ids, 0)], 0).max(axis=1, initial=0)
+    return times
+
+
+def _sliced(rows: Rows, name: str) -> Sliced:
+    """A metric of some of the kept rows, as if these were all."""
+
+    def values(answers: Answers | None) -> dict[str, float]:
+        once = np.nan if answers is None else measures.once(measures.measure(name, rows, answers), rows.weights)
+        return {name: once} if np.isfinite(once) else {}
+
+    return Sliced(len(rows), values(rows.candidate), values(rows.baseline))
+
+
+def parts(rows: Rows, looked: Looked) -> list[Part]:
+    """What each part says of the rows."""
+    spreads = {name: float(np.sqrt(np.cov(share, aweights=rows.weights))) for name, share in looked.parts.items()}
+    total = sum(spreads.values()) or 1.0
+    told = rows.kind == "binary" and len(np.unique(rows.labels)) == 2
+    return [
+        Part(
+            name=name,
+            spread=spreads[name],
+            share=spreads[name] / total,
+            metric=float(sklearn.metrics.roc_auc_score(rows.labels, share, sample_weight=rows.weights))
+            if told
+            else None,
+        )
+        for name, share in looked.parts.items()
+    ]
+
+
+def weights(model: Model, spec: FeatureSpec) -> list[Weight]:
+    """The heaviest weights of crosses in the wide part."""
+    crosses = {cross.name for cross in spec.crosses}
+    found: Mapping[str, np.ndarray] = {
+        name: values[: len(model.ids[name].tokens)] for name, values in model.wide_weights.items() if name in crosses
+    }
+    heaviest = sorted(
+        (
+            (float(values[place]), name, int(place))
+            for name, values in found.items()
+            for place in np.argsort(-np.abs(values))[:_WEIGHTS]
+        ),
+        key=lambda entry: -abs(entry[0]),
+    )[:_WEIGHTS]
+    return [
+        Weight(what=name, token=model.token(name, place), weight=weight, rows=int(model.seen[name][place]))
+        for weight, name, place in heaviest
+        if weight
+    ]

@@ -1,0 +1,146 @@
+"""The model that the report is about, taken apart: what each part says of a row, and what its weights stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+import tensorflow_transform as tft
+from tfx.utils import path_utils
+
+from components.report.rows import Floats, Rows
+from schema.feature_spec import FeatureSpec
+from trainer import restore, seen
+from trainer.input_columns import Ids, ids_of
+from trainer.models.embeddings import FusedEmbedding
+from trainer.models.joint import Joint, ModelPart
+from trainer.raw_to_columns import RawToColumns
+from trainer.vocabulary import SEPARATOR
+
+WIDE = "wide"
+_BATCH = 8192
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What a model sees in rows and says of them.
+
+    Attributes:
+        ids: column -> [rows, any], padded with -1.
+        parts: part -> its share of each row's logit, [rows].
+        bias: the rest of the logit.
+    """
+
+    ids: Mapping[str, Ints]
+    parts: Mapping[str, Floats]
+    bias: float
+
+
+class Model:
+    """A trained model.
+
+    Args:
+        folder: of the model artifact.
+        transform_graph: of that artifact.
+        spec: the resolved spec.
+    """
+
+    def __init__(self, folder: str, transform_graph: str, spec: FeatureSpec) -> None:
+        self._spec = spec
+        self._transform = tft.TFTransformOutput(transform_graph)
+        self.history = restore.history(folder)
+        self.seen = seen.read(folder)
+        """Column -> in how many training rows each id was."""
+        self.ids: Mapping[str, Ids] = ids_of(spec, self._transform)
+        self._joint = restore.restored(folder, path_utils.serving_model_path(folder), spec, self._transform)
+
+    @property
+    def is_told_apart(self) -> bool:
+        """Whether there are parts with weights, and one logit of theirs that counts."""
+        return self._joint is not None and self._joint.bias.shape[0] == len(self._spec.labels)
+
+    def look(self, rows: Rows) -> Looked:
+        """Runs the model on rows."""
+        joint = self._told_apart
+        to_columns = RawToColumns(self._spec, self._transform, joint.columns)
+
+        @tf.function(reduce_retracing=True, autograph=False)  # type: ignore[untyped-decorator]
+        def look(examples: tf.Tensor) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]:
+            columns = to_columns(to_columns.parsed(examples))
+            ids = {column.name: columns[column.name] for column in joint.columns if column.kind != "numeric"}
+            return ids, {part.name: part(columns)[:, 0] for part in joint.parts}
+
+        found = [look(tf.constant(rows.examples[at : at + _BATCH], tf.string)) for at in range(0, len(rows), _BATCH)]
+        return Looked(
+            ids={name: _stacked([ids[name].numpy() for ids, _ in found]) for name in found[0][0]},
+            parts={
+                name: np.concatenate([parts[name].numpy() for _, parts in found]).astype(np.float64)
+                for name in found[0][1]
+            },
+            bias=float(joint.bias.numpy()[0]),
+        )
+
+    @property
+    def _told_apart(self) -> Joint:
+        assert self._joint is not None, "asked for models that are told apart"
+        return self._joint
+
+    def shares_of_training(self, items: npt.NDArray[np.object_]) -> Floats | None:
+        """The share of the training rows that each item was in; None where the model does not look at items."""
+        assert self._spec.ranking is not None, "asked for rankings only"
+        column = self._spec.ranking.item
+        if column not in self.seen or self.ids[column].vocabulary is None:
+            return None
+        rows = dict(zip(self.ids[column].tokens, self.seen[column], strict=False))
+        total = max(1, self.history["train_rows"])
+        return np.array([max(1, rows.get(str(item), 0)) / total for item in items])
+
+    def token(self, column: str, place: int) -> str:
+        """What an id stands for."""
+        ids = self.ids[column]
+        if place < len(ids.tokens):
+            return ids.tokens[place].replace(SEPARATOR, " × ")
+        if ids.missing and place == ids.size - 1:
+            return "(missing)"
+        bucket = place - len(ids.tokens)
+        return f"bucket {bucket}" if not ids.tokens else "(others)"
+
+    @cached_property
+    def wide_weights(self) -> Mapping[str, Floats]:
+        """Column -> the weight of each of its ids in the wide part; empty for a model without one."""
+        return {
+            name: layer.table.numpy()[rows.start : rows.stop, 0].astype(np.float64)
+            for part in self._told_apart.parts
+            if part.name == WIDE
+            for layer in _embeddings(part)
+            for name, rows in layer.tables.items()
+        }
+
+    def embeddings(self, column: str) -> Floats | None:
+        """The vectors of a column's ids, [ids, width], where a part other than the wide one has some."""
+        for part in self._told_apart.parts:
+            table = next((each.table for each in part.columns if each.name == column), None)
+            for layer in _embeddings(part):
+                if part.name != WIDE and table in layer.tables and layer.table.shape[1] > 1:
+                    rows = layer.tables[table]
+                    vectors: Floats = layer.table.numpy()[rows.start : rows.stop].astype(np.float64)
+                    return vectors[: self.ids[column].size]
+        return None
+
+
+def _embeddings(part: ModelPart) -> Sequence[FusedEmbedding]:
+    return [layer for layer in part._flatten_layers() if isinstance(layer, FusedEmbedding)]
+
+
+def _stacked(batches: Sequence[Ints]) -> Ints:
+    """Batches of ids, [rows] or [rows, any], below each other."""
+    columns = [batch[:, np.newaxis] if batch.ndim == 1 else batch for batch in batches]
+    width = max(batch.shape[1] for batch in columns)
+    padded = [np.pad(batch, ((0, 0), (0, width - batch.shape[1])), constant_values=-1) for batch in columns]
+    return np.concatenate(padded)

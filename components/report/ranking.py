@@ -1,0 +1,77 @@
+"""How well lists are ordered, by how long they are, and how much of the catalogue they show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from components.metrics import OF_RANKING
+from components.report import measures
+from components.report.document import Estimate, GroupSize, Ranking
+from components.report.measures import Counts
+from components.report.rows import Floats, Rows
+from schema.feature_spec import FeatureSpec
+
+LENGTH = 10
+_SIZES = ((1, 9), (10, 29), (30, 99), (100, None))
+
+
+def ranking(rows: Rows, counted: Counts, spec: FeatureSpec, share_of: Callable[[Any], Floats | None]) -> Ranking:
+    """The lists of the test split.
+
+    Args:
+        rows: of a ranking with a binary label.
+        counted: how often each counts in replicates.
+        spec: with a ranking.
+        share_of: items -> the share of the training rows that each was in; None where that is not known.
+    """
+    assert spec.ranking is not None, "asked for rankings only"
+    items = rows.columns[spec.ranking.item]
+    shown, lengths = np.zeros(len(rows), bool), np.zeros(len(rows), np.int64)
+    for members in measures.of_groups(rows):
+        best = np.argsort(-rows.candidate.values[members], kind="stable")[:LENGTH]
+        shown[members[best]] = True
+        lengths[members] = len(members)
+    sizes = [_group_size("all", rows, counted)]
+    for low, high in _SIZES:
+        mask = (lengths >= low) & (lengths <= (high or np.inf))
+        if mask.any():
+            name = f"{low} to {high} rows" if high else f"{low} rows or more"
+            sizes.append(_group_size(name, rows[mask], counted[:, mask]))
+    return Ranking(
+        length=LENGTH,
+        sizes=sizes,
+        coverage=len(set(items[shown])) / max(1, len(set(items))),
+        novelty=_novelty(share_of(items[shown])),
+    )
+
+
+def _group_size(name: str, rows: Rows, counted: Counts) -> GroupSize:
+    found = {name: measures.measure(name, rows, rows.candidate) for name in OF_RANKING}
+    found[f"recall@{LENGTH}"] = measures.of_lists(rows, rows.candidate, list_recall)
+    found["mrr"] = measures.of_lists(rows, rows.candidate, list_reciprocal_rank)
+    metrics = {}
+    for kind, measure in found.items():
+        value = measures.once(measure, rows.weights)
+        if np.isfinite(value):
+            replicates = measures.replicated(measure, rows.weights, counted)
+            metrics[kind] = Estimate(value=value, interval=measures.interval(value, value, replicates))
+    return GroupSize(name=name, groups=len(measures.of_groups(rows)), rows=len(rows), metrics=metrics)
+
+
+def list_recall(labels: Floats, scores: Floats) -> float:
+    """recall@k: the share of a list's positive rows among its first k; NaN without one."""
+    positive = labels[np.argsort(-scores, kind="stable")] > 0.5
+    return float(positive[:LENGTH].sum() / positive.sum()) if positive.any() else np.nan
+
+
+def list_reciprocal_rank(labels: Floats, scores: Floats) -> float:
+    """1 over the place of a list's first positive row, whose mean over lists is the MRR; NaN without one."""
+    positive = labels[np.argsort(-scores, kind="stable")] > 0.5
+    return 1 / (1 + float(np.argmax(positive))) if positive.any() else np.nan
+
+
+def _novelty(shares: Floats | None) -> float | None:
+    return float(-np.log2(shares).mean()) if shares is not None and len(shares) else None

@@ -1,0 +1,49 @@
+"""The rows that the model got most wrong."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from components.report import measures
+from components.report.document import Error
+from components.report.rows import Rows
+from schema.feature_spec import FeatureSpec
+
+_ROWS = 10
+_LONGEST = 60
+
+
+def errors(rows: Rows, spec: FeatureSpec) -> list[Error]:
+    """The ten with the highest loss, each of another group where there are groups."""
+    losses = measures.losses(rows, rows.candidate)
+    found: list[int] = []
+    groups: set[int] = set()
+    for place in np.argsort(-losses, kind="stable"):
+        group = int(rows.groups[place]) if rows.groups is not None else int(place)
+        if group not in groups:
+            found.append(int(place))
+            groups.add(group)
+        if len(found) == _ROWS:
+            break
+    return [
+        Error(
+            label=f"{rows.labels[place]:g}",
+            answer=float(rows.candidate.values[place]),
+            loss=float(losses[place]),
+            values={name: _text(rows.columns[name][place]) for name in spec.columns if name in rows.columns},
+        )
+        for place in found
+    ]
+
+
+def _text(value: object) -> str:
+    match value:
+        case None:
+            text = ""
+        case tuple():
+            text = ", ".join(map(str, value))
+        case float():
+            text = f"{value:g}"
+        case _:
+            text = str(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

@@ -1,0 +1,54 @@
+"""How often each id was seen in training: what there was to memorise."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from trainer.input_columns import InputColumn
+from trainer.inputs import Examples
+
+FILE = "seen.npz"
+"""Beside the SavedModel's folder: column -> in how many rows of the train split each of its ids was, int64 [ids]."""
+
+_BATCH = 65_536
+
+Counts = npt.NDArray[np.int64]
+
+
+def write(train: Examples, columns: Sequence[InputColumn], serving_model_dir: str) -> None:
+    """Counts and writes.
+
+    Args:
+        train: the train split.
+        columns: those that the model looks at.
+        serving_model_dir: the SavedModel's folder.
+    """
+    found: dict[str, Counts] = {
+        column.name: np.zeros(column.size, np.int64) for column in columns if column.kind != "numeric"
+    }
+    for features, _, _ in train.in_order(_BATCH):
+        for name, counts in found.items():
+            counts += _rows_with_each(features[name].numpy(), len(counts))
+    content = io.BytesIO()
+    np.savez_compressed(content, allow_pickle=False, **found)
+    with tf.io.gfile.GFile(os.path.join(os.path.dirname(serving_model_dir), FILE), "wb") as file:
+        file.write(content.getvalue())
+
+
+def _rows_with_each(ids: Counts, size: int) -> Counts:
+    if ids.ndim == 2:  # an id that is twice in a list is in one row all the same
+        rows, places = np.nonzero(ids >= 0)
+        ids = np.unique(rows * size + ids[rows, places]) % size
+    return np.bincount(ids, minlength=size)
+
+
+def read(model: str) -> Mapping[str, Counts]:
+    """The counts in a model artifact's folder."""
+    with tf.io.gfile.GFile(os.path.join(model, FILE), "rb") as file:
+        return dict(np.load(io.BytesIO(file.read())))
