@@ -31,6 +31,7 @@ _NAMED, _NAME_LENGTH = 16, 24
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # texts as texts, which readers can select and be read
     "svg.hashsalt": "rankline",
+    "text.parse_math": False,  # a $ in a title is a $
     "font.size": 9,
     "text.color": _INK,
     "axes.edgecolor": _INK,

@@ -6,8 +6,33 @@ import numpy as np
 import pytest
 
 from components.report import curves, measures
-from components.report.document import Bound, Column, Estimate, Made, Metric, Origin, Report, Slice, Split, Verdict
+from components.report.document import (
+    Bound,
+    Column,
+    Epoch,
+    Error,
+    Estimate,
+    Familiarity,
+    GroupSize,
+    Made,
+    Map,
+    Metric,
+    Neighbours,
+    Origin,
+    Part,
+    Place,
+    Ranking,
+    Report,
+    Slice,
+    Split,
+    Training,
+    Verdict,
+    Vocabulary,
+    Weight,
+)
 from components.report.rows import Answers, Rows
+
+NO_HTML = "<i>x</i> × y"
 
 
 def _rows(count: int = 400, baseline: bool = True, groups: int | None = 20) -> Rows:
@@ -77,6 +102,30 @@ def report(make_rows) -> Report:
         slices=[Slice(name="city = a|b", rows=40, groups=3, metrics=[auc, loss], few=True)],
         more_slices=0,
         curves=curves.curves(rows, measures.counts(rows)),
+        vocabularies=[
+            Vocabulary(
+                name="a_x_b", is_cross=True, tokens=3, buckets=1, unknown={"train": 0.1}, possible=4,
+                frequent=[("<i>x</i> × y", 7)],
+            )
+        ],
+        training=Training(
+            parameters=10, rows=800, best_epoch=1, seconds=2.5,
+            epochs=[Epoch(loss=0.7, eval_loss=0.69, eval_auc=0.6), Epoch(loss=0.6, eval_loss=0.7, eval_auc=0.59)],
+        ),
+        ranking=Ranking(
+            length=10,
+            sizes=[GroupSize(name="all", groups=20, rows=400, metrics={"gauc": Estimate(value=0.6)})],
+            coverage=0.5,
+            novelty=None,
+        ),
+        familiarity=[Familiarity(what="user", seen="in up to 99 rows", rows=100, metric=auc)],
+        parts=[Part(name="wide", spread=0.2, share=1, metric=0.6)],
+        weights=[Weight(what="a_x_b", token=NO_HTML, weight=-0.5, rows=7)],
+        neighbours=[Neighbours(item="$m$ & co", rows=9, near=[("other", 0.9)])],
+        map=Map(
+            places=[Place(name="$m$ & co", x=0.1, y=0.2, rows=9), Place(name="o", x=0.3, y=0, rows=3)], explained=0.4
+        ),
+        errors=[Error(label="1", answer=0.01, loss=4.6, values={"title": "<i>x</i>", "empty": ""})],
         origin=Origin(
             artifacts=[Made(what="model", id=7, uri="/runs/<model>/7")], config="train: {epochs: 3}\n",
             command="rankline run --config run.yaml", data_digest="d" * 64, code="c" * 16,
