@@ -19,6 +19,7 @@ matplotlib.use("agg")
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from components.report.document import Curves, Distribution, Estimate, Familiarity, Map, Metric, Slice, Training
 
@@ -165,7 +166,7 @@ def training(found: Training) -> str:
         axes.plot(epochs, [epoch.eval_loss for epoch in found.epochs], color=_SERIES[1], linestyle="--", label="eval")
         axes.axvline(found.best_epoch, color=_INK, linewidth=0.6, linestyle=":")
         axes.set(xlabel="epoch", ylabel="loss")
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend()
 
     return draw("training", f"Loss on train and eval by epoch; epoch {found.best_epoch} was the best", paint)

@@ -21,7 +21,7 @@ def refused(stranger, rankline):
             assert re.search(rf"^  - {component} +skipped", done.stdout, re.MULTILINE)
         listed = rankline("runs", "--root", str(stranger.root.path), "-n1").stdout.splitlines()
         assert next(line for line in listed if "stranger" in line).split()[-1] == "no"
-        reasons = done.stdout.partition("Refused: the model is not pushed.\n")[2].partition("artifacts:")[0]
+        reasons = done.stdout.partition("Refused: the model is not pushed.\n")[2].partition("report:")[0]
         return [line.strip() for line in reasons.splitlines() if line.strip()]
 
     return run
