@@ -682,23 +682,45 @@ def _metadata(root: Path | None, config: Path | None) -> ConnectionConfig:
 @click.argument("run_id", metavar="[RUN]", required=False)
 @_root
 @_config
+@click.option(
+    "--compare", "pair", nargs=2, metavar="RUN RUN", help="Write how the second run's model differs from the first's."
+)
 @click.option("--markdown", is_flag=True, help="Print it as Markdown, for a pull request.")
 @click.option("--output", "-o", type=click.Path(path_type=Path, dir_okay=False), help="Also write it to this file.")
-def report(run_id: str | None, root: Path | None, config: Path | None, markdown: bool, output: Path | None) -> None:
+def report(
+    run_id: str | None,
+    root: Path | None,
+    config: Path | None,
+    pair: tuple[str, str] | None,
+    markdown: bool,
+    output: Path | None,
+) -> None:
     """Show where the report of a run is, by default of the latest that has one.
 
-    It is one HTML file that needs no network. A configuration says where runs are kept, if that is not a file in the
-    root.
+    It is one HTML file that needs no network. A comparison is written to compare.html, or where --output says. A
+    configuration says where runs are kept, if that is not a file in the root.
     """
     from components.report.document import MARKDOWN_FILE, PAGE_FILE
     from pipeline.runs import with_report
 
-    path = Path(with_report(_metadata(root, config), run_id)) / (MARKDOWN_FILE if markdown else PAGE_FILE)
+    metadata = _metadata(root, config)
+    if pair:
+        if run_id or markdown:
+            raise click.UsageError("expected --compare RUN RUN without another RUN, and as HTML")
+        from pipeline.report import compare
+
+        folders = [with_report(metadata, each) for each in pair]
+        with quiet(Path(os.devnull)) as terminal, busy(terminal, "Comparing"):
+            page = compare(*map(Path, folders))
+        output = output or Path("compare.html")
+        _keep(page, output)
+        click.echo(output)
+        return
+    path = Path(with_report(metadata, run_id)) / (MARKDOWN_FILE if markdown else PAGE_FILE)
     if output:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_bytes(path.read_bytes())
+        _keep(path.read_text().rstrip(), output)
         path = output
-    click.echo(path.read_text() if markdown and not output else path)
+    click.echo(path.read_text().rstrip() if markdown and not output else path)
 
 
 @cli.command()

@@ -269,6 +269,23 @@ class Error(_Fact):
     values: Mapping[str, str]
 
 
+class Comparison(_Fact):
+    """How differently two models answer the same rows."""
+
+    mean_change: float
+    """Of the answers, without its sign."""
+    flipped: float | None
+    """Share of the rows whose likelier class is another one; None for numbers."""
+    correlation: float | None
+    """Of the ranks of the answers (Spearman); None where all answers of a model are the same."""
+    overlap: float | None
+    """Share of the first ten of a list that are the same, on average; None without a ranking."""
+    wins: Sequence[str]
+    """Slices that are better by more than chance."""
+    losses: Sequence[str]
+    """Slices that are worse by more than chance."""
+
+
 class Made(_Fact):
     """An artifact that the model comes from, or that came of it."""
 
@@ -282,6 +299,8 @@ class Origin(_Fact):
     """What would have to be the same to get the same again."""
 
     artifacts: Sequence[Made]
+    spec: str
+    """The resolved feature spec, as JSON."""
     config: str
     """Of the run, as YAML."""
     command: str
@@ -315,6 +334,8 @@ class Report(_Fact):
     slices: Sequence[Slice]
     more_slices: int
     """How many were left out."""
+    comparison: Comparison | None
+    """With the model that was the last blessed one."""
     curves: Curves
     vocabularies: Sequence[Vocabulary]
     training: Training
@@ -326,3 +347,19 @@ class Report(_Fact):
     map: Map | None
     errors: Sequence[Error]
     origin: Origin
+
+
+class Compared(_Fact):
+    """What is known of two runs that were judged on the same rows."""
+
+    run_ids: tuple[str, str]
+    """The one that it is compared with, then the one that is compared."""
+    dataset: str
+    models: tuple[str, str]
+    unit: str
+    """See `Report`."""
+    rows: int
+    """That both have kept."""
+    metrics: Sequence[Metric]
+    slices: Sequence[Slice]
+    comparison: Comparison

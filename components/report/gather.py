@@ -16,6 +16,7 @@ import yaml
 
 from components import infra_check
 from components.report import (
+    comparison,
     curves,
     data,
     evaluation,
@@ -106,6 +107,7 @@ def gather(run: Run) -> Report:
         metrics=judgement.metrics(kept, counted, found[()]),
         slices=slices,
         more_slices=more_slices,
+        comparison=comparison.comparison(kept, slices) if kept.baseline else None,
         curves=curves.curves(kept, counted),
         vocabularies=vocabularies.vocabularies(model, spec, looked.ids),
         training=_training(model.history),
@@ -144,6 +146,7 @@ def _served(folder: str) -> Served | None:
 def _origin(run: Run) -> Origin:
     return Origin(
         artifacts=run.artifacts,
+        spec=run.spec.model_dump_json(),
         config=yaml.safe_dump(dict(run.config), sort_keys=False, allow_unicode=True),
         command=shlex.join(["rankline", "run", "--config", "run.yaml"]),
         data_digest=run.files["digest"],

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -75,6 +77,34 @@ def slices(rows: Rows, counted: Counts, found: Mapping[SliceKey, Sliced]) -> tup
     return sorted(result, key=lambda each: _badness(each, FIRST[rows.kind])), len(by_size) - len(result)
 
 
+def sliced(rows: Rows, names: Sequence[str]) -> Sliced:
+    """Metrics of rows as the Evaluator would have found them, were there no others."""
+
+    def values(answers: Answers | None) -> dict[str, float]:
+        if answers is None:
+            return {}
+        once = {name: measures.once(measures.measure(name, rows, answers), rows.weights) for name in names}
+        return {name: value for name, value in once.items() if np.isfinite(value)}
+
+    return Sliced(len(rows), values(rows.candidate), values(rows.baseline))
+
+
+def sliced_by(rows: Rows, columns: Sequence[Sequence[str]]) -> dict[SliceKey, Sliced]:
+    """The same of all slices by some columns."""
+    found: dict[SliceKey, Sliced] = {}
+    for names in columns:
+        values = [
+            sorted({str(value) for each in rows.columns[name] for value in _values(each) if value is not None})
+            for name in names
+        ]
+        for combination in itertools.product(*values):
+            key = tuple(zip(names, combination, strict=True))
+            mask = _members(rows, key)
+            if mask.any():
+                found[key] = sliced(rows[mask], measures.names(rows))
+    return found
+
+
 def _replicated(name: str, rows: Rows, answers: Answers, counted: Counts) -> tuple[float, Floats]:
     """A metric of the rows, and in each replicate."""
     measure = measures.measure(name, rows, answers)
@@ -98,7 +128,11 @@ def _members(rows: Rows, key: SliceKey) -> Mask:
     mask = np.full(len(rows), True)
     for column, value in key:
         mask &= np.fromiter(
-            (value in map(str, each if isinstance(each, tuple) else (each,)) for each in rows.columns[column]),
+            (value in map(str, _values(each)) for each in rows.columns[column]),
             bool, len(rows),
         )  # fmt: skip
     return mask
+
+
+def _values(each: Any) -> tuple[Any, ...]:
+    return each if isinstance(each, tuple) else (each,)

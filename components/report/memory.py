@@ -7,12 +7,11 @@ from collections.abc import Mapping
 import numpy as np
 import sklearn.metrics  # type: ignore[import-untyped]
 
-from components.report import judgement, measures
+from components.report import judgement
 from components.report.document import Familiarity, Part, Weight
-from components.report.evaluation import Sliced
 from components.report.measures import Counts
 from components.report.model import Ints, Looked, Model
-from components.report.rows import Answers, Rows
+from components.report.rows import Rows
 from schema.feature_spec import FeatureSpec
 
 _BINS = (("not in the vocabulary", -1, 0), ("in up to 99 rows", 0, 99), ("in 100 to 999 rows", 99, 999),
@@ -37,7 +36,7 @@ def familiarity(rows: Rows, counted: Counts, model: Model, spec: FeatureSpec, lo
             mask = (times > above) & (times <= most)
             if mask.sum() >= _FEW_ROWS:
                 own, first = rows[mask], judgement.FIRST[rows.kind]
-                sliced = _sliced(own, first)
+                sliced = judgement.sliced(own, [first])
                 if first in sliced.candidate:
                     metric = judgement.metric(first, own, counted[:, mask], sliced)
                     found.append(Familiarity(what=name, seen=title, rows=len(own), metric=metric))
@@ -50,16 +49,6 @@ def _times_seen(ids: Ints, seen: Ints, tokens: int) -> Ints:
     known = (ids >= 0) & (ids < tokens)
     times: Ints = np.where(known, seen[np.where(known, ids, 0)], 0).max(axis=1, initial=0)
     return times
-
-
-def _sliced(rows: Rows, name: str) -> Sliced:
-    """A metric of some of the kept rows, as if these were all."""
-
-    def values(answers: Answers | None) -> dict[str, float]:
-        once = np.nan if answers is None else measures.once(measures.measure(name, rows, answers), rows.weights)
-        return {name: once} if np.isfinite(once) else {}
-
-    return Sliced(len(rows), values(rows.candidate), values(rows.baseline))
 
 
 def parts(rows: Rows, looked: Looked) -> list[Part]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import jinja2
 from markupsafe import Markup
 
 from components.metrics import MEANINGS
 from components.report import charts, measures
-from components.report.document import Estimate, Interval, Metric, Report
+from components.report.comparison import better
+from components.report.document import Compared, Estimate, Metric, Report
 
 _SECTIONS = {
     "gate": "Gate",
@@ -23,6 +24,7 @@ _SECTIONS = {
     "ranking": "Ranking",
     "memory": "Memorisation and generalisation",
     "items": "Items",
+    "comparison": "Comparison",
     "errors": "Worst errors",
     "origin": "Origin",
 }
@@ -31,21 +33,54 @@ _DRIFT_LIMIT = 0.1
 
 def html(report: Report) -> str:
     """One page that needs nothing else."""
-    template = _environment(report, autoescape=True).get_template("page.html")
-    return template.render(
-        report=report,
-        rows={split.name: split.rows for split in report.splits},
-        sections=[(name, title) for name, title in _SECTIONS.items() if _has(report, name)],
-        charts={name: Markup(svg) for name, svg in _charts(report).items()},  # noqa: S704 (ours)
-        confidence=measures.CONFIDENCE,
-        replicates=measures.REPLICATES,
-        drift_limit=_DRIFT_LIMIT,
+    return _rendered(
+        "page.html",
+        report,
+        [name for name in _SECTIONS if _has(report, name)],
+        _charts(report),
+        rows=next((split.rows for split in report.splits if split.name == "test"), report.kept_rows),
+        kept_rows=report.kept_rows,
+        more_slices=report.more_slices,
+        before="last blessed",
+    )
+
+
+def compared_html(compared: Compared) -> str:
+    """One page about two runs."""
+    found = {"slices": charts.slices(compared.slices, compared.metrics[0])} if compared.slices else {}
+    return _rendered(
+        "compared.html",
+        compared,
+        ["metrics", "comparison", "slices"],
+        found,
+        rows=compared.rows,
+        kept_rows=compared.rows,
+        more_slices=0,
+        before=compared.models[0],
+    )
+
+
+def _rendered(
+    template: str, report: Report | Compared, sections: Sequence[str], drawn: Mapping[str, str], **values: object
+) -> str:
+    return (
+        _environment(report.unit, autoescape=True)
+        .get_template(template)
+        .render(
+            report=report,
+            sections=[(name, _SECTIONS[name]) for name in sections],
+            charts={name: Markup(svg) for name, svg in drawn.items()},  # noqa: S704 (ours)
+            confidence=measures.CONFIDENCE,
+            replicates=measures.REPLICATES,
+            drift_limit=_DRIFT_LIMIT,
+            **values,
+        )
     )
 
 
 def markdown(report: Report) -> str:
     """What belongs into a pull request."""
-    text = _environment(report, autoescape=False).get_template("report.md").render(report=report)
+    text = _environment(report.unit, autoescape=False).get_template("report.md").render(report=report)
     lines = [line.rstrip() for line in text.splitlines()]
     # Templates leave empty lines behind; one is enough.
     return "\n".join(line for line, before in zip(lines, ["", *lines], strict=False) if line or before) + "\n"
@@ -55,6 +90,8 @@ def _has(report: Report, section: str) -> bool:
     match section:
         case "ranking":
             return report.ranking is not None
+        case "comparison":
+            return report.comparison is not None
         case "items":
             return bool(report.neighbours)
         case _:
@@ -80,7 +117,7 @@ def _charts(report: Report) -> dict[str, str]:
     return found
 
 
-def _environment(report: Report, autoescape: bool) -> jinja2.Environment:
+def _environment(unit: str, autoescape: bool) -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("components.report"),
         autoescape=autoescape,  # noqa: S701 (Markdown is no HTML)
@@ -95,7 +132,7 @@ def _environment(report: Report, autoescape: bool) -> jinja2.Environment:
         "change_class": _change_class,
         "heading": lambda name: f"{name}#",
         "interval": _interval,
-        "meaning": lambda name: MEANINGS[name.rpartition(".")[2]].format(group=report.unit),
+        "meaning": lambda name: MEANINGS[name.rpartition(".")[2]].format(group=unit),
         "number": _number,
         "percent": lambda share: "<0.1%" if 0 < share < 0.001 else f"{share:.1%}",
         "plain": _plain,
@@ -126,8 +163,4 @@ def _plain(estimate: Estimate | None, signed: bool = False) -> str:
 
 
 def _change_class(metric: Metric) -> str:
-    """Whether a change is for better or worse, where it is more than chance."""
-    interval: Interval = metric.change.interval if metric.change else None
-    if interval is None or metric.better == "neither" or interval[0] <= 0 <= interval[1]:
-        return "soft"
-    return "good-text" if (interval[0] > 0) == (metric.better == "higher") else "bad-text"
+    return {None: "soft", True: "good-text", False: "bad-text"}[better(metric)]

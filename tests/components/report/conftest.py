@@ -9,6 +9,7 @@ from components.report import curves, measures
 from components.report.document import (
     Bound,
     Column,
+    Comparison,
     Epoch,
     Error,
     Estimate,
@@ -101,6 +102,9 @@ def report(make_rows) -> Report:
         metrics=[auc, loss],
         slices=[Slice(name="city = a|b", rows=40, groups=3, metrics=[auc, loss], few=True)],
         more_slices=0,
+        comparison=Comparison(
+            mean_change=0.1, flipped=0.05, correlation=0.9, overlap=0.8, wins=["city = <b>"], losses=[]
+        ),
         curves=curves.curves(rows, measures.counts(rows)),
         vocabularies=[
             Vocabulary(
@@ -127,7 +131,7 @@ def report(make_rows) -> Report:
         ),
         errors=[Error(label="1", answer=0.01, loss=4.6, values={"title": "<i>x</i>", "empty": ""})],
         origin=Origin(
-            artifacts=[Made(what="model", id=7, uri="/runs/<model>/7")], config="train: {epochs: 3}\n",
+            artifacts=[Made(what="model", id=7, uri="/runs/<model>/7")], spec="{}", config="train: {epochs: 3}\n",
             command="rankline run --config run.yaml", data_digest="d" * 64, code="c" * 16,
             versions={"rankline": "0.1.0"},
         ),
