@@ -10,7 +10,7 @@ import markdown_it
 import pytest
 
 from components.report import page
-from components.report.document import Report
+from components.report.document import Compared, Estimate, Metric, Report
 from tests import chromium
 
 PAIRS = [
@@ -132,6 +132,40 @@ def test_it_fits_into_400_pixels(written, tmp_path):
     scroll_width, inner_width, rightmost = chromium.measured(written, tmp_path, 400, measures)
     assert scroll_width <= inner_width == 400
     assert rightmost <= 400
+
+
+def test_what_there_is_nothing_to_say_of_is_left_out(report):
+    """A number as a label, no ranking, one epoch, a counted model, nothing to compare with."""
+    metric = Metric(name="rmse", better="lower", estimate=Estimate(value=1.5))
+    text = page.html(
+        report.model_copy(
+            update={
+                "label": "number", "unit": "rows", "metrics": [metric], "slices": [], "comparison": None,
+                "curves": report.curves.model_copy(update={"roc": [], "precision_recall": []}), "vocabularies": [],
+                "training": report.training.model_copy(update={"epochs": report.training.epochs[:1]}),
+                "ranking": None, "familiarity": [], "parts": [], "weights": [], "neighbours": [], "map": None,
+                "warnings": [], "verdict": report.verdict.model_copy(update={"blessed": True, "bounds": []}),
+            }
+        )
+    )  # fmt: skip
+    assert re.findall(r'<section id="(\w+)"', text) == [
+        "gate", "data", "features", "training", "metrics", "slices", "curves", "memory", "errors", "origin",
+    ]  # fmt: skip
+    assert "Blessed" in text
+    assert "ROC" not in text
+
+
+def test_two_runs_beside_each_other(report):
+    text = page.compared_html(
+        Compared(
+            run_ids=("1", "2"), dataset="shop", models=("wide", "<deep>"), unit="user", rows=400,
+            metrics=report.metrics, slices=report.slices, comparison=report.comparison,
+        )
+    )  # fmt: skip
+    assert "Run 2, compared with run 1" in text
+    assert "&lt;deep&gt; beside wide" in text
+    assert re.findall(r'<section id="(\w+)"', text) == ["metrics", "comparison", "slices"]
+    assert '<th scope="col" class="number">wide</th>' in text
 
 
 def test_facts_survive_their_file(report):
