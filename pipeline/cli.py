@@ -707,10 +707,10 @@ def report(
     if pair:
         if run_id or markdown:
             raise click.UsageError("expected --compare RUN RUN without another RUN, and as HTML")
-        from pipeline.report import compare
-
         folders = [with_report(metadata, each) for each in pair]
         with quiet(Path(os.devnull)) as terminal, busy(terminal, "Comparing"):
+            from pipeline.report import compare
+
             page = compare(*map(Path, folders))
         output = output or Path("compare.html")
         _keep(page, output)
