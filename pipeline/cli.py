@@ -711,7 +711,7 @@ def report(
         with quiet(Path(os.devnull)) as terminal, busy(terminal, "Comparing"):
             from pipeline.report import compare
 
-            page = compare(*map(Path, folders))
+            page = compare(*map(Path, folders)).rstrip()
         output = output or Path("compare.html")
         _keep(page, output)
         click.echo(output)

@@ -122,6 +122,7 @@ def _environment(unit: str, autoescape: bool) -> jinja2.Environment:
         loader=jinja2.PackageLoader("components.report"),
         autoescape=autoescape,  # noqa: S701 (Markdown is no HTML)
         undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
         trim_blocks=True,
         lstrip_blocks=True,
     )
