@@ -24,6 +24,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     options.addoption("--mounted-at", default="/models", help="the models' folder for that server (default: /models)")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Gives the tests of a folder to one process, where several run: they share what takes long to make."""
     for item in items:
