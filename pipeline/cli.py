@@ -68,6 +68,7 @@ _json = click.option(
 )
 _OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO)
 """Errors for which no line of ours is to blame."""
+_share = click.FloatRange(0, 1)
 _positive = click.FloatRange(min=0, min_open=True)
 _port = click.IntRange(0, 65535)
 _pem = click.Path(path_type=Path, exists=True, dir_okay=False)
@@ -437,14 +438,74 @@ def schedules(enable: str | None, disable: str | None, delete: str | None, serve
 @click.option(
     "--rest-api-port", "--rest_api_port", type=_port, default=8501, show_default=True, help="For HTTP; 0 is none."
 )
-def serve(dataset: str, root: Path | None, port: int, rest_api_port: int) -> None:
+@click.option(
+    "--log-requests", type=click.FloatRange(0, 1), default=0.0, show_default=True, metavar="SHARE",
+    help="Log this share of the requests with their answers, for `rankline monitor`.",
+)  # fmt: skip
+def serve(dataset: str, root: Path | None, port: int, rest_api_port: int, log_requests: float) -> None:
     """Serve a dataset's pushed models until interrupted.
 
     Newer versions are taken over as they come.
     """
     from pipeline.serving import exec_server
 
-    exec_server(_layout(dataset, root), port, rest_api_port)
+    exec_server(_layout(dataset, root), port, rest_api_port, log_requests)
+
+
+@cli.command()
+@_dataset_or_default
+@_root
+@_config
+@click.option(
+    "--logs", metavar="PATTERN",
+    help="The files of the request log, of any TF Serving.  [default: those of `rankline serve --log-requests`]",
+)  # fmt: skip
+@click.option(
+    "--labels", type=click.Path(path_type=Path, exists=True, dir_okay=False), multiple=True,
+    help="A file in the dataset's format that says what became of candidates. Repeatable.",
+)  # fmt: skip
+@click.option("--window", type=click.Choice(["hour", "day", "all"]), default="day", show_default=True)
+@click.option("--max-skew", type=_share, default=0.2, show_default=True, help="Distance of a column from training.")
+@click.option("--max-drift", type=_share, default=0.2, show_default=True, help="Distance from the window before.")
+@click.option("--max-auc-drop", type=_share, default=0.05, show_default=True, help="Below the test split's AUC.")
+@click.option(
+    "--max-calibration", type=click.FloatRange(min=0), default=0.2, show_default=True,
+    help="By which mean score / mean label may differ from 1.",
+)  # fmt: skip
+@_json
+def monitor(
+    dataset: str,
+    root: Path | None,
+    config: Path | None,
+    logs: str | None,
+    labels: tuple[Path, ...],
+    window: Literal["hour", "day", "all"],
+    max_skew: float,
+    max_drift: float,
+    max_auc_drop: float,
+    max_calibration: float,
+    json_path: Path | None,
+) -> None:
+    """Compare what is served with what the model was trained and judged on.
+
+    Reads a server's request log: how far the columns' values are from those of the train split, how they and the scores
+    drift, and, where labels are given, AUC and calibration. Exit status 3 if a limit is exceeded. Distances are
+    Jensen-Shannon divergences, from 0 for the same to 1.
+    """
+    with quiet(Path(os.devnull)) as terminal:
+        with busy(terminal, "Reading the request log"):
+            from pipeline.monitor import job
+            from pipeline.monitor.judge import Limits
+
+            limits = Limits(max_skew, max_drift, max_auc_drop, max_calibration)
+            findings = job.run(dataset, _layout(dataset, root), _metadata(root, config), logs, labels, window, limits)
+        for table in job.tables(findings):
+            terminal.print(table)
+        for alarm in findings.alarms:
+            terminal.print(escape(alarm), style="red")
+    _keep(job.to_json(findings), json_path)
+    if findings.alarms:
+        sys.exit(3)
 
 
 @cli.command()

@@ -3,6 +3,7 @@
 runs/metadata.sqlite                    ML Metadata of all datasets
 runs/<dataset>/artifacts/<Component>/   what components wrote
 runs/<dataset>/serving/<version>/       pushed models: the base path of a model server
+runs/<dataset>/requests/                what `rankline serve --log-requests` was asked and answered
 runs/<dataset>/logs/<run id>/           run.log, the inferred schema, a summary
 runs/<dataset>/lock                     held by the run that is going on
 runs/<dataset>/backfill/<name>/         what `rankline backfill` has done, its table and picture
@@ -30,6 +31,11 @@ class Layout:
     @property
     def serving(self) -> Path:
         return self.root / self.dataset / "serving"
+
+    @property
+    def requests(self) -> Path:
+        """The request log of a server of the pushed models."""
+        return self.root / self.dataset / "requests"
 
     @property
     def work(self) -> Path:

@@ -82,6 +82,55 @@ def with_report(connection: metadata_store_pb2.ConnectionConfig, run_id: str | N
     return folder
 
 
+@dataclass(frozen=True)
+class Origin:
+    """What a pushed version came of.
+
+    Attributes:
+        version: its number.
+        schema: the folder of the schema.
+        statistics: that of the splits' statistics.
+        evaluation: that of the evaluation.
+        metrics: on the test split.
+    """
+
+    version: int
+    schema: str
+    statistics: str
+    evaluation: str
+    metrics: Mapping[str, float]
+
+
+def origin_of(connection: metadata_store_pb2.ConnectionConfig, dataset: str, version: int) -> Origin:
+    """The origin of a version.
+
+    Args:
+        connection: as of `list_runs`.
+        dataset: whose model it is of.
+        version: its number.
+
+    Raises:
+        RanklineError: no run is known that pushed it.
+    """
+    store = _opened(connection)
+    for context in store.get_contexts_by_type("pipeline_run") if store else ():
+        artifacts = _outputs(store, store.get_executions_by_context(context.id))
+        pushed = artifacts.get("PushedModel")
+        (pipeline,) = [each for each in store.get_parent_contexts_by_context(context.id) if each.type == "pipeline"]
+        if pipeline.name != dataset or pushed is None:
+            continue
+        if pushed.custom_properties["pushed_version"].string_value == str(version):
+            evaluation = artifacts["ModelEvaluation"]
+            return Origin(
+                version=version,
+                schema=artifacts["Schema"].uri,
+                statistics=artifacts["ExampleStatistics"].uri,
+                evaluation=evaluation.uri,
+                metrics=json.loads(evaluation.custom_properties[METRICS_PROPERTY].string_value),
+            )
+    raise RanklineError(f"{dataset}: expected a run that pushed version {version}, found none; see `rankline runs`")
+
+
 def span_of_run(connection: metadata_store_pb2.ConnectionConfig, run_id: str) -> str | None:
     """The span of the examples that a run has made or taken, as people write it; None if there are none yet.
 

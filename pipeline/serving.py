@@ -11,8 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import portpicker
+from google.protobuf import text_format
 
 from pipeline.layout import Layout
+from serving.server import request_log
+from serving.server.model_config import of_one_model
 
 _DYING_WITH_ITS_PARENT = """
 import ctypes, runpy, signal, sys
@@ -37,10 +40,32 @@ def server_command(layout: Layout, port: int, rest_api_port: int) -> list[str]:
     ]
 
 
-def exec_server(layout: Layout, port: int, rest_api_port: int) -> None:
-    """Becomes the server: signals and the exit status are its own."""
+def exec_server(layout: Layout, port: int, rest_api_port: int, log_requests: float = 0.0) -> None:
+    """Becomes the server: signals and the exit status are its own.
+
+    Args:
+        layout: whose models to serve.
+        port: for gRPC.
+        rest_api_port: for HTTP.
+        log_requests: share of the requests that are logged.
+    """
     command = server_command(layout, port, rest_api_port)
+    if log_requests:
+        command = [*(flag for flag in command if not flag.startswith("--model_")), _logging(layout, log_requests)]
     os.execv(command[0], command)  # noqa: S606 (no shell is wanted)
+
+
+def _logging(layout: Layout, share: float) -> str:
+    """The flag for the same models, and a log of their requests."""
+    config = of_one_model(layout.dataset, str(layout.serving.resolve()))
+    logging = config.model_config_list.config[0].logging_config
+    logging.sampling_config.sampling_rate = share
+    logging.log_collector_config.type = request_log.TYPE
+    logging.log_collector_config.filename_prefix = str(layout.requests.resolve() / layout.dataset)
+    layout.requests.mkdir(parents=True, exist_ok=True)
+    file = layout.requests / "models.config"
+    file.write_text(text_format.MessageToString(config))
+    return f"--model_config_file={file}"
 
 
 @contextlib.contextmanager
