@@ -464,7 +464,10 @@ def serve(dataset: str, root: Path | None, port: int, rest_api_port: int, log_re
     "--labels", type=click.Path(path_type=Path, exists=True, dir_okay=False), multiple=True,
     help="A file in the dataset's format that says what became of candidates. Repeatable.",
 )  # fmt: skip
-@click.option("--window", type=click.Choice(["hour", "day", "all"]), default="day", show_default=True)
+@click.option(
+    "--window", type=click.Choice(["hour", "day", "all"]), default="day", show_default=True,
+    help="What is served in one is compared with that of the one before.",
+)  # fmt: skip
 @click.option("--max-skew", type=_share, default=0.2, show_default=True, help="Distance of a column from training.")
 @click.option("--max-drift", type=_share, default=0.2, show_default=True, help="Distance from the window before.")
 @click.option("--max-auc-drop", type=_share, default=0.05, show_default=True, help="Below the test split's AUC.")
