@@ -34,8 +34,8 @@ report: setup ## Say where the report of the latest run is
 runs: setup ## List past runs
 	@$(bin)/rankline runs
 
-# Side by side, a folder's tests in one process, the longest folders before the others.
-pytest := $(bin)/pytest --numprocesses=auto --maxprocesses=4 --dist=loadgroup --no-loadscope-reorder
+# Side by side, as tests/conftest.py shares them out.
+pytest := $(bin)/pytest --numprocesses=auto --maxprocesses=4 --no-loadscope-reorder
 
 test: setup ## The tests, under 15 minutes
 	@$(pytest) -m "not long"

@@ -6,13 +6,13 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from pipeline import cli
 
-_HERE = Path(__file__).parent
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -24,11 +24,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     options.addoption("--mounted-at", default="/models", help="the models' folder for that server (default: /models)")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Gives the tests of a folder to one process, where several run: they share what takes long to make."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(item.path.relative_to(_HERE).parts[0]))
+class _ByFolder(LoadScopeScheduling):  # type: ignore[misc]
+    """Gives all tests of a folder to one process, since they share what takes long to make."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return nodeid.split("::")[0].split("/")[1]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """How tests are shared out where several processes run."""
+    return _ByFolder(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)
