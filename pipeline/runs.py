@@ -12,7 +12,7 @@ from typing import Any
 from ml_metadata.proto import metadata_store_pb2
 
 from components.metrics import METRICS_PROPERTY
-from components.properties import SPAN_NAME_PROPERTY
+from components.properties import REPORT_TYPE, SPAN_NAME_PROPERTY
 from pipeline.metadata import open_store
 from schema.errors import RanklineError, listing, nearest
 
@@ -169,7 +169,7 @@ def _run(store: Any, types: Mapping[int, str], context: Any) -> Run:
         custom_config = json.loads(executions["Trainer"].custom_properties["custom_config"].string_value)
         model = json.loads(custom_config["params"])["model"]
     evaluation, blessing = artifacts.get("ModelEvaluation"), artifacts.get("ModelBlessing")
-    pushed, report = artifacts.get("PushedModel"), artifacts.get("Report")
+    pushed, report = artifacts.get("PushedModel"), artifacts.get(REPORT_TYPE)
     return Run(
         run_id=context.name,
         dataset=pipeline.name,

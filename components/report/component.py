@@ -13,7 +13,7 @@ from tfx.types import Channel, artifact_utils, component_spec, standard_artifact
 from tfx.types.artifact import Artifact
 
 from components.metrics import REFUSALS_PROPERTY
-from components.properties import SPAN_NAME_PROPERTY, WARNINGS_PROPERTY
+from components.properties import REPORT_TYPE, SPAN_NAME_PROPERTY, WARNINGS_PROPERTY
 from components.pusher import UNCHANGED_PROPERTY
 from components.report import page
 from components.report.document import FACTS_FILE, MARKDOWN_FILE, PAGE_FILE, Made
@@ -37,7 +37,7 @@ _PERHAPS = {"baseline_model": standard_artifacts.Model, "drift": standard_artifa
 class ReportArtifact(Artifact):  # type: ignore[misc]
     """A report as a page, as Markdown and as its facts."""
 
-    TYPE_NAME = "Report"
+    TYPE_NAME = REPORT_TYPE
 
 
 class _Spec(component_spec.ComponentSpec):  # type: ignore[misc]

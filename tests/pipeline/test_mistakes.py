@@ -41,7 +41,7 @@ def rankline(monkeypatch, capsys):
 def test_a_dataset_that_is_nowhere(rankline):
     assert rankline("validate", "--dataset", "movielns") == (
         1,
-        "Error: dataset: expected one of census, criteo, movielens, or a folder with a features.yaml, "
+        "Error: dataset: expected one of census, criteo, movielens, movielens_days, or a folder with a features.yaml, "
         "received 'movielns'; did you mean 'movielens'?\n",
     )
 
