@@ -45,7 +45,7 @@ def columns(
         names: of the splits.
         between_spans: that of the anomalies between the last two spans, if there are any.
     """
-    of_split = {name: _read(statistics, name) for name in names}
+    of_split = {name: read_statistics(statistics, name) for name in names}
     drift = _between_splits(of_split, tfdv.load_schema_text(os.path.join(schema, SCHEMA_FILE)))
     if between_spans:
         for name, value in _measured(_read_anomalies(between_spans)).items():
@@ -56,7 +56,8 @@ def columns(
     return [_column(found[name], spec, rows, drift.get(name, {})) for name in order if name in found]
 
 
-def _read(folder: str, split: str) -> statistics_pb2.DatasetFeatureStatisticsList:
+def read_statistics(folder: str, split: str) -> statistics_pb2.DatasetFeatureStatisticsList:
+    """What StatisticsGen has found in a split, from the folder of its artifact."""
     return tfdv.load_stats_binary(os.path.join(folder, f"Split-{split}", _STATISTICS_FILE))
 
 

@@ -19,6 +19,7 @@ from tensorflow_data_validation.statistics.stats_impl import generate_statistics
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
 from components import evaluated_rows
+from components.report.data import read_statistics
 from components.schema_gen import FILE_NAME as SCHEMA_FILE
 from pipeline.monitor.served import Floats, Ints, Served
 from pipeline.runs import Origin
@@ -29,7 +30,6 @@ from schema.reader import read
 Unit = Literal["hour", "day", "all"]
 
 _FORMS: Mapping[Unit, str] = {"hour": "%Y-%m-%d %H:00", "day": "%Y-%m-%d", "all": "all"}
-_STATISTICS_FILE = "FeatureStats.pb"
 _BINS = 20
 
 
@@ -115,7 +115,7 @@ def judge(
         DataError: the labels are of nothing that was served; or what `schema.reader.read` raises.
     """
     schema = tfdv.load_schema_text(str(Path(origin.schema) / SCHEMA_FILE))
-    of_training = tfdv.load_stats_binary(str(Path(origin.statistics) / "Split-train" / _STATISTICS_FILE))
+    of_training = read_statistics(origin.statistics, "train")
     alarms: list[str] = []
     everything = _statistics(served.values.items())
     skew = _distances("skew", of_training, everything, schema, limits.skew, alarms)
@@ -184,12 +184,10 @@ def _distances(
     alarms: list[str],
 ) -> dict[str, float]:
     """Column -> distance, the largest first; adds to the alarms what is larger than it may be."""
-    served = {feature.path.step[0] for each in (statistics, others) for feature in each.datasets[0].features}
-    for each in (statistics, others):
-        served &= {feature.path.step[0] for feature in each.datasets[0].features}
-    compared = schema_pb2.Schema(string_domain=schema.string_domain)
+    of_one, of_other = ({each.path.step[0] for each in of.datasets[0].features} for of in (statistics, others))
+    compared = schema_pb2.Schema()
     for feature in schema.feature:
-        if feature.name in served:
+        if feature.name in of_one & of_other:
             kept = compared.feature.add(name=feature.name, type=feature.type)
             comparator = getattr(kept, f"{kind}_comparator")
             if feature.HasField(f"{kind}_comparator"):
