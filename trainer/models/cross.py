@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 import tensorflow as tf
@@ -10,7 +10,7 @@ import tensorflow as tf
 from trainer.input_columns import InputColumn
 from trainer.models import mlp
 from trainer.models.embeddings import vector_inputs
-from trainer.models.joint import ModelPart
+from trainer.models.joint import EmbeddedPart
 from trainer.params import TrainParams
 
 CrossLayer = Callable[[int, int, TrainParams], keras.layers.Layer]
@@ -40,7 +40,7 @@ class CrossNetwork(keras.layers.Layer):  # type: ignore[misc]
         return x
 
 
-class Cross(ModelPart):
+class Cross(EmbeddedPart):
     """A cross network alone: its share of the logits is wᵀx_L.
 
     Args:
@@ -53,18 +53,18 @@ class Cross(ModelPart):
     def __init__(
         self, columns: Sequence[InputColumn], params: TrainParams, units: int, layer: CrossLayer, name: str = "cross"
     ) -> None:
-        super().__init__(columns, name)
-        self._inputs = vector_inputs(columns, params)
-        self._cross = CrossNetwork(self._inputs.width, params, layer)
-        self._logits = mlp.Logits(self._inputs.width, units)
+        inputs = vector_inputs(columns, params)
+        super().__init__(columns, inputs, name)
+        self._cross = CrossNetwork(inputs.width, params, layer)
+        self._logits = mlp.Logits(inputs.width, units)
         self.built = True
 
-    def call(self, features: Mapping[str, tf.Tensor], classes: tf.Tensor | None = None) -> tf.Tensor:
-        """The part's share of the logits: float32 [batch, units]; see `Joint` for `classes`."""
-        return self._logits(self._cross(self._inputs(features)), classes)
+    def of_vectors(self, vectors: tf.Tensor, classes: tf.Tensor | None = None) -> tf.Tensor:
+        """x₀, [batch, width] -> float32 [batch, units]."""
+        return self._logits(self._cross(vectors), classes)
 
 
-class CrossAndDeep(ModelPart):
+class CrossAndDeep(EmbeddedPart):
     """A cross network and an MLP over the same embeddings (Wang et al., DCN V2, 2021, section 3.3, figure 1).
 
     Parallel: the logits are wᵀ[x_L, h_L], with h the hidden layers' outputs over x₀ (equations 6 to 8).
@@ -86,18 +86,17 @@ class CrossAndDeep(ModelPart):
         layer: CrossLayer,
         name: str = "cross_and_deep",
     ) -> None:
-        super().__init__(columns, name)
+        inputs = vector_inputs(columns, params)
+        super().__init__(columns, inputs, name)
         self._parallel = params.cross_structure == "parallel"
-        self._inputs = vector_inputs(columns, params)
-        self._cross = CrossNetwork(self._inputs.width, params, layer)
-        self._hidden = mlp.hidden_layers(self._inputs.width, params)
-        self._logits = mlp.Logits(params.hidden_units[-1] + self._parallel * self._inputs.width, units)
+        self._cross = CrossNetwork(inputs.width, params, layer)
+        self._hidden = mlp.hidden_layers(inputs.width, params)
+        self._logits = mlp.Logits(params.hidden_units[-1] + self._parallel * inputs.width, units)
         self.built = True
 
-    def call(self, features: Mapping[str, tf.Tensor], classes: tf.Tensor | None = None) -> tf.Tensor:
-        """The part's share of the logits: float32 [batch, units]; see `Joint` for `classes`."""
-        x0 = self._inputs(features)
-        crosses = self._cross(x0)
+    def of_vectors(self, vectors: tf.Tensor, classes: tf.Tensor | None = None) -> tf.Tensor:
+        """x₀, [batch, width] -> float32 [batch, units]."""
+        crosses = self._cross(vectors)
         if self._parallel:
-            return self._logits(tf.concat([crosses, self._hidden(x0)], axis=1), classes)
+            return self._logits(tf.concat([crosses, self._hidden(vectors)], axis=1), classes)
         return self._logits(self._hidden(crosses), classes)

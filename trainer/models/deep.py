@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import tensorflow as tf
 
 from trainer.input_columns import InputColumn
 from trainer.models import mlp
 from trainer.models.embeddings import vector_inputs
-from trainer.models.joint import Joint, ModelPart, columns_of
+from trainer.models.joint import EmbeddedPart, Joint, columns_of
 from trainer.models.registry import register
 from trainer.params import TrainParams
 
 
-class Deep(ModelPart):
+class Deep(EmbeddedPart):
     """wᵀa⁽ᴸ⁾, an MLP over embeddings and numbers (Cheng et al., Wide & Deep Learning, 2016, section 3.2).
 
     a⁽⁰⁾ [batch, inputs] are all embeddings and numbers side by side; `mlp.hidden_layers` gives a⁽ᴸ⁾.
@@ -26,15 +26,15 @@ class Deep(ModelPart):
     """
 
     def __init__(self, columns: Sequence[InputColumn], params: TrainParams, units: int, name: str = "deep") -> None:
-        super().__init__(columns, name)
-        self._inputs = vector_inputs(columns, params)
-        self._hidden = mlp.hidden_layers(self._inputs.width, params)
+        inputs = vector_inputs(columns, params)
+        super().__init__(columns, inputs, name)
+        self._hidden = mlp.hidden_layers(inputs.width, params)
         self._logits = mlp.Logits(params.hidden_units[-1], units)
         self.built = True
 
-    def call(self, features: Mapping[str, tf.Tensor], classes: tf.Tensor | None = None) -> tf.Tensor:
-        """The deep part's share of the logits: float32 [batch, units]; see `Joint` for `classes`."""
-        return self._logits(self._hidden(self._inputs(features)), classes)
+    def of_vectors(self, vectors: tf.Tensor, classes: tf.Tensor | None = None) -> tf.Tensor:
+        """a⁽⁰⁾, [batch, inputs] -> float32 [batch, units]."""
+        return self._logits(self._hidden(vectors), classes)
 
 
 @register("deep")

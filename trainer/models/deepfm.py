@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import tensorflow as tf
 
@@ -10,13 +10,13 @@ from trainer.input_columns import InputColumn
 from trainer.models import mlp
 from trainer.models.embeddings import FieldEmbeddings, equal_width
 from trainer.models.fm import pairwise
-from trainer.models.joint import Joint, ModelPart, columns_of, one_logit
+from trainer.models.joint import EmbeddedPart, Joint, columns_of, one_logit
 from trainer.models.registry import register
 from trainer.models.wide import Wide
 from trainer.params import TrainParams
 
 
-class PairsAndDeep(ModelPart):
+class PairsAndDeep(EmbeddedPart):
     """The pairs of a factorisation machine plus an MLP, both over the same vectors (Guo et al., DeepFM, 2017,
     equations 2 and 4 without the linear terms).
 
@@ -26,16 +26,15 @@ class PairsAndDeep(ModelPart):
     """
 
     def __init__(self, columns: Sequence[InputColumn], params: TrainParams, name: str = "pairs_and_deep") -> None:
-        super().__init__(columns, name)
-        self._fields = FieldEmbeddings(columns, equal_width(params))
-        self._width = self._fields.fields * equal_width(params)
+        fields = FieldEmbeddings(columns, equal_width(params))
+        super().__init__(columns, fields, name)
+        self._width = fields.fields * equal_width(params)
         self._hidden = mlp.hidden_layers(self._width, params)
         self._logits = mlp.Logits(params.hidden_units[-1], 1)
         self.built = True
 
-    def call(self, features: Mapping[str, tf.Tensor], classes: None = None) -> tf.Tensor:
-        """The part's share of the logit: float32 [batch, 1]."""
-        vectors = self._fields(features)
+    def of_vectors(self, vectors: tf.Tensor, classes: None = None) -> tf.Tensor:
+        """[batch, fields, width] -> float32 [batch, 1]."""
         return pairwise(vectors) + self._logits(self._hidden(tf.reshape(vectors, [-1, self._width])))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import replace
@@ -56,6 +57,8 @@ class FusedEmbedding(keras.layers.Layer):  # type: ignore[misc]
         super().__init__(name=name)
         self._univalent = [column for column in columns if column.kind == "categorical"]
         self._multivalent = [column for column in columns if column.kind == "multivalent"]
+        self.columns = tuple(column.name for column in (*self._univalent, *self._multivalent))
+        """In the order of their embeddings."""
         sizes: dict[str, int] = {}
         for column in columns:
             sizes[column.table] = max(column.size, sizes.get(column.table, 0))
@@ -97,6 +100,27 @@ class FusedEmbedding(keras.layers.Layer):  # type: ignore[misc]
         if self._univalent:
             embeddings = tf.concat([tf.reshape(single, [-1, len(self._univalent), self._width]), embeddings], axis=1)
         return embeddings
+
+    def terms(self, features: Mapping[str, tf.Tensor]) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
+        """What the embeddings of a batch are sums of.
+
+        Args:
+            features: as those of `call`.
+
+        Returns:
+            Column -> the vectors of its ids in the table, and these as they count: both float32 [batch, ids, width],
+            zeros where a list is shorter. The sum of the latter over the ids is the column's embedding.
+        """
+        found = {}
+        for column in (*self._univalent, *self._multivalent):
+            ids = features[column.name]
+            ids = ids if column.kind == "multivalent" else ids[:, tf.newaxis]
+            present = tf.cast(ids >= 0, tf.float32)
+            vectors = self._looked_up(tf.maximum(ids, 0) + self.tables[column.table].start) * present[:, :, tf.newaxis]
+            count = tf.maximum(tf.reduce_sum(present, axis=1), 1.0)
+            divisor = count ** (_POWERS[column.combiner] if column.kind == "multivalent" else 0.0)
+            found[column.name] = (vectors, vectors / divisor[:, tf.newaxis, tf.newaxis])
+        return found
 
     def _rows_of_single(self, features: Mapping[str, tf.Tensor]) -> tf.Tensor:
         """Rows of the table: int64 [batch, univalent columns]."""
@@ -159,6 +183,10 @@ class FieldEmbeddings(keras.layers.Layer):  # type: ignore[misc]
         )
         self.fields = len(columns)
         """Number of vectors."""
+        self.places = _side_by_side(
+            dict.fromkeys([*(self._embeddings.columns if self._embeddings else ()), *self._numeric], width)
+        )
+        """Column -> where its vector is in all of a row, flat."""
         self.built = True
 
     def call(self, features: Mapping[str, tf.Tensor]) -> tf.Tensor:
@@ -189,7 +217,12 @@ class DenseInputs(keras.layers.Layer):  # type: ignore[misc]
             )
             for width in sorted({column.width for column in ids})
         ]
-        self.width = sum(column.width for column in ids) + len(self._numeric)
+        self.places = _side_by_side(
+            {name: layer.table.shape[1] for layer in self._embeddings for name in layer.columns}
+            | dict.fromkeys(self._numeric, 1)
+        )
+        """Column -> where it is in the vector."""
+        self.width = sum(len(place) for place in self.places.values())
         """Length of the vector."""
         self.built = True
 
@@ -214,6 +247,8 @@ class EqualInputs(keras.layers.Layer):  # type: ignore[misc]
     def __init__(self, columns: Sequence[InputColumn], width: int, name: str = "inputs") -> None:
         super().__init__(name=name)
         self._fields = FieldEmbeddings(columns, width)
+        self.places = self._fields.places
+        """Column -> where it is in the vector."""
         self.width = self._fields.fields * width
         """Length of the vector."""
         self.built = True
@@ -221,6 +256,16 @@ class EqualInputs(keras.layers.Layer):  # type: ignore[misc]
     def call(self, features: Mapping[str, tf.Tensor]) -> tf.Tensor:
         """Looks up a batch: float32 [batch, width]."""
         return tf.reshape(self._fields(features), [-1, self.width])
+
+
+Vectors = DenseInputs | EqualInputs | FieldEmbeddings
+"""From a batch's columns to vectors, whose numbers each belong to one column."""
+
+
+def _side_by_side(widths: Mapping[str, int]) -> dict[str, range]:
+    """Where each is that begins where the one before ends."""
+    ends = itertools.accumulate(widths.values())
+    return {name: range(end - width, end) for (name, width), end in zip(widths.items(), ends, strict=True)}
 
 
 def vector_inputs(columns: Sequence[InputColumn], params: TrainParams) -> DenseInputs | EqualInputs:

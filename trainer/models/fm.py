@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import tensorflow as tf
 
 from trainer.input_columns import InputColumn
 from trainer.models.embeddings import FieldEmbeddings, equal_width
-from trainer.models.joint import Joint, ModelPart, columns_of, one_logit
+from trainer.models.joint import EmbeddedPart, Joint, columns_of, one_logit
 from trainer.models.registry import register
 from trainer.models.wide import Wide
 from trainer.params import TrainParams
@@ -30,7 +30,7 @@ def pairwise(vectors: tf.Tensor) -> tf.Tensor:
     return 0.5 * tf.reduce_sum(square_of_sum - sum_of_squares, axis=1, keepdims=True)
 
 
-class Pairs(ModelPart):
+class Pairs(EmbeddedPart):
     """Σᵢ Σⱼ₍ⱼ﹥ᵢ₎ ⟨vᵢ, vⱼ⟩ xᵢ xⱼ over pairs of columns (Rendle, Factorization Machines, 2010, equation 1, without its
     linear terms).
 
@@ -42,13 +42,12 @@ class Pairs(ModelPart):
     """
 
     def __init__(self, columns: Sequence[InputColumn], width: int, name: str = "pairs") -> None:
-        super().__init__(columns, name)
-        self._fields = FieldEmbeddings(columns, width)
+        super().__init__(columns, FieldEmbeddings(columns, width), name)
         self.built = True
 
-    def call(self, features: Mapping[str, tf.Tensor], classes: None = None) -> tf.Tensor:
-        """The pairs' share of the logit: float32 [batch, 1]."""
-        return pairwise(self._fields(features))
+    def of_vectors(self, vectors: tf.Tensor, classes: None = None) -> tf.Tensor:
+        """[batch, fields, width] -> float32 [batch, 1]."""
+        return pairwise(vectors)
 
 
 @register("fm")

@@ -11,7 +11,7 @@ from schema.errors import SpecError, listing
 from schema.feature_spec import Part
 from trainer.input_columns import InputColumn
 from trainer.inputs import Examples
-from trainer.models.embeddings import FusedEmbedding
+from trainer.models.embeddings import FusedEmbedding, Vectors
 
 
 class ModelPart(keras.layers.Layer):  # type: ignore[misc]
@@ -28,6 +28,28 @@ class ModelPart(keras.layers.Layer):  # type: ignore[misc]
     def __init__(self, columns: Sequence[InputColumn], name: str) -> None:
         super().__init__(name=name)
         self.columns = tuple(columns)
+
+
+class EmbeddedPart(ModelPart):
+    """A part that sees its columns as vectors only, and so has a gradient by all that it sees.
+
+    Args:
+        columns: the columns that it looks at.
+        vectors: makes vectors of them.
+        name: see `ModelPart`.
+    """
+
+    def __init__(self, columns: Sequence[InputColumn], vectors: Vectors, name: str) -> None:
+        super().__init__(columns, name)
+        self.vectors = vectors
+
+    def call(self, features: Mapping[str, tf.Tensor], classes: tf.Tensor | None = None) -> tf.Tensor:
+        """The part's share of the logits: float32 [batch, units]; see `Joint` for `classes`."""
+        return self.of_vectors(self.vectors(features), classes)
+
+    def of_vectors(self, vectors: tf.Tensor, classes: tf.Tensor | None = None) -> tf.Tensor:
+        """The same, of what `vectors` gives."""
+        raise NotImplementedError
 
 
 class CountedPart(ModelPart):

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import tensorflow as tf
 
 from trainer.input_columns import InputColumn
 from trainer.models.embeddings import FieldEmbeddings, equal_width
-from trainer.models.joint import Joint, ModelPart, one_logit, ranked_columns
+from trainer.models.joint import EmbeddedPart, Joint, one_logit, ranked_columns
 from trainer.models.registry import register
 from trainer.models.wide import Wide
 from trainer.params import TrainParams
 
 
-class Factors(ModelPart):
+class Factors(EmbeddedPart):
     """qᵢᵀpᵤ, the product of the user's and the item's factors (Koren et al., Matrix Factorization Techniques for
     Recommender Systems, 2009, equation 1).
 
@@ -26,14 +26,14 @@ class Factors(ModelPart):
     """
 
     def __init__(self, group: InputColumn, item: InputColumn, width: int, name: str = "factors") -> None:
-        super().__init__([group, item], name)
         # They may share a table for embeddings; a product of a vector with itself would be no factorisation.
-        self._fields = FieldEmbeddings([replace(column, table=column.name) for column in (group, item)], width)
+        own = [replace(column, table=column.name) for column in (group, item)]
+        super().__init__([group, item], FieldEmbeddings(own, width), name)
         self.built = True
 
-    def call(self, features: Mapping[str, tf.Tensor], classes: None = None) -> tf.Tensor:
-        """The product: float32 [batch, 1]."""
-        return tf.reduce_sum(tf.reduce_prod(self._fields(features), axis=1), axis=1, keepdims=True)
+    def of_vectors(self, vectors: tf.Tensor, classes: None = None) -> tf.Tensor:
+        """[batch, 2, width] -> float32 [batch, 1]."""
+        return tf.reduce_sum(tf.reduce_prod(vectors, axis=1), axis=1, keepdims=True)
 
 
 @register("mf")

@@ -45,6 +45,22 @@ class Wide(ModelPart):
         return tf.add_n(logits) if classes is None else tf.gather(tf.add_n(logits), classes, axis=1)
 
 
+    def terms(self, features: Mapping[str, tf.Tensor]) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
+        """What the logits of a batch are sums of.
+
+        Returns:
+            Column -> its weights, and what these add to the logits: both float32 [batch, ids, units], with one id for
+            a number, and zeros where a list is shorter.
+        """
+        found = self._weights.terms(features) if self._weights is not None else {}
+        kernels = tf.unstack(self._kernel.value) if self._kernel is not None else []
+        for name, kernel in zip(self._numeric, kernels, strict=True):
+            number = features[name][:, tf.newaxis, tf.newaxis]
+            weights = tf.ones_like(number) * kernel
+            found[name] = (weights, weights * number)
+        return found
+
+
 @register("wide")
 def build(columns: Sequence[InputColumn], params: TrainParams, units: int) -> Joint:
     """Logistic regression over ids, crosses and numbers: P(y = 1) = σ(wᵀ[x, φ(x)] + b)."""
