@@ -536,6 +536,53 @@ def rank(dataset: str, group: str, k: int, target: str, tls: Tls | None, label: 
 
 @cli.command()
 @_dataset_or_default
+@click.option("--user", "-u", "group", required=True, help="Whose list: a value of the ranking group's column.")
+@click.option(
+    "--item", "-i", "items", multiple=True, help="Explain this one, also if the user has seen it. Repeatable."
+)
+@click.option(
+    "--top", type=click.IntRange(min=1), default=3, show_default=True, help="Without --item: so many, the best first."
+)
+@click.option("--run", "run_id", metavar="RUN", help="Whose model.  [default: the latest that was blessed]")
+@_root
+@_config
+@_json
+@click.option(
+    "--output", "-o", type=click.Path(path_type=Path, dir_okay=False), help="Also write an HTML page to this file."
+)
+def explain(
+    dataset: str,
+    group: str,
+    items: tuple[str, ...],
+    top: int,
+    run_id: str | None,
+    root: Path | None,
+    config: Path | None,
+    json_path: Path | None,
+    output: Path | None,
+) -> None:
+    """Explain why a user is shown what.
+
+    Takes the logit of an item apart: the weights of the wide part, which add up exactly, and what each feature moves
+    in the other parts, by integrated gradients from an average row of the test split. Needs no server.
+    """
+    with quiet(Path(os.devnull)) as terminal:
+        with busy(terminal, "Loading TensorFlow"):
+            from pipeline import explanation
+            from schema.dataset import find
+
+            ranking = explanation.explain(find(dataset), _metadata(root, config), group, items, top, run_id)
+        for table in explanation.tables(ranking):
+            terminal.print(table)
+    _keep(ranking.model_dump_json(indent=2), json_path)
+    if output:
+        from components.report.page import explained_html
+
+        _keep(explained_html(ranking).rstrip(), output)
+
+
+@cli.command()
+@_dataset_or_default
 @_target
 @_encrypted
 @_label

@@ -15,6 +15,7 @@ from components.metrics import METRICS_PROPERTY
 from components.properties import REPORT_TYPE, SPAN_NAME_PROPERTY
 from pipeline.metadata import open_store
 from schema.errors import RanklineError, listing, nearest
+from schema.feature_spec import FeatureSpec
 
 _State = metadata_store_pb2.Execution
 
@@ -80,6 +81,63 @@ def with_report(connection: metadata_store_pb2.ConnectionConfig, run_id: str | N
     if folder is None:
         raise RanklineError(f"report: expected a run that came to its end, received {run_id}, which did not")
     return folder
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model that a run has trained and judged.
+
+    Attributes:
+        run_id: of the run.
+        name: of the kind of model.
+        spec: the resolved feature spec that it was trained by.
+        model: the folder of the model.
+        transform_graph: that of the graph that its data went through.
+        evaluation: that of the evaluation.
+    """
+
+    run_id: str
+    name: str
+    spec: FeatureSpec
+    model: str
+    transform_graph: str
+    evaluation: str
+
+
+def trained(connection: metadata_store_pb2.ConnectionConfig, dataset: str, run_id: str | None) -> Trained:
+    """The model of a run.
+
+    Args:
+        connection: as of `list_runs`.
+        dataset: which it has to be of.
+        run_id: the run's name; None for the latest whose model was blessed.
+
+    Raises:
+        RanklineError: there is no such run, or it has not judged a model.
+    """
+    runs = {run.run_id: run for run in list_runs(connection) if run.dataset == dataset}
+    if run_id is None:
+        run_id = next((name for name, run in runs.items() if run.blessed), None)
+    if run_id is None:
+        raise RanklineError(f"{dataset}: expected a run whose model was blessed, found none; `rankline run` makes one")
+    if run_id not in runs:
+        raise RanklineError(
+            f"{dataset}: expected one of the runs {listing(runs)}, received {run_id!r}{nearest(run_id, runs)}"
+        )
+    if not runs[run_id].metrics:
+        raise RanklineError(f"{dataset}: expected a run that has judged its model, received {run_id}, which has not")
+    store = _opened(connection)
+    types = {kind.id: kind.name for kind in store.get_execution_types()}
+    executions = _executions(store, types, store.get_context_by_type_and_name("pipeline_run", run_id))
+    artifacts = _outputs(store, executions.values())
+    return Trained(
+        run_id=run_id,
+        name=runs[run_id].model or "",
+        spec=FeatureSpec.model_validate_json(_config(executions["Trainer"])["spec"]),
+        model=artifacts["Model"].uri,
+        transform_graph=artifacts["TransformGraph"].uri,
+        evaluation=artifacts["ModelEvaluation"].uri,
+    )
 
 
 @dataclass(frozen=True)
@@ -161,13 +219,12 @@ def _opened(connection: metadata_store_pb2.ConnectionConfig) -> Any:
 
 
 def _run(store: Any, types: Mapping[int, str], context: Any) -> Run:
-    executions = {types[e.type_id].split(".")[-1]: e for e in store.get_executions_by_context(context.id)}
+    executions = _executions(store, types, context)
     artifacts = _outputs(store, executions.values())
     (pipeline,) = [c for c in store.get_parent_contexts_by_context(context.id) if c.type == "pipeline"]
     model = None
     if "Trainer" in executions:
-        custom_config = json.loads(executions["Trainer"].custom_properties["custom_config"].string_value)
-        model = json.loads(custom_config["params"])["model"]
+        model = json.loads(_config(executions["Trainer"])["params"])["model"]
     evaluation, blessing = artifacts.get("ModelEvaluation"), artifacts.get("ModelBlessing")
     pushed, report = artifacts.get("PushedModel"), artifacts.get(REPORT_TYPE)
     return Run(
@@ -181,6 +238,17 @@ def _run(store: Any, types: Mapping[int, str], context: Any) -> Run:
         failed=_in_state(executions, _State.FAILED),
         unfinished=_in_state(executions, _State.RUNNING),
     )
+
+
+def _executions(store: Any, types: Mapping[int, str], context: Any) -> dict[str, Any]:
+    """Those of a run, by component."""
+    return {types[e.type_id].split(".")[-1]: e for e in store.get_executions_by_context(context.id)}
+
+
+def _config(trainer: Any) -> Mapping[str, str]:
+    """What the Trainer was told, as `pipeline.graph` has it."""
+    told: Mapping[str, str] = json.loads(trainer.custom_properties["custom_config"].string_value)
+    return told
 
 
 def _in_state(executions: Mapping[str, Any], state: int) -> str | None:

@@ -19,14 +19,27 @@ matplotlib.use("agg")
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from components.report.document import Curves, Distribution, Estimate, Familiarity, Map, Metric, Slice, Training
+from components.report.document import (
+    Curves,
+    Distribution,
+    Estimate,
+    Explained,
+    Familiarity,
+    Map,
+    Metric,
+    Slice,
+    Training,
+)
 
 _INK = "#010203"
 _SERIES = ("#0a0b01", "#0a0b02", "#0a0b03")
 _CSS = {_INK: "currentColor", **{colour: f"var(--series-{place})" for place, colour in enumerate(_SERIES, 1)}}
 _MOST_LINES = 30
+_BARS, _LINE_LENGTH = 12, 40
+"""Of an explanation."""
 _NAMED, _NAME_LENGTH = 16, 24
 """How many points of the map have their names beside them, and so much of these."""
 _STYLE: dict[Any, Any] = {
@@ -209,6 +222,25 @@ def _forest(
         axes.grid(axis="y", visible=False)
 
     return draw(name, text, paint, (6.4, 0.7 + 0.22 * len(lines)))
+
+
+def contributions(item: Explained) -> str:
+    """What adds most to an item's logit, and takes most from it."""
+    shown = [each for each in item.contributions if each.contribution][:_BARS]
+    colours = dict(zip((part.name for part in item.parts), _SERIES, strict=False))
+
+    def paint(axes: Axes) -> None:
+        axes.barh(
+            range(len(shown)), [each.contribution for each in shown], color=[colours[each.part] for each in shown]
+        )
+        axes.axvline(0, color=_INK, linewidth=0.6)
+        axes.set_yticks(range(len(shown)), [f"{each.what} = {each.value}"[:_LINE_LENGTH] for each in shown])
+        axes.set(ylim=(len(shown) - 0.5, -0.5), xlabel="contribution to the logit")
+        axes.grid(axis="y", visible=False)
+        axes.legend([Patch(color=colour) for colour in colours.values()], colours, loc="best")
+
+    text = f"What moves the logit of {item.title} most; all numbers are in the table"
+    return draw(f"item-{item.place}", text, paint, (6.4, 0.7 + 0.22 * max(2, len(shown))))
 
 
 def item_map(found: Map) -> str:

@@ -234,6 +234,74 @@ class Weight(_Fact):
     """Of the train split, that have it."""
 
 
+class Contribution(_Fact):
+    """What a column or cross adds to the logit of a row."""
+
+    part: str
+    what: str
+    value: str
+    contribution: float
+    weight: float | None
+    """Of a linear part; None where gradients are integrated."""
+    rows: int | None
+    """Of the train split, that have the value; None for numbers, and values without an id of their own."""
+
+
+class PartOfLogit(_Fact):
+    """A part's share of a row's logit: what it says of an average row, the contributions of its columns, and a gap."""
+
+    name: str
+    logit: float
+    baseline: float
+    gap: float
+    steps: int
+    """Of integrated gradients; 0 for a linear part, which is told exactly."""
+
+
+class Explained(_Fact):
+    """Why an item has its place."""
+
+    place: int
+    item: str
+    title: str
+    answer: float
+    label: str | None
+    """None where it is not known."""
+    logit: float
+    """Of the parts and the bias."""
+    calibrated: float | None
+    """The logit that the answer is of, where the model was calibrated."""
+    bias: float
+    parts: Sequence[PartOfLogit]
+    contributions: Sequence[Contribution]
+    """Of all parts, the largest first."""
+
+
+class Explanation(_Fact):
+    """Why a list is ordered as it is."""
+
+    column: str
+    """The ranking's group."""
+    group: str
+    rule: str
+    """How the list was chosen; empty where someone asked for it."""
+    label: Literal["binary", "classes", "number"]
+    candidates: int
+    average_rows: int
+    """Of the test split, whose mean is the baseline."""
+    calibration: str | None
+    items: Sequence[Explained]
+
+
+class ExplainedRanking(_Fact):
+    """A list that someone has asked about, and the model that orders it so."""
+
+    run_id: str
+    dataset: str
+    model: str
+    explanation: Explanation
+
+
 class Neighbours(_Fact):
     """What the model has learned to be like an item."""
 
@@ -343,6 +411,8 @@ class Report(_Fact):
     familiarity: Sequence[Familiarity]
     parts: Sequence[Part]
     weights: Sequence[Weight]
+    explanation: Explanation | None
+    """Of one list of the test split; None without a ranking, or for a model that cannot be told apart."""
     neighbours: Sequence[Neighbours]
     map: Map | None
     errors: Sequence[Error]

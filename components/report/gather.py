@@ -20,6 +20,7 @@ from components.report import (
     curves,
     data,
     evaluation,
+    explanation,
     items,
     judgement,
     measures,
@@ -117,6 +118,9 @@ def gather(run: Run) -> Report:
         familiarity=memory.familiarity(kept, counted, model, spec, looked),
         parts=memory.parts(kept, looked),
         weights=memory.weights(model, spec) if looked.parts else [],
+        explanation=explanation.of_typical_list(model, spec, kept)
+        if spec.ranking and kept.kind == "binary" and model.is_attributable
+        else None,
         neighbours=neighbours,
         map=item_map,
         errors=worst.errors(kept, spec),

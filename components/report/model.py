@@ -16,6 +16,8 @@ from components.report.rows import Floats, Rows
 from schema.feature_spec import FeatureSpec
 from trainer import restore, seen
 from trainer.input_columns import Ids, ids_of
+from trainer.models import attribution
+from trainer.models.attribution import Features, Share
 from trainer.models.embeddings import FusedEmbedding
 from trainer.models.joint import Joint, ModelPart
 from trainer.raw_to_columns import RawToColumns
@@ -65,10 +67,14 @@ class Model:
         """Whether there are parts with weights, and one logit of theirs that counts."""
         return self._joint is not None and self._joint.bias.shape[0] == len(self._spec.labels)
 
+    @property
+    def is_attributable(self) -> bool:
+        """Whether it can be said what each column adds to that logit."""
+        return self._joint is not None and self.is_told_apart and attribution.is_attributable(self._joint)
+
     def look(self, rows: Rows) -> Looked:
         """Runs the model on rows."""
-        joint = self._told_apart
-        to_columns = RawToColumns(self._spec, self._transform, joint.columns)
+        joint, to_columns = self._told_apart, self._to_columns
 
         @tf.function(reduce_retracing=True, autograph=False)  # type: ignore[untyped-decorator]
         def look(examples: tf.Tensor) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]:
@@ -83,8 +89,35 @@ class Model:
                 name: np.concatenate([parts[name].numpy() for _, parts in found]).astype(np.float64)
                 for name in found[0][1]
             },
-            bias=float(joint.bias.numpy()[0]),
+            bias=self.bias,
         )
+
+    @cached_property
+    def _to_columns(self) -> RawToColumns:
+        return RawToColumns(self._spec, self._transform, self._told_apart.columns)
+
+    def take_apart(self, examples: Sequence[bytes], average: Sequence[bytes]) -> tuple[Features, list[list[Share]]]:
+        """What a few rows are to the model, and what each of its parts adds to their logits.
+
+        Args:
+            examples: the rows.
+            average: rows whose mean is what gradients are integrated from.
+
+        Returns:
+            The model's columns of the rows, and of each row a share of each part.
+        """
+        batches = [self._features(average[at : at + _BATCH]) for at in range(0, len(average), _BATCH)]
+        baselines = attribution.mean_vectors(self._told_apart, batches)
+        features = self._features(examples)
+        return features, attribution.shares(self._told_apart, features, baselines)
+
+    def _features(self, examples: Sequence[bytes]) -> Features:
+        return self._to_columns(self._to_columns.parsed(tf.constant(examples, tf.string)))
+
+    @property
+    def bias(self) -> float:
+        """What all logits have in common."""
+        return float(self._told_apart.bias.numpy()[0])
 
     @property
     def _told_apart(self) -> Joint:

@@ -11,7 +11,14 @@ from markupsafe import Markup
 from components.metrics import MEANINGS
 from components.report import charts, measures
 from components.report.comparison import better
-from components.report.document import Compared, Estimate, Metric, Report
+from components.report.document import (
+    Compared,
+    Estimate,
+    ExplainedRanking,
+    Explanation,
+    Metric,
+    Report,
+)
 
 _SECTIONS = {
     "gate": "Gate",
@@ -23,6 +30,7 @@ _SECTIONS = {
     "curves": "Curves",
     "ranking": "Ranking",
     "memory": "Memorisation and generalisation",
+    "explanation": "One ranking explained",
     "items": "Items",
     "comparison": "Comparison",
     "errors": "Worst errors",
@@ -60,11 +68,25 @@ def compared_html(compared: Compared) -> str:
     )
 
 
+def explained_html(ranking: ExplainedRanking) -> str:
+    """One page about a list."""
+    return _rendered("explained.html", ranking, ["explanation"], _explained(ranking.explanation))
+
+
+def _explained(explanation: Explanation) -> dict[str, str]:
+    return {f"item_{item.place}": charts.contributions(item) for item in explanation.items}
+
+
 def _rendered(
-    template: str, report: Report | Compared, sections: Sequence[str], drawn: Mapping[str, str], **values: object
+    template: str,
+    report: Report | Compared | ExplainedRanking,
+    sections: Sequence[str],
+    drawn: Mapping[str, str],
+    **values: object,
 ) -> str:
+    unit = report.explanation.column if isinstance(report, ExplainedRanking) else report.unit
     return (
-        _environment(report.unit, autoescape=True)
+        _environment(unit, autoescape=True)
         .get_template(template)
         .render(
             report=report,
@@ -92,6 +114,8 @@ def _has(report: Report, section: str) -> bool:
             return report.ranking is not None
         case "comparison":
             return report.comparison is not None
+        case "explanation":
+            return report.explanation is not None
         case "items":
             return bool(report.neighbours)
         case _:
@@ -107,6 +131,8 @@ def _charts(report: Report) -> dict[str, str]:
         found["training"] = charts.training(report.training)
     if report.familiarity:
         found["familiarity"] = charts.familiarity(report.familiarity)
+    if report.explanation:
+        found |= _explained(report.explanation)
     if report.map:
         found["map"] = charts.item_map(report.map)
     if report.slices:

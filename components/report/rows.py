@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -19,6 +19,10 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
+_LABELS = {
+    LABEL: tf.io.FixedLenFeature([], tf.float32),
+    WEIGHT: tf.io.FixedLenFeature([], tf.float32, 1.0),
+}
 _DTYPES = {"string": tf.string, "integer": tf.int64, "float": tf.float32}
 
 
@@ -92,8 +96,8 @@ def read(folder: str, spec: FeatureSpec) -> Rows:
     """
     table = evaluated_rows.read(folder)
     examples = table[evaluated_rows.EXAMPLE].to_numpy()
-    parsed = tf.io.parse_example(tf.constant(examples, tf.string), _features(spec))
-    columns = {name: _values(parsed[name], kind) for name, kind in spec.columns.items()}
+    parsed = tf.io.parse_example(tf.constant(examples, tf.string), _LABELS)
+    columns = columns_of(examples, spec)
     group = spec.ranking.group if spec.ranking else None
     return Rows(
         kind=spec.label.kind,
@@ -113,17 +117,16 @@ def _codes(values: npt.NDArray[np.object_]) -> Ints:
     return codes
 
 
-def _features(spec: FeatureSpec) -> dict[str, Any]:
-    features: dict[str, Any] = {
-        LABEL: tf.io.FixedLenFeature([], tf.float32),
-        WEIGHT: tf.io.FixedLenFeature([], tf.float32, 1.0),
-    }
+def columns_of(examples: Sequence[bytes], spec: FeatureSpec) -> dict[str, npt.NDArray[np.object_]]:
+    """The raw columns of serialized examples, as `Rows` has them."""
+    features = {}
     for name, kind in spec.columns.items():
         dtype = _DTYPES[kind.removesuffix("s")]
         features[name] = (
             tf.io.RaggedFeature(dtype) if kind.endswith("s") else tf.io.FixedLenFeature([], dtype, MISSING[kind])
         )
-    return features
+    parsed = tf.io.parse_example(tf.constant(examples, tf.string), features)
+    return {name: _values(parsed[name], kind) for name, kind in spec.columns.items()}
 
 
 def _values(column: tf.Tensor | tf.RaggedTensor, kind: str) -> npt.NDArray[np.object_]:

@@ -7,10 +7,10 @@ import numpy as np
 from components.report import measures
 from components.report.document import Error
 from components.report.rows import Rows
+from components.report.texts import shown
 from schema.feature_spec import FeatureSpec
 
 _ROWS = 10
-_LONGEST = 60
 
 
 def errors(rows: Rows, spec: FeatureSpec) -> list[Error]:
@@ -30,20 +30,7 @@ def errors(rows: Rows, spec: FeatureSpec) -> list[Error]:
             label=f"{rows.labels[place]:g}",
             answer=float(rows.candidate.values[place]),
             loss=float(losses[place]),
-            values={name: _text(rows.columns[name][place]) for name in spec.columns if name in rows.columns},
+            values={name: shown(rows.columns[name][place]) for name in spec.columns if name in rows.columns},
         )
         for place in found
     ]
-
-
-def _text(value: object) -> str:
-    match value:
-        case None:
-            text = ""
-        case tuple():
-            text = ", ".join(map(str, value))
-        case float():
-            text = f"{value:g}"
-        case _:
-            text = str(value)
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

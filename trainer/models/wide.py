@@ -44,7 +44,6 @@ class Wide(ModelPart):
             logits.append(tf.matmul(numbers, self._kernel))
         return tf.add_n(logits) if classes is None else tf.gather(tf.add_n(logits), classes, axis=1)
 
-
     def terms(self, features: Mapping[str, tf.Tensor]) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
         """What the logits of a batch are sums of.
 

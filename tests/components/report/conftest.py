@@ -10,9 +10,12 @@ from components.report.document import (
     Bound,
     Column,
     Comparison,
+    Contribution,
     Epoch,
     Error,
     Estimate,
+    Explained,
+    Explanation,
     Familiarity,
     GroupSize,
     Made,
@@ -21,6 +24,7 @@ from components.report.document import (
     Neighbours,
     Origin,
     Part,
+    PartOfLogit,
     Place,
     Ranking,
     Report,
@@ -125,6 +129,27 @@ def report(make_rows) -> Report:
         familiarity=[Familiarity(what="user", seen="in up to 99 rows", rows=100, metric=auc)],
         parts=[Part(name="wide", spread=0.2, share=1, metric=0.6)],
         weights=[Weight(what="a_x_b", token=NO_HTML, weight=-0.5, rows=7)],
+        explanation=Explanation(
+            column="user", group="<b>ann</b>", rule="a rule", label="binary", candidates=20, average_rows=400,
+            calibration="platt",
+            items=[
+                Explained(
+                    place=1, item="7", title="$m$ & co", answer=0.75, label="1", logit=1.25, calibrated=1.1, bias=0.25,
+                    parts=[
+                        PartOfLogit(name="wide", logit=-0.5, baseline=0, gap=0, steps=0),
+                        PartOfLogit(name="deep", logit=1.5, baseline=0.5, gap=0.001, steps=32),
+                    ],
+                    contributions=[
+                        Contribution(
+                            part="deep", what="user", value="<b>ann</b>", contribution=0.999, weight=None, rows=7
+                        ),
+                        Contribution(
+                            part="wide", what="a_x_b", value=NO_HTML, contribution=-0.5, weight=-0.5, rows=0
+                        ),
+                    ],
+                )
+            ],
+        ),
         neighbours=[Neighbours(item="$m$ & co", rows=9, near=[("other", 0.9)])],
         map=Map(
             places=[Place(name="$m$ & co", x=0.1, y=0.2, rows=9), Place(name="o", x=0.3, y=0, rows=3)], explained=0.4

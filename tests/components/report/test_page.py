@@ -10,7 +10,7 @@ import markdown_it
 import pytest
 
 from components.report import page
-from components.report.document import Compared, Estimate, Metric, Report
+from components.report.document import Compared, Estimate, ExplainedRanking, Metric, Report
 from tests import chromium
 
 PAIRS = [
@@ -143,8 +143,9 @@ def test_what_there_is_nothing_to_say_of_is_left_out(report):
                 "label": "number", "unit": "rows", "metrics": [metric], "slices": [], "comparison": None,
                 "curves": report.curves.model_copy(update={"roc": [], "precision_recall": []}), "vocabularies": [],
                 "training": report.training.model_copy(update={"epochs": report.training.epochs[:1]}),
-                "ranking": None, "familiarity": [], "parts": [], "weights": [], "neighbours": [], "map": None,
-                "warnings": [], "verdict": report.verdict.model_copy(update={"blessed": True, "bounds": []}),
+                "ranking": None, "familiarity": [], "parts": [], "weights": [], "explanation": None, "neighbours": [],
+                "map": None, "warnings": [],
+                "verdict": report.verdict.model_copy(update={"blessed": True, "bounds": []}),
             }
         )
     )  # fmt: skip
@@ -166,6 +167,29 @@ def test_two_runs_beside_each_other(report):
     assert "&lt;deep&gt; beside wide" in text
     assert re.findall(r'<section id="(\w+)"', text) == ["metrics", "comparison", "slices"]
     assert '<th scope="col" class="number">wide</th>' in text
+
+
+@pytest.fixture
+def explained(report, tmp_path):
+    path = tmp_path / "explained.html"
+    ranking = ExplainedRanking(run_id="1", dataset="shop", model="wide_deep", explanation=report.explanation)
+    path.write_text(page.explained_html(ranking))
+    return path
+
+
+def test_one_list_has_a_page_of_its_own(explained):
+    text = explained.read_text()
+    assert "<h1>Why user &lt;b&gt;ann&lt;/b&gt; is shown what</h1>" in text
+    assert "integrated gradients, 32 steps" in text
+    assert re.search(r"<td[^>]*>−0.5000</td><td[^>]*>−0.5000</td></tr>", text)
+    assert "Intervals hold" not in text
+
+
+@chromium.needed
+def test_a_browser_shows_that_page_too(explained, tmp_path):
+    shown = chromium.show(explained, tmp_path)
+    assert (shown.complaints, shown.requests) == ([], [])
+    assert shown.document.count("<svg") == explained.read_text().count("<svg") > 0
 
 
 def test_facts_survive_their_file(report):
