@@ -23,6 +23,7 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils, standard_artifacts
 
+from components import distances
 from components.example_gen import Part, as_lists, parts_of
 from components.properties import WARNINGS_PROPERTY
 from components.schema_gen import FILE_NAME as SCHEMA_FILE
@@ -110,15 +111,10 @@ def DriftValidator(  # noqa: N802 (a TFX component)
 
 def _with_comparators(schema: schema_pb2.Schema, spec: FeatureSpec, max_drift: dict[str, float]) -> schema_pb2.Schema:
     """The features that are compared, without anything that has been checked before."""
-    compared = schema_pb2.Schema()
-    for feature in schema.feature:
-        if feature.HasField("drift_comparator") or feature.name in max_drift:
-            kept = compared.feature.add(name=feature.name, type=feature.type)
-            kept.drift_comparator.CopyFrom(feature.drift_comparator)
-            if not feature.HasField("drift_comparator"):
-                kept.drift_comparator.jensen_shannon_divergence.threshold = max_drift[feature.name]
-            if feature.type == schema_pb2.INT and isinstance(spec.features.get(feature.name), Categorical):
-                kept.int_domain.is_categorical = True
+    compared = distances.comparators(schema, "drift", max_drift)
+    for feature in compared.feature:
+        if feature.type == schema_pb2.INT and isinstance(spec.features.get(feature.name), Categorical):
+            feature.int_domain.is_categorical = True
     return compared
 
 
@@ -141,11 +137,8 @@ def _statistics(path: str) -> statistics_pb2.DatasetFeatureStatisticsList:
 
 def _too_different(found: anomalies_pb2.Anomalies) -> list[str]:
     """A line for each measurement that is above its threshold."""
-    kinds = anomalies_pb2.DriftSkewInfo.Measurement.Type
     return [
-        f"  {'.'.join(info.path.step)}: expected {_MEASURES[kinds.Name(measurement.type)]} of at most "
-        f"{measurement.threshold:g}, received {measurement.value:.4f}"
-        for info in sorted(found.drift_skew_info, key=lambda info: list(info.path.step))
-        for measurement in info.drift_measurements
-        if measurement.value > measurement.threshold
+        f"  {each.column}: expected {_MEASURES[each.measure]} of at most {each.limit:g}, received {each.value:.4f}"
+        for each in distances.measured(found, "drift")
+        if each.is_too_far
     ]

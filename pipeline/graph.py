@@ -229,7 +229,9 @@ def _drift_validator(dataset: Dataset, params: SpanParams, schema: Channel) -> B
         files_before="" if before is None else fingerprinted(dataset.of_span(before)),
         max_drift=json.dumps(params.max_drift, sort_keys=True),
         severity=params.drift,
-        code=code_version("schema", "components/drift_validator.py", "components/example_gen.py"),
+        code=code_version(
+            "schema", "components/drift_validator.py", "components/distances.py", "components/example_gen.py"
+        ),
     )
     return node
 

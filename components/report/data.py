@@ -10,7 +10,7 @@ import tensorflow_data_validation as tfdv
 from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2, statistics_pb2
 from tfx.components.example_validator.executor import DEFAULT_FILE_NAME as ANOMALIES_FILE
 
-from components import drift_validator
+from components import distances, drift_validator
 from components.example_gen import read_summary
 from components.report.document import Column, Split
 from components.schema_gen import FILE_NAME as SCHEMA_FILE
@@ -48,8 +48,8 @@ def columns(
     of_split = {name: read_statistics(statistics, name) for name in names}
     drift = _between_splits(of_split, tfdv.load_schema_text(os.path.join(schema, SCHEMA_FILE)))
     if between_spans:
-        for name, value in _measured(_read_anomalies(between_spans)).items():
-            drift.setdefault(name, {})[SPAN_BEFORE] = value
+        for each in distances.measured(_read_anomalies(between_spans), "drift"):
+            drift.setdefault(each.column, {})[SPAN_BEFORE] = each.value
     found = {feature.path.step[0]: feature for feature in of_split[_TRAIN].datasets[0].features}
     order = [*spec.features, *(name for name in spec.columns if name not in spec.features)]
     rows = of_split[_TRAIN].datasets[0].num_examples
@@ -104,28 +104,16 @@ def _between_splits(
     of_split: Mapping[str, statistics_pb2.DatasetFeatureStatisticsList], schema: schema_pb2.Schema
 ) -> dict[str, dict[str, float]]:
     """Column -> split -> how far its values are from those of the train split."""
-    for feature in schema.feature:
-        # No distance is above 1, so that all are measured and none is an anomaly.
-        feature.drift_comparator.Clear()
-        feature.drift_comparator.jensen_shannon_divergence.threshold = 1.0
+    everything = {feature.name: 1.0 for feature in schema.feature}
+    compared = distances.comparators(schema, "drift", everything, own_first=False)
     found: dict[str, dict[str, float]] = {}
     for split, statistics in of_split.items():
         if split != _TRAIN:
-            anomalies = tfdv.validate_statistics(statistics, schema, previous_statistics=of_split[_TRAIN])
-            for name, value in _measured(anomalies).items():
-                found.setdefault(name, {})[split] = value
+            for each in distances.compare(statistics, of_split[_TRAIN], compared, "drift"):
+                found.setdefault(each.column, {})[split] = each.value
     return found
 
 
 def _read_anomalies(folder: str) -> anomalies_pb2.Anomalies:
     with tf.io.gfile.GFile(os.path.join(folder, f"Split-{drift_validator.SPLIT}", ANOMALIES_FILE), "rb") as file:
         return anomalies_pb2.Anomalies.FromString(file.read())
-
-
-def _measured(anomalies: anomalies_pb2.Anomalies) -> dict[str, float]:
-    """Column -> how far its values are from others, as TFDV has measured it."""
-    return {
-        info.path.step[0]: info.drift_measurements[0].value
-        for info in anomalies.drift_skew_info
-        if info.drift_measurements
-    }
