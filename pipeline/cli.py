@@ -66,6 +66,9 @@ _base_path = click.option(
 _json = click.option(
     "--json", "json_path", type=click.Path(path_type=Path), help="Also write the numbers to this file."
 )
+_page = click.option(
+    "--output", "-o", type=click.Path(path_type=Path, dir_okay=False), help="Also write an HTML page to this file."
+)
 _OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO)
 """Errors for which no line of ours is to blame."""
 _share = click.FloatRange(0, 1)
@@ -476,6 +479,7 @@ def serve(dataset: str, root: Path | None, port: int, rest_api_port: int, log_re
     help="By which mean score / mean label may differ from 1.",
 )  # fmt: skip
 @_json
+@_page
 def monitor(
     dataset: str,
     root: Path | None,
@@ -488,6 +492,7 @@ def monitor(
     max_auc_drop: float,
     max_calibration: float,
     json_path: Path | None,
+    output: Path | None,
 ) -> None:
     """Compare what is served with what the model was trained and judged on.
 
@@ -497,16 +502,20 @@ def monitor(
     """
     with quiet(Path(os.devnull)) as terminal:
         with busy(terminal, "Reading the request log"):
-            from pipeline.monitor import job
+            from pipeline.as_json import as_json
+            from pipeline.monitor import job, page
             from pipeline.monitor.judge import Limits
 
             limits = Limits(max_skew, max_drift, max_auc_drop, max_calibration)
-            findings = job.run(dataset, _layout(dataset, root), _metadata(root, config), logs, labels, window, limits)
+            layout = _layout(dataset, root)
+            findings = job.run(dataset, layout, _metadata(root, config), logs, labels, window, limits)
         for table in job.tables(findings):
             terminal.print(table)
         for alarm in findings.alarms:
             terminal.print(escape(alarm), style="red")
-    _keep(job.to_json(findings), json_path)
+    _keep(as_json(findings), json_path)
+    if output:
+        _keep(page.html(findings, layout.dataset, limits).rstrip(), output)
     if findings.alarms:
         sys.exit(3)
 
@@ -547,9 +556,7 @@ def rank(dataset: str, group: str, k: int, target: str, tls: Tls | None, label: 
 @_root
 @_config
 @_json
-@click.option(
-    "--output", "-o", type=click.Path(path_type=Path, dir_okay=False), help="Also write an HTML page to this file."
-)
+@_page
 def explain(
     dataset: str,
     group: str,

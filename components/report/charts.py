@@ -34,9 +34,9 @@ from components.report.document import (
     Training,
 )
 
-_INK = "#010203"
-_SERIES = ("#0a0b01", "#0a0b02", "#0a0b03")
-_CSS = {_INK: "currentColor", **{colour: f"var(--series-{place})" for place, colour in enumerate(_SERIES, 1)}}
+INK = "#010203"
+SERIES = ("#0a0b01", "#0a0b02", "#0a0b03")
+_CSS = {INK: "currentColor", **{colour: f"var(--series-{place})" for place, colour in enumerate(SERIES, 1)}}
 _MOST_LINES = 30
 _BARS, _LINE_LENGTH = 12, 40
 """Of an explanation."""
@@ -47,15 +47,15 @@ _STYLE: dict[Any, Any] = {
     "svg.hashsalt": "rankline",
     "text.parse_math": False,  # a $ in a title is a $
     "font.size": 9,
-    "text.color": _INK,
-    "axes.edgecolor": _INK,
-    "axes.labelcolor": _INK,
+    "text.color": INK,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.linewidth": 0.6,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
-    "grid.color": _INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "grid.color": INK,
     "grid.alpha": 0.15,
     "grid.linewidth": 0.6,
     "axes.grid": True,
@@ -107,8 +107,8 @@ def roc(curves: Curves, auc: Metric) -> str:
     """How many of the positive rows are found for how many of the negative ones."""
 
     def paint(axes: Axes) -> None:
-        axes.plot([0, 1], [0, 1], color=_INK, linewidth=0.6, linestyle="--")
-        axes.plot(*np.transpose(curves.roc), color=_SERIES[0])
+        axes.plot([0, 1], [0, 1], color=INK, linewidth=0.6, linestyle="--")
+        axes.plot(*np.transpose(curves.roc), color=SERIES[0])
         axes.set(
             xlabel="share of negative rows above the line", ylabel="share of positive rows", xlim=(0, 1), ylim=(0, 1.02)
         )
@@ -120,8 +120,8 @@ def precision_recall(curves: Curves) -> str:
     """How many of those above a line are positive, for how many of the positive rows."""
 
     def paint(axes: Axes) -> None:
-        axes.axhline(curves.positives or 0, color=_INK, linewidth=0.6, linestyle="--")
-        axes.plot(*np.transpose(curves.precision_recall), color=_SERIES[0])
+        axes.axhline(curves.positives or 0, color=INK, linewidth=0.6, linestyle="--")
+        axes.plot(*np.transpose(curves.precision_recall), color=SERIES[0])
         axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
 
     return draw("precision-recall", f"Precision by recall; by chance precision is {curves.positives:.3f}", paint)
@@ -136,9 +136,9 @@ def calibration(curves: Curves, probabilities: bool) -> str:
 
     def paint(axes: Axes) -> None:
         span = [min(predicted.min(), reach.min()), max(predicted.max(), reach.max())]
-        axes.plot(span, span, color=_INK, linewidth=0.6, linestyle="--")
+        axes.plot(span, span, color=INK, linewidth=0.6, linestyle="--")
         errors = np.abs(reach.T - observed)
-        axes.errorbar(predicted, observed, errors, color=_SERIES[0], marker="o", markersize=4, capsize=3, linewidth=1.2)
+        axes.errorbar(predicted, observed, errors, color=SERIES[0], marker="o", markersize=4, capsize=3, linewidth=1.2)
         axes.set(xlabel="mean prediction", ylabel="share of positive rows" if probabilities else "mean label")
 
     return draw("calibration", "Calibration by decile of the prediction; on the dashed line both are equal", paint)
@@ -148,7 +148,7 @@ def distribution(found: Distribution) -> str:
     """How predictions are spread, by kind of rows."""
 
     def paint(axes: Axes) -> None:
-        for (kind, shares), colour, line in zip(found.shares.items(), _SERIES, ("-", "--", ":"), strict=False):
+        for (kind, shares), colour, line in zip(found.shares.items(), SERIES, ("-", "--", ":"), strict=False):
             axes.stairs(np.array(shares), found.edges, color=colour, label=kind, linestyle=line, linewidth=1.4)
         axes.set(xlabel="prediction", ylabel="share of these rows")
         if len(found.shares) > 1:
@@ -175,9 +175,9 @@ def training(found: Training) -> str:
     epochs = range(1, len(found.epochs) + 1)
 
     def paint(axes: Axes) -> None:
-        axes.plot(epochs, [epoch.loss for epoch in found.epochs], color=_SERIES[0], label="train, with dropout")
-        axes.plot(epochs, [epoch.eval_loss for epoch in found.epochs], color=_SERIES[1], linestyle="--", label="eval")
-        axes.axvline(found.best_epoch, color=_INK, linewidth=0.6, linestyle=":")
+        axes.plot(epochs, [epoch.loss for epoch in found.epochs], color=SERIES[0], label="train, with dropout")
+        axes.plot(epochs, [epoch.eval_loss for epoch in found.epochs], color=SERIES[1], linestyle="--", label="eval")
+        axes.axvline(found.best_epoch, color=INK, linewidth=0.6, linestyle=":")
         axes.set(xlabel="epoch", ylabel="loss")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend()
@@ -213,10 +213,10 @@ def _forest(
         for place, (_, estimate) in enumerate(lines):
             if estimate is not None and estimate.value is not None:
                 low, high = estimate.interval or (estimate.value, estimate.value)
-                axes.plot([low, high], [place, place], color=_SERIES[0], linewidth=1.4)
-                axes.plot(estimate.value, place, "o", color=_SERIES[0], markersize=4)
+                axes.plot([low, high], [place, place], color=SERIES[0], linewidth=1.4)
+                axes.plot(estimate.value, place, "o", color=SERIES[0], markersize=4)
         if overall is not None:
-            axes.axvline(overall, color=_INK, linewidth=0.6, linestyle="--")
+            axes.axvline(overall, color=INK, linewidth=0.6, linestyle="--")
         axes.set_yticks(range(len(lines)), [line for line, _ in lines])
         axes.set(ylim=(len(lines) - 0.5, -0.5), xlabel=label)
         axes.grid(axis="y", visible=False)
@@ -227,13 +227,13 @@ def _forest(
 def contributions(item: Explained) -> str:
     """What adds most to an item's logit, and takes most from it."""
     shown = [each for each in item.contributions if each.contribution][:_BARS]
-    colours = dict(zip((part.name for part in item.parts), _SERIES, strict=False))
+    colours = dict(zip((part.name for part in item.parts), SERIES, strict=False))
 
     def paint(axes: Axes) -> None:
         axes.barh(
             range(len(shown)), [each.contribution for each in shown], color=[colours[each.part] for each in shown]
         )
-        axes.axvline(0, color=_INK, linewidth=0.6)
+        axes.axvline(0, color=INK, linewidth=0.6)
         axes.set_yticks(range(len(shown)), [f"{each.what} = {each.value}"[:_LINE_LENGTH] for each in shown])
         axes.set(ylim=(len(shown) - 0.5, -0.5), xlabel="contribution to the logit")
         axes.grid(axis="y", visible=False)
@@ -250,7 +250,7 @@ def item_map(found: Map) -> str:
     def paint(axes: Axes) -> None:
         axes.scatter(
             [place.x for place in found.places], [place.y for place in found.places],
-            s=60 * rows / rows.max(), color=_SERIES[0], alpha=0.5, linewidths=0,
+            s=60 * rows / rows.max(), color=SERIES[0], alpha=0.5, linewidths=0,
         )  # fmt: skip
         for place in found.places[:_NAMED]:
             axes.annotate(place.name[:_NAME_LENGTH], (place.x, place.y), fontsize=7, ha="center", va="bottom")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import jinja2
 from markupsafe import Markup
@@ -70,33 +71,63 @@ def compared_html(compared: Compared) -> str:
 
 def explained_html(ranking: ExplainedRanking) -> str:
     """One page about a list."""
-    return _rendered("explained.html", ranking, ["explanation"], _explained(ranking.explanation))
+    found, sections = ranking.explanation, {"explanation": _SECTIONS["explanation"]}
+    return rendered("explained.html", ranking, sections, _explained(found), found.column)
 
 
 def _explained(explanation: Explanation) -> dict[str, str]:
     return {f"item_{item.place}": charts.contributions(item) for item in explanation.items}
 
 
-def _rendered(
+def rendered(
     template: str,
-    report: Report | Compared | ExplainedRanking,
-    sections: Sequence[str],
+    report: object,
+    sections: Mapping[str, str],
     drawn: Mapping[str, str],
-    **values: object,
+    unit: str,
+    package: str | None = None,
+    **values: Any,
 ) -> str:
-    unit = report.explanation.column if isinstance(report, ExplainedRanking) else report.unit
+    """A page in our style.
+
+    Args:
+        template: its file, which extends `layout.html`.
+        report: what it is about; `report` in the templates.
+        sections: name of a template of a section -> its title.
+        drawn: name -> SVG; `charts` in the templates.
+        unit: see `Report`.
+        package: another that has templates.
+        values: what else the templates ask for.
+    """
     return (
-        _environment(unit, autoescape=True)
+        _environment(unit, autoescape=True, package=package)
         .get_template(template)
         .render(
             report=report,
-            sections=[(name, _SECTIONS[name]) for name in sections],
+            sections=list(sections.items()),
             charts={name: Markup(svg) for name, svg in drawn.items()},  # noqa: S704 (ours)
-            confidence=measures.CONFIDENCE,
-            replicates=measures.REPLICATES,
-            drift_limit=_DRIFT_LIMIT,
             **values,
         )
+    )
+
+
+def _rendered(
+    template: str,
+    report: Report | Compared,
+    sections: Sequence[str],
+    drawn: Mapping[str, str],
+    **values: Any,
+) -> str:
+    return rendered(
+        template,
+        report,
+        {name: _SECTIONS[name] for name in sections},
+        drawn,
+        report.unit,
+        confidence=measures.CONFIDENCE,
+        replicates=measures.REPLICATES,
+        drift_limit=_DRIFT_LIMIT,
+        **values,
     )
 
 
@@ -143,9 +174,10 @@ def _charts(report: Report) -> dict[str, str]:
     return found
 
 
-def _environment(unit: str, autoescape: bool) -> jinja2.Environment:
+def _environment(unit: str, autoescape: bool, package: str | None = None) -> jinja2.Environment:
+    packages = ["components.report", *([package] if package else [])]
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("components.report"),
+        loader=jinja2.ChoiceLoader([jinja2.PackageLoader(name) for name in packages]),
         autoescape=autoescape,  # noqa: S701 (Markdown is no HTML)
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,

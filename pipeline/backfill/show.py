@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -19,9 +18,9 @@ from rich import box
 from rich.table import Table
 
 from components.metrics import METRICS
+from pipeline.as_json import as_json
 from pipeline.backfill.judge import Judged
 from pipeline.backfill.walk import Step, scores_of
-from pipeline.compare.show import without_nan
 
 Metrics = Mapping[str, Mapping[str, float]]
 """`once` and `continuous` -> metric -> value."""
@@ -113,7 +112,7 @@ def write(backfill: Backfill, folder: Path) -> tuple[Path, Path]:
     """
     picture, numbers = folder / "backfill.png", folder / "backfill.json"
     _draw(backfill, picture)
-    numbers.write_text(json.dumps(without_nan(asdict(backfill)), indent=1) + "\n")
+    numbers.write_text(as_json(backfill) + "\n")
     return picture, numbers
 
 

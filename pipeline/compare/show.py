@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 import numpy as np
@@ -20,6 +17,7 @@ from rich import box
 from rich.table import Table
 
 from components.metrics import METRICS
+from pipeline.as_json import as_json
 from pipeline.compare.metrics import mean_and_deviation, paired_p
 from pipeline.compare.run import FAMILIARITY, LIST_LENGTH, OFTEN, Comparison
 
@@ -74,7 +72,7 @@ def write(comparison: Comparison, folder: Path) -> tuple[Path, Path]:
     folder.mkdir(parents=True, exist_ok=True)
     picture, numbers = folder / "compare.png", folder / "compare.json"
     _draw(comparison, picture)
-    numbers.write_text(json.dumps(without_nan(asdict(comparison)), indent=1) + "\n")
+    numbers.write_text(as_json(comparison) + "\n")
     return picture, numbers
 
 
@@ -122,15 +120,6 @@ def _table(title: str, *headings: str) -> Table:
     for heading in headings:
         table.add_column(heading, justify="left" if heading in ("", "what", "seen") else "right", no_wrap=True)
     return table
-
-
-def without_nan(value: Any) -> Any:
-    """For JSON, which has no NaN."""
-    if isinstance(value, dict):
-        return {key: without_nan(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple | range):
-        return [without_nan(inner) for inner in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _draw(comparison: Comparison, path: Path) -> None:

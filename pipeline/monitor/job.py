@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 
 from ml_metadata.proto.metadata_store_pb2 import ConnectionConfig
-from rich import box
 from rich.table import Table
 
 from pipeline.layout import Layout
 from pipeline.monitor import served
 from pipeline.monitor.judge import Findings, Limits, Unit, judge
 from pipeline.runs import origin_of
+from pipeline.text_table import add_row, new_table
 from schema.dataset import find
 from schema.errors import SpecError
 
@@ -60,34 +58,21 @@ def run(
 def tables(findings: Findings) -> Iterator[Table]:
     """All of it, for people."""
     labelled = any(window.labelled for window in findings.windows)
-    headings = ["window", "requests", "candidates", "mean score", "drift"]
-    shown = _table("What was served", *headings, *(["labelled", "auc", "calibration"] if labelled else []))
+    headings = ["window", "requests#", "candidates#", "mean score#", "drift#"]
+    shown = new_table("What was served", *headings, *(["labelled#", "auc#", "calibration#"] if labelled else []))
     for window in findings.windows:
         cells = [f"{window.requests:,}", f"{window.candidates:,}", f"{window.mean_score:.4f}", _number(window.drift, 3)]
         if labelled:
             cells += [f"{window.labelled:,}", _number(window.auc, 4), _number(window.calibration, 3)]
-        shown.add_row(window.name, *cells)
+        add_row(shown, window.name, *cells)
     metrics = [f"{name} {findings.judged[name]:.4f}" for name in ("auc", "calibration") if name in findings.judged]
     shown.caption = f"On the test split: {', '.join(metrics)}; its scores are {findings.scores:.3f} from these."
-    shown.caption_justify = "left"
     yield shown
-    shown = _table("Columns", "column", "from training", "from the window before")
+    shown = new_table("Columns", "column", "from training#", "from the window before#")
     for name, distance in islice(findings.skew.items(), _MOST_COLUMNS):
-        shown.add_row(name, f"{distance:.3f}", _number(findings.drift.get(name), 3))
+        add_row(shown, name, f"{distance:.3f}", _number(findings.drift.get(name), 3))
     yield shown
-
-
-def to_json(findings: Findings) -> str:
-    """All of it, for programs."""
-    return json.dumps(asdict(findings), indent=2)
 
 
 def _number(value: float | None, digits: int) -> str:
     return "" if value is None or math.isnan(value) else f"{value:.{digits}f}"
-
-
-def _table(title: str, *headings: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
-    for place, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if place else "left")
-    return table

@@ -16,9 +16,10 @@ import tensorflow_data_validation as tfdv
 from scipy.spatial.distance import jensenshannon
 from sklearn.metrics import roc_auc_score  # type: ignore[import-untyped]
 from tensorflow_data_validation.statistics.stats_impl import generate_statistics_in_memory
-from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
+from tensorflow_metadata.proto.v0 import schema_pb2
 
-from components import evaluated_rows
+from components import distances, evaluated_rows
+from components.distances import Kind, Statistics
 from components.report.data import read_statistics
 from components.schema_gen import FILE_NAME as SCHEMA_FILE
 from pipeline.monitor.served import Floats, Ints, Served
@@ -87,6 +88,8 @@ class Findings:
         drift: column -> that of the values of the last window from those of the window before; empty with one window.
         scores: distance of the scores from those on the test split.
         judged: metrics on the test split.
+        edges: of bins of the scores, one more than there are bins.
+        shares: "test split", "served" and, with several windows, "last window" -> the scores' shares in the bins.
         alarms: a line for each limit that is exceeded.
     """
 
@@ -95,6 +98,8 @@ class Findings:
     drift: Mapping[str, float]
     scores: float
     judged: Mapping[str, float]
+    edges: Sequence[float]
+    shares: Mapping[str, Sequence[float]]
     alarms: list[str] = field(default_factory=list)
 
 
@@ -147,7 +152,20 @@ def judge(
         scores_before = scores
     kept = evaluated_rows.read(origin.evaluation)[evaluated_rows.CANDIDATE].to_numpy().astype(np.float64)
     _check(windows[-1], origin.metrics, limits, alarms)
-    return Findings(windows, skew, drift, _divergence(served.scores, kept), origin.metrics, alarms)
+    told_apart = {"test split": kept, "served": served.scores}
+    if len(names) > 1:
+        told_apart["last window"] = served.scores[of_window == names[-1]]
+    edges = np.histogram_bin_edges(np.concatenate(list(told_apart.values())), _BINS)
+    return Findings(
+        windows=windows,
+        skew=skew,
+        drift=drift,
+        scores=_divergence(served.scores, kept),
+        judged=origin.metrics,
+        edges=edges.tolist(),
+        shares={name: (np.histogram(each, edges)[0] / len(each)).tolist() for name, each in told_apart.items()},
+        alarms=alarms,
+    )
 
 
 def _window_of(times: Ints, unit: Unit) -> np.ndarray:
@@ -162,10 +180,10 @@ def _within(served: Served, unit: Unit, name: str) -> Iterable[tuple[str, pa.Arr
         yield column, values.filter(pa.array(_window_of(served.sent_at[column], unit) == name))
 
 
-def _statistics(columns: Iterable[tuple[str, pa.Array]]) -> statistics_pb2.DatasetFeatureStatisticsList:
+def _statistics(columns: Iterable[tuple[str, pa.Array]]) -> Statistics:
     """TFDV's statistics of columns that may differ in length: what describes a group is sent once, not once for each
     candidate."""
-    found = statistics_pb2.DatasetFeatureStatisticsList()
+    found = Statistics()
     for name, values in columns:
         of_column = generate_statistics_in_memory(pa.RecordBatch.from_arrays([values], [name]))
         if not found.datasets:
@@ -176,38 +194,23 @@ def _statistics(columns: Iterable[tuple[str, pa.Array]]) -> statistics_pb2.Datas
 
 
 def _distances(
-    kind: Literal["skew", "drift"],
-    statistics: statistics_pb2.DatasetFeatureStatisticsList,
-    others: statistics_pb2.DatasetFeatureStatisticsList,
+    kind: Kind,
+    statistics: Statistics,
+    others: Statistics,
     schema: schema_pb2.Schema,
     limit: float,
     alarms: list[str],
 ) -> dict[str, float]:
     """Column -> distance, the largest first; adds to the alarms what is larger than it may be."""
-    of_one, of_other = ({each.path.step[0] for each in of.datasets[0].features} for of in (statistics, others))
-    compared = schema_pb2.Schema()
-    for feature in schema.feature:
-        if feature.name in of_one & of_other:
-            kept = compared.feature.add(name=feature.name, type=feature.type)
-            comparator = getattr(kept, f"{kind}_comparator")
-            if feature.HasField(f"{kind}_comparator"):
-                comparator.CopyFrom(getattr(feature, f"{kind}_comparator"))
-            else:
-                comparator.jensen_shannon_divergence.threshold = limit
-    other = {"skew": "serving_statistics", "drift": "previous_statistics"}[kind]
-    anomalies = tfdv.validate_statistics(statistics, compared, **{other: others})
+    compared = distances.comparators(schema, kind, {feature.name: limit for feature in schema.feature})
     than = {"skew": "those of the train split", "drift": "those of the window before"}[kind]
-    distances = {}
-    for info in anomalies.drift_skew_info:
-        (measurement,) = getattr(info, f"{kind}_measurements")
-        name = info.path.step[0]
-        distances[name] = measurement.value
-        if measurement.value > measurement.threshold:
-            alarms.append(
-                f"{name}: expected values that differ from {than} by at most {measurement.threshold:g}, "
-                f"received {measurement.value:.3f}"
-            )
-    return dict(sorted(distances.items(), key=lambda each: -each[1]))
+    found = distances.compare(statistics, others, compared, kind)
+    alarms += [
+        f"{each.column}: expected values that differ from {than} by at most {each.limit:g}, received {each.value:.3f}"
+        for each in found
+        if each.is_too_far
+    ]
+    return {each.column: each.value for each in sorted(found, key=lambda each: -each.value)}
 
 
 def _divergence(scores: Floats, others: Floats) -> float:

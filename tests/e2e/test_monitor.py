@@ -49,8 +49,10 @@ def test_the_log_is_compared_with_the_run(stranger, logged, rankline: Callable, 
     assert window["auc"] > 0.6
     assert set(found["skew"]) == {"user", "movie", "tags", "price"}
 
-    done = rankline("monitor", *logged, "--max-skew", "0")
+    page = tmp_path / "monitor.html"
+    done = rankline("monitor", *logged, "--max-skew", "0", "--output", str(page))
     assert done.returncode == 3
+    assert "limits are exceeded" in page.read_text()
     assert "price: expected values that differ from those of the train split by at most 0, received" in done.stdout
 
 

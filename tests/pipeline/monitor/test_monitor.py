@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,13 +22,15 @@ from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from components import evaluated_rows
 from components.example_gen import as_lists
-from pipeline.monitor import job, served
+from pipeline.as_json import as_json
+from pipeline.monitor import job, page, served
 from pipeline.monitor.judge import Limits, judge
 from pipeline.runs import Origin
 from schema.dataset import find
 from schema.errors import DataError
 from schema.feature_spec import FeatureSpec
 from serving.tensors import fill_content
+from tests import chromium
 
 DAYS = [int(datetime.datetime(2026, 5, day, 12, tzinfo=datetime.UTC).timestamp()) for day in (1, 2)]
 SPEC = """
@@ -249,4 +252,63 @@ def test_it_is_shown(tmp_path, spec, origin):
     assert next(line.split()[:3] for line in captured.get().splitlines() if line.split()[:1] == ["all"]) == [
         "all", "40", "200"
     ]  # fmt: skip
-    assert json.loads(job.to_json(findings))["windows"][0]["candidates"] == 200
+    assert json.loads(as_json(findings))["windows"][0]["candidates"] == 200
+
+
+def test_scores_are_put_into_bins(tmp_path, spec, origin):
+    """Of the test split 100 scores spread evenly over 20 bins from 0 to 1; served are 0.01 once, 0.99 three times."""
+    log(tmp_path / "a", DAYS[0], "ann", [1, 2], [0.01, 0.99])
+    log(tmp_path / "a", DAYS[1], "ann", [1, 2], [0.99, 0.99])
+    found = judge(read(tmp_path / "a", spec), spec, origin, "day", Limits())
+    np.testing.assert_allclose(found.edges, np.linspace(0, 1, 21))
+    np.testing.assert_allclose(found.shares["test split"], 0.05)
+    assert (found.shares["served"][0], found.shares["served"][-1]) == (0.25, 0.75)
+    assert (found.shares["last window"][0], found.shares["last window"][-1]) == (0, 1)
+    found = judge(read(tmp_path / "a", spec), spec, origin, "all", Limits())
+    assert set(found.shares) == {"test split", "served"}
+
+
+@pytest.fixture
+def written(tmp_path, spec, origin):
+    """The page of two days of which the last is off, and labelled with one class only."""
+    usual(tmp_path / "a", DAYS[0], requests=20)
+    log(tmp_path / "a", DAYS[0], "ann", [1, 2], [0.9, 0.1])
+    usual(tmp_path / "a", DAYS[1], requests=20, age=70.0)
+    log(tmp_path / "a", DAYS[1], "bob", [3], [0.5])
+    labels = tmp_path / "labels.csv"
+    labels.write_text(f"{HEADER}\nann,30,1,a,2,1\nann,30,2,a,2,0\nbob,30,3,a,2,0\n")
+    findings = judge(read(tmp_path / "a", spec), spec, origin, "day", Limits(), [labels])
+    path = tmp_path / "page.html"
+    path.write_text(page.html(findings, "<b>shop</b>", Limits()))
+    return findings, path
+
+
+def test_it_has_a_page(written):
+    findings, path = written
+    text = path.read_text()
+    assert "<h1>What is served of &lt;b&gt;shop&lt;/b&gt;</h1>" in text
+    assert f"{len(findings.alarms)} limits are exceeded" in text
+    assert "age: expected values that differ from those of the train split by at most 0.2" in text
+    assert re.findall(r'<section id="(\w+)"', text) == ["served", "scores", "columns"]
+    labels = re.findall(r'aria-label="([^"]*); all numbers are in the table"', text)
+    assert labels == [
+        "auc by window; dashed: 0.7", "calibration by window; dashed: 1",
+        "How far the values of 5 columns are from others",
+    ]  # fmt: skip
+    assert "Intervals hold" not in text
+
+
+def test_a_number_that_is_none_is_null_in_json(written):
+    """Of one class there is no AUC, and without a positive row no calibration."""
+    findings, _ = written
+    assert math.isnan(findings.windows[-1].auc)
+    assert math.isinf(findings.windows[-1].calibration)
+    last = json.loads(as_json(findings), parse_constant=pytest.fail)["windows"][-1]
+    assert (last["auc"], last["calibration"], last["labelled"]) == (None, None, 1)
+
+
+@chromium.needed
+def test_a_browser_shows_the_page(written, tmp_path):
+    shown = chromium.show(written[1], tmp_path)
+    assert (shown.complaints, shown.requests) == ([], [])
+    assert shown.document.count("<svg") == 4
