@@ -25,7 +25,11 @@ _PIPED_WIDTH = 1000
 def console(file: TextIO | None = None) -> Console:
     """A console for our own lines, on standard output by default."""
     terminal = (file or sys.stdout).isatty()
-    return Console(file=file, highlight=False, soft_wrap=True, width=None if terminal else _PIPED_WIDTH)
+    # A notebook is no terminal, though its kernel asks for colours, and lines there are no widgets.
+    return Console(
+        file=file, force_terminal=terminal, force_jupyter=False, highlight=False, soft_wrap=True,
+        width=None if terminal else _PIPED_WIDTH,
+    )  # fmt: skip
 
 
 def busy(console: Console, text: str) -> Live:

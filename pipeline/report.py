@@ -1,4 +1,4 @@
-"""`rankline report --compare`: two runs, from their reports."""
+"""Reports of runs, read again: to compare two, and for notebooks."""
 
 from __future__ import annotations
 
@@ -7,6 +7,26 @@ from pathlib import Path
 from components.report import page
 from components.report.comparison import compare as compared
 from components.report.document import FACTS_FILE, Report
+from pipeline.config import RunConfig
+from pipeline.layout import Layout
+from pipeline.metadata import connection
+from pipeline.runs import with_report
+from schema.dataset import find
+
+
+def read(folder: Path) -> Report:
+    """The facts in the folder of a report."""
+    return Report.model_validate_json((folder / FACTS_FILE).read_text())
+
+
+def latest(config: RunConfig) -> Report:
+    """What is known of the latest run of the configuration's dataset that came to its end.
+
+    Raises:
+        RanklineError: there is no such dataset, or no such run.
+    """
+    layout = Layout(config.root, find(config.dataset).name)
+    return read(Path(with_report(connection(config.metadata, layout.metadata), None, layout.dataset)))
 
 
 def compare(baseline: Path, candidate: Path) -> str:
@@ -19,5 +39,4 @@ def compare(baseline: Path, candidate: Path) -> str:
     Raises:
         RanklineError: they were not judged on the same rows.
     """
-    reports = [Report.model_validate_json((folder / FACTS_FILE).read_text()) for folder in (baseline, candidate)]
-    return page.compared_html(compared(*reports))
+    return page.compared_html(compared(read(baseline), read(candidate)))

@@ -58,17 +58,20 @@ def list_runs(connection: metadata_store_pb2.ConnectionConfig) -> list[Run]:
     return [run for run in runs if run.model or run.failed or run.unfinished]
 
 
-def with_report(connection: metadata_store_pb2.ConnectionConfig, run_id: str | None) -> str:
+def with_report(
+    connection: metadata_store_pb2.ConnectionConfig, run_id: str | None, dataset: str | None = None
+) -> str:
     """The folder of a run's report.
 
     Args:
         connection: as of `list_runs`.
         run_id: the run's name; None for the latest that has one.
+        dataset: only its runs count; None for those of all.
 
     Raises:
         RanklineError: there is no such run, or it has no report.
     """
-    found = {run.run_id: run.report for run in list_runs(connection)}
+    found = {run.run_id: run.report for run in list_runs(connection) if dataset in (None, run.dataset)}
     if run_id is None:
         run_id = next((name for name, report in found.items() if report), None)
     if run_id is None:

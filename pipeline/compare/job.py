@@ -8,7 +8,7 @@ from rich.markup import escape
 
 from pipeline import local
 from pipeline.compare import data, show
-from pipeline.compare.run import compare
+from pipeline.compare.run import Comparison, compare
 from pipeline.config import RunConfig
 from pipeline.console import busy, counted, quiet
 from pipeline.layout import Layout
@@ -17,12 +17,15 @@ from schema.errors import SpecError
 from trainer import models
 
 
-def compare_and_show(configs: Mapping[str, RunConfig], seeds: Sequence[int]) -> None:
+def compare_and_show(configs: Mapping[str, RunConfig], seeds: Sequence[int]) -> Comparison:
     """Transforms the data, trains all models, and shows and writes how they compare.
 
     Args:
         configs: model -> its configuration; the models are compared with the first, and share all but `train`.
         seeds: of each model's trainings.
+
+    Returns:
+        What is shown, for who has more to ask of it.
 
     Raises:
         RanklineError: what stopped it.
@@ -57,3 +60,4 @@ def compare_and_show(configs: Mapping[str, RunConfig], seeds: Sequence[int]) -> 
             console.print(table)
         for path in show.write(comparison, logs):
             console.print(f"  [dim]{escape(str(path))}[/]")
+    return comparison

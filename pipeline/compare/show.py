@@ -6,13 +6,9 @@ import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import matplotlib
 import numpy as np
-
-matplotlib.use("agg")
-
-import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from rich import box
 from rich.table import Table
 
@@ -70,10 +66,10 @@ def write(comparison: Comparison, folder: Path) -> tuple[Path, Path]:
         The paths of `compare.png` and `compare.json`.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    picture, numbers = folder / "compare.png", folder / "compare.json"
-    _draw(comparison, picture)
+    path, numbers = folder / "compare.png", folder / "compare.json"
+    picture(comparison).savefig(path, dpi=120)
     numbers.write_text(as_json(comparison) + "\n")
-    return picture, numbers
+    return path, numbers
 
 
 def _summary(comparison: Comparison, name: str) -> dict[str, str]:
@@ -122,16 +118,15 @@ def _table(title: str, *headings: str) -> Table:
     return table
 
 
-def _draw(comparison: Comparison, path: Path) -> None:
+def picture(comparison: Comparison) -> Figure:
+    """The models' metrics, a point per seed, then their AUC by familiarity."""
     metrics = [name for name in ("auc", "logloss", "ndcg@10") if _has(comparison, name)]
     told_apart = list(_told_apart(comparison).items())[:_PANELS]
     panels = len(metrics) + len(told_apart)
     columns = min(3, panels)
-    figure, grid = plt.subplots(
-        math.ceil(panels / columns), columns, figsize=(4.2 * columns, 3.2 * math.ceil(panels / columns)), squeeze=False,
-        layout="constrained",
-    )  # fmt: skip
-    axes = iter(grid.flat)
+    lines = math.ceil(panels / columns)
+    figure = Figure((4.2 * columns, 3.2 * lines), layout="constrained")
+    axes = iter(figure.subplots(lines, columns, squeeze=False).flat)
     for metric in metrics:
         _draw_metric(next(axes), comparison, metric)
     for what, kinds in told_apart:
@@ -139,8 +134,7 @@ def _draw(comparison: Comparison, path: Path) -> None:
     for unused in axes:
         unused.set_visible(False)
     figure.suptitle(f"{comparison.dataset}: test split, {_counted(len(comparison.seeds), 'seed')}")
-    figure.savefig(path, dpi=120)
-    plt.close(figure)
+    return figure
 
 
 def _has(comparison: Comparison, metric: str) -> bool:
