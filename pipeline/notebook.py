@@ -35,6 +35,7 @@ def configuration(**train: object) -> RunConfig:
     Raises:
         SpecError: as `pipeline.config.load`.
     """
-    from pipeline.config import load
+    with hushed():
+        from pipeline.config import load
 
     return load(Path(os.environ.get(_VARIABLE, _FILE)), {f"train.{key}": value for key, value in train.items()}, ())

@@ -58,9 +58,7 @@ def list_runs(connection: metadata_store_pb2.ConnectionConfig) -> list[Run]:
     return [run for run in runs if run.model or run.failed or run.unfinished]
 
 
-def with_report(
-    connection: metadata_store_pb2.ConnectionConfig, run_id: str | None, dataset: str | None = None
-) -> str:
+def with_report(connection: metadata_store_pb2.ConnectionConfig, run_id: str | None, dataset: str | None = None) -> str:
     """The folder of a run's report.
 
     Args:
