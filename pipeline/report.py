@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from components.report import page
 from components.report.comparison import compare as compared
 from components.report.document import FACTS_FILE, Report
@@ -12,11 +14,23 @@ from pipeline.layout import Layout
 from pipeline.metadata import connection
 from pipeline.runs import with_report
 from schema.dataset import find
+from schema.errors import RanklineError
 
 
 def read(folder: Path) -> Report:
-    """The facts in the folder of a report."""
-    return Report.model_validate_json((folder / FACTS_FILE).read_text())
+    """The facts in the folder of a report.
+
+    Raises:
+        RanklineError: another version of Rankline wrote it.
+    """
+    path = folder / FACTS_FILE
+    try:
+        return Report.model_validate_json(path.read_text())
+    except ValidationError as error:
+        raise RanklineError(
+            f"{path}: expected a report as this version of Rankline writes it, received another: "
+            f"{error.errors()[0]['loc'][0]}; `rankline run` writes one"
+        ) from error
 
 
 def latest(config: RunConfig) -> Report:
@@ -37,6 +51,6 @@ def compare(baseline: Path, candidate: Path) -> str:
         candidate: that of the run that is compared.
 
     Raises:
-        RanklineError: they were not judged on the same rows.
+        RanklineError: they were not judged on the same rows, or another version of Rankline wrote one of them.
     """
     return page.compared_html(compared(read(baseline), read(candidate)))

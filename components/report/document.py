@@ -411,8 +411,9 @@ class Report(_Fact):
     familiarity: Sequence[Familiarity]
     parts: Sequence[Part]
     weights: Sequence[Weight]
-    explanation: Explanation | None
-    """Of one list of the test split; None without a ranking, or for a model that cannot be told apart."""
+    explanation: Explanation | None = None
+    """Of one list of the test split; None without a ranking, for a model that cannot be told apart, and in reports that
+    were written before there was such a thing."""
     neighbours: Sequence[Neighbours]
     map: Map | None
     errors: Sequence[Error]
