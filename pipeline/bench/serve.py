@@ -24,7 +24,6 @@ from pathlib import Path
 import grpc
 import numpy as np
 import portpicker
-from rich import box
 from rich.table import Table
 from tensorflow_serving.apis import predict_pb2
 
@@ -32,6 +31,7 @@ from pipeline.layout import Layout
 from pipeline.load import PREDICT, requests
 from pipeline.rollout import pushed_versions
 from pipeline.serving import beside
+from pipeline.text_table import add_row, new_table
 from schema.dataset import Dataset
 from schema.errors import RanklineError
 from serving import load
@@ -392,52 +392,57 @@ def _soak(served: _Served, size: int, rate: float, setting: Setting, on_step: Ca
 
 def tables(result: ServeBenchmark) -> Iterator[Table]:
     """All of it, for people."""
-    shown = _table(
+    shown = new_table(
         "Each client waits for its answer",
-        *("candidates", "clients", "in process ms", "p50 ms", "×", "p99 ms", "echo /s", "server /s", "of echo"),
+        *(
+            "candidates#",
+            "clients#",
+            "in process ms#",
+            "p50 ms#",
+            "×#",
+            "p99 ms#",
+            "echo /s#",
+            "server /s#",
+            "of echo#",
+        ),
     )
     for closed in result.closed:
         ratio = f"{closed.p50_ms / closed.in_process_ms:.2f}" if closed.clients == 1 else ""
         took = f"{closed.in_process_ms:.2f}", f"{closed.p50_ms:.2f}", ratio, f"{closed.p99_ms:.2f}"
         rates = f"{closed.echo_qps:,.0f}", f"{closed.qps:,.0f}", f"{closed.qps / closed.echo_qps:.0%}"
-        shown.add_row(str(closed.size), str(closed.clients), *took, *rates)
+        add_row(shown, str(closed.size), str(closed.clients), *took, *rates)
     yield shown
-    shown = _table(
+    shown = new_table(
         "Requests come at random times",
-        *("candidates", "of the most", "requests /s", "p50 ms", "p99 ms", "slowest ms", "errors"),
+        *("candidates#", "of the most#", "requests /s#", "p50 ms#", "p99 ms#", "slowest ms#", "errors#"),
     )
     for each in result.open:
         latencies = [f"{value:.1f}" for value in (each.p50_ms, each.p99_ms, each.max_ms)]
-        shown.add_row(str(each.size), f"{each.share:.0%}", f"{each.rate:,.0f}", *latencies, f"{each.errors:,}")
+        add_row(shown, str(each.size), f"{each.share:.0%}", f"{each.rate:,.0f}", *latencies, f"{each.errors:,}")
     yield shown
     if swaps := result.swaps:
-        shown = _table(
+        shown = new_table(
             f"{swaps.versions} new versions under {swaps.clients} clients",
-            *("requests", "errors", "p99 before ms", "p99 ms", "slowest ms", "× p99 before"),
+            *("requests#", "errors#", "p99 before ms#", "p99 ms#", "slowest ms#", "× p99 before#"),
         )
         times = swaps.p99_ms, swaps.during_p99_ms, swaps.slowest_ms, swaps.slowest_ms / swaps.p99_ms
-        shown.add_row(f"{swaps.requests:,}", f"{swaps.errors:,}", *(f"{value:.1f}" for value in times))
+        add_row(shown, f"{swaps.requests:,}", f"{swaps.errors:,}", *(f"{value:.1f}" for value in times))
         yield shown
     if flood := result.flood:
-        shown = _table(f"{flood.requests:,} requests at once", *flood.codes, "MiB before", "MiB after")
-        shown.add_row(*(f"{count:,}" for count in flood.codes.values()), *map(str, flood.mebibytes))
+        shown = new_table(
+            f"{flood.requests:,} requests at once", *(f"{code}#" for code in flood.codes), "MiB before#", "MiB after#"
+        )
+        add_row(shown, *(f"{count:,}" for count in flood.codes.values()), *map(str, flood.mebibytes))
         yield shown
     if soak := result.soak:
-        shown = _table(
+        shown = new_table(
             f"{soak.minutes} minutes of load, with {soak.minutes} new versions",
-            *("requests", "errors", "unsent", "MiB after a minute", "MiB halfway", "MiB at the end"),
+            *("requests#", "errors#", "unsent#", "MiB after a minute#", "MiB halfway#", "MiB at the end#"),
         )
         memory = soak.mebibytes[0], soak.mebibytes[len(soak.mebibytes) // 2], soak.mebibytes[-1]
         counts = soak.requests, soak.errors, soak.unsent
-        shown.add_row(*(f"{count:,}" for count in counts), *map(str, memory))
+        add_row(shown, *(f"{count:,}" for count in counts), *map(str, memory))
         yield shown
-
-
-def _table(title: str, *headings: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
-    for heading in headings:
-        table.add_column(heading, justify="right")
-    return table
 
 
 def to_json(result: ServeBenchmark) -> str:

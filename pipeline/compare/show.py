@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from rich import box
 from rich.table import Table
 
 from components.metrics import METRICS
 from pipeline.as_json import as_json
 from pipeline.compare.metrics import mean_and_deviation, paired_p
 from pipeline.compare.run import FAMILIARITY, LIST_LENGTH, OFTEN, Comparison
+from pipeline.text_table import add_row, new_table
 
 _SIGNIFICANT = 0.05
 _FEW_ROWS = 50
@@ -28,10 +28,11 @@ def tables(comparison: Comparison) -> Iterator[Table]:
     """The models' metrics, then their AUC by familiarity."""
     names = list(comparison.models)
     seeds = len(comparison.seeds)
-    table = _table(f"{comparison.dataset}: test split, {_counted(seeds, 'seed')}", "", *names)
+    headings = [f"{name}#" for name in names]
+    table = new_table(f"{comparison.dataset}: test split, {_counted(seeds, 'seed')}", "", *headings)
     summaries = [_summary(comparison, name) for name in names]
     for title in summaries[0]:
-        table.add_row(title, *(summary[title] for summary in summaries))
+        add_row(table, title, *(summary[title] for summary in summaries))
     table.caption = (
         f"Mean ± standard deviation over seeds. + better, - worse than {names[0]}: p < {_SIGNIFICANT} in a paired "
         f"t-test over seeds."
@@ -42,11 +43,11 @@ def tables(comparison: Comparison) -> Iterator[Table]:
 
     told_apart = _told_apart(comparison)
     if told_apart:
-        table = _table("AUC by how often it was seen in training", "what", "seen", "rows", *names)
+        table = new_table("AUC by how often it was seen in training", "what", "seen", "rows#", *headings)
         for what, kinds in told_apart.items():
             for kind in kinds:
                 cells = [_cell([each.by_familiarity[what][kind] for each in comparison.models[name]]) for name in names]
-                table.add_row(what, kind, f"{comparison.rows[what][kind]:,}", *cells)
+                add_row(table, what, kind, f"{comparison.rows[what][kind]:,}", *cells)
         table.caption = (
             f"Rarely: in fewer than {OFTEN} training rows. Where a row has several values, its most frequent one."
         )
@@ -109,13 +110,6 @@ def _cell(values: Sequence[float], digits: int = 4) -> str:
 
 def _counted(number: int, noun: str) -> str:
     return f"{number} {noun}" + "s" * (number != 1)
-
-
-def _table(title: str, *headings: str) -> Table:
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", caption_justify="left")
-    for heading in headings:
-        table.add_column(heading, justify="left" if heading in ("", "what", "seen") else "right", no_wrap=True)
-    return table
 
 
 def picture(comparison: Comparison) -> Figure:
