@@ -7,7 +7,6 @@ import json
 from pathlib import Path
 
 from tfx.components.statistics_gen.component import StatisticsGen
-from tfx.components.transform.component import Transform
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.dsl.components.common.resolver import Resolver
 from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import LatestBlessedModelStrategy
@@ -28,6 +27,7 @@ from components.resolvers import LatestBlessedModelOfOtherExamplesStrategy, Late
 from components.schema_gen import SchemaGen, read_given
 from components.thresholds import eval_config
 from components.trainer import Trainer
+from components.transform import Transform
 from components.tuner import tuner
 from pipeline.config import RunConfig
 from pipeline.layout import Layout
@@ -92,7 +92,9 @@ def create_pipeline(config: RunConfig, dataset: Dataset, with_own_resolvers: boo
         disable_analyzer_cache=True,
         custom_config={
             "spec": spec,
-            "code": code_version("schema", "trainer/preprocessing.py", "trainer/vocabulary.py"),
+            "code": code_version(
+                "schema", "trainer/preprocessing.py", "trainer/vocabulary.py", "components/transform.py"
+            ),
         },
     )
     # Nothing may be trained on data that failed its validation.
