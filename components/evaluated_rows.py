@@ -1,8 +1,9 @@
 """Rows of the test split with what each model answered, kept by the Evaluator for those who look closer.
 
 Metrics are sums over all rows. Curves, intervals, comparisons of two models and the worst errors need the rows
-themselves. At most `MOST_ROWS` are kept: those whose examples have the smallest hashes, which is a random sample, and
-the same one whichever model is evaluated on however many workers.
+themselves. At most `MOST_ROWS` are kept: those with the smallest hashes, which is a random sample, and the same one
+whichever model is evaluated on however many workers. Of a ranking whole groups are kept, by a hash of the group: a
+list without some of its rows would be another list, and rows of all groups would hide how much groups differ.
 """
 
 from __future__ import annotations
@@ -12,16 +13,20 @@ import io
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import tensorflow as tf
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.proto import config_pb2
+
+from schema.feature_spec import MISSING, FeatureSpec
+from schema.features import ColumnType
 
 FILE = "rows.parquet"
 """In the evaluation artifact's folder. Columns:
@@ -37,48 +42,67 @@ FILE = "rows.parquet"
 EXAMPLE, CANDIDATE, BASELINE = "example", "candidate", "baseline"
 MOST_ROWS = 100_000
 
-_HASH = "hash"
+_UNIT, _HASH = "unit", "hash"
+"""Hashes of the ranking's group, or of the row, and of the row."""
+_DTYPES = {"string": tf.string, "integer": tf.int64, "float": tf.float32}
 
-_folder: ContextVar[str | None] = ContextVar("folder", default=None)
+
+class _Where(NamedTuple):
+    """In which folder rows are kept, and the column with their groups and its type, if they have groups."""
+
+    folder: str
+    group: str = ""
+    kind: ColumnType = "string"
+
+
+_where: ContextVar[_Where | None] = ContextVar("where", default=None)
 
 
 @contextlib.contextmanager
-def kept_in(folder: str) -> Iterator[None]:
-    """Has evaluations that are set up meanwhile keep their rows in a folder; TFX hands extractors no such thing."""
-    before = _folder.set(folder)
+def kept_in(folder: str, spec: FeatureSpec) -> Iterator[None]:
+    """Has evaluations that are set up meanwhile keep their rows; TFX hands extractors no such thing.
+
+    Args:
+        folder: of the evaluation artifact.
+        spec: the resolved feature spec.
+    """
+    group = spec.ranking.group if spec.ranking else ""
+    before = _where.set(_Where(folder, group, spec.columns[group]) if group else _Where(folder))
     try:
         yield
     finally:
-        _folder.reset(before)
+        _where.reset(before)
 
 
 def keeper(eval_config: config_pb2.EvalConfig) -> tfma.extractors.Extractor:
     """An extractor for batches with predictions, which keeps some rows and passes all on as they are."""
-    return tfma.extractors.Extractor("KeepRows", _KeepRows(eval_config, _folder.get()))
+    return tfma.extractors.Extractor("KeepRows", _KeepRows(eval_config, _where.get()))
 
 
 class _KeepRows(beam.PTransform):  # type: ignore[misc]
-    def __init__(self, eval_config: config_pb2.EvalConfig, folder: str | None) -> None:
+    def __init__(self, eval_config: config_pb2.EvalConfig, where: _Where | None) -> None:
         super().__init__()
         self._eval_config = eval_config
-        self._folder = folder
+        self._where = where
 
     def expand(self, batches: beam.PCollection[Mapping[str, Any]]) -> beam.PCollection[Mapping[str, Any]]:
-        if self._folder is not None:
+        if self._where is not None:
             (
                 batches
-                | "Answers" >> beam.Map(_answers, self._eval_config)
+                | "Answers" >> beam.Map(_answers, self._eval_config, self._where)
                 | "Sample" >> beam.CombineGlobally(_SmallestHashes())
-                | "Write" >> beam.Map(_write, os.path.join(self._folder, FILE))
+                | "Write" >> beam.Map(_write, os.path.join(self._where.folder, FILE))
             )
         return batches
 
 
-def _answers(extracts: Mapping[str, Any], eval_config: config_pb2.EvalConfig) -> pa.Table:
-    """The columns of `FILE`, and a hash of the example."""
+def _answers(extracts: Mapping[str, Any], eval_config: config_pb2.EvalConfig, where: _Where) -> pa.Table:
+    """The columns of `FILE`, and hashes."""
     examples = np.asarray(extracts[tfma.INPUT_KEY], object).ravel()
+    hashes = pd.util.hash_array(examples, categorize=False)
     columns: dict[str, Any] = {
-        _HASH: pd.util.hash_array(examples, categorize=False),
+        _UNIT: pd.util.hash_array(_groups(examples, where), categorize=False) if where.group else hashes,
+        _HASH: hashes,
         EXAMPLE: pa.array(examples, pa.binary()),
     }
     several = len(eval_config.model_specs) > 1
@@ -98,8 +122,16 @@ def _answers(extracts: Mapping[str, Any], eval_config: config_pb2.EvalConfig) ->
     return pa.table(columns)
 
 
+def _groups(examples: npt.NDArray[np.object_], where: _Where) -> npt.NDArray[Any]:
+    feature = tf.io.FixedLenFeature([], _DTYPES[where.kind], MISSING[where.kind])
+    found: npt.NDArray[Any] = tf.io.parse_example(examples, {where.group: feature})[where.group].numpy()
+    return found
+
+
 class _SmallestHashes(beam.CombineFn):  # type: ignore[misc]
-    """Tables -> the `MOST_ROWS` rows of theirs with the smallest hashes, in the order of these."""
+    """Tables -> the `MOST_ROWS` rows of theirs with the smallest hashes, in the order of these; a group that would be
+    cut is left out.
+    """
 
     def create_accumulator(self) -> list[pa.Table]:
         return []
@@ -114,22 +146,29 @@ class _SmallestHashes(beam.CombineFn):  # type: ignore[misc]
         return merged
 
     def extract_output(self, tables: list[pa.Table]) -> pa.Table:
-        return _smallest(tables) if tables else None
+        if not tables:
+            return None
+        table = _smallest(tables, MOST_ROWS + 1)
+        if len(table) <= MOST_ROWS:
+            return table
+        units = table[_UNIT].to_numpy()
+        # A single group of so many rows is kept as far as it goes.
+        return table.slice(0, int((units != units[-1]).sum()) or MOST_ROWS)
 
 
 def _bounded(tables: list[pa.Table]) -> list[pa.Table]:
-    return [_smallest(tables)] if sum(map(len, tables)) > 2 * MOST_ROWS else tables
+    return [_smallest(tables, MOST_ROWS + 1)] if sum(map(len, tables)) > 2 * MOST_ROWS else tables
 
 
-def _smallest(tables: list[pa.Table]) -> pa.Table:
+def _smallest(tables: list[pa.Table], count: int) -> pa.Table:
     table = pa.concat_tables(tables)
-    return table.take(np.argsort(table[_HASH].to_numpy(), kind="stable")[:MOST_ROWS])
+    return table.take(np.lexsort((table[_HASH].to_numpy(), table[_UNIT].to_numpy()))[:count])
 
 
 def _write(table: pa.Table | None, path: str) -> None:
     if table is not None:
         content = io.BytesIO()
-        pq.write_table(table.drop_columns(_HASH), content, compression="zstd")
+        pq.write_table(table.drop_columns([_UNIT, _HASH]), content, compression="zstd")
         tf.io.gfile.makedirs(os.path.dirname(path))
         with tf.io.gfile.GFile(path, "wb") as file:
             file.write(content.getvalue())

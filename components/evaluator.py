@@ -3,25 +3,37 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
+import os
+from collections.abc import Mapping
 from typing import Any
 
 import tensorflow_model_analysis as tfma
-from tensorflow_model_analysis.proto import config_pb2
+from pydantic import TypeAdapter
 from tfx import types
-from tfx.components.evaluator import component, executor
+from tfx.components.evaluator import component, constants, executor
 from tfx.dsl.components.base import base_beam_component, executor_spec
+from tfx.dsl.io import fileio
 from tfx.types import Channel, artifact_utils, component_spec, standard_artifacts, standard_component_specs
-from tfx.utils import json_utils
+from tfx.utils import io_utils, json_utils
 
-from components import evaluated_rows
+from components import baseline, evaluated_rows, gate
+from components.eval_config import eval_config
 from components.metrics import METRICS, METRICS_PROPERTY, REFUSALS_PROPERTY
+from components.properties import WARNINGS_PROPERTY
+from components.thresholds import Threshold
+from schema.feature_spec import FeatureSpec
+
+_THRESHOLDS = TypeAdapter(dict[str, Threshold])
+
+_log = logging.getLogger(__name__)
 
 
 class _Spec(standard_component_specs.EvaluatorSpec):  # type: ignore[misc]
     PARAMETERS = {  # noqa: RUF012 (TFX's attribute)
         **standard_component_specs.EvaluatorSpec.PARAMETERS,
-        "code": component_spec.ExecutionParameter(type=str),
+        **{name: component_spec.ExecutionParameter(type=str) for name in ("spec", "thresholds", "code")},
     }
 
 
@@ -32,12 +44,27 @@ class Executor(executor.Executor):  # type: ignore[misc]
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Evaluates and validates as TFX does; leaves rows, metrics and reasons with the evaluation."""
+        """Evaluates as TFX does, and judges by our gate; leaves rows, metrics and reasons with the evaluation."""
         evaluation = artifact_utils.get_single_instance(output_dict[standard_component_specs.EVALUATION_KEY])
-        with evaluated_rows.kept_in(evaluation.uri):
+        blessing = artifact_utils.get_single_instance(output_dict[standard_component_specs.BLESSING_KEY])
+        spec = FeatureSpec.model_validate_json(exec_properties["spec"])
+        remarks = []
+        if unfit := _misfits(input_dict, spec):
+            input_dict = {**input_dict, standard_component_specs.BASELINE_MODEL_KEY: []}
+            remarks.append(f"not compared with the last blessed model: {'; '.join(unfit)}")
+        with evaluated_rows.kept_in(evaluation.uri, spec):
             super().Do(input_dict, output_dict, exec_properties)
         evaluation.set_string_custom_property(METRICS_PROPERTY, json.dumps(_metrics(evaluation.uri)))
-        evaluation.set_string_custom_property(REFUSALS_PROPERTY, json.dumps(_refusals(evaluation.uri)))
+        thresholds = _THRESHOLDS.validate_json(exec_properties["thresholds"])
+        verdict = gate.judge(evaluation.uri, spec, thresholds, remarks)
+        gate.write(verdict, evaluation.uri)
+        told = gate.told(verdict)
+        for line in (*verdict.refusals, *told):
+            _log.warning("%s", line)
+        evaluation.set_string_custom_property(REFUSALS_PROPERTY, json.dumps(verdict.refusals))
+        evaluation.set_string_custom_property(WARNINGS_PROPERTY, json.dumps(told))
+        if verdict.refusals:
+            _take_back(blessing)
 
 
 class Evaluator(component.Evaluator):  # type: ignore[misc]
@@ -48,7 +75,8 @@ class Evaluator(component.Evaluator):  # type: ignore[misc]
         model: what to judge.
         baseline_model: the model to compare with; no model is fine.
         schema: of the examples.
-        eval_config: see `components.thresholds.eval_config`.
+        spec: the resolved feature spec.
+        thresholds: metric -> when it refuses the model; see `components.thresholds.applicable`.
         split: judged on.
         code: version of the metrics' code; another one evaluates again.
     """
@@ -62,23 +90,42 @@ class Evaluator(component.Evaluator):  # type: ignore[misc]
         model: types.BaseChannel,
         baseline_model: types.BaseChannel,
         schema: types.BaseChannel,
-        eval_config: config_pb2.EvalConfig,
+        spec: FeatureSpec,
+        thresholds: Mapping[str, Threshold],
         split: str,
         code: str,
     ) -> None:
-        spec = _Spec(
+        made = _Spec(
             examples=examples,
             model=model,
             baseline_model=baseline_model,
             schema=schema,
-            eval_config=eval_config,
+            eval_config=eval_config(spec),
+            spec=spec.model_dump_json(),
+            thresholds=_THRESHOLDS.dump_json(dict(thresholds)).decode(),
             example_splits=json_utils.dumps([split]),
             module_path="components.extracts",
             code=code,
             evaluation=Channel(type=standard_artifacts.ModelEvaluation),
             blessing=Channel(type=standard_artifacts.ModelBlessing),
         )
-        base_beam_component.BaseBeamComponent.__init__(self, spec=spec)
+        base_beam_component.BaseBeamComponent.__init__(self, spec=made)
+
+
+def _misfits(inputs: Mapping[str, list[types.Artifact]], spec: FeatureSpec) -> list[str]:
+    """Why the last blessed model, if there is one, cannot be compared with the candidate."""
+    models = inputs.get(standard_component_specs.BASELINE_MODEL_KEY)
+    candidate = artifact_utils.get_single_instance(inputs[standard_component_specs.MODEL_KEY])
+    return baseline.misfits(models[0], candidate, spec) if models else []
+
+
+def _take_back(blessing: types.Artifact) -> None:
+    """Says of a blessing, which TFX gives whatever has rows, that it is none, in TFX's way."""
+    blessed = os.path.join(blessing.uri, constants.BLESSED_FILE_NAME)
+    if fileio.exists(blessed):
+        fileio.remove(blessed)
+    io_utils.write_string_file(os.path.join(blessing.uri, constants.NOT_BLESSED_FILE_NAME), "")
+    blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_BLESSED_KEY, constants.NOT_BLESSED_VALUE)
 
 
 def _metrics(uri: str) -> dict[str, float]:
@@ -98,25 +145,3 @@ def _metrics(uri: str) -> dict[str, float]:
         name: values[name]
         for name in sorted(ours, key=lambda name: (name.rpartition(".")[0], order.index(name.rpartition(".")[2])))
     }
-
-
-def _refusals(uri: str) -> list[str]:
-    """Why the model of an evaluation artifact was not blessed, a line each; empty for a blessed one."""
-    result = tfma.load_validation_result(uri)
-    reasons = []
-    for by_slice in result.metric_validations_per_slice:
-        for failure in by_slice.failures:
-            name = failure.metric_key.name
-            threshold = failure.metric_threshold
-            value = failure.metric_value.double_value.value
-            if failure.metric_key.is_diff:
-                allowed = abs(threshold.change_threshold.absolute.value)
-                reasons.append(
-                    f"{name}: expected at most {allowed:g} worse than the last blessed model, received {value:+.4f}"
-                )
-            else:
-                bounds = threshold.value_threshold
-                low = f"at least {bounds.lower_bound.value:g}" if bounds.HasField("lower_bound") else ""
-                high = f"at most {bounds.upper_bound.value:g}" if bounds.HasField("upper_bound") else ""
-                reasons.append(f"{name}: expected {' and '.join(filter(None, [low, high]))}, received {value:.4f}")
-    return reasons

@@ -8,6 +8,7 @@ available, and sends rows of the test split as a client would.
 import contextlib
 import itertools
 import json
+import logging
 import os
 import tempfile
 import time
@@ -15,21 +16,42 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
+from tensorflow_serving.apis import predict_pb2
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types import artifact_utils, standard_artifacts
 from tfx.utils import io_utils, path_utils
 
+from components.metrics import REFUSALS_PROPERTY
 from components.model_servers import EMBEDDED, MODEL_NAME, ModelServerError, serving
+from components.properties import CHECKED_PROPERTY, MODEL_PROPERTY
+from components.report.document import Condition, Gate, Latency
+from components.thresholds import Limits
 from schema.errors import RanklineError
+from schema.feature_spec import FeatureSpec
+from serving import load
+from serving.channel import connect
 from serving.client import Client
+from trainer.warmup import rank_inputs
 
 TOLERANCE = 1e-5
 """By so much a served answer may differ from the in-process one, as a share of it where it is above 1."""
 
 REPORT_FILE = "infra_check.json"
+
+_PERCENTILES = (50, 90, 99)
+"""Of latencies that are told whether they are limited or not."""
+_SECONDS, _WARM_UP_SECONDS = 2.0, 0.3
+"""For so long is latency measured, after so much of the same that is not counted."""
+_REQUESTS = 20
+"""Different ones that it is measured with, in turn."""
+_PREDICT = "/tensorflow.serving.PredictionService/Predict"
+_MB = 1e6
 _BATCH = 100
 _BLESSED, _NOT_BLESSED = "INFRA_BLESSED", "INFRA_NOT_BLESSED"
+
+
+_log = logging.getLogger(__name__)
 
 
 class InfraCheckError(RanklineError):
@@ -42,17 +64,22 @@ def InfraCheck(  # noqa: N802 (a TFX component)
     model_blessing: InputArtifact[standard_artifacts.ModelBlessing],
     examples: InputArtifact[standard_artifacts.Examples],
     blessing: OutputArtifact[standard_artifacts.InfraBlessing],
+    spec: Parameter[str],
+    limits: Parameter[str],
     rows: Parameter[int],
     server: Parameter[str],
     code: Parameter[str],
 ) -> None:
-    """Blesses a model that can be served.
+    """Blesses a model that can be served, within its limits.
 
     Args:
         model: the candidate.
-        model_blessing: the Evaluator's; a refused model will not be pushed, so it is not checked either.
+        model_blessing: the Evaluator's; a refused model will not be pushed, so it is not checked either, unless
+            there are limits: then all reasons are told at once.
         examples: raw examples with a test split.
         blessing: receives the report, and TFX's mark for the Pusher.
+        spec: the resolved feature spec, as JSON.
+        limits: a `components.thresholds.Limits`, as JSON.
         rows: how many rows of the test split to compare.
         server: which server to start, as `components.model_servers.chosen` gives it.
         code: version of the code that does it, so that its change leads to a new check.
@@ -63,29 +90,43 @@ def InfraCheck(  # noqa: N802 (a TFX component)
     """
     del code  # part of the cache key only
     report: dict[str, object] = {"checked": False}
+    gate = Gate(conditions=[])
+    asked = Limits.model_validate_json(limits)
     blessed = model_blessing.get_int_custom_property("blessed") == 1
-    if blessed:
+    if blessed or asked.are_set:
         serialized = _first_rows(artifact_utils.get_split_uri([examples], "test"), rows)
         with _on_this_machine(path_utils.serving_model_path(model.uri)) as model_path:
-            report = check(model_path, serialized, server)
+            report, gate = check(model_path, serialized, FeatureSpec.model_validate_json(spec), asked, server)
+    for reason in gate.refusals:
+        _log.warning("%s", reason)
+    blessed = blessed and not gate.refusals
+    report["gate"] = gate.model_dump()
     tf.io.gfile.makedirs(blessing.uri)
     with tf.io.gfile.GFile(os.path.join(blessing.uri, REPORT_FILE), "w") as file:
         file.write(json.dumps(report, indent=2) + "\n")
+    blessing.set_int_custom_property(CHECKED_PROPERTY, int(bool(report["checked"])))
+    blessing.set_int_custom_property(MODEL_PROPERTY, model.id)
+    blessing.set_string_custom_property(REFUSALS_PROPERTY, json.dumps(gate.refusals))
     # What TFX's Pusher looks for.
     blessing.set_string_custom_property("blessing_status", _BLESSED if blessed else _NOT_BLESSED)
     blessing.set_int_custom_property("blessed", int(blessed))
 
 
-def check(model_path: str, examples: Sequence[bytes], server: str = EMBEDDED) -> dict[str, object]:
-    """Serves a SavedModel and compares its answers with the model's own.
+def check(
+    model_path: str, examples: Sequence[bytes], spec: FeatureSpec, limits: Limits, server: str = EMBEDDED
+) -> tuple[dict[str, object], Gate]:
+    """Serves a SavedModel, compares its answers with the model's own, and measures how long they take.
 
     Args:
         model_path: the SavedModel's folder.
         examples: serialized raw tf.Examples.
+        spec: the resolved feature spec.
+        limits: to keep.
         server: see `InfraCheck`.
 
     Returns:
-        A report: the server, rows compared, the largest difference, seconds until available, milliseconds per request.
+        A report: the server, rows compared, the largest difference, seconds until available, latency, size; and
+        whether the limits are kept.
 
     Raises:
         InfraCheckError: see `InfraCheck`.
@@ -95,23 +136,82 @@ def check(model_path: str, examples: Sequence[bytes], server: str = EMBEDDED) ->
         with serving(server, model_path) as address, Client(address, MODEL_NAME) as client:
             load_seconds = time.monotonic() - start
             batches = [examples[i : i + _BATCH] for i in range(0, len(examples), _BATCH)]
-            start = time.monotonic()
             answers = [client.predict(batch) for batch in batches]
-            seconds = time.monotonic() - start
+            latency, at_limit = _latency(address, examples, spec, limits)
     except ModelServerError as error:
         raise InfraCheckError(f"infra check: expected a model that can be served, received: {error}") from error
     expected = _in_process(model_path, examples)
     served = {name: np.concatenate([answer[name] for answer in answers]) for name in expected}
     differences = {name: _difference(name, served[name], expected[name]) for name in expected}
-    return {
+    megabytes = _bytes(model_path) / _MB
+    report = {
         "checked": True,
         "server": server,
         "rows": len(examples),
         "largest_difference": max(differences.values()),
         "load_seconds": round(load_seconds, 3),
-        "milliseconds_per_request": round(1000 * seconds / max(1, len(batches)), 3),
-        "rows_per_request": _BATCH,
+        "latency": latency.model_dump(),
+        "megabytes": round(megabytes, 3),
     }
+    return report, Gate(conditions=list(_conditions(limits, at_limit, megabytes)))
+
+
+def _latency(address: str, examples: Sequence[bytes], spec: FeatureSpec, limits: Limits) -> tuple[Latency, float]:
+    """Latency as one client sees it, and at the percentile that may be limited, in milliseconds."""
+    requests = [_request(examples, place, spec, limits.candidates) for place in range(min(_REQUESTS, len(examples)))]
+    with connect(address, None) as channel:
+        found = load.run(channel.unary_unary(_PREDICT), requests, 1, _SECONDS, warm_up_s=_WARM_UP_SECONDS)
+    if found.failed or not found.answered:
+        raise ModelServerError(
+            f"of requests about {limits.candidates:,} rows {found.answered:,} were answered, and "
+            f"{found.failed:,} failed {', '.join(found.errors)}".rstrip()
+        )
+    percentiles = {f"p{percent:g}": round(found.percentile(percent), 3) for percent in sorted(
+        {*_PERCENTILES, limits.percentile}
+    )}  # fmt: skip
+    latency = Latency(
+        signature=_signature(spec), candidates=limits.candidates, requests=found.answered, percentiles=percentiles
+    )
+    return latency, found.percentile(limits.percentile)
+
+
+def _signature(spec: FeatureSpec) -> str:
+    """What clients ask."""
+    return "rank" if spec.ranking else "serving_default"
+
+
+def _request(examples: Sequence[bytes], place: int, spec: FeatureSpec, rows: int) -> bytes:
+    """A serialized request about rows from a place on, and from the first again where there are not so many."""
+    serialized = list(itertools.islice(itertools.cycle(examples), place, place + rows))
+    inputs = rank_inputs(spec, serialized) if spec.ranking else {"examples": tf.constant(serialized)}
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name, request.model_spec.signature_name = MODEL_NAME, _signature(spec)
+    for name, values in inputs.items():
+        request.inputs[name].CopyFrom(tf.make_tensor_proto(values))
+    return bytes(request.SerializeToString())
+
+
+def _bytes(folder: str) -> int:
+    return sum(os.path.getsize(os.path.join(path, name)) for path, _, names in os.walk(folder) for name in names)
+
+
+def _conditions(limits: Limits, milliseconds: float, megabytes: float) -> Iterator[Condition]:
+    time_unit = f"ms for {limits.candidates:,} candidates"
+    for what, limit, received, unit, where in (
+        (
+            f"latency at p{limits.percentile:g}",
+            limits.latency_ms,
+            milliseconds,
+            time_unit,
+            " on this machine",
+        ),
+        ("size", limits.size_mb, megabytes, "MB", ""),
+    ):
+        if limit is not None:
+            expected, kept = f"at most {limit:g} {unit}", received <= limit
+            reason = f"{what}: expected {expected}, received {received:.3f}{where}"
+            yield Condition(what=what, expected=expected, received=received, room=limit - received,
+                            outcome="kept" if kept else "broken", reason="" if kept else reason)  # fmt: skip
 
 
 @contextlib.contextmanager

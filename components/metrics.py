@@ -47,5 +47,5 @@ METRICS_PROPERTY = "metrics"
 """Custom property of an evaluation artifact, as JSON: metric name -> value over the whole test split. Those of another
 label than the first have its name in front, as in `bought.auc`."""
 REFUSALS_PROPERTY = "refusals"
-"""Custom property of an evaluation artifact, as JSON: why the model was not blessed, a line each;
-empty for a blessed one."""
+"""Custom property of an evaluation, an infra blessing or a report, as JSON: why the model was refused, a line each;
+empty for a good one."""

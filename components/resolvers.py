@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
 from typing import Any
 
 from tfx import types
 from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import LatestBlessedModelStrategy
 
 from components.digests import is_intact
-from components.trainer import COLUMNS_PROPERTY, EXAMPLES_PROPERTY, SPAN_PROPERTY
+from components.metrics import REFUSALS_PROPERTY
+from components.properties import MODEL_PROPERTY
+from components.trainer import EXAMPLES_PROPERTY, SPAN_PROPERTY
 
 _CANDIDATE = "candidate"
+_INFRA_BLESSING = "infra_blessing"
 _EXAMPLES = "examples"
 _RAW_EXAMPLES = "raw_examples"
 
@@ -43,13 +45,13 @@ class _LatestIntactBlessedModelStrategy(LatestBlessedModelStrategy):  # type: ig
 
 
 class LatestOtherBlessedModelStrategy(_LatestIntactBlessedModelStrategy):
-    """The latest blessed model that is not the candidate itself, and that can read the candidate's examples.
+    """The latest blessed model that is not the candidate itself, and that the infra check has not refused.
 
     TFX's own strategy gives a second run, which trains nothing new, its model as the one to compare it with: an
     evaluation that was never made, so that everything from there on would run again and push the model once more.
-    And it gives models that fail on examples in which a column is of another type than when they were trained.
+    And it gives models that were never served, since they are too large or too slow.
 
-    For a `Resolver` with the channels `model`, `model_blessing` and `candidate`.
+    For a `Resolver` with the channels `model`, `model_blessing`, `infra_blessing` and `candidate`.
     """
 
     def resolve_artifacts(
@@ -58,19 +60,21 @@ class LatestOtherBlessedModelStrategy(_LatestIntactBlessedModelStrategy):
         """As TFX's strategy, among the models that qualify."""
         channels = dict(input_dict)
         (candidate,) = channels.pop(_CANDIDATE)
-        channels["model"] = [model for model in channels["model"] if _comparable(model, candidate)]
+        left_out = {candidate.id, *_beyond_limits(channels.pop(_INFRA_BLESSING))}
+        channels["model"] = [model for model in channels["model"] if model.id not in left_out]
         resolved = super().resolve_artifacts(store, channels)
-        return {**resolved, _CANDIDATE: []}
+        return {**resolved, _INFRA_BLESSING: [], _CANDIDATE: []}
 
 
-def _comparable(model: types.Artifact, candidate: types.Artifact) -> bool:
-    types_now = _columns(candidate)
-    return model.id != candidate.id and all(types_now.get(name, kind) == kind for name, kind in _columns(model).items())
-
-
-def _columns(model: types.Artifact) -> Mapping[str, str]:
-    columns: Mapping[str, str] = json.loads(model.get_string_custom_property(COLUMNS_PROPERTY) or "{}")
-    return columns
+def _beyond_limits(infra_blessings: list[types.Artifact]) -> set[int]:
+    """The models that the latest infra check of each has refused."""
+    latest = {
+        verdict.get_int_custom_property(MODEL_PROPERTY): json.loads(
+            verdict.get_string_custom_property(REFUSALS_PROPERTY) or "[]"
+        )
+        for verdict in sorted(infra_blessings, key=lambda verdict: int(verdict.id))
+    }
+    return {model for model, refusals in latest.items() if refusals}
 
 
 class LatestBlessedModelOfOtherExamplesStrategy(_LatestIntactBlessedModelStrategy):

@@ -1,20 +1,37 @@
-"""What a model is judged by, and what makes it refused, in the terms of TFMA."""
+"""What a model has to keep to be pushed, as a run's configuration says it."""
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Mapping
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, NonNegativeFloat
-from tensorflow_model_analysis.proto import config_pb2
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
 
-from components.metrics import METRICS, OF_LABEL, OF_RANKING
-from schema.errors import SpecError, listing
-from schema.feature_spec import LABEL, WEIGHT, FeatureSpec
+from components.eval_config import metrics_of
+from components.metrics import OF_RANKING
+from schema.errors import SpecError, listing, nearest
+from schema.feature_spec import FeatureSpec
+
+MIN_ROWS = 100
+"""Fewer rows of a slice say too little about it."""
+
+Confidence = Annotated[float, Field(ge=0, lt=1)]
+SlicePattern = tuple[tuple[str, str | None], ...]
+"""Column and value, of each column that a slice is about; None is every value."""
 
 
-class Threshold(BaseModel):
-    """When a metric refuses a model. Bounds are inclusive."""
+class Bounds(BaseModel):
+    """Between what a metric must be. Bounds are inclusive."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -22,6 +39,33 @@ class Threshold(BaseModel):
     max: float | None = None
     max_drop: NonNegativeFloat | None = None
     """By so much may the metric be worse than the last blessed model's. Not for calibration."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"expected min up to max, received {self.min:g} and {self.max:g}")
+        return self
+
+
+class SliceBounds(Bounds):
+    """The same of slices. What is not said of one value of a column is as said of every value of it."""
+
+    confidence: Confidence | None = None
+    """As of the metric, where it is not given."""
+    min_rows: NonNegativeInt | None = None
+    """A slice with fewer rows is not judged, which is told. `MIN_ROWS`, where it is not given."""
+
+
+class Threshold(Bounds):
+    """When a metric refuses a model."""
+
+    # A model that is as good as a bound asks misses it every other time, by chance alone: with a bound on the number
+    # itself, whether it is pushed would be a coin's decision. What is missed within noise is told.
+    confidence: Confidence = 0.95
+    """Only what is missed by more than noise refuses a model: the whole interval of this confidence is on the wrong
+    side. With 0 it is the number that counts."""
+    slices: Mapping[str, SliceBounds] = {}
+    """`column`, `column = value`, or of slices by several columns these with commas -> what is asked of such rows."""
 
 
 DEFAULT_THRESHOLDS: Mapping[str, Threshold] = {
@@ -36,42 +80,41 @@ DEFAULT_THRESHOLDS: Mapping[str, Threshold] = {
 }
 """Of those metrics that a dataset has."""
 
-_CLASSES: Mapping[str, tuple[str, str]] = {
-    "auc": ("PointwiseAUC", "components.pointwise_metrics"),
-    "logloss": ("PointwiseLogLoss", "components.pointwise_metrics"),
-    "calibration": ("PointwiseCalibration", "components.pointwise_metrics"),
-    "gauc": ("GroupAUC", "components.group_metrics"),
-    "ndcg@10": ("GroupNDCG", "components.group_metrics"),
-    "accuracy": ("ClassAccuracy", "components.class_metrics"),
-    "cross_entropy": ("ClassCrossEntropy", "components.class_metrics"),
-    "rmse": ("NumberRMSE", "components.number_metrics"),
-    "mae": ("NumberMAE", "components.number_metrics"),
-    "r2": ("NumberR2", "components.number_metrics"),
-}
-_ANSWER = {"binary": "probability", "classes": "probabilities", "number": "prediction"}
-"""What a model is asked for, by the kind of label; see `trainer.heads`."""
+
+class Limits(BaseModel):
+    """What a model may take where it is served. Measured in the server that the infra check starts, on its machine."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    latency_ms: PositiveFloat | None = None
+    """The most milliseconds that an answer may take, at `percentile`."""
+    percentile: Annotated[float, Field(gt=0, le=100)] = 99
+    """Of the answers' times."""
+    candidates: PositiveInt = 100
+    """How many rows a request asks about: the candidates of a ranking."""
+    size_mb: PositiveFloat | None = None
+    """The most megabytes (10⁶ bytes) that the SavedModel's files may have together."""
+
+    @property
+    def are_set(self) -> bool:
+        """Whether there are any."""
+        return self.latency_ms is not None or self.size_mb is not None
 
 
-def metrics_of(spec: FeatureSpec) -> list[str]:
-    """Names of the metrics that a dataset's models are judged by."""
-    ranked = OF_RANKING if spec.ranking and spec.label.kind == "binary" else ()
-    return [*OF_LABEL[spec.label.kind], *ranked]
-
-
-def eval_config(spec: FeatureSpec, thresholds: Mapping[str, Threshold]) -> config_pb2.EvalConfig:
-    """TFMA's configuration: the metrics overall and by the spec's slices, and thresholds overall.
+def applicable(thresholds: Mapping[str, Threshold], spec: FeatureSpec) -> dict[str, Threshold]:
+    """The thresholds of those metrics that a dataset has.
 
     Args:
+        thresholds: metric (of `METRICS`) -> threshold.
         spec: the resolved feature spec.
-        thresholds: metric name (of `METRICS`) -> bounds.
 
     Raises:
-        SpecError: a threshold for a metric that the dataset cannot have.
+        SpecError: one that is no default is of a metric that the dataset cannot have, or of slices that it has not.
     """
-    metrics = {name: _metric(name) for name in metrics_of(spec)}
+    metrics = metrics_of(spec)
     for name, threshold in thresholds.items():
         if name not in metrics:
-            if threshold == DEFAULT_THRESHOLDS.get(name):
+            if threshold == DEFAULT_THRESHOLDS.get(name) or threshold == Threshold():
                 continue
             if name in OF_RANKING and spec.label.kind == "binary":
                 raise SpecError(
@@ -80,64 +123,35 @@ def eval_config(spec: FeatureSpec, thresholds: Mapping[str, Threshold]) -> confi
             raise SpecError(
                 f"thresholds: expected metrics of a label of this kind, {listing(metrics)}, received {name!r}"
             )
-        # `threshold` would hold for every slice, however few rows it has.
-        metrics[name].per_slice_thresholds.add(
-            slicing_specs=[config_pb2.SlicingSpec()], threshold=_tfma_threshold(name, threshold)
-        )
-    count = config_pb2.MetricConfig(class_name="ExampleCount")
-    # Always kept: without any threshold there is no verdict, and TFX takes a model without a verdict for a bad one.
-    count.per_slice_thresholds.add(slicing_specs=[config_pb2.SlicingSpec()], threshold=_at_least(1))
-    others = [_metric(name, other) for other in spec.other_labels for name in OF_LABEL["binary"]]
-    specs = [config_pb2.MetricsSpec(metrics=[count, *(metrics[name] for name in OF_LABEL[spec.label.kind]), *others])]
-    if ranked := [metrics[name] for name in OF_RANKING if name in metrics]:
-        assert spec.ranking is not None, "ranked metrics are of lists"
-        specs.append(config_pb2.MetricsSpec(metrics=ranked, query_key=spec.ranking.group))
-    return config_pb2.EvalConfig(
-        model_specs=[
-            config_pb2.ModelSpec(
-                model_type="tf_generic",
-                signature_name="serving_default",
-                prediction_key=_ANSWER[spec.label.kind],
-                label_key=LABEL,
-                example_weight_key=WEIGHT if spec.weight else "",
-            )
-        ],
-        metrics_specs=specs,
-        slicing_specs=[
-            config_pb2.SlicingSpec(),
-            *(config_pb2.SlicingSpec(feature_keys=columns) for columns in spec.slices),
-        ],
+        for key in threshold.slices:
+            pattern(key, spec, f"thresholds.{name}.slices")
+    return {name: thresholds[name] for name in metrics if name in thresholds}
+
+
+def pattern(key: str, spec: FeatureSpec, where: str) -> SlicePattern:
+    """The slices that a key of `Threshold.slices` is about.
+
+    Args:
+        key: such as `device`, `device = phone`, or of slices by two columns `city, device = phone`.
+        spec: has the slices.
+        where: the key is found, for errors.
+
+    Raises:
+        SpecError: the dataset has no such slices.
+    """
+    for columns in spec.slices:
+        parts = [rf"{re.escape(column)}\s*(?:=\s*(.*?)\s*)?" for column in columns]
+        if match := re.fullmatch(r",\s*".join(parts), key.strip(), re.DOTALL):
+            return tuple(zip(columns, match.groups(), strict=True))
+    column = re.split(r"[=,]", key)[0].strip()
+    known = [", ".join(columns) for columns in spec.slices]
+    if column in spec.columns and column not in known:
+        mend = f"; add {column!r} to 'slices' in the dataset's features.yaml"
+    else:
+        mend = nearest(column, known)
+    expected = (
+        f"slices of the dataset ({listing(known)}), such as 'COLUMN' or 'COLUMN = VALUE'"
+        if known
+        else ("a dataset with 'slices' in its features.yaml")
     )
-
-
-def _metric(name: str, other: str = "") -> config_pb2.MetricConfig:
-    """A metric of the first label, or of another one."""
-    class_name, module = _CLASSES[name]
-    config = json.dumps({"name": name, "other": other}) if other else ""
-    return config_pb2.MetricConfig(class_name=class_name, module=module, config=config)
-
-
-def metric_name(metric: config_pb2.MetricConfig) -> str | None:
-    """What a metric of `eval_config` is called; None for one that is not ours."""
-    ours = {class_name: name for name, (class_name, _) in _CLASSES.items()}
-    return json.loads(metric.config)["name"] if metric.config else ours.get(metric.class_name)
-
-
-def _at_least(bound: float) -> config_pb2.MetricThreshold:
-    return config_pb2.MetricThreshold(value_threshold=config_pb2.GenericValueThreshold(lower_bound={"value": bound}))
-
-
-def _tfma_threshold(name: str, threshold: Threshold) -> config_pb2.MetricThreshold:
-    result = config_pb2.MetricThreshold()
-    if threshold.min is not None:
-        result.value_threshold.lower_bound.value = threshold.min
-    if threshold.max is not None:
-        result.value_threshold.upper_bound.value = threshold.max
-    if threshold.max_drop is not None:
-        higher = METRICS[name] == "higher"
-        direction = (
-            config_pb2.MetricDirection.HIGHER_IS_BETTER if higher else config_pb2.MetricDirection.LOWER_IS_BETTER
-        )
-        result.change_threshold.direction = direction
-        result.change_threshold.absolute.value = -threshold.max_drop if higher else threshold.max_drop
-    return result
+    raise SpecError(f"{where}: expected {expected}, received {key!r}{mend}")

@@ -772,14 +772,17 @@ def _labelled(labels: Mapping[str, int]) -> str:
 def runs(root: Path | None, config: Path | None, limit: int) -> None:
     """List past runs.
 
-    With their dataset, model and metrics, and whether they were blessed and pushed. A configuration says where they
-    are kept, if that is not a file in the root.
+    With their dataset, model and metrics, whether they were blessed and pushed, and why not. A configuration says
+    where they are kept, if that is not a file in the root.
     """
     from pipeline.runs import list_runs
     from pipeline.tables import runs_table
 
     found = list_runs(_metadata(root, config))
     console().print(runs_table(found[:limit]) if found else "No runs yet: `rankline run` makes one.")
+    for run in found[:limit]:
+        if run.refusals:
+            click.echo("\n  ".join([f"\n{run.run_id} was refused:", *run.refusals]))
 
 
 def _metadata(root: Path | None, config: Path | None) -> ConnectionConfig:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from components.metrics import METRICS
 from components.model_servers import EMBEDDED
-from components.thresholds import DEFAULT_THRESHOLDS, Threshold
+from components.thresholds import DEFAULT_THRESHOLDS, Limits, Threshold
 from pipeline.beam import BeamRunner, Direct
 from pipeline.metadata import MetadataStore, Sqlite
 from pipeline.pods import Kubeflow
@@ -44,7 +44,10 @@ class RunConfig(BaseModel):
     tune: SearchParams | None = None
     """A search for better values of some of `train`'s, before the model is trained with the best."""
     thresholds: Mapping[str, Threshold] = Field(default_factory=lambda: dict(DEFAULT_THRESHOLDS))
-    """Metric -> when a model is refused. What is not given stays as in `DEFAULT_THRESHOLDS`; null is no bound."""
+    """Metric -> when a model is refused. What is not given stays as in `DEFAULT_THRESHOLDS`; null is no bound, of a
+    metric or of all."""
+    limits: Limits = Limits()
+    """When a model is refused for what serving it takes."""
     infra_check_rows: Annotated[int, Field(ge=1)] = 1000
     """On so many rows of the test split the served predictions must equal the in-process ones."""
     infra_check_server: str = EMBEDDED
@@ -64,11 +67,13 @@ class RunConfig(BaseModel):
     @field_validator("thresholds", mode="before")
     @classmethod
     def _over_defaults(cls, value: object) -> object:
+        if value is None:
+            return {}
         if not isinstance(value, Mapping):
             return value
         defaults = {name: threshold.model_dump() for name, threshold in DEFAULT_THRESHOLDS.items()}
         given = {
-            name: {**defaults.get(name, {}), **bounds} if isinstance(bounds, Mapping) else bounds
+            name: {**defaults.get(name, {}), **bounds} if isinstance(bounds, Mapping) else bounds or {}
             for name, bounds in value.items()
         }
         return {**defaults, **given}
@@ -79,8 +84,9 @@ class RunConfig(BaseModel):
         for name, threshold in value.items():
             if name not in METRICS:
                 raise ValueError(f"expected one of {listing(METRICS)}, received {name!r}{nearest(name, METRICS)}")
-            if METRICS[name] == "neither" and threshold.max_drop is not None:
-                raise ValueError(f"expected min and max for {name}, which is best at 1, received max_drop")
+            for bounds in (threshold, *threshold.slices.values()):
+                if METRICS[name] == "neither" and bounds.max_drop is not None:
+                    raise ValueError(f"expected min and max for {name}, which is best at 1, received max_drop")
         return value
 
     @model_validator(mode="after")

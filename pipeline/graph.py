@@ -13,7 +13,7 @@ from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import La
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import pusher_pb2, transform_pb2
 from tfx.types import Channel
-from tfx.types.standard_artifacts import Model, ModelBlessing
+from tfx.types.standard_artifacts import InfraBlessing, Model, ModelBlessing
 
 from components import model_servers
 from components.drift_validator import DriftValidator
@@ -25,7 +25,7 @@ from components.pusher import Pusher
 from components.report.component import Report
 from components.resolvers import LatestBlessedModelOfOtherExamplesStrategy, LatestOtherBlessedModelStrategy
 from components.schema_gen import SchemaGen, read_given
-from components.thresholds import eval_config
+from components.thresholds import applicable
 from components.trainer import Trainer
 from components.transform import Transform
 from components.tuner import tuner
@@ -134,17 +134,29 @@ def create_pipeline(config: RunConfig, dataset: Dataset, with_own_resolvers: boo
         strategy_class=LatestOtherBlessedModelStrategy if with_own_resolvers else LatestBlessedModelStrategy,
         model=Channel(type=Model),
         model_blessing=Channel(type=ModelBlessing),
-        **({"candidate": trainer.outputs["model"]} if with_own_resolvers else {}),
+        **(
+            {"infra_blessing": Channel(type=InfraBlessing), "candidate": trainer.outputs["model"]}
+            if with_own_resolvers
+            else {}
+        ),
     ).with_id("LatestBlessedModel")
     evaluator = Evaluator(
         examples=examples,
         model=trainer.outputs["model"],
         baseline_model=blessed.outputs["model"],
         schema=schema.outputs["schema"],
-        eval_config=eval_config(dataset.spec, config.thresholds),
+        spec=dataset.spec,
+        thresholds=applicable(config.thresholds, dataset.spec),
         split="test",
         code=code_version(
             "components/evaluator.py",
+            "components/eval_config.py",
+            "components/gate.py",
+            "components/baseline.py",
+            "components/report/evaluation.py",
+            "components/report/judgement.py",
+            "components/report/measures.py",
+            "components/report/rows.py",
             "components/evaluated_rows.py",
             "components/extracts.py",
             "components/class_metrics.py",
@@ -158,9 +170,11 @@ def create_pipeline(config: RunConfig, dataset: Dataset, with_own_resolvers: boo
         model=trainer.outputs["model"],
         model_blessing=evaluator.outputs["blessing"],
         examples=examples,
+        spec=spec,
+        limits=config.limits.model_dump_json(),
         rows=config.infra_check_rows,
         server=model_servers.chosen(config.infra_check_server),
-        code=code_version("serving", "components/infra_check.py", "components/model_servers.py"),
+        code=code_version("serving", "components/infra_check.py", "components/model_servers.py", "trainer/warmup.py"),
     )
     pusher = Pusher(
         model=trainer.outputs["model"],

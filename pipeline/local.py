@@ -18,6 +18,7 @@ from rich.markup import escape
 
 from components.example_gen import read_summary
 from components.metrics import METRICS_PROPERTY
+from components.properties import CHECKED_PROPERTY
 from components.pusher import UNCHANGED_PROPERTY
 from components.report.document import PAGE_FILE
 from components.schema_gen import FILE_NAME as SCHEMA_FILE
@@ -46,9 +47,6 @@ SPLITS_READ: Mapping[str, Sequence[Split]] = {
 LOG_FILE = "run.log"
 """In a run's log folder."""
 
-_OF_BLESSED_MODELS = ("InfraCheck", "Pusher")
-"""Components that do nothing for a model that was refused."""
-
 _OF_A_FULL_DISK = ("No space left on device", "Disk quota exceeded", "database or disk is full")
 """What the system, and SQLite, say of it, however the libraries wrap it."""
 
@@ -59,7 +57,7 @@ class RunResult:
 
     run_id: str
     warnings: list[str] = field(default_factory=list)
-    """What is wrong with the data, and was let pass."""
+    """What is wrong with the data or the model, and was let pass."""
     metrics: Mapping[str, float] = field(default_factory=dict)
     refusals: list[str] = field(default_factory=list)
     tuned: Mapping[str, Any] = field(default_factory=dict)
@@ -186,7 +184,9 @@ def _collect(result: RunResult, node_id: str, outcome: Outcome, logs: Path, infe
     elif node_id == "Evaluator":
         evaluation = artifact["evaluation"]
         result.metrics = json.loads(evaluation.get_string_custom_property(METRICS_PROPERTY))
-        result.refusals = outcome.refusals
+        result.refusals += outcome.refusals
+    elif node_id == "InfraCheck":
+        result.refusals += outcome.refusals
     elif node_id == "Report":
         result.report = os.path.join(artifact["report"].uri, PAGE_FILE)
     elif node_id == "Pusher" and artifact["pushed_model"].get_int_custom_property("pushed"):
@@ -203,7 +203,7 @@ def warning_line(warning: str) -> str:
 def _progress_line(node_id: str, outcome: Outcome, result: RunResult) -> str:
     if node_id in result.unchanged:
         mark, took = "[dim]=[/]", "unchanged"
-    elif result.refusals and node_id in _OF_BLESSED_MODELS:
+    elif result.refusals and _is_skipped(node_id, outcome):
         mark, took = "[dim]-[/]", "skipped"
     else:
         mark, took = "[green]✓[/]", f"{result.seconds[node_id]:6.1f} s"
@@ -211,6 +211,13 @@ def _progress_line(node_id: str, outcome: Outcome, result: RunResult) -> str:
     # Sorted, because the database gives them in any order, and every run should show the same one.
     uri = next((artifacts[0].uri for _, artifacts in sorted(outcome.outputs.items()) if artifacts), "")
     return f"  {mark} {node_id:<20} {took:>9} {f'{rows:,} rows' if rows else '':>16}  [dim]{escape(relative(uri))}[/]"
+
+
+def _is_skipped(node_id: str, outcome: Outcome) -> bool:
+    """Whether a component has done nothing, since the model was refused."""
+    if node_id == "InfraCheck":  # limits are measured nevertheless
+        return all(not each.get_int_custom_property(CHECKED_PROPERTY) for each in outcome.outputs["blessing"])
+    return node_id == "Pusher"
 
 
 def relative(path: str) -> str:

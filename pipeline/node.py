@@ -58,13 +58,15 @@ class Outcome:
     @property
     def refusals(self) -> list[str]:
         """Why the model was refused, if the node has judged it or reports on it."""
-        return self._noted("evaluation", REFUSALS_PROPERTY) + self._noted("report", REFUSALS_PROPERTY)
+        return [line for key in ("evaluation", "blessing", "report") for line in self._noted(key, REFUSALS_PROPERTY)]
 
     @property
     def warnings(self) -> list[str]:
-        """What was wrong and has not stopped the node: former outputs that are damaged, oddities of the data."""
+        """What was wrong and has not stopped the node: former outputs that are damaged, oddities of the data or of the
+        verdict.
+        """
         damaged = [f"not reused, since its files are not what was written: {uri}" for uri in self.damaged]
-        return damaged + self._noted("anomalies", WARNINGS_PROPERTY)
+        return damaged + [line for key in ("anomalies", "evaluation") for line in self._noted(key, WARNINGS_PROPERTY)]
 
     def _noted(self, key: str, name: str) -> list[str]:
         """What is listed in a property of an output."""

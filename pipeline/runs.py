@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ml_metadata.proto import metadata_store_pb2
 
-from components.metrics import METRICS_PROPERTY
+from components.metrics import METRICS_PROPERTY, REFUSALS_PROPERTY
 from components.properties import REPORT_TYPE, SPAN_NAME_PROPERTY
 from pipeline.metadata import open_store
 from schema.errors import RanklineError, listing, nearest
@@ -32,6 +32,8 @@ class Run:
     """Of the test split; empty where evaluation was not reached."""
     blessed: bool | None = None
     """None where evaluation was not reached."""
+    refusals: Sequence[str] = ()
+    """Why not."""
     pushed_version: str | None = None
     report: str | None = None
     """The folder of the report; None where that was not reached."""
@@ -227,13 +229,15 @@ def _run(store: Any, types: Mapping[int, str], context: Any) -> Run:
     if "Trainer" in executions:
         model = json.loads(_config(executions["Trainer"])["params"])["model"]
     evaluation, blessing = artifacts.get("ModelEvaluation"), artifacts.get("ModelBlessing")
+    refusals = [line for made in (evaluation, artifacts.get("InfraBlessing")) for line in _refusals(made)]
     pushed, report = artifacts.get("PushedModel"), artifacts.get(REPORT_TYPE)
     return Run(
         run_id=context.name,
         dataset=pipeline.name,
         model=model,
         metrics=json.loads(evaluation.custom_properties[METRICS_PROPERTY].string_value) if evaluation else {},
-        blessed=blessing.custom_properties["blessed"].int_value == 1 if blessing else None,
+        blessed=blessing.custom_properties["blessed"].int_value == 1 and not refusals if blessing else None,
+        refusals=refusals,
         pushed_version=(pushed.custom_properties["pushed_version"].string_value or None) if pushed else None,
         report=report.uri if report else None,
         failed=_in_state(executions, _State.FAILED),
@@ -250,6 +254,13 @@ def _config(trainer: Any) -> Mapping[str, str]:
     """What the Trainer was told, as `pipeline.graph` has it."""
     told: Mapping[str, str] = json.loads(trainer.custom_properties["custom_config"].string_value)
     return told
+
+
+def _refusals(artifact: Any) -> list[str]:
+    found: list[str] = []
+    if artifact is not None and REFUSALS_PROPERTY in artifact.custom_properties:
+        found = json.loads(artifact.custom_properties[REFUSALS_PROPERTY].string_value or "[]")
+    return found
 
 
 def _in_state(executions: Mapping[str, Any], state: int) -> str | None:

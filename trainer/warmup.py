@@ -63,7 +63,7 @@ def _requests(
     """One request about the examples for each signature."""
     serialized = [example.SerializeToString() for example in examples]
     yield _predict("serving_default", {"examples": tf.constant(serialized)})
-    yield _predict("rank", _rank_inputs(spec, serialized))
+    yield _predict("rank", rank_inputs(spec, serialized))
     examples_input = input_pb2.Input(example_list=input_pb2.ExampleList(examples=examples))
     if head.has_scores:
         classify = classification_pb2.ClassificationRequest(input=examples_input)
@@ -83,7 +83,7 @@ def _predict(signature: str, inputs: dict[str, tf.Tensor]) -> prediction_log_pb2
     return prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
 
 
-def _rank_inputs(spec: FeatureSpec, serialized: Sequence[bytes]) -> dict[str, tf.Tensor]:
+def rank_inputs(spec: FeatureSpec, serialized: Sequence[bytes]) -> dict[str, tf.Tensor]:
     """The examples' items as candidates, all for the group of the first, which has as many rows: so that servers that
     batch, which insist on it, can answer as well."""
     columns = raw_columns(spec)

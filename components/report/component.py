@@ -62,7 +62,11 @@ class Executor(base_executor.BaseExecutor):  # type: ignore[misc]
         output = artifact_utils.get_single_instance(output_dict["report"])
         artifacts = {name: artifacts[0] for name, artifacts in input_dict.items() if artifacts}
         pushed = artifacts["pushed_model"]
-        refusals = artifacts["evaluation"].get_string_custom_property(REFUSALS_PROPERTY)
+        refusals = [
+            line
+            for name in ("evaluation", "infra_blessing")
+            for line in json.loads(artifacts[name].get_string_custom_property(REFUSALS_PROPERTY) or "[]")
+        ]
         report = gather(
             Run(
                 run_id=self._context.pipeline_run_id,
@@ -73,8 +77,8 @@ class Executor(base_executor.BaseExecutor):  # type: ignore[misc]
                 span=artifacts["examples"].get_string_custom_property(SPAN_NAME_PROPERTY),
                 warnings=_warnings(artifacts.get("drift")),
                 folders={name: artifact.uri for name, artifact in artifacts.items()},
-                blessed=artifacts["model_blessing"].get_int_custom_property("blessed") == 1,
-                refusals=json.loads(refusals),
+                blessed=artifacts["model_blessing"].get_int_custom_property("blessed") == 1 and not refusals,
+                refusals=refusals,
                 pushed=pushed.get_string_custom_property("pushed_destination") or None,
                 unchanged=pushed.get_int_custom_property(UNCHANGED_PROPERTY) == 1,
                 artifacts=[
@@ -82,7 +86,7 @@ class Executor(base_executor.BaseExecutor):  # type: ignore[misc]
                 ],
             )
         )
-        output.set_string_custom_property(REFUSALS_PROPERTY, refusals)
+        output.set_string_custom_property(REFUSALS_PROPERTY, json.dumps(refusals))
         tf.io.gfile.makedirs(output.uri)
         for name, content in (
             (PAGE_FILE, page.html(report)),

@@ -39,18 +39,37 @@ class Metric(_Fact):
     """Against that model, on the same rows."""
 
 
-class Bound(_Fact):
-    """One condition of the gate."""
+class Condition(_Fact):
+    """One condition of the gate, and what came of it."""
 
-    metric: str
-    condition: str
+    what: str
+    """Such as: auc; auc of device = phone; latency."""
+    expected: str
     """Such as: at least 0.55."""
-    is_change: bool
+    is_change: bool = False
     """Whether it is about the difference to the last blessed model."""
-    received: float | None
-    room: float | None
+    received: float | None = None
+    interval: Interval = None
+    """With the confidence that was asked for; of slices only where the bound is missed."""
+    room: float | None = None
     """How far from the bound on the right side of it; negative on the wrong one."""
-    kept: bool
+    outcome: Literal["kept", "within noise", "not judged", "broken"]
+    """Of those that are not kept only a broken one refuses the model."""
+    reason: str = ""
+    """One sentence; empty where it is kept."""
+
+
+class Gate(_Fact):
+    """All conditions of the Evaluator, or of the infra check."""
+
+    conditions: Sequence[Condition]
+    remarks: Sequence[str] = ()
+    """What else is to be known of the verdict, a sentence each: what was not compared or asked."""
+
+    @property
+    def refusals(self) -> list[str]:
+        """Every reason to refuse the model; none for a good one."""
+        return [each.reason for each in self.conditions if each.outcome == "broken"]
 
 
 class Verdict(_Fact):
@@ -58,11 +77,24 @@ class Verdict(_Fact):
 
     blessed: bool
     refusals: Sequence[str]
-    bounds: Sequence[Bound]
+    conditions: Sequence[Condition]
+    remarks: Sequence[str]
+    """What is to be known of it, but has not refused the model."""
     pushed: str | None
     """The version's folder."""
     unchanged: bool
     """Whether that version was being served already."""
+
+
+class Latency(_Fact):
+    """How long the server of the infra check took to answer, on its machine, to a client with one request at a time."""
+
+    signature: str
+    candidates: int
+    """Rows of a request."""
+    requests: int
+    percentiles: Mapping[str, float]
+    """Such as p99 -> milliseconds."""
 
 
 class Served(_Fact):
@@ -72,8 +104,9 @@ class Served(_Fact):
     rows: int
     largest_difference: float
     load_seconds: float
-    rows_per_request: int
-    milliseconds_per_request: float
+    latency: Latency
+    megabytes: float
+    """Of the SavedModel's files."""
 
 
 class Split(_Fact):

@@ -1,9 +1,9 @@
-"""What the Evaluator found over all rows of the test split, by slice, and what it asked for."""
+"""What the Evaluator found over all rows of the test split, and by slice."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +11,6 @@ import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.proto import config_pb2
 
 from components.metrics import METRICS
-from components.report.document import Bound
-from components.thresholds import metric_name
 
 SliceKey = tuple[tuple[str, str], ...]
 """Column and value, of each column that a slice is about; none is all rows."""
@@ -42,45 +40,6 @@ def read(folder: str) -> dict[SliceKey, Sliced]:
         )
         for key, values in of_role[False].items()
     }  # fmt: skip
-
-
-def bounds(folder: str, overall: Sliced) -> Iterator[Bound]:
-    """Each condition that the model had to keep, and by how much it did.
-
-    Args:
-        folder: of the evaluation artifact.
-        overall: the metrics over all rows.
-    """
-    config = _config(folder)
-    has_baseline = any(spec.is_baseline for spec in config.model_specs)
-    for specs in config.metrics_specs:
-        for metric in specs.metrics:
-            name = metric_name(metric)
-            if name is None or not metric.per_slice_thresholds:
-                continue
-            found = overall.candidate.get(name)
-            threshold = metric.per_slice_thresholds[0].threshold
-            value = threshold.value_threshold
-            if value.HasField("lower_bound"):
-                low = value.lower_bound.value
-                yield _bound(name, f"at least {low:g}", found, _minus(found, low))
-            if value.HasField("upper_bound"):
-                high = value.upper_bound.value
-                yield _bound(name, f"at most {high:g}", found, _minus(high, found))
-            if threshold.HasField("change_threshold") and has_baseline:
-                allowed = abs(threshold.change_threshold.absolute.value)
-                change = _minus(found, overall.baseline.get(name))
-                room = None if change is None else allowed + (change if METRICS[name] == "higher" else -change)
-                yield _bound(name, f"at most {allowed:g} worse than the last blessed model", change, room, True)
-
-
-def _minus(one: float | None, other: float | None) -> float | None:
-    return None if one is None or other is None else one - other
-
-
-def _bound(metric: str, condition: str, received: float | None, room: float | None, is_change: bool = False) -> Bound:
-    kept = room is not None and room >= 0
-    return Bound(metric=metric, condition=condition, is_change=is_change, received=received, room=room, kept=kept)
 
 
 def _config(folder: str) -> config_pb2.EvalConfig:

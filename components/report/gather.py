@@ -14,7 +14,7 @@ from typing import Any
 import tensorflow as tf
 import yaml
 
-from components import infra_check
+from components import gate, infra_check
 from components.report import (
     comparison,
     curves,
@@ -30,10 +30,11 @@ from components.report import (
     vocabularies,
     worst,
 )
-from components.report.document import Epoch, Made, Origin, Report, Served, Training, Verdict
+from components.report.document import Epoch, Gate, Made, Origin, Report, Served, Training, Verdict
 from components.report.model import Looked, Model
 from schema.feature_spec import SPLITS, FeatureSpec
 
+_OUTCOMES = ("broken", "within noise", "kept", "not judged")
 _LIBRARIES = ("rankline", "tfx", "tensorflow", "tensorflow-transform", "keras", "apache-beam")
 
 
@@ -51,7 +52,7 @@ class Run:
         warnings: what is wrong with the data.
         folders: of the artifacts `examples`, `statistics`, `schema`, `transform_graph`, `model`, `evaluation`,
             `infra_blessing`, and perhaps `drift`, the anomalies between spans.
-        blessed: whether the Evaluator has blessed the model.
+        blessed: whether the model has kept all conditions.
         refusals: why not.
         pushed: the folder of the pushed version; None where there is none.
         unchanged: whether it was being served already.
@@ -84,6 +85,8 @@ def gather(run: Run) -> Report:
     neighbours, item_map = (
         items.items(model, spec, items.titles(kept, spec)) if spec.ranking and looked.parts else ([], None)
     )
+    verdict = gate.read(folders["evaluation"])
+    served, of_limits = _served(folders["infra_blessing"])
     slices, more_slices = judgement.slices(kept, counted, found)
     return Report(
         run_id=run.run_id,
@@ -96,11 +99,14 @@ def gather(run: Run) -> Report:
         verdict=Verdict(
             blessed=run.blessed,
             refusals=run.refusals,
-            bounds=list(evaluation.bounds(folders["evaluation"], found[()])),
+            conditions=sorted(
+                (*verdict.conditions, *of_limits.conditions), key=lambda each: _OUTCOMES.index(each.outcome)
+            ),
+            remarks=gate.told(verdict),
             pushed=run.pushed,
             unchanged=run.unchanged,
         ),
-        served=_served(folders["infra_blessing"]),
+        served=served,
         splits=data.splits(folders["examples"], spec),
         columns=data.columns(folders["statistics"], folders["schema"], spec, SPLITS, folders.get("drift")),
         span=run.span,
@@ -141,10 +147,12 @@ def _training(history: Mapping[str, Any]) -> Training:
     )
 
 
-def _served(folder: str) -> Served | None:
+def _served(folder: str) -> tuple[Served | None, Gate]:
+    """What the infra check has found, if there was one, and whether limits are kept."""
     with tf.io.gfile.GFile(os.path.join(folder, infra_check.REPORT_FILE)) as file:
         found = json.loads(file.read())
-    return Served(**found) if found.pop("checked") else None
+    of_limits = Gate.model_validate(found.pop("gate"))
+    return Served(**found) if found.pop("checked") else None, of_limits
 
 
 def _origin(run: Run) -> Origin:

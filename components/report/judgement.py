@@ -15,9 +15,10 @@ from components.report.document import Estimate, Metric, Slice
 from components.report.evaluation import Sliced, SliceKey
 from components.report.measures import Counts
 from components.report.rows import Answers, Floats, Mask, Rows
+from components.thresholds import MIN_ROWS
 
-_FEW_ROWS, _FEW_GROUPS = 100, 10
-"""Fewer rows of a slice, or fewer of the ranking's groups in it, say too little about it."""
+_FEW_GROUPS = 10
+"""Fewer of the ranking's groups in a slice say too little about it."""
 FIRST: Mapping[str, str] = {"binary": "auc", "classes": "accuracy", "number": "rmse"}
 """Kind of a label -> the metric by which slices are worse or better."""
 _MOST_SLICES = 60
@@ -34,18 +35,21 @@ def metrics(rows: Rows, counted: Counts, found: Sliced) -> list[Metric]:
     return [metric(name, rows, counted, found) for name in _in_order(found)]
 
 
-def metric(name: str, rows: Rows, counted: Counts, found: Sliced) -> Metric:
-    """One of these metrics."""
+def metric(name: str, rows: Rows, counted: Counts, found: Sliced, confidence: float = measures.CONFIDENCE) -> Metric:
+    """One of these metrics, with intervals of that confidence."""
     value, before = found.candidate[name], found.baseline.get(name)
     estimate, change = Estimate(value=value), None
     if name in measures.names(rows):
         share = len(rows) / max(1, found.rows)
-        once, replicates = _replicated(name, rows, rows.candidate, counted)
-        estimate = Estimate(value=value, interval=measures.interval(value, once, replicates, share))
+        units = measures.units(rows)
+        replicates = _replicated(name, rows, rows.candidate, counted)
+        estimate = Estimate(value=value, interval=measures.interval(value, replicates, units, share, confidence))
         if rows.baseline is not None and before is not None:
-            once_before, replicates_before = _replicated(name, rows, rows.baseline, counted)
-            interval = measures.interval(value - before, once - once_before, replicates - replicates_before, share)
-            change = Estimate(value=value - before, interval=interval)
+            # Of the same rows in each replicate: what both models find hard moves both metrics, and not the change.
+            changes = replicates - _replicated(name, rows, rows.baseline, counted)
+            change = Estimate(
+                value=value - before, interval=measures.interval(value - before, changes, units, share, confidence)
+            )
     better = METRICS[name.rpartition(".")[2]]
     return Metric(name=name, better=better, estimate=estimate, baseline=before, change=change)
 
@@ -61,7 +65,7 @@ def slices(rows: Rows, counted: Counts, found: Mapping[SliceKey, Sliced]) -> tup
     by_size = sorted((key for key in found if key), key=lambda key: -found[key].rows)
     result = []
     for key in by_size[:_MOST_SLICES]:
-        mask = _members(rows, key)
+        mask = members(rows, key)
         own = rows[mask]
         groups = None if own.groups is None else len(np.unique(own.groups))
         few_groups = groups is not None and groups < _FEW_GROUPS
@@ -71,7 +75,7 @@ def slices(rows: Rows, counted: Counts, found: Mapping[SliceKey, Sliced]) -> tup
                 rows=found[key].rows,
                 groups=groups,
                 metrics=metrics(own, counted[:0] if few_groups else counted[:, mask], found[key]),
-                few=few_groups or found[key].rows < _FEW_ROWS,
+                few=few_groups or found[key].rows < MIN_ROWS,
             )
         )
     return sorted(result, key=lambda each: _badness(each, FIRST[rows.kind])), len(by_size) - len(result)
@@ -99,16 +103,15 @@ def sliced_by(rows: Rows, columns: Sequence[Sequence[str]]) -> dict[SliceKey, Sl
         ]
         for combination in itertools.product(*values):
             key = tuple(zip(names, combination, strict=True))
-            mask = _members(rows, key)
+            mask = members(rows, key)
             if mask.any():
                 found[key] = sliced(rows[mask], measures.names(rows))
     return found
 
 
-def _replicated(name: str, rows: Rows, answers: Answers, counted: Counts) -> tuple[float, Floats]:
-    """A metric of the rows, and in each replicate."""
-    measure = measures.measure(name, rows, answers)
-    return measures.once(measure, rows.weights), measures.replicated(measure, rows.weights, counted)
+def _replicated(name: str, rows: Rows, answers: Answers, counted: Counts) -> Floats:
+    """A metric of the rows in each replicate."""
+    return measures.replicated(measures.measure(name, rows, answers), rows.weights, counted)
 
 
 def _in_order(sliced: Sliced) -> Sequence[str]:
@@ -124,7 +127,8 @@ def _badness(each: Slice, name: str) -> tuple[bool, float]:
     return each.few, value if METRICS[name] == "higher" else -value
 
 
-def _members(rows: Rows, key: SliceKey) -> Mask:
+def members(rows: Rows, key: SliceKey) -> Mask:
+    """Which rows are of a slice."""
     mask = np.full(len(rows), True)
     for column, value in key:
         mask &= np.fromiter(

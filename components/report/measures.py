@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
+from scipy import stats
 
 from components.group_metrics import group_auc, group_ndcg
 from components.metrics import OF_LABEL, OF_RANKING
@@ -59,24 +60,35 @@ def once(measure: Measure, weights: Floats) -> float:
     return float(measure(weights[np.newaxis])[0])
 
 
-def interval(value: float, estimate: float, replicates: Floats, share: float = 1.0) -> tuple[float, float] | None:
-    """Between which values a metric lies, with `CONFIDENCE`.
+def interval(
+    value: float, replicates: Floats, units: int, share: float = 1.0, confidence: float = CONFIDENCE
+) -> tuple[float, float] | None:
+    """Between which values a metric lies: the bootstrap's standard error times a quantile of Student's t.
+
+    `REPLICATES` tell the standard error to 5 %, for any confidence, but hardly a quantile far out in a tail. With t
+    an interval is wide enough where there are few units, too (Efron and Tibshirani, An Introduction to the Bootstrap,
+    1993, chapter 12).
 
     Args:
         value: over all rows.
-        estimate: over those that were resampled.
-        replicates: its values when these are resampled.
+        replicates: the metric's values when rows are resampled.
+        units: how many were resampled: groups of a ranking, else rows.
         share: of all rows that were resampled; more rows say more, by the root of how many there are.
+        confidence: from 0 to 1, of both sides.
 
     Returns:
-        None where too few replicates have a value.
+        None where too few replicates have a value, or a single unit cannot differ from others.
     """
     known = replicates[np.isfinite(replicates)]
-    if not len(known) or len(known) < _KNOWN * len(replicates) or not np.isfinite(value):
+    if not len(known) or len(known) < _KNOWN * len(replicates) or units < 2 or not np.isfinite(value):
         return None
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(known, [tail, 1 - tail]) - estimate
-    return float(value + low * np.sqrt(share)), float(value + high * np.sqrt(share))
+    reach = float(stats.t.ppf((1 + confidence) / 2, units - 1) * known.std(ddof=1) * np.sqrt(share))
+    return value - reach, value + reach
+
+
+def units(rows: Rows) -> int:
+    """How many there are to be resampled: groups of a ranking, else rows."""
+    return len(rows) if rows.groups is None else len(np.unique(rows.groups))
 
 
 def losses(rows: Rows, answers: Answers) -> Floats:

@@ -14,6 +14,7 @@ from components.report import charts, measures
 from components.report.comparison import better
 from components.report.document import (
     Compared,
+    Condition,
     Estimate,
     ExplainedRanking,
     Explanation,
@@ -195,6 +196,7 @@ def _environment(unit: str, autoescape: bool, package: str | None = None) -> jin
         "number": _number,
         "percent": lambda share: "<0.1%" if 0 < share < 0.001 else f"{share:.1%}",
         "plain": _plain,
+        "received": _received,
         "signed": _signed,
     }
     environment.filters.update(filters)
@@ -219,6 +221,10 @@ def _plain(estimate: Estimate | None, signed: bool = False) -> str:
         return ""
     shown = _signed(estimate.value) if signed else _number(estimate.value)
     return f"{shown} ({_interval(estimate.interval, signed)})" if estimate.interval else shown
+
+
+def _received(condition: Condition) -> str:
+    return _plain(Estimate(value=condition.received, interval=condition.interval), condition.is_change)
 
 
 def _change_class(metric: Metric) -> str:

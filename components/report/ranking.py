@@ -57,7 +57,7 @@ def _group_size(name: str, rows: Rows, counted: Counts) -> GroupSize:
         value = measures.once(measure, rows.weights)
         if np.isfinite(value):
             replicates = measures.replicated(measure, rows.weights, counted)
-            metrics[kind] = Estimate(value=value, interval=measures.interval(value, value, replicates))
+            metrics[kind] = Estimate(value=value, interval=measures.interval(value, replicates, measures.units(rows)))
     return GroupSize(name=name, groups=len(measures.of_groups(rows)), rows=len(rows), metrics=metrics)
 
 

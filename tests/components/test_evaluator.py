@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,10 +14,13 @@ from sklearn.metrics import log_loss, ndcg_score, roc_auc_score
 from tfx.types import standard_artifacts
 from tfx.utils import proto_utils
 
-from components import evaluated_rows
+from components import evaluated_rows, gate
+from components.eval_config import eval_config
 from components.evaluator import Executor
 from components.metrics import METRICS_PROPERTY, REFUSALS_PROPERTY
-from components.thresholds import Threshold, eval_config
+from components.properties import WARNINGS_PROPERTY
+from components.thresholds import SliceBounds, Threshold
+from components.trainer import COLUMNS_PROPERTY
 
 _RUNNER = "--runner=apache_beam.runners.portability.fn_api_runner.fn_runner.FnApiRunner"
 
@@ -59,6 +64,7 @@ class Verdict:
 
     metrics: dict[str, float]
     refusals: list[str]
+    told: list[str]
     blessed: bool
     uri: str
 
@@ -79,24 +85,29 @@ def examples(tmp_path_factory, dataset, make_examples):
 def evaluate(tmp_path_factory, dataset, examples, make_model):
     """Runs the component on models of these names; gives the evaluation and the blessing that it fills."""
 
-    def artifact(name: str, number: int) -> standard_artifacts.Model:
+    def artifact(name: str, number: int, columns: dict[str, str]) -> standard_artifacts.Model:
         model = standard_artifacts.Model()
         model.uri, model.id = str(make_model(name)), number
+        model.set_string_custom_property(COLUMNS_PROPERTY, json.dumps(columns))
         return model
 
-    def run(model: str, baseline: str | None, thresholds: dict[str, Threshold]) -> Verdict:
+    def run(
+        model: str, baseline: str | None, thresholds: dict[str, Threshold], read_before: dict[str, str] | None = None
+    ) -> Verdict:
         folder = tmp_path_factory.mktemp("verdict")
         evaluation, blessing = standard_artifacts.ModelEvaluation(), standard_artifacts.ModelBlessing()
         evaluation.uri, blessing.uri = str(folder / "evaluation"), str(folder / "blessing")
-        inputs = {"examples": [examples], "model": [artifact(model, 2)]}
+        inputs = {"examples": [examples], "model": [artifact(model, 2, {})]}
         if baseline:
-            inputs["baseline_model"] = [artifact(baseline, 1)]
+            inputs["baseline_model"] = [artifact(baseline, 1, read_before or {"x": "float"})]
         context = Executor.Context(beam_pipeline_args=[_RUNNER], tmp_dir=str(folder), unique_id="0")
         Executor(context).Do(
             inputs,
             {"evaluation": [evaluation], "blessing": [blessing]},
             {
-                "eval_config": proto_utils.proto_to_json(eval_config(dataset.spec, thresholds)),
+                "eval_config": proto_utils.proto_to_json(eval_config(dataset.spec)),
+                "spec": dataset.spec.model_dump_json(),
+                "thresholds": json.dumps({name: each.model_dump() for name, each in thresholds.items()}),
                 "example_splits": '["test"]',
                 "module_path": "components.extracts",
             },
@@ -105,7 +116,8 @@ def evaluate(tmp_path_factory, dataset, examples, make_model):
         assert blessed == (blessing.get_int_custom_property("blessed") == 1)
         return Verdict(
             metrics=json.loads(evaluation.get_string_custom_property(METRICS_PROPERTY)),
-            refusals=sorted(json.loads(evaluation.get_string_custom_property(REFUSALS_PROPERTY))),
+            refusals=json.loads(evaluation.get_string_custom_property(REFUSALS_PROPERTY)),
+            told=json.loads(evaluation.get_string_custom_property(WARNINGS_PROPERTY)),
             blessed=blessed,
             uri=evaluation.uri,
         )
@@ -118,17 +130,20 @@ def evaluate(tmp_path_factory, dataset, examples, make_model):
 
 @pytest.fixture(scope="module")
 def refused(evaluate):
-    """By its bounds; not by that of GAUC, nor that of the loss, which is between the losses of the two cities, nor
-    because it is worse than the last blessed model.
+    """By its bounds; not by that of GAUC, nor because it is worse than the last blessed model, nor by what it misses
+    within noise, nor by slices that are not judged.
     """
-    losses = [loss_of(city == CITY) for city in ("Rome", "Oslo")]
-    assert min(losses) < LOGLOSS < max(losses)
+    slices = {
+        "city": SliceBounds(max_drop=0.01, max=LOGLOSS / 4),
+        "city = Rome": SliceBounds(max=LOGLOSS * 2),
+        "city = Roma": SliceBounds(max=1),
+    }
     thresholds = {
-        "auc": Threshold(min=0.95, max_drop=0.01),
-        "logloss": Threshold(max=(LOGLOSS + max(losses)) / 2, max_drop=0),
+        "auc": Threshold(min=0.95, max_drop=0.01, slices={"city": SliceBounds(min=0.99, min_rows=1000)}),
+        "logloss": Threshold(max=LOGLOSS - 0.001, max_drop=0, slices=slices),
         "calibration": Threshold(min=0.5, max=0.6),
         "gauc": Threshold(min=0),
-        "ndcg@10": Threshold(min=1.1),
+        "ndcg@10": Threshold(min=NDCG + 1e-4, confidence=0),
     }
     return evaluate("Linear", "Reversed", thresholds)
 
@@ -161,12 +176,18 @@ def test_rows_are_kept_with_what_both_models_answered(refused):
 
 
 def test_of_many_rows_the_same_are_kept_whichever_model_is_judged(worse, evaluate, monkeypatch):
-    monkeypatch.setattr(evaluated_rows, "MOST_ROWS", 30)
+    monkeypatch.setattr(evaluated_rows, "MOST_ROWS", 100)
     one, other = evaluate("Linear", None, {}), evaluate("Reversed", None, {})
     kept = [evaluated_rows.read(verdict.uri)["example"].to_pylist() for verdict in (one, other)]
-    assert len(kept[0]) == 30
     assert kept[0] == kept[1]
-    assert kept[0] == evaluated_rows.read(worse.uri)["example"].to_pylist()[:30]
+    assert kept[0] == evaluated_rows.read(worse.uri)["example"].to_pylist()[: len(kept[0])]
+    # Whole lists, as many as find room, so that there are some of two or more users in the hundred rows.
+    users = Counter(tf.train.Example.FromString(row).features.feature["user"].bytes_list.value[0] for row in kept[0])
+    all_users = Counter(f"u{user}".encode() for user in USER)
+    assert all(all_users[user] == rows for user, rows in users.items())
+    assert 100 - max(all_users.values()) < len(kept[0]) <= 100
+    assert one.blessed
+    assert one.told == ["blessed, since nothing was asked of its metrics: there are no thresholds"]
 
 
 def test_slices_have_metrics_of_their_own(refused):
@@ -174,31 +195,84 @@ def test_slices_have_metrics_of_their_own(refused):
     assert sliced["logloss"]["doubleValue"] == pytest.approx(loss_of(CITY == "Rome"), rel=1e-5)
 
 
-def test_every_bound_that_is_not_kept_overall_is_a_reason_and_none_that_is_not_kept_in_a_slice(refused):
+INTERVAL = re.compile(r" \([-+]?\d\.\d{4} to [-+]?\d\.\d{4} with 0\.95 confidence\)")
+
+
+def without_intervals(lines: list[str]) -> list[str]:
+    return [INTERVAL.sub("", line) for line in lines]
+
+
+def test_every_bound_that_is_missed_by_more_than_noise_is_a_reason(refused):
+    oslo = loss_of(CITY == "Oslo")
     assert not refused.blessed
-    assert refused.refusals == [
+    assert without_intervals(refused.refusals) == [
         f"auc: expected at least 0.95, received {refused.metrics['auc']:.4f}",
-        f"calibration: expected at least 0.5 and at most 0.6, received {CALIBRATION:.4f}",
-        f"ndcg@10: expected at least 1.1, received {NDCG:.4f}",
+        f"logloss of city = Oslo: expected at most {LOGLOSS / 4:g}, received {oslo:.4f}",
+        "logloss of city = Roma: expected such rows in the test split, received none; there are "
+        "city = Oslo, city = Rome; did you mean 'city = Rome'?",
+        f"calibration: expected at most 0.6, received {CALIBRATION:.4f}",
+        # Of the number itself, for which there is no interval.
+        f"ndcg@10: expected at least {NDCG + 1e-4:g}, received {NDCG:.4f}",
     ]
+    assert refused.refusals[-1] in without_intervals(refused.refusals)
+
+
+def test_what_is_missed_within_noise_or_not_judged_is_told(refused):
+    rows = [int((city == CITY).sum()) for city in ("Oslo", "Rome")]
+    assert sorted(without_intervals(refused.told)) == sorted(
+        [
+            f"logloss: expected at most {LOGLOSS - 0.001:g}, received {LOGLOSS:.4f}: missed, but within noise",
+            f"auc of city = Oslo: not judged: {rows[0]} rows of 1,000",
+            f"auc of city = Rome: not judged: {rows[1]} rows of 1,000",
+            f"logloss of city = Rome: not judged: {rows[1]} rows of 100",
+        ]
+    )
+
+
+def test_the_verdict_is_kept_for_programs(refused):
+    kept = gate.read(refused.uri)
+    assert kept.refusals == refused.refusals
+    gauc = next(each for each in kept.conditions if each.what == "gauc")
+    assert (gauc.outcome, gauc.expected, gauc.received) == ("kept", "at least 0", pytest.approx(GAUC, rel=1e-5))
+    assert gauc.interval[0] < gauc.received < gauc.interval[1]
 
 
 def test_a_model_that_is_worse_than_the_last_blessed_one(worse, refused):
     other = refused.metrics  # of the model that it is compared with
     assert not worse.blessed
     assert worse.metrics["auc"] == pytest.approx(1 - AUC, abs=1e-3)  # its own, not the difference
-    assert worse.refusals == [
+    assert without_intervals(worse.refusals) == [
         f"{name}: expected at most 0.01 worse than the last blessed model, "
         f"received {worse.metrics[name] - other[name]:+.4f}"
-        for name in ("auc", "gauc", "logloss", "ndcg@10")
+        for name in ("auc", "logloss", "gauc", "ndcg@10")
+    ]
+    assert without_intervals(worse.refusals) != worse.refusals
+
+
+def test_a_last_blessed_model_that_cannot_read_the_rows_is_told_and_the_candidate_judged_alone(evaluate):
+    before = {"x": "string", "age": "float"}
+    verdict = evaluate("Linear", "Reversed", {"auc": Threshold(min=0.55, max_drop=0)}, before)
+    assert verdict.blessed
+    assert verdict.told == [
+        "not compared with the last blessed model: it reads 'x' as string, which is now float; "
+        "it reads 'age' (float), which the data no longer has"
+    ]
+    assert evaluated_rows.read(verdict.uri).column_names == ["example", "candidate"]
+
+
+def test_a_first_model_that_is_only_to_be_compared_is_blessed_with_a_word(evaluate):
+    verdict = evaluate("Linear", None, {"auc": Threshold(max_drop=0)})
+    assert verdict.blessed
+    assert verdict.told == [
+        "blessed, since nothing was asked of its metrics: all thresholds are against a last blessed model, "
+        "and it was compared with none"
     ]
 
 
-@pytest.mark.parametrize("thresholds", [{}, {"auc": Threshold(max_drop=0.01)}])
-def test_a_first_model_without_a_bound_to_keep_gets_a_verdict_too(dataset, thresholds):
+def test_tfx_gives_a_verdict_whatever_is_asked(dataset):
     """TFX evaluates a model without validating, and so blessing, it where TFMA finds no threshold in this."""
     config = tfma.utils.update_eval_config_with_defaults(
-        eval_config(dataset.spec, thresholds), has_baseline=False, rubber_stamp=True
+        eval_config(dataset.spec), has_baseline=False, rubber_stamp=True
     )
     found = tfma.metrics.metric_thresholds_from_metrics_specs(config.metrics_specs, eval_config=config)
     assert [key.name for key in found] == ["example_count"]

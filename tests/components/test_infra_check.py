@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,11 @@ from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 from tfx.types import artifact_utils, standard_artifacts
 
 from components.infra_check import REPORT_FILE, InfraCheck, InfraCheckError, check
+from components.thresholds import Limits
+from schema.feature_spec import FeatureSpec
 
 ROWS = 250
+SPEC = FeatureSpec.model_validate({"label": "y"})
 
 
 def example(x: float) -> bytes:
@@ -42,12 +46,18 @@ def warm_up(model: Path, *records: bytes) -> Path:
 
 
 def test_a_model_that_is_served_as_it_answers_itself(make_model):
-    report = check(str(warm_up(make_model(), predict_log(EXAMPLES[:10]))), EXAMPLES)
+    report, gate = check(str(warm_up(make_model(), predict_log(EXAMPLES[:10]))), EXAMPLES, SPEC, Limits(candidates=7))
 
     assert (report["checked"], report["rows"]) == (True, ROWS)
     assert report["largest_difference"] < 1e-6
-    assert report["milliseconds_per_request"] > 0
     assert report["load_seconds"] > 0
+    assert report["megabytes"] > 0
+    latency = report["latency"]
+    assert (latency["signature"], latency["candidates"]) == ("serving_default", 7)
+    assert latency["requests"] > 1
+    assert list(latency["percentiles"]) == ["p50", "p90", "p99"]
+    assert 0 < latency["percentiles"]["p50"] <= latency["percentiles"]["p90"] <= latency["percentiles"]["p99"]
+    assert gate.conditions == []
 
 
 def test_a_model_whose_served_answers_are_others(make_model):
@@ -56,7 +66,7 @@ def test_a_model_whose_served_answers_are_others(make_model):
         r"received (probability|logit) -?\d\.\d+ instead of -?\d\.\d+ for row \d+ of the test split$"
     )
     with pytest.raises(InfraCheckError, match=message):
-        check(str(make_model("Fickle") / "Format-Serving"), EXAMPLES)
+        check(str(make_model("Fickle") / "Format-Serving"), EXAMPLES, SPEC, Limits())
 
 
 @pytest.mark.parametrize(
@@ -72,7 +82,7 @@ def test_a_warm_up_record_that_fails(make_model, record, reason):
     with pytest.raises(
         InfraCheckError, match=f"^infra check: expected a model that can be served, received: .*{reason}"
     ):
-        check(str(path), EXAMPLES)
+        check(str(path), EXAMPLES, SPEC, Limits())
 
 
 @pytest.mark.parametrize("content", [None, b"no graph"])
@@ -80,7 +90,7 @@ def test_a_model_that_does_not_load(tmp_path, content):
     if content:
         (tmp_path / "saved_model.pb").write_bytes(content)
     with pytest.raises(InfraCheckError, match=r"^infra check: expected a model that can be served, received: "):
-        check(str(tmp_path), EXAMPLES)
+        check(str(tmp_path), EXAMPLES, SPEC, Limits())
 
 
 @pytest.fixture
@@ -95,7 +105,9 @@ def infra_check(tmp_path):
         for record in EXAMPLES:
             writer.write(record)
 
-    def run(folder: Path | str, blessed: bool, rows: int = 1000) -> standard_artifacts.InfraBlessing:
+    def run(
+        folder: Path | str, blessed: bool, rows: int = 1000, limits: Limits = Limits()
+    ) -> standard_artifacts.InfraBlessing:
         model, model_blessing = standard_artifacts.Model(), standard_artifacts.ModelBlessing()
         model.uri = str(folder)
         model_blessing.set_int_custom_property("blessed", int(blessed))
@@ -106,6 +118,8 @@ def infra_check(tmp_path):
             model_blessing=model_blessing,
             examples=examples,
             blessing=blessing,
+            spec=SPEC.model_dump_json(),
+            limits=(limits or Limits()).model_dump_json(),
             rows=rows,
             server="embedded",
             code="",
@@ -138,4 +152,32 @@ def test_a_model_that_is_not_blessed_is_not_checked(infra_check, tmp_path):
     blessing = infra_check(tmp_path / "no model here", blessed=False)
 
     assert blessing.get_string_custom_property("blessing_status") == "INFRA_NOT_BLESSED"
-    assert report_of(blessing) == {"checked": False}
+    assert report_of(blessing) == {"checked": False, "gate": {"conditions": [], "remarks": []}}
+    assert blessing.get_int_custom_property("checked") == 0
+
+
+LIMITS = Limits(latency_ms=1e-6, percentile=75, candidates=3, size_mb=1e-6)
+
+
+@pytest.mark.parametrize("blessed", [True, False])
+def test_every_limit_that_is_missed_is_a_reason_also_of_a_model_that_is_refused_already(
+    infra_check, make_model, blessed
+):
+    blessing = infra_check(make_model(), blessed=blessed, limits=LIMITS)
+
+    assert blessing.get_string_custom_property("blessing_status") == "INFRA_NOT_BLESSED"
+    assert blessing.get_int_custom_property("checked") == 1
+    slow, large = json.loads(blessing.get_string_custom_property("refusals"))
+    assert re.fullmatch(
+        r"latency at p75: expected at most 1e-06 ms for 3 candidates, received \d+\.\d{3} on this machine", slow
+    )
+    assert re.fullmatch(r"size: expected at most 1e-06 MB, received 0\.0\d\d", large)
+    assert list(report_of(blessing)["latency"]["percentiles"]) == ["p50", "p75", "p90", "p99"]
+
+
+def test_limits_that_are_kept(infra_check, make_model):
+    blessing = infra_check(make_model(), blessed=True, limits=Limits(latency_ms=1e6, size_mb=1e6))
+
+    assert blessing.get_string_custom_property("blessing_status") == "INFRA_BLESSED"
+    kept = report_of(blessing)["gate"]["conditions"]
+    assert [(each["what"], each["outcome"]) for each in kept] == [("latency at p99", "kept"), ("size", "kept")]

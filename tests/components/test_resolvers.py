@@ -5,13 +5,12 @@ from tfx.types import standard_artifacts
 
 from components.digests import DIGEST_PROPERTY, digest_of
 from components.resolvers import LatestBlessedModelOfOtherExamplesStrategy, LatestOtherBlessedModelStrategy
-from components.trainer import COLUMNS_PROPERTY, EXAMPLES_PROPERTY, SPAN_PROPERTY
+from components.trainer import EXAMPLES_PROPERTY, SPAN_PROPERTY
 
 
-def model(number: int, **columns: str) -> standard_artifacts.Model:
+def model(number: int) -> standard_artifacts.Model:
     artifact = standard_artifacts.Model()
     artifact.id = number
-    artifact.set_string_custom_property(COLUMNS_PROPERTY, json.dumps(columns))
     return artifact
 
 
@@ -38,6 +37,7 @@ def test_the_latest_blessed_model_but_the_candidate(models, blessings, candidate
     channels = {
         "model": [model(number) for number in models],
         "model_blessing": blessings,
+        "infra_blessing": [],
         "candidate": [model(candidate)],
     }
     resolved = LatestOtherBlessedModelStrategy().resolve_artifacts(None, channels)
@@ -47,24 +47,33 @@ def test_the_latest_blessed_model_but_the_candidate(models, blessings, candidate
     assert resolved["candidate"] == []
 
 
+def infra_blessing(number: int, of_model: int, *refusals: str) -> standard_artifacts.InfraBlessing:
+    artifact = standard_artifacts.InfraBlessing()
+    artifact.id = number
+    artifact.set_int_custom_property("current_model_id", of_model)
+    artifact.set_string_custom_property("refusals", json.dumps(refusals))
+    return artifact
+
+
 @pytest.mark.parametrize(
-    ("columns", "baseline"),
+    ("verdicts", "baseline"),
     [
-        ({"age": "float", "user": "string"}, [1]),
-        ({"age": "float", "user": "string", "zip": "string"}, [1]),  # one more
-        ({"age": "float"}, [1]),  # one less, which the older model takes for missing
-        ({"age": "string", "user": "string"}, []),
-        ({"age": "float", "user": "strings"}, []),
+        ([(1, 1), (2, 2)], [2]),
+        ([(1, 1), (2, 2, "too slow")], [1]),
+        ([(1, 1, "too slow"), (2, 2, "too slow")], []),
+        ([(3, 2), (2, 2, "too slow")], [2]),  # checked again, with other limits
     ],
 )
-def test_only_a_model_that_can_read_the_candidates_examples(columns, baseline):
+def test_a_model_that_was_not_pushed_for_its_limits_is_passed_over(verdicts, baseline):
     channels = {
-        "model": [model(1, age="float", user="string"), model(2, **columns)],
-        "model_blessing": [blessing(1)],
-        "candidate": [model(2, **columns)],
+        "model": [model(number) for number in (1, 2, 3)],
+        "model_blessing": [blessing(1), blessing(2)],
+        "infra_blessing": [infra_blessing(*verdict) for verdict in verdicts],
+        "candidate": [model(3)],
     }
     resolved = LatestOtherBlessedModelStrategy().resolve_artifacts(None, channels)
     assert [found.id for found in resolved["model"]] == baseline
+    assert resolved["infra_blessing"] == []
 
 
 def test_a_model_that_was_damaged_is_passed_over(tmp_path):
@@ -74,7 +83,12 @@ def test_a_model_that_was_damaged_is_passed_over(tmp_path):
         (tmp_path / str(each.id)).mkdir()
         each.set_string_custom_property(DIGEST_PROPERTY, digest_of(each.uri))
     (tmp_path / "2" / "saved_model.pb").touch()
-    channels = {"model": models, "model_blessing": [blessing(1), blessing(2)], "candidate": [models[2]]}
+    channels = {
+        "model": models,
+        "model_blessing": [blessing(1), blessing(2)],
+        "infra_blessing": [],
+        "candidate": [models[2]],
+    }
     resolved = LatestOtherBlessedModelStrategy().resolve_artifacts(None, channels)
     assert [found.id for found in resolved["model"]] == [1]
 

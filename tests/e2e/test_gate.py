@@ -5,31 +5,51 @@ import re
 import pytest
 
 REFUSED = 3
+INTERVAL = r" \([-+]?\d\.\d{4} to [-+]?\d\.\d{4} with 0\.95 confidence\)"
 
 
 @pytest.fixture
 def refused(stranger, rankline):
     """Runs the stranger's dataset again, which must be refused; gives the reasons."""
 
-    def run(*arguments: str) -> list[str]:
+    def run(*arguments: str, skipped: tuple[str, ...] = ("InfraCheck", "Pusher")) -> list[str]:
         versions = stranger.root.versions()
         done = rankline(*stranger.arguments, *arguments)
 
         assert (done.returncode, done.stderr) == (REFUSED, "")
         assert stranger.root.versions() == versions
-        for component in ("InfraCheck", "Pusher"):
+        for component in skipped:
             assert re.search(rf"^  - {component} +skipped", done.stdout, re.MULTILINE)
         listed = rankline("runs", "--root", str(stranger.root.path), "-n1").stdout.splitlines()
         assert next(line for line in listed if "stranger" in line).split()[-1] == "no"
         reasons = done.stdout.partition("Refused: the model is not pushed.\n")[2].partition("report:")[0]
-        return [line.strip() for line in reasons.splitlines() if line.strip()]
+        reasons = [line.strip() for line in reasons.splitlines() if line.strip()]
+        run = re.search(r"run (\S+)", done.stdout)[1]
+        # `rankline runs` and the report say the same.
+        assert "\n  ".join([f"{run} was refused:", *reasons]) in "\n".join(listed)
+        report = rankline("report", "--root", str(stranger.root.path), "--markdown", run).stdout
+        assert all(f"- {reason}\n" in report for reason in reasons)
+        return reasons
 
     return run
 
 
 def test_a_model_that_misses_a_bound(refused):
     (reason,) = refused("--set", "thresholds.auc.min=0.99")
-    assert re.fullmatch(r"auc: expected at least 0\.99, received 0\.[5-9]\d{3}", reason)
+    assert re.fullmatch(rf"auc: expected at least 0\.99, received 0\.[5-9]\d{{3}}{INTERVAL}", reason)
+
+
+def test_all_reasons_of_metrics_and_limits_at_once(refused):
+    """A bound of the number itself has no interval."""
+    limits = ("thresholds.auc={min: 0.99, confidence: 0}", "limits={latency_ms: 1e-6, candidates: 5, size_mb: 0.001}")
+    reasons = refused(*(word for setting in limits for word in ("--set", setting)), skipped=("Pusher",))
+    patterns = (
+        r"auc: expected at least 0\.99, received 0\.[5-9]\d{3}",
+        r"latency at p99: expected at most 1e-06 ms for 5 candidates, received \d+\.\d{3} on this machine",
+        r"size: expected at most 0\.001 MB, received \d+\.\d{3}",
+    )
+    for reason, pattern in zip(reasons, patterns, strict=True):
+        assert re.fullmatch(pattern, reason)
 
 
 def test_a_model_that_is_worse_than_the_last_blessed_one(refused):
@@ -82,3 +102,4 @@ def test_a_column_may_change_its_type(stranger, rankline, tmp_path):
         (stranger.root.serving / version).rename(tmp_path / version)
 
     assert (done.returncode, done.stderr, len(pushed)) == (0, "", 1)
+    assert "  ! not compared with the last blessed model: it reads 'price' as float, which is now string" in done.stdout

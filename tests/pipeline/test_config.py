@@ -1,6 +1,6 @@
 import pytest
 
-from components.thresholds import DEFAULT_THRESHOLDS, Threshold
+from components.thresholds import DEFAULT_THRESHOLDS, SliceBounds, Threshold
 from pipeline.config import RunConfig, load
 from schema.errors import SpecError
 from trainer.params import Adagrad, Adam, Cosine, Ftrl, Plateau, TrainParams
@@ -118,6 +118,26 @@ def test_one_bound_leaves_the_others_as_they_are(file):
 
 
 @pytest.mark.parametrize(
+    ("setting", "thresholds"),
+    [
+        ("thresholds=null", {}),
+        ("thresholds.auc=null", {**DEFAULT_THRESHOLDS, "auc": Threshold()}),
+        (
+            "thresholds.auc.slices={city = Rome: {min: 0.5, min_rows: 20}}",
+            {
+                **DEFAULT_THRESHOLDS,
+                "auc": DEFAULT_THRESHOLDS["auc"].model_copy(
+                    update={"slices": {"city = Rome": SliceBounds(min=0.5, min_rows=20)}}
+                ),
+            },
+        ),
+    ],
+)
+def test_thresholds_may_be_none_or_of_slices(setting, thresholds):
+    assert load(None, {}, [setting]).thresholds == thresholds
+
+
+@pytest.mark.parametrize(
     ("setting", "message"),
     [
         ("train.epochs", "--set: expected KEY=VALUE such as train.epochs=3, received 'train.epochs'"),
@@ -128,7 +148,7 @@ def test_one_bound_leaves_the_others_as_they_are(file):
         ("train.epochs=ten", "configuration: train.epochs: expected a whole number, received 'ten'"),
         ("train.epochs.x=3", "configuration: train.epochs: expected a whole number, received {'x': 3}"),
         ("datset=census", "configuration: datset: expected one of the keys dataset, root, spans, train, models, tune, "
-         "thresholds, infra_check_rows, infra_check_server, metadata, beam, cache, kubeflow, vertex, "
+         "thresholds, limits, infra_check_rows, infra_check_server, metadata, beam, cache, kubeflow, vertex, "
          "received 'datset'; did you mean 'dataset'?"),
         ("train.deep_optimizer.name=sgd",
          "configuration: train.deep_optimizer.name: expected one of ftrl, adagrad, adam, received 'sgd'"),
@@ -170,11 +190,18 @@ def test_one_bound_leaves_the_others_as_they_are(file):
         ("thresholds.acu.min=0.6", "configuration: thresholds: expected one of auc, logloss, calibration, gauc, "
          "ndcg@10, accuracy, cross_entropy, rmse, mae, r2, received 'acu'; did you mean 'auc'?"),
         ("thresholds.auc.mim=0.6", "configuration: thresholds.auc.mim: expected one of the keys min, max, max_drop, "
-         "received 'mim'; did you mean 'min'?"),
+         "confidence, slices, received 'mim'; did you mean 'min'?"),
         ("thresholds.auc.max_drop=-1",
          "configuration: thresholds.auc.max_drop: expected a number of at least 0, received -1"),
         ("thresholds.calibration.max_drop=0.1", "configuration: thresholds: expected min and max for calibration, "
          "which is best at 1, received max_drop"),
+        ("thresholds.calibration.slices={city: {max_drop: 0.1}}", "configuration: thresholds: expected min and max for "
+         "calibration, which is best at 1, received max_drop"),
+        ("thresholds.auc={min: 0.9, max: 0.8}",
+         "configuration: thresholds.auc: expected min up to max, received 0.9 and 0.8"),
+        ("thresholds.auc.confidence=1", "configuration: thresholds.auc.confidence: expected a number below 1, received 1"),
+        ("limits.latency=5", "configuration: limits.latency: expected one of the keys latency_ms, percentile, "
+         "candidates, size_mb, received 'latency'; did you mean 'latency_ms'?"),
     ],
 )  # fmt: skip
 def test_mistakes_in_settings(setting, message):

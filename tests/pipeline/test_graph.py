@@ -103,6 +103,7 @@ def test_a_change_of_the_data_makes_example_gen_run_again(dataset):
     [
         ("train.epochs=3", {"Trainer"}),
         ("thresholds.auc.min=0.6", {"Evaluator"}),
+        ("limits.size_mb=5", {"InfraCheck"}),
         ("infra_check_rows=5", {"InfraCheck"}),
         ("infra_check_server=docker:tensorflow/serving:2.20.0", {"InfraCheck"}),
         ("cache=false", set()),

@@ -7,9 +7,9 @@ import pytest
 
 from components.report import curves, measures
 from components.report.document import (
-    Bound,
     Column,
     Comparison,
+    Condition,
     Contribution,
     Epoch,
     Error,
@@ -87,9 +87,13 @@ def report(make_rows) -> Report:
         verdict=Verdict(
             blessed=False,
             refusals=["auc: expected at least 0.99, received 0.7100"],
-            bounds=[
-                Bound(metric="auc", condition="at least 0.99", is_change=False, received=0.71, room=-0.28, kept=False)
+            conditions=[
+                Condition(what="auc", expected="at least 0.99", received=0.71, interval=(0.69, 0.73), room=-0.28,
+                          outcome="broken", reason="auc: expected at least 0.99, received 0.7100"),
+                Condition(what="auc of city = <i>a|b</i>", expected="at least 0.7", outcome="not judged",
+                          reason="not judged: 40 rows of 100"),
             ],
+            remarks=["auc of city = <i>a|b</i>: not judged: 40 rows of 100"],
             pushed=None,
             unchanged=False,
         ),

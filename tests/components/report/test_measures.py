@@ -93,17 +93,21 @@ def test_intervals_hold_the_truth_as_often_as_they_say(make_rows):
     for _ in range(200):
         draws = dice.normal(size=200)
         mean = float(draws.mean())
-        low, high = measures.interval(mean, mean, counted @ draws / counted.sum(axis=1))
+        low, high = measures.interval(mean, counted @ draws / counted.sum(axis=1), 200)
         held.append(low <= 0 <= high)
     assert np.mean(held) == pytest.approx(measures.CONFIDENCE, abs=0.05)
 
 
 def test_a_part_of_the_rows_gives_an_interval_as_narrow_as_all_would():
-    replicates = np.linspace(-1, 1, 301)
-    low, high = measures.interval(5.0, 0.0, replicates, share=0.25)
-    assert (low, high) == (pytest.approx(5 - 0.475), pytest.approx(5 + 0.475))
+    replicates = np.array([-1.0, 1.0] * 100)  # whose standard deviation is 1, of a sample √(200 / 199)
+    error = np.sqrt(200 / 199) * np.sqrt(0.25)
+    # Of Student's t with 9 degrees of freedom; with very many it is 1.96.
+    for units, quantile in ((10, 2.262157), (10**9, 1.959964)):
+        found = measures.interval(5.0, replicates, units, share=0.25)
+        assert found == pytest.approx((5 - quantile * error, 5 + quantile * error), abs=1e-5)
+    assert measures.interval(5.0, replicates, 1, share=0.25) is None  # nothing to differ from
 
 
 @pytest.mark.parametrize("replicates", [np.zeros(0), np.full(300, np.nan), np.array([1.0] * 200 + [np.nan] * 100)])
 def test_no_interval_where_too_few_replicates_have_a_value(replicates):
-    assert measures.interval(1.0, 1.0, replicates) is None
+    assert measures.interval(1.0, replicates, 100) is None

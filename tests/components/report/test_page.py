@@ -145,7 +145,7 @@ def test_what_there_is_nothing_to_say_of_is_left_out(report):
                 "training": report.training.model_copy(update={"epochs": report.training.epochs[:1]}),
                 "ranking": None, "familiarity": [], "parts": [], "weights": [], "explanation": None, "neighbours": [],
                 "map": None, "warnings": [],
-                "verdict": report.verdict.model_copy(update={"blessed": True, "bounds": []}),
+                "verdict": report.verdict.model_copy(update={"blessed": True, "conditions": [], "remarks": []}),
             }
         )
     )  # fmt: skip
@@ -204,5 +204,5 @@ def test_markdown_has_its_tables_and_no_other_cells(report):
     ]
     assert rows[0] == ["metric", "value", "last blessed", "change", "what it is"]
     assert rows[1][:4] == ["auc", "0.7100 (0.6900 to 0.7300)", "0.6800", "+0.0300 (+0.0100 to +0.0500)"]
-    assert ["✗ auc", "at least 0.99", "0.7100", "−0.2800"] in rows
+    assert ["✗ auc", "at least 0.99", "0.7100 (0.6900 to 0.7300)", "−0.2800"] in rows
     assert any(row[0] == "city = a|b (too few to tell)" for row in rows)

@@ -1,0 +1,174 @@
+"""The gate's arithmetic, and how often it is wrong, on rows whose truth is known."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from components import gate
+from components.report import judgement, measures
+from components.report.document import Condition, Gate
+from components.report.evaluation import Sliced
+from components.report.rows import Answers, Rows
+from components.thresholds import SliceBounds, Threshold
+from schema.feature_spec import FeatureSpec
+
+SPEC = FeatureSpec.model_validate({"label": "y", "slices": [["city"], ["city", "device"]]}).model_copy(
+    update={"columns": {"city": "string", "device": "string"}}
+)
+
+
+def rows_of(labels: np.ndarray, candidate: np.ndarray, baseline: np.ndarray, groups: np.ndarray | None = None) -> Rows:
+    answers = [Answers(values, np.zeros(0, int), np.zeros(0)) for values in (candidate, baseline)]
+    ones = np.ones(len(labels))
+    return Rows("binary", labels, ones, *answers, groups, {}, np.full(len(labels), b"", object))
+
+
+@pytest.fixture
+def judge(monkeypatch):
+    """Judges rows as if the Evaluator had found their metrics; with what it found in slices, if anything."""
+
+    def run(thresholds: dict[str, Threshold], rows: Rows, **slices: Sliced) -> Gate:
+        found = {(): judgement.sliced(rows, measures.names(rows))}
+        for name, sliced in slices.items():
+            found[tuple(zip(("city", "device"), name.split("_"), strict=False))] = sliced
+        monkeypatch.setattr(gate.evaluation, "read", lambda _: found)
+        monkeypatch.setattr(gate.rows, "read", lambda *_: rows)
+        return gate.judge("", SPEC, thresholds)
+
+    return run
+
+
+TRUE_LOSS = -(np.log(0.6) + np.log(0.4)) / 2
+"""Of who always says 0.6, or always 0.4, of labels that are 1 every other time."""
+
+
+@pytest.fixture(scope="module")
+def draws() -> list[Rows]:
+    """Clicks of 40 users, of whom each clicks often or seldom, so that their 400 rows say less than 400 rows could."""
+    dice = np.random.default_rng(11)
+    users = np.repeat(np.arange(40), 10)
+    found = []
+    for _ in range(200):
+        often = dice.choice([0.2, 0.8], 40)[users]
+        labels = (dice.random(400) < often).astype(float)
+        found.append(rows_of(labels, np.full(400, 0.6), np.full(400, 0.4), users))
+    return found
+
+
+@pytest.mark.parametrize(
+    "asked", [{"max": TRUE_LOSS}, {"max_drop": 0.0}], ids=["as high as its bound", "as good as the last one"]
+)
+def test_a_loss(judge, draws, asked):
+    """Is refused every other time by its number, 1 time in 40 with confidence 0.95, of which one side is wrong."""
+
+    def refused(rows: list[Rows], confidence: float) -> float:
+        thresholds = {"logloss": Threshold(confidence=confidence, **asked)}
+        return float(np.mean([bool(judge(thresholds, each).refusals) for each in rows]))
+
+    assert refused(draws, 0) == pytest.approx(0.5, abs=0.1)
+    assert refused(draws, 0.95) == pytest.approx(0.025, abs=0.025)
+    # As if rows were drawn one by one; what a bootstrap of whole users is for.
+    assert refused([replace(rows, groups=None) for rows in draws], 0.95) > 0.1
+
+
+def conditions(found: Gate) -> dict[str, tuple[str, str]]:
+    return {f"{each.what} {each.expected}": (each.outcome, each.reason) for each in found.conditions}
+
+
+LABELS, BETTER, WORSE = np.array([0.0, 1.0] * 200), np.array([0.3, 0.7] * 200), np.array([0.45, 0.55] * 200)
+
+
+def test_bounds_are_inclusive_and_each_is_a_condition_of_its_own(judge):
+    """Calibration is (0.3 + 0.7) / (0 + 1) = 1, and the loss -ln 0.7 = 0.3567 in all rows."""
+    rows = rows_of(LABELS, BETTER, WORSE)
+    thresholds = {
+        "auc": Threshold(min=1, max_drop=0),
+        "logloss": Threshold(max=0.35, max_drop=0),
+        "calibration": Threshold(min=1.1, max=2),
+    }
+    found = judge(thresholds, rows)
+    assert {each: outcome for each, (outcome, _) in conditions(found).items()} == {
+        "auc at least 1": "kept",
+        "auc at most 0 worse than the last blessed model": "kept",
+        "logloss at most 0.35": "broken",
+        "logloss at most 0 worse than the last blessed model": "kept",
+        "calibration at least 1.1": "broken",
+        "calibration at most 2": "kept",
+    }
+    loss = next(each for each in found.conditions if each.expected == "at most 0.35")
+    assert (loss.received, loss.room) == (pytest.approx(0.35667, abs=1e-5), pytest.approx(-0.00667, abs=1e-5))
+    assert loss.interval == pytest.approx((0.35667, 0.35667), abs=1e-4)  # no row differs from another
+    change = next(each for each in found.conditions if each.is_change and each.what == "logloss")
+    assert change.room == -change.received == pytest.approx(np.log(0.7) - np.log(0.55))
+
+
+def sliced(rows: int, auc: float | None, before: float | None = None) -> Sliced:
+    return Sliced(rows, {} if auc is None else {"auc": auc}, {} if before is None else {"auc": before})
+
+
+def test_what_is_said_of_one_value_goes_before_what_is_said_of_every_value(judge):
+    slices = {
+        "city": SliceBounds(min=0.6, min_rows=50),
+        "city = Rome": SliceBounds(min=0.5),
+        "city, device=phone": SliceBounds(max_drop=0.1),
+    }
+    found = judge(
+        {"auc": Threshold(confidence=0, slices=slices)},
+        rows_of(LABELS, BETTER, WORSE),
+        Oslo=sliced(100, 0.55),
+        Rome=sliced(60, 0.55),
+        Bari=sliced(49, 0.1),
+        Pisa=sliced(60, None),
+        Rome_phone=sliced(100, 0.5, before=0.65),
+        Rome_laptop=sliced(100, 0.5, before=0.9),
+        Bari_phone=sliced(100, 0.5),
+    )
+    worse = "at most 0.1 worse than the last blessed model"
+    assert conditions(found) == {
+        "auc of city = Oslo at least 0.6": (
+            "broken", "auc of city = Oslo: expected at least 0.6, received 0.5500",
+        ),
+        "auc of city = Rome at least 0.5": ("kept", ""),
+        "auc of city = Bari at least 0.6": ("not judged", "not judged: 49 rows of 50"),
+        "auc of city = Pisa at least 0.6": (
+            "not judged", "not judged: there is no value, as of rows that all have the same label",
+        ),
+        f"auc of city = Rome, device = phone {worse}": (
+            "broken", f"auc of city = Rome, device = phone: expected {worse}, received -0.1500",
+        ),
+        f"auc of city = Bari, device = phone {worse}": (
+            "not judged", "not judged: the last blessed model has no value, as of rows that all have the same label",
+        ),
+    }  # fmt: skip
+
+
+def test_a_slice_that_has_no_rows_is_no_slice_that_is_good(judge):
+    thresholds = {"auc": Threshold(slices={"city=Rom": SliceBounds(min=0.5), "city, device": SliceBounds(min=0.5)})}
+    found = judge(thresholds, rows_of(LABELS, BETTER, WORSE), Rome=sliced(100, 0.9), Oslo=sliced(100, 0.9))
+    assert found.refusals == [
+        "auc of city = Rom: expected such rows in the test split, received none; there are city = Rome, city = Oslo; "
+        "did you mean 'city = Rome'?",
+        "auc of city, device: expected such rows in the test split, received none; there are no such slices",
+    ]
+
+
+def test_a_metric_without_a_value_over_all_rows_is_a_reason(judge):
+    found = judge({"auc": Threshold(min=0.5)}, rows_of(np.ones(400), BETTER, WORSE))
+    assert found.refusals == [
+        "auc: expected at least 0.5, received none: there is no value, as of rows that all have the same label"
+    ]
+
+
+def test_many_slices_that_are_not_judged_are_told_in_one_line():
+    few = [
+        Condition(what=f"auc of id = {n}", expected="at least 0.5", outcome="not judged", reason="not judged: few")
+        for n in range(15)
+    ]
+    within = Condition(what="auc", expected="at least 0.5", outcome="within noise", reason="auc: nearly")
+    shown = ", ".join(f"auc of id = {n}" for n in range(12))
+    assert gate.told(Gate(conditions=[*few, within], remarks=["first"])) == [
+        "first",
+        "auc: nearly",
+        f"{shown} and 3 more: not judged: few",
+    ]
