@@ -106,7 +106,7 @@ def infra_check(tmp_path):
             writer.write(record)
 
     def run(
-        folder: Path | str, blessed: bool, rows: int = 1000, limits: Limits = Limits()
+        folder: Path | str, blessed: bool, rows: int = 1000, limits: Limits | None = None
     ) -> standard_artifacts.InfraBlessing:
         model, model_blessing = standard_artifacts.Model(), standard_artifacts.ModelBlessing()
         model.uri = str(folder)

@@ -199,7 +199,8 @@ def test_thresholds_may_be_none_or_of_slices(setting, thresholds):
          "calibration, which is best at 1, received max_drop"),
         ("thresholds.auc={min: 0.9, max: 0.8}",
          "configuration: thresholds.auc: expected min up to max, received 0.9 and 0.8"),
-        ("thresholds.auc.confidence=1", "configuration: thresholds.auc.confidence: expected a number below 1, received 1"),
+        ("thresholds.auc.confidence=1",
+         "configuration: thresholds.auc.confidence: expected a number below 1, received 1"),
         ("limits.latency=5", "configuration: limits.latency: expected one of the keys latency_ms, percentile, "
          "candidates, size_mb, received 'latency'; did you mean 'latency_ms'?"),
     ],
