@@ -27,6 +27,7 @@ from schema.feature_spec import FeatureSpec
 FILE = "gate.json"
 """In the artifact's folder: a `components.report.document.Gate`."""
 
+_NOT_JUDGED = "not judged: "
 _Kind = Literal["min", "max", "max_drop"]
 
 
@@ -67,11 +68,12 @@ def told(gate: Gate) -> list[str]:
     """What has not refused a model and is to be known nevertheless, a line each."""
     lines = list(gate.remarks)
     lines += [each.reason for each in gate.conditions if each.outcome == "within noise"]
-    not_judged: dict[str, dict[str, None]] = {}
-    for each in gate.conditions:
-        if each.outcome == "not judged":
-            not_judged.setdefault(each.reason, {})[each.what] = None
-    return lines + [f"{listing(what)}: {reason}" for reason, what in not_judged.items()]
+    not_judged = dict.fromkeys(
+        f"{each.what} ({each.reason.removeprefix(_NOT_JUDGED)})"
+        for each in gate.conditions
+        if each.outcome == "not judged"
+    )
+    return [*lines, f"{_NOT_JUDGED}{listing(not_judged)}"] if not_judged else lines
 
 
 @dataclass
@@ -156,7 +158,7 @@ def _judged(name: str, key: SliceKey, bounds: SliceBounds, found: Sliced, sample
             "max_drop": f"at most {bound:g} worse than the last blessed model",
         }[kind]
         if found.rows < (bounds.min_rows or 0):
-            reason = f"not judged: {found.rows:,} rows of {bounds.min_rows:,}"
+            reason = f"{_NOT_JUDGED}{found.rows:,} rows of {bounds.min_rows:,}"
             yield Condition(what=what, expected=expected, outcome="not judged", reason=reason)
             continue
         yield _condition(name, what, key, kind, bound, expected, bounds.confidence or 0, found, sample)
@@ -174,7 +176,7 @@ def _condition(
         reason = f"{whose} no value, as of rows that all have the same label"
         if key:
             return Condition(what=what, expected=expected, is_change=is_change, outcome="not judged",
-                             reason=f"not judged: {reason}")  # fmt: skip
+                             reason=f"{_NOT_JUDGED}{reason}")  # fmt: skip
         return Condition(what=what, expected=expected, is_change=is_change, outcome="broken",
                          reason=f"{what}: expected {expected}, received none: {reason}")  # fmt: skip
     assert received is not None, "there are values"

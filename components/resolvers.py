@@ -67,14 +67,15 @@ class LatestOtherBlessedModelStrategy(_LatestIntactBlessedModelStrategy):
 
 
 def _beyond_limits(infra_blessings: list[types.Artifact]) -> set[int]:
-    """The models that the latest infra check of each has refused."""
-    latest = {
-        verdict.get_int_custom_property(MODEL_PROPERTY): json.loads(
-            verdict.get_string_custom_property(REFUSALS_PROPERTY) or "[]"
-        )
-        for verdict in sorted(infra_blessings, key=lambda verdict: int(verdict.id))
-    }
-    return {model for model, refusals in latest.items() if refusals}
+    """The models that the infra check has refused, and never blessed: a model that was pushed stays one to beat."""
+    refused, blessed = set(), set()
+    for verdict in infra_blessings:
+        model = verdict.get_int_custom_property(MODEL_PROPERTY)
+        if verdict.get_int_custom_property("blessed"):
+            blessed.add(model)
+        elif json.loads(verdict.get_string_custom_property(REFUSALS_PROPERTY) or "[]"):
+            refused.add(model)
+    return refused - blessed
 
 
 class LatestBlessedModelOfOtherExamplesStrategy(_LatestIntactBlessedModelStrategy):

@@ -29,7 +29,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from components.metrics import METRICS
-from components.thresholds import DEFAULT_THRESHOLDS, Threshold
+from components.thresholds import DEFAULT_THRESHOLDS, Bounds, Threshold, applicable
 from pipeline.cli import cli
 from pipeline.config import RunConfig, load
 from pipeline.graph import create_pipeline
@@ -294,7 +294,7 @@ def test_every_key_of_a_run_is_explained():
     assert set(rows) == set(fields)
     for key, row in rows.items():
         check(row, row[1], fields[key])
-    for bound in Threshold.model_fields:
+    for bound in Bounds.model_fields:
         shown = dict(re.split(": ", span) for span in spans([rows[f"thresholds.METRIC.{bound}"][1]]))
         given = {name: getattr(threshold, bound) for name, threshold in DEFAULT_THRESHOLDS.items()}
         assert shown == {name: written(value) for name, value in given.items() if value is not None}
@@ -328,6 +328,14 @@ def test_the_search_for_parameters_is_a_configuration(tmp_path):
     search = load(tmp_path / "tune.yaml", {}, ()).tune
     assert search.trials == 20
     assert set(search.space) == {"deep_optimizer.learning_rate", "dropout", "hidden_units"}
+
+
+def test_the_section_on_the_gate_is_a_configuration(tmp_path):
+    (fence,) = fences(section("The gate"), "yaml")
+    (tmp_path / "gate.yaml").write_text(fence.content)
+    config = load(tmp_path / "gate.yaml", {"dataset": "movielens"}, ())
+    assert applicable(config.thresholds, find("movielens").spec)["gauc"].confidence == 0.99
+    assert config.limits.are_set
 
 
 def test_the_section_for_kubeflow_is_a_configuration(tmp_path):

@@ -222,9 +222,8 @@ def test_what_is_missed_within_noise_or_not_judged_is_told(refused):
     assert sorted(without_intervals(refused.told)) == sorted(
         [
             f"logloss: expected at most {LOGLOSS - 0.001:g}, received {LOGLOSS:.4f}: missed, but within noise",
-            f"auc of city = Oslo: not judged: {rows[0]} rows of 1,000",
-            f"auc of city = Rome: not judged: {rows[1]} rows of 1,000",
-            f"logloss of city = Rome: not judged: {rows[1]} rows of 100",
+            f"not judged: auc of city = Oslo ({rows[0]} rows of 1,000), auc of city = Rome ({rows[1]} rows of 1,000), "
+            f"logloss of city = Rome ({rows[1]} rows of 100)",
         ]
     )
 

@@ -162,13 +162,15 @@ def test_a_metric_without_a_value_over_all_rows_is_a_reason(judge):
 
 def test_many_slices_that_are_not_judged_are_told_in_one_line():
     few = [
-        Condition(what=f"auc of id = {n}", expected="at least 0.5", outcome="not judged", reason="not judged: few")
+        Condition(
+            what=f"auc of id = {n}", expected="at least 0.5", outcome="not judged", reason="not judged: 3 rows of 9"
+        )
         for n in range(15)
     ]
     within = Condition(what="auc", expected="at least 0.5", outcome="within noise", reason="auc: nearly")
-    shown = ", ".join(f"auc of id = {n}" for n in range(12))
+    shown = ", ".join(f"auc of id = {n} (3 rows of 9)" for n in range(12))
     assert gate.told(Gate(conditions=[*few, within], remarks=["first"])) == [
         "first",
         "auc: nearly",
-        f"{shown} and 3 more: not judged: few",
+        f"not judged: {shown} and 3 more",
     ]

@@ -52,6 +52,7 @@ def infra_blessing(number: int, of_model: int, *refusals: str) -> standard_artif
     artifact.id = number
     artifact.set_int_custom_property("current_model_id", of_model)
     artifact.set_string_custom_property("refusals", json.dumps(refusals))
+    artifact.set_int_custom_property("blessed", int(not refusals))
     return artifact
 
 
@@ -61,7 +62,7 @@ def infra_blessing(number: int, of_model: int, *refusals: str) -> standard_artif
         ([(1, 1), (2, 2)], [2]),
         ([(1, 1), (2, 2, "too slow")], [1]),
         ([(1, 1, "too slow"), (2, 2, "too slow")], []),
-        ([(3, 2), (2, 2, "too slow")], [2]),  # checked again, with other limits
+        ([(1, 2), (2, 2, "too slow")], [2]),  # pushed, and checked again with other limits
     ],
 )
 def test_a_model_that_was_not_pushed_for_its_limits_is_passed_over(verdicts, baseline):

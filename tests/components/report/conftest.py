@@ -93,7 +93,7 @@ def report(make_rows) -> Report:
                 Condition(what="auc of city = <i>a|b</i>", expected="at least 0.7", outcome="not judged",
                           reason="not judged: 40 rows of 100"),
             ],
-            remarks=["auc of city = <i>a|b</i>: not judged: 40 rows of 100"],
+            remarks=["not judged: auc of city = <i>a|b</i> (40 rows of 100)"],
             pushed=None,
             unchanged=False,
         ),
