@@ -32,8 +32,6 @@ class Run:
     """Of the test split; empty where evaluation was not reached."""
     blessed: bool | None = None
     """None where evaluation was not reached."""
-    refusals: Sequence[str] = ()
-    """Why not."""
     pushed_version: str | None = None
     report: str | None = None
     """The folder of the report; None where that was not reached."""
@@ -41,6 +39,8 @@ class Run:
     """The component that stopped the run."""
     unfinished: str | None = None
     """The component that is running, or was when the run was killed."""
+    refusals: Sequence[str] = ()
+    """Why the model was refused."""
 
 
 def list_runs(connection: metadata_store_pb2.ConnectionConfig) -> list[Run]:
@@ -229,7 +229,7 @@ def _run(store: Any, types: Mapping[int, str], context: Any) -> Run:
     if "Trainer" in executions:
         model = json.loads(_config(executions["Trainer"])["params"])["model"]
     evaluation, blessing = artifacts.get("ModelEvaluation"), artifacts.get("ModelBlessing")
-    refusals = [line for made in (evaluation, artifacts.get("InfraBlessing")) for line in _refusals(made)]
+    refusals = tuple(line for made in (evaluation, artifacts.get("InfraBlessing")) for line in _refusals(made))
     pushed, report = artifacts.get("PushedModel"), artifacts.get(REPORT_TYPE)
     return Run(
         run_id=context.name,

@@ -39,6 +39,7 @@ def Evaluator(  # noqa: N802
     if outcome == "fails":
         raise RanklineError("no verdict")
     evaluation.set_string_custom_property("metrics", '{"auc": 0.75, "logloss": 0.5}')
+    evaluation.set_string_custom_property("refusals", "[]" if outcome == "blessed" else '["auc: too low"]')
     blessing.set_int_custom_property("current_model_id", model.id)
     blessing.set_int_custom_property("blessed", int(outcome == "blessed"))
 
@@ -94,7 +95,7 @@ def test_runs_of_all_datasets_newest_first(run, tmp_path):
     found = list_runs(connection(Sqlite(), tmp_path / "db"))
     assert [dataclasses.replace(run, report=None) for run in found] == [
         Run("3", "toys", "wide", METRICS, True, "1700000000"),
-        Run("2", "books", "deep", METRICS, False, None),
+        Run("2", "books", "deep", METRICS, False, None, refusals=("auc: too low",)),
         Run("1", "toys", "wide", METRICS, True, "1700000000"),
     ]
     assert all(Path(run.report).parts[-4:-1] == (run.dataset, "Report", "report") for run in found)
