@@ -1030,9 +1030,19 @@ def bench_serve(
     "--format", "form", type=click.Choice(["parquet", "csv"]), default="parquet", show_default=True,
     help="Of their files.",
 )  # fmt: skip
+@click.option(
+    "--flink", "task_managers", type=click.IntRange(min=1), multiple=True, metavar="NUMBER",
+    help="Also on a Flink cluster of so many TaskManagers, which is started for it. Repeatable.",
+)  # fmt: skip
 @_settings
 @_json
-def bench_scale(sizes: str, form: Literal["parquet", "csv"], settings: tuple[str, ...], json_path: Path | None) -> None:
+def bench_scale(
+    sizes: str,
+    form: Literal["parquet", "csv"],
+    task_managers: tuple[int, ...],
+    settings: tuple[str, ...],
+    json_path: Path | None,
+) -> None:
     """Measure what a row costs in each component as the rows grow.
 
     Generated rows go through the chain, each component in a process of its own: seconds, rows per second and memory,
@@ -1046,7 +1056,7 @@ def bench_scale(sizes: str, form: Literal["parquet", "csv"], settings: tuple[str
         with busy(terminal, "Loading TFX"):
             from pipeline.bench import scale
         with terminal.status("") as status:
-            result = scale.run([int(size) for size in sizes.split(",")], form, settings, status.update)
+            result = scale.run([int(size) for size in sizes.split(",")], form, settings, task_managers, status.update)
         for table in scale.tables(result):
             terminal.print(table)
     _keep(scale.to_json(result), json_path)

@@ -6,6 +6,8 @@ process of its own, as in a pod of a cluster, so that its memory is its own too.
 
 pandas computes Transform's features too, from the same files to the same columns, with all rows in memory: the
 difference is what Beam costs, and a graph that can be served.
+
+The same chain on Flink clusters of this machine, of one TaskManager and of more, shows how the work is shared out.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from rich import box
 from rich.table import Table
 
 from pipeline import config as configuration
+from pipeline.flink import cluster
 from pipeline.graph import create_pipeline
 from pipeline.local import SPLITS_READ
 from pipeline.node import REFUSED, CompiledPipeline
@@ -42,6 +45,7 @@ _SHARES = {"train": 0.8, "eval": 0.1, "test": 0.1}
 _ROWS_PER_FILE = 250_000
 _PANDAS = "pandas"
 """What computes Transform's features without Beam, among the components."""
+_BY_BEAM = ("ExampleGen", "StatisticsGen", "Transform", "Evaluator")
 _READS = {**SPLITS_READ, _PANDAS: SPLITS_READ["Transform"]}
 
 
@@ -71,12 +75,15 @@ class ScaleBenchmark:
         cpus: cores.
         settings: of the runs' configuration.
         costs: rows of the dataset -> component -> what it took.
+        flink: number of TaskManagers -> the same on a Flink cluster of so many, for the components that Beam runs. CPU
+            time and memory are the clients' alone.
     """
 
     format: Format
     cpus: int
     settings: Sequence[str]
     costs: Mapping[int, Mapping[str, Cost]]
+    flink: Mapping[int, Mapping[int, Mapping[str, Cost]]]
 
     def per_row(self, component: str) -> Iterator[float]:
         """Microseconds of CPU that a further row takes, between each size and the next."""
@@ -84,26 +91,62 @@ class ScaleBenchmark:
         for few, many in itertools.pairwise(taken):
             yield 1e6 * (many.cpu_seconds - few.cpu_seconds) / (many.rows - few.rows)
 
+    def speed_up(self, component: str, task_managers: int) -> float:
+        """How many times as fast a cluster is as the smallest one, for further rows: of the largest size, to the least.
 
-def run(sizes: Sequence[int], form: Format, settings: Sequence[str], on_step: Callable[[str], None]) -> ScaleBenchmark:
+        What a job takes before its first row is in neither.
+        """
+        fewest, most = min(self.costs), max(self.costs)
+
+        def further(cluster_size: int) -> float:
+            of = self.flink[cluster_size]
+            return of[most][component].seconds - of[fewest][component].seconds
+
+        return further(min(self.flink)) / further(task_managers)
+
+
+def run(
+    sizes: Sequence[int],
+    form: Format,
+    settings: Sequence[str],
+    task_managers: Sequence[int],
+    on_step: Callable[[str], None],
+) -> ScaleBenchmark:
     """Runs the chain for each size.
 
     Args:
         sizes: rows of the datasets.
         form: of their files.
         settings: what differs from the usual configuration, as `key=value`.
+        task_managers: of the Flink clusters that it runs on, too.
         on_step: called before each step, with a name for it.
 
     Raises:
-        RanklineError: a component failed, or pandas found other vocabularies than Transform.
+        RanklineError: a component failed, pandas found other vocabularies than Transform, or Flink cannot be had.
     """
-    costs = {}
+    costs: dict[int, dict[str, Cost]] = {}
+    flink: dict[int, dict[int, dict[str, Cost]]] = {number: {} for number in task_managers}
     for size in sizes:
-        with tempfile.TemporaryDirectory(prefix="rankline-bench-") as folder:
-            on_step(f"{size:,} rows: writing them")
-            rows = write_dataset(Path(folder) / "rows", size, form)
-            costs[size] = _costs(Path(folder), rows, form, settings, lambda step: on_step(f"{size:,} rows: {step}"))  # noqa: B023 (called within the turn)
-    return ScaleBenchmark(form, len(os.sched_getaffinity(0)), tuple(settings), costs)
+        with tempfile.TemporaryDirectory(prefix="rankline-bench-") as name:
+            folder, shown = Path(name), f"{size:,} rows"
+            on_step(f"{shown}: writing them")
+            rows = write_dataset(folder / "rows", size, form)
+            chain = _Chain(folder, rows, "runs", settings)
+            costs[size] = chain.costs(lambda node: on_step(f"{shown}: {node}"))  # noqa: B023 (called within the turn)
+            if form == "parquet":
+                on_step(f"{shown}: {_PANDAS}")
+                costs[size][_PANDAS] = _cost_of_pandas(folder, rows, chain.root)
+            for number in task_managers:
+                chain = _Chain(folder, rows, f"runs-{number}", [*settings, "beam.name=flink"])
+                shown = f"{size:,} rows, {number} TaskManagers"
+                on_step(f"{shown}: starting them")
+                cluster.up(chain.root, number)
+                try:
+                    found = chain.costs(lambda node: on_step(f"{shown}: {node}"))  # noqa: B023 (called within the turn)
+                finally:
+                    cluster.down(chain.root)
+                flink[number][size] = {node: cost for node, cost in found.items() if node in _BY_BEAM}
+    return ScaleBenchmark(form, len(os.sched_getaffinity(0)), tuple(settings), costs, flink)
 
 
 def write_dataset(folder: Path, size: int, form: Format) -> dict[str, int]:
@@ -131,25 +174,46 @@ def write_dataset(folder: Path, size: int, form: Format) -> dict[str, int]:
     return rows
 
 
-def _costs(
-    folder: Path, rows: Mapping[str, int], form: Format, settings: Sequence[str], on_step: Callable[[str], None]
-) -> dict[str, Cost]:
-    data, root = folder / "rows", folder / "runs"
-    given = {"dataset": str(data), "root": str(root), "train": {"epochs": 1}}
-    config = configuration.resolve(given, {}, settings, "bench-scale")
-    nodes = list(CompiledPipeline(create_pipeline(config, find(str(data))), "").node_ids())
-    node = ["pipeline.node", "--run-id=scale", f"--config={json.dumps(given)}", f"--settings={json.dumps(settings)}"]
-    costs = {}
-    for name in nodes:
-        on_step(name)
-        costs[name] = _cost(name, rows, [*node, f"--node={name}"], folder / "log")
-    if form == "parquet":
-        on_step(_PANDAS)
-        found = folder / "vocabularies.json"
-        flags = f"--data={data}", f"--output={folder / 'features.parquet'}", f"--vocabularies={found}"
-        costs[_PANDAS] = _cost(_PANDAS, rows, ["pipeline.bench.sides.frame", *flags], folder / "log")
-        _check_alike(root, json.loads(found.read_text()))
-    return costs
+@dataclass(frozen=True)
+class _Chain:
+    """The chain on a dataset's rows.
+
+    Attributes:
+        folder: the dataset is in `rows` of it.
+        rows: of each split.
+        runs: name of the folder for what it makes.
+        settings: what differs from the usual configuration.
+    """
+
+    folder: Path
+    rows: Mapping[str, int]
+    runs: str
+    settings: Sequence[str]
+
+    @property
+    def root(self) -> Path:
+        return self.folder / self.runs
+
+    def costs(self, on_node: Callable[[str], None]) -> dict[str, Cost]:
+        """Runs each component in a process of its own."""
+        data = str(self.folder / "rows")
+        given = {"dataset": data, "root": str(self.root), "train": {"epochs": 1}}
+        config = configuration.resolve(given, {}, self.settings, "bench-scale")
+        command = ["pipeline.node", "--run-id=scale", f"--config={json.dumps(given)}"]
+        command.append(f"--settings={json.dumps(self.settings)}")
+        costs = {}
+        for name in CompiledPipeline(create_pipeline(config, find(data)), "").node_ids():
+            on_node(name)
+            costs[name] = _cost(name, self.rows, [*command, f"--node={name}"], self.folder / "log")
+        return costs
+
+
+def _cost_of_pandas(folder: Path, rows: Mapping[str, int], root: Path) -> Cost:
+    found = folder / "vocabularies.json"
+    flags = f"--data={folder / 'rows'}", f"--output={folder / 'features.parquet'}", f"--vocabularies={found}"
+    cost = _cost(_PANDAS, rows, ["pipeline.bench.sides.frame", *flags], folder / "log")
+    _check_alike(root, json.loads(found.read_text()))
+    return cost
 
 
 def _cost(name: str, rows: Mapping[str, int], command: Sequence[str], log: Path) -> Cost:
@@ -191,6 +255,29 @@ def tables(result: ScaleBenchmark) -> Iterator[Table]:
         further = [f"{cost:.1f}" for cost in result.per_row(name)] if reads else []
         shown.add_row(name, *cells, *further)
     yield shown
+    if result.flink:
+        yield _flink_table(result)
+
+
+def _flink_table(result: ScaleBenchmark) -> Table:
+    numbers, sizes = sorted(result.flink), sorted(result.costs)
+    shown = Table(
+        title=f"On Flink, by TaskManagers ({result.cpus} CPUs)",
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+    )
+    shown.add_column("component")
+    for size in sizes:
+        for number in numbers:
+            shown.add_column(f"{size:,} rows,\n{number}: s", justify="right")
+    others = numbers[1:] if len(sizes) > 1 else []
+    for number in others:
+        shown.add_column(f"further rows,\n{number}: times as fast", justify="right")
+    for name in _BY_BEAM:
+        seconds = [f"{result.flink[number][size][name].seconds:,.1f}" for size in sizes for number in numbers]
+        shown.add_row(name, *seconds, *(f"{result.speed_up(name, number):.2f}" for number in others))
+    return shown
 
 
 def to_json(result: ScaleBenchmark) -> str:

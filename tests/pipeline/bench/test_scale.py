@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from pyarrow import parquet
 from rich.console import Console
 
-from pipeline.bench.scale import Cost, ScaleBenchmark, tables, to_json, write_dataset
+from pipeline.bench.scale import _BY_BEAM, Cost, ScaleBenchmark, tables, to_json, write_dataset
 from pipeline.bench.sides import frame, measured
 from pipeline.cli import cli
 from schema.criteo.generator import IDS, NUMBERS
@@ -26,7 +26,14 @@ BENCHMARK = ScaleBenchmark(
         1000: {"ExampleGen": Cost(1000, 10.0, 9.0, 500), "Pusher": Cost(0, 7.0, 6.0, 300)},
         11_000: {"ExampleGen": Cost(11_000, 12.0, 11.5, 600), "Pusher": Cost(0, 7.0, 6.0, 300)},
     },
-)
+    flink={
+        # 20 s more for 10,000 rows more, and 12 s with two.
+        1: {1000: dict.fromkeys(_BY_BEAM, Cost(1000, 30.0, 9.0, 500)),
+            11_000: dict.fromkeys(_BY_BEAM, Cost(11_000, 50.0, 9.0, 500))},
+        2: {1000: dict.fromkeys(_BY_BEAM, Cost(1000, 33.0, 9.0, 500)),
+            11_000: dict.fromkeys(_BY_BEAM, Cost(11_000, 45.0, 9.0, 500))},
+    },
+)  # fmt: skip
 
 
 def test_a_further_row_is_told_from_two_sizes():
@@ -34,15 +41,22 @@ def test_a_further_row_is_told_from_two_sizes():
     assert list(BENCHMARK.per_row("ExampleGen")) == [pytest.approx(250.0)]
 
 
+def test_what_further_workers_are_worth_is_told_from_further_rows():
+    assert BENCHMARK.speed_up("Transform", 2) == pytest.approx(20 / 12)
+
+
 def test_the_table_has_a_line_for_each_component():
     console = Console(width=200)
     with console.capture() as captured:
         for table in tables(BENCHMARK):
             console.print(table)
-    rows = {cells[0]: cells[1:] for line in captured.get().splitlines() if (cells := line.split())}
-    assert rows["ExampleGen"] == ["10.0", "100", "500", "12.0", "917", "600", "250.0"]
-    assert rows["Pusher"] == ["7.0", "300", "7.0", "300"]
+    lines = [cells for line in captured.get().splitlines() if (cells := line.split())]
+    rows = {name: cells for name, *cells in lines}
+    components = {name: cells for name, *cells in reversed(lines)}  # the first table's go before the second's
+    assert components["ExampleGen"] == ["10.0", "100", "500", "12.0", "917", "600", "250.0"]
+    assert components["Pusher"] == ["7.0", "300", "7.0", "300"]
     assert "train.epochs=1" in captured.get()
+    assert rows["Transform"] == ["30.0", "33.0", "50.0", "45.0", "1.67"]
 
 
 def test_json_holds_all_of_it():
