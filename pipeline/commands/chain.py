@@ -1,0 +1,91 @@
+"""Commands that run the chain of components here."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from pipeline.commands import options
+from pipeline.console import busy, quiet
+
+
+@click.command()
+@options.dataset
+@click.option("--model", "-m", help="The model to train.  [default: wide_deep]")
+@options.span
+@options.root
+@options.config
+@options.settings
+@click.option("--beam-runner", help="Beam's: direct (this process), flink, spark or dataflow.  [default: direct]")
+@click.option("--no-cache", is_flag=True, help="Run every component, also those whose inputs are unchanged.")
+@click.option("--serve/--no-serve", default=True, help="Serve the result and ask it for rankings.  [default: serve]")
+def run(
+    dataset: str | None,
+    model: str | None,
+    span: str | None,
+    root: Path | None,
+    config: Path | None,
+    settings: tuple[str, ...],
+    beam_runner: str | None,
+    no_cache: bool,
+    serve: bool,
+) -> None:
+    """Run the whole pipeline, from rows to a pushed model.
+
+    Exit status: 0 if a model was pushed, 1 if something stopped the run, 2 for wrong options, 3 if the model was
+    refused.
+    """
+    with quiet(Path(os.devnull)) as terminal, busy(terminal, "Loading TFX"):
+        from pipeline import config as configuration
+        from pipeline.main_job import run_and_show
+
+        run_config = configuration.load(
+            config,
+            {
+                "dataset": dataset,
+                "train.model": model,
+                "spans.span": span,
+                "root": root,
+                "beam.name": beam_runner,
+                "cache": False if no_cache else None,
+            },
+            settings,
+        )
+    sys.exit(run_and_show(run_config, serve=serve))
+
+
+@click.command()
+@options.dataset
+@click.option("--model", "-m", help="The model to train.  [default: wide_deep]")
+@click.option("--from", "first", metavar="SPAN", help="A date or a number.  [default: the first that there is]")
+@click.option("--to", "last", metavar="SPAN", help="A date or a number.  [default: the last that there is]")
+@options.root
+@options.config
+@options.settings
+def backfill(
+    dataset: str | None,
+    model: str | None,
+    first: str | None,
+    last: str | None,
+    root: Path | None,
+    config: Path | None,
+    settings: tuple[str, ...],
+) -> None:
+    """Run the pipeline for one span after the other, of data that comes in spans.
+
+    Each span is first judged by the models from before it: the one that is served then, and the first one. So the
+    table and the picture at the end show what it is worth to train anew each time. Who is interrupted goes on with the
+    same command.
+
+    Exit status: 0 if a model was pushed for each span, 1 if something stopped a run, 2 for wrong options, 3 if the
+    model of any span was refused.
+    """
+    with quiet(Path(os.devnull)) as terminal, busy(terminal, "Loading TFX"):
+        from pipeline import config as configuration
+        from pipeline.backfill.job import backfill_and_show
+
+        run_config = configuration.load(config, {"dataset": dataset, "train.model": model, "root": root}, settings)
+    sys.exit(backfill_and_show(run_config, first, last))

@@ -1,0 +1,152 @@
+"""Commands that show what runs have made."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from pipeline.commands import options
+from pipeline.console import busy, console, quiet
+
+
+@click.command()
+@options.root
+@options.config
+@click.option(
+    "--limit", "-n", type=click.IntRange(min=1), default=20, show_default=True, help="How many, newest first."
+)
+def runs(root: Path | None, config: Path | None, limit: int) -> None:
+    """List past runs.
+
+    With their dataset, model and metrics, whether they were blessed and pushed, and why not. A configuration says
+    where they are kept, if that is not a file in the root.
+    """
+    from pipeline.runs import list_runs
+    from pipeline.tables import runs_table
+
+    found = list_runs(options.metadata(root, config))
+    console().print(runs_table(found[:limit]) if found else "No runs yet: `rankline run` makes one.")
+    for run in found[:limit]:
+        if run.refusals:
+            click.echo("\n  ".join([f"\n{run.run_id} was refused:", *run.refusals]))
+
+
+@click.command()
+@click.argument("run_id", metavar="[RUN]", required=False)
+@options.root
+@options.config
+@click.option(
+    "--compare", "pair", nargs=2, metavar="RUN RUN", help="Write how the second run's model differs from the first's."
+)
+@click.option("--markdown", is_flag=True, help="Print it as Markdown, for a pull request.")
+@click.option("--output", "-o", type=click.Path(path_type=Path, dir_okay=False), help="Also write it to this file.")
+def report(
+    run_id: str | None,
+    root: Path | None,
+    config: Path | None,
+    pair: tuple[str, str] | None,
+    markdown: bool,
+    output: Path | None,
+) -> None:
+    """Show where the report of a run is, by default of the latest that has one.
+
+    It is one HTML file that needs no network. A comparison is written to compare.html, or where --output says. A
+    configuration says where runs are kept, if that is not a file in the root.
+    """
+    from components.report.document import MARKDOWN_FILE, PAGE_FILE
+    from pipeline.runs import with_report
+
+    metadata = options.metadata(root, config)
+    if pair:
+        if run_id or markdown:
+            raise click.UsageError("expected --compare RUN RUN without another RUN, and as HTML")
+        folders = [with_report(metadata, each) for each in pair]
+        with quiet(Path(os.devnull)) as terminal, busy(terminal, "Comparing"):
+            from pipeline.report import compare
+
+            page = compare(*map(Path, folders)).rstrip()
+        output = output or Path("compare.html")
+        options.keep(page, output)
+        click.echo(output)
+        return
+    path = Path(with_report(metadata, run_id)) / (MARKDOWN_FILE if markdown else PAGE_FILE)
+    if output:
+        options.keep(path.read_text().rstrip(), output)
+        path = output
+    click.echo(path.read_text().rstrip() if markdown and not output else path)
+
+
+@click.command()
+@options.dataset_or_default
+@click.option("--user", "-u", "group", required=True, help="Whose list: a value of the ranking group's column.")
+@click.option(
+    "--item", "-i", "items", multiple=True, help="Explain this one, also if the user has seen it. Repeatable."
+)
+@click.option(
+    "--top", type=click.IntRange(min=1), default=3, show_default=True, help="Without --item: so many, the best first."
+)
+@click.option("--run", "run_id", metavar="RUN", help="Whose model.  [default: the latest that was blessed]")
+@options.root
+@options.config
+@options.json
+@options.page
+def explain(
+    dataset: str,
+    group: str,
+    items: tuple[str, ...],
+    top: int,
+    run_id: str | None,
+    root: Path | None,
+    config: Path | None,
+    json_path: Path | None,
+    output: Path | None,
+) -> None:
+    """Explain why a user is shown what.
+
+    Takes the logit of an item apart: the weights of the wide part, which add up exactly, and what each feature moves
+    in the other parts, by integrated gradients from an average row of the test split. Needs no server.
+    """
+    with quiet(Path(os.devnull)) as terminal:
+        with busy(terminal, "Loading TensorFlow"):
+            from pipeline import explanation
+            from schema.dataset import find
+
+            ranking = explanation.explain(find(dataset), options.metadata(root, config), group, items, top, run_id)
+        for table in explanation.tables(ranking):
+            terminal.print(table)
+    options.keep(ranking.model_dump_json(indent=2), json_path)
+    if output:
+        from components.report.page import explained_html
+
+        options.keep(explained_html(ranking).rstrip(), output)
+
+
+@click.command()
+@options.dataset
+@click.option(
+    "--models", "-m", default="wide,deep,wide_deep,dcn_v2", show_default=True, metavar="NAME,...",
+    help="Each is compared with the first.",
+)  # fmt: skip
+@click.option("--seeds", type=click.IntRange(min=1), default=5, show_default=True, help="Trainings of each model.")
+@options.root
+@options.config
+@options.settings
+def compare(
+    dataset: str | None, models: str, seeds: int, root: Path | None, config: Path | None, settings: tuple[str, ...]
+) -> None:
+    """Train several models on one dataset and judge them alike.
+
+    The data is transformed once. Shows metrics over seeds with a paired test, how they depend on what was seen in
+    training, and how much of the catalogue the models recommend; writes a picture and the numbers.
+    """
+    with quiet(Path(os.devnull)) as terminal, busy(terminal, "Loading TFX"):
+        from pipeline import config as configuration
+        from pipeline.compare.job import compare_and_show
+
+        configs = {
+            name: configuration.load(config, {"dataset": dataset, "root": root, "train.model": name}, settings)
+            for name in models.split(",")
+        }
+    compare_and_show(configs, range(seeds))

@@ -1,0 +1,158 @@
+"""Commands that move a model's labels from version to version."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pipeline.commands import options
+from pipeline.console import busy, console
+
+if TYPE_CHECKING:
+    from serving.channel import Tls
+    from serving.rollout import Rollout
+
+_targets = click.option(
+    "--target", "-t", "targets", multiple=True, default=["127.0.0.1:8500"], show_default=True,
+    help="A server's gRPC address. Repeatable: all get the same.",
+)  # fmt: skip
+_config_file = click.option(
+    "--config-file", type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="The servers' --model_config_file, changed with them. Needed if they serve other models too.",
+)  # fmt: skip
+_base_path = click.option(
+    "--base-path", help="The folder of the model's versions as the servers see it.  [default: as on this machine]"
+)
+
+
+def _moving(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of a command that moves labels."""
+    for option in (options.encrypted, _base_path, _config_file, _targets, options.root, options.dataset_or_default):
+        command = option(command)
+    return command
+
+
+@click.command()
+@options.dataset_or_default
+@options.root
+@_targets
+@options.encrypted
+def versions(dataset: str, root: Path | None, targets: tuple[str, ...], tls: Tls | None) -> None:
+    """List a model's versions, with their labels.
+
+    Both those that were pushed and those that a server has or had.
+    """
+    from pipeline.rollout import pushed_versions, rollout
+    from pipeline.tables import versions_table
+
+    terminal = console()
+    layout = options.layout(dataset, root)
+    with rollout(layout, targets, tls=tls) as labels, busy(terminal, "Asking the server"):
+        table = versions_table(labels.states(), labels.labels(), pushed_versions(layout))
+    terminal.print(table)
+
+
+@click.command()
+@_moving
+@click.option("--version", type=int, help="Which to try.  [default: the latest that was pushed]")
+@click.option("--seconds", type=click.FloatRange(min=0), default=10.0, show_default=True, help="Of requests to both.")
+@click.option(
+    "--max-errors", type=click.FloatRange(0, 1), default=0.0, show_default=True,
+    help="The error rate may be higher by this much.",
+)  # fmt: skip
+@click.option(
+    "--max-slower", type=click.FloatRange(min=0), default=1.5, show_default=True,
+    help="The 99th percentile of the time may be so many times as long.",
+)  # fmt: skip
+def canary(
+    dataset: str,
+    root: Path | None,
+    targets: tuple[str, ...],
+    config_file: Path | None,
+    base_path: str | None,
+    tls: Tls | None,
+    version: int | None,
+    seconds: float,
+    max_errors: float,
+    max_slower: float,
+) -> None:
+    """Try a version beside the stable one.
+
+    Gives it the label canary and sends both the same requests, by turns. If it fails more often or takes longer than it
+    may, the label is taken back. Clients ask for the label stable meanwhile: without a label, they get the latest.
+
+    Exit status: 0 if it may be promoted, 3 if it was taken back.
+    """
+    from pipeline.rollout import pushed_versions, rollout
+    from pipeline.tables import trial_table
+    from pipeline.trial import Limits, run
+    from schema.dataset import find
+
+    terminal = console()
+    layout = options.layout(dataset, root)
+    with rollout(layout, targets, config_file, base_path, tls) as labels:
+        with busy(terminal, "Loading it"):
+            moved = labels.canary(max(pushed_versions(layout)) if version is None else version)
+        terminal.print(_labelled(moved))
+        if not seconds:
+            return
+        try:
+            with busy(terminal, f"Asking both for {seconds:g} s"):
+                trial = run(find(dataset), targets[0], seconds, Limits(max_errors, max_slower), tls)
+        except BaseException:
+            labels.withdraw()
+            raise
+        terminal.print(trial_table(trial))
+        if trial.problems:
+            moved = labels.withdraw()
+            terminal.print("[bold red]Taken back[/]: the canary does worse.")
+            for problem in trial.problems:
+                terminal.print(f"  {problem}")
+            terminal.print(_labelled(moved))
+            sys.exit(3)
+        terminal.print("The canary does as well: `rankline promote` makes it the stable version.")
+
+
+@click.command()
+@_moving
+@click.option("--version", type=int, help="Which.  [default: the canary]")
+def promote(version: int | None, **where: Any) -> None:
+    """Make a version the stable one.
+
+    What was stable keeps the label previous and stays loaded. From the first time on, newer versions are no longer
+    served as they come, but when they are promoted or tried.
+    """
+    _move(lambda labels: labels.promote(version), **where)
+
+
+@click.command()
+@_moving
+def rollback(**where: Any) -> None:
+    """Go back to the version that was stable before."""
+    _move(lambda labels: labels.rollback(), **where)
+
+
+def _move(
+    move: Callable[[Rollout], Mapping[str, int]],
+    dataset: str,
+    root: Path | None,
+    targets: tuple[str, ...],
+    config_file: Path | None,
+    base_path: str | None,
+    tls: Tls | None,
+) -> None:
+    from pipeline.rollout import rollout
+
+    terminal = console()
+    layout = options.layout(dataset, root)
+    with rollout(layout, targets, config_file, base_path, tls) as labels, busy(terminal, "Moving the label"):
+        moved = move(labels)
+    terminal.print(_labelled(moved))
+
+
+def _labelled(labels: Mapping[str, int]) -> str:
+    return ", ".join(f"[bold]{label}[/] is version {version}" for label, version in labels.items())

@@ -1,0 +1,189 @@
+"""Commands that serve models, ask them, and watch what is served."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+from rich.markup import escape
+
+from pipeline.commands import options
+from pipeline.console import busy, console, quiet
+
+if TYPE_CHECKING:
+    from serving.channel import Tls
+
+
+@click.command()
+@options.dataset_or_default
+@options.root
+@click.option("--port", type=options.port, default=8500, show_default=True, help="For gRPC; 0 is a free one.")
+@click.option(
+    "--rest-api-port",
+    "--rest_api_port",
+    type=options.port,
+    default=8501,
+    show_default=True,
+    help="For HTTP; 0 is none.",
+)
+@click.option(
+    "--log-requests", type=click.FloatRange(0, 1), default=0.0, show_default=True, metavar="SHARE",
+    help="Log this share of the requests with their answers, for `rankline monitor`.",
+)  # fmt: skip
+def serve(dataset: str, root: Path | None, port: int, rest_api_port: int, log_requests: float) -> None:
+    """Serve a dataset's pushed models until interrupted.
+
+    Newer versions are taken over as they come.
+    """
+    from pipeline.serving import exec_server
+
+    exec_server(options.layout(dataset, root), port, rest_api_port, log_requests)
+
+
+@click.command()
+@options.dataset_or_default
+@options.root
+@options.config
+@click.option(
+    "--logs", metavar="PATTERN",
+    help="The files of the request log, of any TF Serving.  [default: those of `rankline serve --log-requests`]",
+)  # fmt: skip
+@click.option(
+    "--labels", type=click.Path(path_type=Path, exists=True, dir_okay=False), multiple=True,
+    help="A file in the dataset's format that says what became of candidates. Repeatable.",
+)  # fmt: skip
+@click.option(
+    "--window", type=click.Choice(["hour", "day", "all"]), default="day", show_default=True,
+    help="What is served in one is compared with that of the one before.",
+)  # fmt: skip
+@click.option(
+    "--max-skew", type=options.share, default=0.2, show_default=True, help="Distance of a column from training."
+)
+@click.option(
+    "--max-drift", type=options.share, default=0.2, show_default=True, help="Distance from the window before."
+)
+@click.option("--max-auc-drop", type=options.share, default=0.05, show_default=True, help="Below the test split's AUC.")
+@click.option(
+    "--max-calibration", type=click.FloatRange(min=0), default=0.2, show_default=True,
+    help="By which mean score / mean label may differ from 1.",
+)  # fmt: skip
+@options.json
+@options.page
+def monitor(
+    dataset: str,
+    root: Path | None,
+    config: Path | None,
+    logs: str | None,
+    labels: tuple[Path, ...],
+    window: Literal["hour", "day", "all"],
+    max_skew: float,
+    max_drift: float,
+    max_auc_drop: float,
+    max_calibration: float,
+    json_path: Path | None,
+    output: Path | None,
+) -> None:
+    """Compare what is served with what the model was trained and judged on.
+
+    Reads a server's request log: how far the columns' values are from those of the train split, how they and the scores
+    drift, and, where labels are given, AUC and calibration. Exit status 3 if a limit is exceeded. Distances are
+    Jensen-Shannon divergences, from 0 for the same to 1.
+    """
+    with quiet(Path(os.devnull)) as terminal:
+        with busy(terminal, "Reading the request log"):
+            from pipeline.as_json import as_json
+            from pipeline.monitor import job, page
+            from pipeline.monitor.judge import Limits
+
+            limits = Limits(max_skew, max_drift, max_auc_drop, max_calibration)
+            layout = options.layout(dataset, root)
+            findings = job.run(dataset, layout, options.metadata(root, config), logs, labels, window, limits)
+        for table in job.tables(findings):
+            terminal.print(table)
+        for alarm in findings.alarms:
+            terminal.print(escape(alarm), style="red")
+    options.keep(as_json(findings), json_path)
+    if output:
+        options.keep(page.html(findings, layout.dataset, limits).rstrip(), output)
+    if findings.alarms:
+        sys.exit(3)
+
+
+@click.command()
+@options.dataset_or_default
+@click.option("--user", "-u", "group", required=True, help="Whom to rank for: a value of the ranking group's column.")
+@click.option("-k", type=click.IntRange(min=1), default=10, show_default=True, help="How many items.")
+@options.target
+@options.encrypted
+@options.label
+@click.option("--all", "include_seen", is_flag=True, help="Rank items too that the user has seen.")
+def rank(dataset: str, group: str, k: int, target: str, tls: Tls | None, label: str, include_seen: bool) -> None:
+    """Ask a running server for the best items for a user."""
+    from pipeline.ranking import Ranker
+    from pipeline.tables import ranking_table
+    from schema import dataset as datasets
+
+    found = datasets.find(dataset)
+    terminal = console()
+    with Ranker(found, target, label, tls) as ranker, busy(terminal, f"Asking {target}"):
+        ranker.check(group)
+        ranker.wait_while_loading()
+        ranked = ranker.rank(group, k, include_seen=include_seen)
+    terminal.print(ranking_table(ranked))
+
+
+@click.command()
+@options.dataset_or_default
+@options.target
+@options.encrypted
+@options.label
+@click.option(
+    "--clients", type=click.IntRange(min=1), help="So many requests at once.  [default: 8; with --rate at most 64]"
+)
+@click.option(
+    "--rate", type=options.positive, metavar="PER_SECOND",
+    help="Requests come at this rate, at random times.  [default: when the one before is answered]",
+)  # fmt: skip
+@click.option(
+    "--seconds", type=click.FloatRange(min=0, min_open=True), default=10.0, show_default=True, help="For how long."
+)
+@click.option(
+    "--warm-up", type=click.FloatRange(min=0), default=2.0, show_default=True, help="Seconds before that, not counted."
+)
+@click.option("--candidates", type=click.IntRange(min=1), default=100, show_default=True, help="Of each ranking.")
+@options.json
+def load(
+    dataset: str,
+    target: str,
+    tls: Tls | None,
+    label: str,
+    clients: int | None,
+    rate: float | None,
+    seconds: float,
+    warm_up: float,
+    candidates: int,
+    json_path: Path | None,
+) -> None:
+    """Put load on a running server, and show how it bears it.
+
+    Asks for rankings of the dataset's own users and items. With --rate, latencies count from when a request was due, so
+    that a stall of the server shows in all requests that had to wait for its end.
+
+    Exit status: 0 if any request was answered, else 1.
+    """
+    from pipeline.load import run
+    from pipeline.tables import load_tables
+    from schema.dataset import find
+
+    terminal = console()
+    clients = clients or (8 if rate is None else 64)
+    with busy(terminal, f"Asking {target} for {warm_up + seconds:g} s"):
+        report = run(find(dataset), target, candidates, clients, seconds, rate, warm_up, label, tls)
+    for table in load_tables(report):
+        terminal.print(table)
+    options.keep(json.dumps(report.as_dict(), indent=2), json_path)
+    sys.exit(0 if report.answered else 1)
