@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -79,13 +79,31 @@ def connection(store: Sqlite | MySql | PostgreSql, default_path: Path) -> metada
 
 def open_store(connection: metadata_store_pb2.ConnectionConfig) -> mlmd.MetadataStore:
     """The store behind a connection."""
-    return (_PostgreSqlStore if connection.HasField("postgresql") else mlmd.MetadataStore)(connection)
+    return (_PostgreSqlStore if connection.HasField("postgresql") else _Store)(connection)
+
+
+class _Store(mlmd.MetadataStore):  # type: ignore[misc]
+    """Answers in the order of the question.
+
+    ml-metadata answers in the order of a database's rows, by which PostgreSQL promises nothing. TFX 1.21 takes the
+    outputs of a former execution for each other's where that is not the order of the question.
+    """
+
+    def get_artifacts_by_id(self, artifact_ids: Iterable[int], extra_options: Any = None) -> list[Any]:
+        asked = list(artifact_ids)
+        found = {artifact.id: artifact for artifact in super().get_artifacts_by_id(asked, extra_options)}
+        return [found[each] for each in asked if each in found]
+
+    def get_artifact_types_by_id(self, type_ids: Iterable[int], extra_options: Any = None) -> list[Any]:
+        asked = list(type_ids)
+        found = {kind.id: kind for kind in super().get_artifact_types_by_id(asked, extra_options)}
+        return [found[each] for each in asked if each in found]
 
 
 _BACKSLASH, _STAND_IN = "\\", "\ue05c"
 
 
-class _PostgreSqlStore(mlmd.MetadataStore):  # type: ignore[misc]
+class _PostgreSqlStore(_Store):
     """Keeps another character, of Unicode's private use, in the place of backslashes.
 
     ml-metadata 1.21 quotes texts that hold one (JSON in JSON does) so that PostgreSQL finds a syntax error.

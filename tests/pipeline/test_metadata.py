@@ -1,9 +1,11 @@
 import json
 import logging
+import types
 from pathlib import Path
 
 import pytest
 from ml_metadata.proto import metadata_store_pb2
+from tfx.orchestration.portable import cache_utils
 
 from pipeline.config import load
 from pipeline.metadata import MySql, PostgreSql, Sqlite, connection, open_store
@@ -51,6 +53,51 @@ def test_mistakes(setting, message):
     with pytest.raises(SpecError) as caught:
         load(None, {}, [f"metadata={setting}"])
     assert str(caught.value) == f"configuration: {message}"
+
+
+def test_what_is_asked_for_by_ids_comes_in_their_order(tmp_path):
+    store = open_store(connection(Sqlite(), tmp_path / "metadata.sqlite"))
+    examples, graph = (
+        store.put_artifact_type(metadata_store_pb2.ArtifactType(name=name)) for name in ("Examples", "TransformGraph")
+    )
+    first, second, third = store.put_artifacts(
+        [metadata_store_pb2.Artifact(type_id=kind, uri=kind_uri) for kind, kind_uri in
+         ((examples, "a"), (graph, "b"), (examples, "c"))]
+    )  # fmt: skip
+    found = store.get_artifacts_by_id([third, first, 99, second])
+    assert [artifact.uri for artifact in found] == ["c", "a", "b"]
+    found_types = store.get_artifact_types_by_id(artifact.type_id for artifact in found)
+    assert [kind.name for kind in found_types] == ["Examples", "Examples", "TransformGraph"]
+
+
+def test_cached_outputs_are_not_taken_for_each_other(tmp_path):
+    store = open_store(connection(Sqlite(), tmp_path / "metadata.sqlite"))
+    names = ("Examples", "TransformGraph")
+    kinds = {name: store.put_artifact_type(metadata_store_pb2.ArtifactType(name=name)) for name in names}
+    execution_type = store.put_execution_type(metadata_store_pb2.ExecutionType(name="Transform"))
+    # The last output has the first id: as where PostgreSQL has moved a row that was updated.
+    outputs = []
+    for name in reversed(names):
+        live = metadata_store_pb2.Artifact.LIVE
+        artifact = metadata_store_pb2.Artifact(type_id=kinds[name], uri=str(tmp_path / name), state=live)
+        event = metadata_store_pb2.Event(type=metadata_store_pb2.Event.OUTPUT)
+        event.path.steps.add(key=name)
+        event.path.steps.add(index=0)
+        (artifact.id,) = store.put_artifacts([artifact])
+        outputs.insert(0, (artifact, event))
+        (tmp_path / name).mkdir()
+    execution = metadata_store_pb2.Execution(
+        type_id=execution_type, last_known_state=metadata_store_pb2.Execution.COMPLETE
+    )
+    context_type = store.put_context_type(metadata_store_pb2.ContextType(name="cache"))
+    context = metadata_store_pb2.Context(type_id=context_type, name="key")
+    (context.id,) = store.put_contexts([context])
+    store.put_execution(execution, outputs, [context])
+    handle = types.SimpleNamespace(store=store)
+    found = cache_utils.get_cached_outputs(handle, context)
+    assert {key: [artifact.uri for artifact in artifacts] for key, artifacts in found.items()} == {
+        name: [str(tmp_path / name)] for name in names
+    }
 
 
 def test_nodes_find_each_other_through_a_server(tmp_path, monkeypatch, capfd, caplog):
