@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-REPORT_TYPE = "rankline.Report"
-"""ML Metadata's type of reports. Vertex AI wants such names."""
+REPORT_TYPE = "components.ReportArtifact"
+"""ML Metadata's type of reports. TFX's entry point on Vertex AI imports what a type is called."""
 SPAN_NAME_PROPERTY = "span_name"
 """Of examples: the last span that they are of, as people write it; TFX's property `span` is its number."""
 WARNINGS_PROPERTY = "warnings"

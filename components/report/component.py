@@ -69,7 +69,8 @@ class Executor(base_executor.BaseExecutor):  # type: ignore[misc]
         ]
         report = gather(
             Run(
-                run_id=self._context.pipeline_run_id,
+                # Vertex AI tells a task its own name only.
+                run_id=self._context.pipeline_run_id or self._context._unique_id,
                 spec=FeatureSpec.model_validate_json(exec_properties["spec"]),
                 config=json.loads(exec_properties["config"]),
                 files=json.loads(exec_properties["files"]),
