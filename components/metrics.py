@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -19,6 +20,13 @@ METRICS: Mapping[str, Literal["higher", "lower", "neither"]] = {
 }
 """In the order in which they are shown, with the direction that is better. Calibration, the mean prediction over the
 mean label, should be 1."""
+
+RANGES: Mapping[str, tuple[float, float]] = {
+    **dict.fromkeys(("auc", "gauc", "ndcg@10", "accuracy"), (0.0, 1.0)),
+    **dict.fromkeys(("logloss", "calibration", "cross_entropy", "rmse", "mae"), (0.0, math.inf)),
+    "r2": (-math.inf, 1.0),
+}
+"""Between which values they are in any case."""
 
 OF_LABEL: Mapping[str, Sequence[str]] = {
     "binary": ("auc", "logloss", "calibration"),

@@ -26,18 +26,23 @@ from components.report.document import (
     Familiarity,
     Map,
     Metric,
+    Place,
     Slice,
     Training,
 )
 
 INK = "#010203"
+_SCALE = 1.5
+"""Pixels of the page for a point of Matplotlib's: its text of 9 points is as large as that of tables."""
 SERIES = ("#0a0b01", "#0a0b02", "#0a0b03")
 _CSS = {INK: "currentColor", **{colour: f"var(--series-{place})" for place, colour in enumerate(SERIES, 1)}}
 _MOST_LINES = 30
-_BARS, _LINE_LENGTH = 12, 40
+_BARS, _LINE_LENGTH = 12, 36
 """Of an explanation."""
 _NAMED, _NAME_LENGTH = 16, 24
 """How many points of the map have their names beside them, and so much of these."""
+_LETTER, _LINE = 0.02, 0.05
+"""About how wide and high a letter of them is, as shares of the map."""
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # texts as texts, which readers can select and be read
     "svg.hashsalt": "rankline",
@@ -79,12 +84,13 @@ def draw(name: str, description: str, paint: Callable[[Axes], None], size: tuple
 def _for_page(svg: str, name: str, description: str) -> str:
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    # The page decides about sizes and fonts.
+    # The page decides about fonts; texts are of one size in all charts, as far as there is room.
     width, height = re.findall(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg)[0]
     svg = re.sub(
         r"<svg[^>]*>",
         f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
-        f'viewBox="0 0 {width} {height}" role="img" aria-label="{_quoted(description)}">',
+        f'viewBox="0 0 {width} {height}" width="{_SCALE * float(width):.0f}" role="img" '
+        f'aria-label="{_quoted(description)}">',
         svg, count=1,
     )  # fmt: skip
     svg = re.sub(r"font: ([\d.]+px)[^;\"]*", r"font-size: \1", svg)
@@ -181,6 +187,19 @@ def training(found: Training) -> str:
     return draw("training", f"Loss on train and eval by epoch; epoch {found.best_epoch} was the best", paint)
 
 
+def auc_by_epoch(found: Training) -> str:
+    """How well the model ordered the eval split's rows after each epoch."""
+
+    def paint(axes: Axes) -> None:
+        places = [(epoch, each.eval_auc) for epoch, each in enumerate(found.epochs, 1) if each.eval_auc is not None]
+        axes.plot(*np.transpose(places), color=SERIES[1], linestyle="--")
+        axes.axvline(found.best_epoch, color=INK, linewidth=0.6, linestyle=":")
+        axes.set(xlabel="epoch", ylabel="auc")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+    return draw("auc-by-epoch", f"AUC on eval by epoch; epoch {found.best_epoch} was kept", paint)
+
+
 def slices(found: Sequence[Slice], overall: Metric) -> str:
     """The first metric of each slice with its interval, beside that of all rows."""
     shown = [each for each in found if not each.few][:_MOST_LINES] or list(found[:_MOST_LINES])
@@ -217,7 +236,7 @@ def _forest(
         axes.set(ylim=(len(lines) - 0.5, -0.5), xlabel=label)
         axes.grid(axis="y", visible=False)
 
-    return draw(name, text, paint, (6.4, 0.7 + 0.22 * len(lines)))
+    return draw(name, text, paint, (5.0, 0.7 + 0.22 * len(lines)))
 
 
 def contributions(item: Explained) -> str:
@@ -230,27 +249,51 @@ def contributions(item: Explained) -> str:
             range(len(shown)), [each.contribution for each in shown], color=[colours[each.part] for each in shown]
         )
         axes.axvline(0, color=INK, linewidth=0.6)
-        axes.set_yticks(range(len(shown)), [f"{each.what} = {each.value}"[:_LINE_LENGTH] for each in shown])
+        axes.set_yticks(range(len(shown)), [_short(f"{each.what} = {each.value}", _LINE_LENGTH) for each in shown])
         axes.set(ylim=(len(shown) - 0.5, -0.5), xlabel="contribution to the logit")
         axes.grid(axis="y", visible=False)
         axes.legend([Patch(color=colour) for colour in colours.values()], colours, loc="best")
 
     text = f"What moves the logit of {item.title} most; all numbers are in the table"
-    return draw(f"item-{item.place}", text, paint, (6.4, 0.7 + 0.22 * max(2, len(shown))))
+    return draw(f"item-{item.place}", text, paint, (5.0, 0.7 + 0.22 * max(2, len(shown))))
 
 
 def item_map(found: Map) -> str:
     """Items as points, the most frequent ones with their names."""
     rows = np.array([place.rows for place in found.places])
+    named = _apart(found.places)
 
     def paint(axes: Axes) -> None:
         axes.scatter(
             [place.x for place in found.places], [place.y for place in found.places],
             s=60 * rows / rows.max(), color=SERIES[0], alpha=0.5, linewidths=0,
         )  # fmt: skip
-        for place in found.places[:_NAMED]:
-            axes.annotate(place.name[:_NAME_LENGTH], (place.x, place.y), fontsize=7, ha="center", va="bottom")
+        for place in named:
+            axes.annotate(
+                _short(place.name, _NAME_LENGTH), (place.x, place.y), (0, 3), textcoords="offset points", fontsize=8,
+                ha="center", va="bottom",
+            )  # fmt: skip
+        axes.margins(x=0.12)
         axes.set(xlabel="first component", ylabel="second component")
 
-    names = ", ".join(place.name for place in found.places[:_NAMED])
-    return draw("map", f"Map of {len(found.places)} items, among them {names}", paint, (6.4, 4.6))
+    names = ", ".join(place.name for place in named)
+    return draw("map", f"Map of {len(found.places)} items, among them {names}", paint, (5.0, 4.4))
+
+
+def _apart(places: Sequence[Place]) -> Sequence[Place]:
+    """The first ones whose names do not cover each other."""
+    width, height = (np.ptp([getattr(place, axis) for place in places]) or 1.0 for axis in "xy")
+    apart: list[Place] = []
+    for place in places:
+        reach = [_LETTER * (len(_short(each.name, _NAME_LENGTH)) + len(_short(place.name, _NAME_LENGTH))) / 2
+                 for each in apart]  # fmt: skip
+        if len(apart) < _NAMED and not any(
+            abs(each.x - place.x) / width < far and abs(each.y - place.y) / height < _LINE
+            for each, far in zip(apart, reach, strict=True)
+        ):
+            apart.append(place)
+    return apart
+
+
+def _short(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 1]}…"

@@ -59,6 +59,7 @@ def _thinned(x: Floats, y: Floats) -> list[Point]:
 
 def _calibration(rows: Rows, predicted: Floats, observed: Floats, counted: Counts) -> tuple[list[Decile], float]:
     order = np.argsort(predicted, kind="stable")
+    within = (-np.inf, np.inf) if rows.kind == "number" else (0.0, 1.0)
     deciles, distances, weights = [], [], []
     for members in np.array_split(order, min(_DECILES, len(order))):
         weight = rows.weights[members]
@@ -72,7 +73,7 @@ def _calibration(rows: Rows, predicted: Floats, observed: Floats, counted: Count
         deciles.append(
             Decile(
                 predicted=mean,
-                observed=Estimate(value=truth, interval=measures.interval(truth, replicates, units)),
+                observed=Estimate(value=truth, interval=measures.interval(truth, replicates, units, within=within)),
                 rows=len(members),
             )
         )

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from components.metrics import METRICS
+from components.metrics import METRICS, RANGES
 from components.report import measures
 from components.report.document import Estimate, Metric, Slice
 from components.report.evaluation import Sliced, SliceKey
@@ -43,7 +43,10 @@ def metric(name: str, rows: Rows, counted: Counts, found: Sliced, confidence: fl
         share = len(rows) / max(1, found.rows)
         units = measures.units(rows)
         replicates = _replicated(name, rows, rows.candidate, counted)
-        estimate = Estimate(value=value, interval=measures.interval(value, replicates, units, share, confidence))
+        within = RANGES[name]
+        estimate = Estimate(
+            value=value, interval=measures.interval(value, replicates, units, share, confidence, within)
+        )
         if rows.baseline is not None and before is not None:
             # Of the same rows in each replicate: what both models find hard moves both metrics, and not the change.
             changes = replicates - _replicated(name, rows, rows.baseline, counted)

@@ -61,7 +61,12 @@ def once(measure: Measure, weights: Floats) -> float:
 
 
 def interval(
-    value: float, replicates: Floats, units: int, share: float = 1.0, confidence: float = CONFIDENCE
+    value: float,
+    replicates: Floats,
+    units: int,
+    share: float = 1.0,
+    confidence: float = CONFIDENCE,
+    within: tuple[float, float] = (-np.inf, np.inf),
 ) -> tuple[float, float] | None:
     """Between which values a metric lies: the bootstrap's standard error times a quantile of Student's t.
 
@@ -75,6 +80,7 @@ def interval(
         units: how many were resampled: groups of a ranking, else rows.
         share: of all rows that were resampled; more rows say more, by the root of how many there are.
         confidence: from 0 to 1, of both sides.
+        within: between which values the metric is in any case.
 
     Returns:
         None where too few replicates have a value, or a single unit cannot differ from others.
@@ -83,7 +89,7 @@ def interval(
     if not len(known) or len(known) < _KNOWN * len(replicates) or units < 2 or not np.isfinite(value):
         return None
     reach = float(stats.t.ppf((1 + confidence) / 2, units - 1) * known.std(ddof=1) * np.sqrt(share))
-    return value - reach, value + reach
+    return max(value - reach, within[0]), min(value + reach, within[1])
 
 
 def units(rows: Rows) -> int:

@@ -133,8 +133,9 @@ def _rendered(
 
 
 def markdown(report: Report) -> str:
-    """What belongs into a pull request."""
-    text = _environment(report.unit, autoescape=False).get_template("report.md").render(report=report)
+    """The same for a pull request: the verdict, and all else behind lines to click on; no pictures."""
+    template = _environment(report.unit, autoescape=False).get_template("report.md")
+    text = template.render(report=report, drift_limit=_DRIFT_LIMIT)
     lines = [line.rstrip() for line in text.splitlines()]
     # Templates leave empty lines behind; one is enough.
     return "\n".join(line for line, before in zip(lines, ["", *lines], strict=False) if line or before) + "\n"
@@ -161,6 +162,8 @@ def _charts(report: Report) -> dict[str, str]:
     }
     if len(report.training.epochs) > 1:
         found["training"] = charts.training(report.training)
+        if any(epoch.eval_auc is not None for epoch in report.training.epochs):
+            found["auc_by_epoch"] = charts.auc_by_epoch(report.training)
     if report.familiarity:
         found["familiarity"] = charts.familiarity(report.familiarity)
     if report.explanation:
@@ -188,7 +191,7 @@ def _environment(unit: str, autoescape: bool, package: str | None = None) -> jin
     filters: Mapping[str, Callable[..., str]] = {
         "basename": os.path.basename,
         "bars": lambda heights: Markup(charts.bars(heights)),  # noqa: S704 (ours)
-        "cell": lambda text: text.replace("|", "\\|").replace("\n", " "),
+        "cell": _cell,
         "change_class": _change_class,
         "heading": lambda name: f"{name}#",
         "interval": _interval,
@@ -225,6 +228,13 @@ def _plain(estimate: Estimate | None, signed: bool = False) -> str:
 
 def _received(condition: Condition) -> str:
     return _plain(Estimate(value=condition.received, interval=condition.interval), condition.is_change)
+
+
+def _cell(text: str) -> str:
+    """A text as it is in a cell of Markdown."""
+    for mark, instead in {"&": "&amp;", "<": "&lt;", "|": "\\|", "\n": " "}.items():
+        text = text.replace(mark, instead)
+    return text
 
 
 def _change_class(metric: Metric) -> str:

@@ -57,7 +57,8 @@ def _group_size(name: str, rows: Rows, counted: Counts) -> GroupSize:
         value = measures.once(measure, rows.weights)
         if np.isfinite(value):
             replicates = measures.replicated(measure, rows.weights, counted)
-            metrics[kind] = Estimate(value=value, interval=measures.interval(value, replicates, measures.units(rows)))
+            interval = measures.interval(value, replicates, measures.units(rows), within=(0.0, 1.0))
+            metrics[kind] = Estimate(value=value, interval=interval)
     return GroupSize(name=name, groups=len(measures.of_groups(rows)), rows=len(rows), metrics=metrics)
 
 

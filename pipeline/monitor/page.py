@@ -31,7 +31,7 @@ def html(findings: Findings, dataset: str, limits: Limits) -> str:
     for name, value in expected.items():
         by_window = {window.name: getattr(window, name) for window in findings.windows}
         known = {window: each for window, each in by_window.items() if each is not None and np.isfinite(each)}
-        if known:
+        if known and len(findings.windows) > 1:
             drawn[name] = _by_window(name, known, value)
     return page.rendered(
         "monitored.html", findings, _SECTIONS, drawn, "rows", package="pipeline.monitor", dataset=dataset, limits=limits
@@ -73,7 +73,8 @@ def _distances(findings: Findings, limits: Limits) -> str:
         axes.set_yticks(places, names)
         axes.set(ylim=(len(names) - 0.5, -0.5), xlabel="Jensen-Shannon divergence")
         axes.grid(axis="y", visible=False)
-        axes.legend()
+        if len(shown) > 1:
+            axes.legend()
 
     text = f"How far the values of {len(names)} columns are from others; all numbers are in the table"
-    return charts.draw("columns", text, paint, (6.4, 1 + 0.3 * len(names)))
+    return charts.draw("columns", text, paint, (5.0, 1 + 0.3 * len(names)))

@@ -111,7 +111,7 @@ def report(make_rows) -> Report:
         slices=[Slice(name="city = a|b", rows=40, groups=3, metrics=[auc, loss], few=True)],
         more_slices=0,
         comparison=Comparison(
-            mean_change=0.1, flipped=0.05, correlation=0.9, overlap=0.8, wins=["city = <b>"], losses=[]
+            mean_change=0.1, flipped=0.05, correlation=0.9, overlap=0.8, wins=["city = a|b"], losses=[]
         ),
         curves=curves.curves(rows, measures.counts(rows)),
         vocabularies=[

@@ -108,6 +108,12 @@ def test_a_part_of_the_rows_gives_an_interval_as_narrow_as_all_would():
     assert measures.interval(5.0, replicates, 1, share=0.25) is None  # nothing to differ from
 
 
+def test_an_interval_ends_where_the_metric_does():
+    replicates = np.array([0.8, 1.0] * 100)  # whose standard deviation is 0.1003
+    low, high = measures.interval(0.9, replicates, 10**9, within=(0.0, 1.0))
+    assert (low, high) == (pytest.approx(0.9 - 1.959964 * 0.1 * np.sqrt(200 / 199)), 1.0)
+
+
 @pytest.mark.parametrize("replicates", [np.zeros(0), np.full(300, np.nan), np.array([1.0] * 200 + [np.nan] * 100)])
 def test_no_interval_where_too_few_replicates_have_a_value(replicates):
     assert measures.interval(1.0, replicates, 100) is None

@@ -9,8 +9,8 @@ from importlib import resources
 import markdown_it
 import pytest
 
-from components.report import page
-from components.report.document import Compared, Estimate, ExplainedRanking, Metric, Report
+from components.report import charts, page
+from components.report.document import Compared, Estimate, ExplainedRanking, Map, Metric, Place, Report
 from tests import chromium
 
 PAIRS = [
@@ -156,6 +156,23 @@ def test_what_there_is_nothing_to_say_of_is_left_out(report):
     assert "ROC" not in text
 
 
+def test_a_comparison_says_by_how_much(report):
+    text = page.html(report).partition('<section id="comparison"')[2]
+    won, lost = re.findall(r"<p>Slices whose auc is (.*?)</p>", text, re.DOTALL)
+    won = " ".join(re.sub("<.*?>", "", won).split())
+    assert won == "better by more than chance: city = a|b +0.0300 (+0.0100 to +0.0500)"
+    assert lost.split()[-1] == "none"
+
+
+def test_names_on_the_map_do_not_cover_each_other():
+    at = {"often": (0, 0), "covered": (0.01, 0.01), "far": (1, 1), "a" * 30: (0, 1)}
+    places = [Place(name=name, x=x, y=y, rows=9) for name, (x, y) in at.items()]
+    drawn = charts.item_map(Map(places=places, explained=0.5))
+    assert f'aria-label="Map of 4 items, among them often, far, {"a" * 30}"' in drawn
+    assert f">{'a' * 23}…<" in drawn
+    assert ">covered<" not in drawn
+
+
 def test_two_runs_beside_each_other(report):
     text = page.compared_html(
         Compared(
@@ -183,6 +200,7 @@ def test_one_list_has_a_page_of_its_own(explained):
     assert "integrated gradients, 32 steps" in text
     assert re.search(r"<td[^>]*>−0.5000</td><td[^>]*>−0.5000</td></tr>", text)
     assert "Intervals hold" not in text
+    assert "<nav" not in text  # one section needs no way to it
 
 
 @chromium.needed
@@ -196,13 +214,37 @@ def test_facts_survive_their_file(report):
     assert Report.model_validate_json(report.model_dump_json()) == report
 
 
-def test_markdown_has_its_tables_and_no_other_cells(report):
-    rendered = markdown_it.MarkdownIt("gfm-like", {"linkify": False}).render(page.markdown(report))
-    rows = [
-        [html.unescape(re.sub("<.*?>", "", cell)) for cell in re.findall(r"<t[dh].*?>(.*?)</t[dh]>", row)]
-        for row in re.findall(r"<tr>(.*?)</tr>", rendered, re.DOTALL)
+@pytest.fixture
+def markdown(report):
+    """Rendered as GitHub does."""
+    return markdown_it.MarkdownIt("gfm-like", {"linkify": False}).render(page.markdown(report))
+
+
+def test_markdown_has_its_tables_and_no_other_cells(markdown):
+    tables = [
+        [
+            [html.unescape(re.sub("<.*?>", "", cell)) for cell in re.findall(r"<t[dh].*?>(.*?)</t[dh]>", row)]
+            for row in re.findall(r"<tr>(.*?)</tr>", table, re.DOTALL)
+        ]
+        for table in re.findall("<table>(.*?)</table>", markdown, re.DOTALL)
     ]
+    rows = [row for table in tables for row in table]
+    assert all(len(row) == len(table[0]) for table in tables for row in table)
     assert rows[0] == ["metric", "value", "last blessed", "change", "what it is"]
     assert rows[1][:4] == ["auc", "0.7100 (0.6900 to 0.7300)", "0.6800", "+0.0300 (+0.0100 to +0.0500)"]
     assert ["✗ auc", "at least 0.99", "0.7100 (0.6900 to 0.7300)", "−0.2800"] in rows
     assert any(row[0] == "city = a|b (too few to tell)" for row in rows)
+    assert ["<script>alert(2)</script>", "text", "25.0%", "2", '"a" 60%, <b> 40%', "0.300"] in rows
+    assert ["1. $m$ & co", "0.7500", "user", "<b>ann</b>", "deep", "+0.9990"] in rows
+    assert ["model", "7", "/runs/<model>/7"] in rows
+
+
+def test_markdown_says_what_the_page_says(markdown):
+    assert re.findall("<summary>(.*?)</summary>", markdown) == [
+        "Data", "Features", "Training", "The worst slices", "Calibration by decile", "Ranking",
+        "Memorisation and generalisation", "One ranking explained", "Items", "Comparison with the last blessed model",
+        "Worst errors", "Origin, and how to reproduce it",
+    ]  # fmt: skip
+    assert "<script>" not in markdown
+    assert "|" not in markdown.replace("a|b", "")  # all tables are tables
+    assert '<code class="language-yaml">train: {epochs: 3}\n' in markdown
