@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, field_validator, model_validator
 
 from components.metrics import METRICS
 from components.model_servers import EMBEDDED
@@ -63,6 +63,17 @@ class RunConfig(BaseModel):
     """What `rankline compile` gives the pods of a Kubeflow cluster."""
     vertex: Vertex | None = None
     """Where a job of `rankline compile --target vertex` runs."""
+
+    def as_file(self) -> str:
+        """JSON that, as a run's file, gives the same run again.
+
+        What `models` says of the model is in `train` already; said again, with its defaults, it would go before that.
+        """
+        return self.model_dump_json(exclude={"models"})
+
+    @field_serializer("thresholds")
+    def _null_for_none(self, value: Mapping[str, Threshold]) -> Mapping[str, Threshold] | None:
+        return value or None
 
     @field_validator("thresholds", mode="before")
     @classmethod

@@ -186,7 +186,7 @@ def create_pipeline(config: RunConfig, dataset: Dataset, with_own_resolvers: boo
     )
     report = Report(
         spec=spec,
-        config=config.model_dump_json(),
+        config=config.as_file(),
         files=fingerprinted(dataset),
         code=code_version("schema", "trainer", "components", "pipeline", "serving"),
         examples=examples,

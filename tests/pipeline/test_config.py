@@ -67,6 +67,14 @@ def test_a_file_wins_over_the_datasets(dataset, file):
     assert config.train.wide_optimizer == Ftrl(l1=0.5)
 
 
+@pytest.mark.parametrize("settings", [[], ["thresholds=null", "train.epochs=7"], ["thresholds.auc=null"]])
+def test_a_run_can_be_had_again_from_its_configuration(dataset, tmp_path, settings):
+    config = load(None, {"dataset": str(dataset), "train.model": "wide"}, settings)
+    (tmp_path / "again.yaml").write_text(config.as_file())
+    again = load(tmp_path / "again.yaml", {}, [])
+    assert again.model_copy(update={"models": {}}) == config.model_copy(update={"models": {}})
+
+
 def test_another_optimizer_takes_nothing_over(dataset):
     config = load(None, {"dataset": str(dataset)}, ["train.deep_optimizer.name=adagrad"])
     assert config.train.deep_optimizer == Adagrad()
