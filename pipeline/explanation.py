@@ -69,7 +69,11 @@ def explain(
     if not model.is_attributable:
         raise RanklineError(
             f"run {run.run_id}: expected a model whose logit is a sum over features, received {run.name}, which "
-            f"{'is counted, not trained' if run.spec.label.kind != 'classes' else 'has a logit for each class'}"
+            + (
+                "has a logit for each class"
+                if run.spec.label.kind == "classes"
+                else "is counted, not trained; --run asks the model of another run"
+            )
         )
     examples = _examples(known, candidates, group)
     answers = _answers(run, examples)
