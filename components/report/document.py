@@ -221,6 +221,10 @@ class GroupSize(_Fact):
     groups: int
     rows: int
     metrics: Mapping[str, Estimate]
+    coverage: float
+    """Share of these lists' items that some list shows."""
+    novelty: float | None
+    """The mean of -log₂ of the shown items' shares of the training rows, in bits; None where these are not known."""
 
 
 class Ranking(_Fact):
@@ -230,10 +234,6 @@ class Ranking(_Fact):
     """How many of a list's rows are shown."""
     sizes: Sequence[GroupSize]
     """All lists first, then by their length."""
-    coverage: float
-    """Share of the test split's items that some list shows."""
-    novelty: float | None
-    """The mean of -log₂ of the shown items' shares of the training rows, in bits; None where these are not known."""
 
 
 class Familiarity(_Fact):

@@ -34,21 +34,26 @@ def ranking(rows: Rows, counted: Counts, spec: FeatureSpec, share_of: Callable[[
         best = np.argsort(-rows.candidate.values[members], kind="stable")[:LENGTH]
         shown[members[best]] = True
         lengths[members] = len(members)
-    sizes = [_group_size("all", rows, counted)]
-    for low, high in _SIZES:
-        mask = (lengths >= low) & (lengths <= (high or np.inf))
-        if mask.any():
-            name = f"{low} to {high} rows" if high else f"{low} rows or more"
-            sizes.append(_group_size(name, rows[mask], counted[:, mask]))
-    return Ranking(
-        length=LENGTH,
-        sizes=sizes,
-        coverage=len(set(items[shown])) / max(1, len(set(items))),
-        novelty=_novelty(share_of(items[shown])),
-    )
+    masks = {"all": np.full(len(rows), True)} | {
+        f"{low} to {high} rows" if high else f"{low} rows or more": (lengths >= low) & (lengths <= (high or np.inf))
+        for low, high in _SIZES
+    }
+    sizes = [
+        GroupSize(
+            name=name,
+            groups=len(measures.of_groups(rows[mask])),
+            rows=int(mask.sum()),
+            metrics=_metrics(rows[mask], counted[:, mask]),
+            coverage=len(set(items[mask & shown])) / len(set(items[mask])),
+            novelty=_novelty(share_of(items[mask & shown])),
+        )
+        for name, mask in masks.items()
+        if mask.any()
+    ]
+    return Ranking(length=LENGTH, sizes=sizes)
 
 
-def _group_size(name: str, rows: Rows, counted: Counts) -> GroupSize:
+def _metrics(rows: Rows, counted: Counts) -> dict[str, Estimate]:
     found = {name: measures.measure(name, rows, rows.candidate) for name in OF_RANKING}
     found[f"recall@{LENGTH}"] = measures.of_lists(rows, rows.candidate, list_recall)
     found["mrr"] = measures.of_lists(rows, rows.candidate, list_reciprocal_rank)
@@ -59,7 +64,7 @@ def _group_size(name: str, rows: Rows, counted: Counts) -> GroupSize:
             replicates = measures.replicated(measure, rows.weights, counted)
             interval = measures.interval(value, replicates, measures.units(rows), within=(0.0, 1.0))
             metrics[kind] = Estimate(value=value, interval=interval)
-    return GroupSize(name=name, groups=len(measures.of_groups(rows)), rows=len(rows), metrics=metrics)
+    return metrics
 
 
 def list_recall(labels: Floats, scores: Floats) -> float:

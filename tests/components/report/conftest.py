@@ -126,9 +126,11 @@ def report(make_rows) -> Report:
         ),
         ranking=Ranking(
             length=10,
-            sizes=[GroupSize(name="all", groups=20, rows=400, metrics={"gauc": Estimate(value=0.6)})],
-            coverage=0.5,
-            novelty=None,
+            sizes=[
+                GroupSize(name=name, groups=20, rows=400, metrics={"gauc": Estimate(value=0.6)}, coverage=0.5,
+                          novelty=None)
+                for name in ("all", "10 to 29 rows")
+            ],
         ),
         familiarity=[Familiarity(what="user", seen="in up to 99 rows", rows=100, metric=auc)],
         parts=[Part(name="wide", spread=0.2, share=1, metric=0.6)],

@@ -1,5 +1,6 @@
 """What is said of a model's memory, of models whose memory is known."""
 
+import dataclasses
 from types import SimpleNamespace
 
 import numpy as np
@@ -118,8 +119,16 @@ def test_lists_are_judged_by_their_length(make_rows):
     exact = [ndcg_score([rows.labels[own]], [rows.candidate.values[own]], k=10) for own in lists]
     mean = np.average(exact, weights=[rows.weights[own].mean() for own in lists])
     assert everything.metrics["ndcg@10"].value == pytest.approx(mean)
-    assert found.novelty == 2
-    assert 0 < found.coverage <= 1
+    assert everything.novelty == 2
+
+
+def test_long_lists_show_only_some_of_their_items(make_rows):
+    """Of a list of 3 rows all are shown, of one of 12 rows the first 10; the two have no item in common."""
+    rows = dataclasses.replace(make_rows(15), groups=np.repeat([0, 1], [3, 12]))
+    rows.columns["item"] = np.array([f"i{place}" for place in range(15)], object)
+    everything, short, long = ranking.ranking(rows, measures.counts(rows), SPEC, lambda shown: None).sizes
+    assert (everything.coverage, short.coverage, long.coverage) == (13 / 15, 1, 10 / 12)
+    assert everything.novelty is None
 
 
 def test_recall_and_the_place_of_the_first_positive_row():
