@@ -132,7 +132,7 @@ def run(
             on_step(f"{shown}: writing them")
             rows = write_dataset(folder / "rows", size, form)
             chain = _Chain(folder, rows, "runs", settings)
-            costs[size] = chain.costs(lambda node: on_step(f"{shown}: {node}"))  # noqa: B023 (called within the turn)
+            costs[size] = chain.costs("Report", lambda node: on_step(f"{shown}: {node}"))  # noqa: B023 (called within the turn)
             if form == "parquet":
                 on_step(f"{shown}: {_PANDAS}")
                 costs[size][_PANDAS] = _cost_of_pandas(folder, rows, chain.root)
@@ -142,7 +142,7 @@ def run(
                 on_step(f"{shown}: starting them")
                 cluster.up(chain.root, number)
                 try:
-                    found = chain.costs(lambda node: on_step(f"{shown}: {node}"))  # noqa: B023 (called within the turn)
+                    found = chain.costs(_BY_BEAM[-1], lambda node: on_step(f"{shown}: {node}"))  # noqa: B023 (called within the turn)
                 finally:
                     cluster.down(chain.root)
                 flink[number][size] = {node: cost for node, cost in found.items() if node in _BY_BEAM}
@@ -194,15 +194,16 @@ class _Chain:
     def root(self) -> Path:
         return self.folder / self.runs
 
-    def costs(self, on_node: Callable[[str], None]) -> dict[str, Cost]:
-        """Runs each component in a process of its own."""
+    def costs(self, last: str, on_node: Callable[[str], None]) -> dict[str, Cost]:
+        """Runs each component up to the last one in a process of its own."""
         data = str(self.folder / "rows")
         given = {"dataset": data, "root": str(self.root), "train": {"epochs": 1}}
         config = configuration.resolve(given, {}, self.settings, "bench-scale")
         command = ["pipeline.node", "--run-id=scale", f"--config={json.dumps(given)}"]
         command.append(f"--settings={json.dumps(self.settings)}")
         costs = {}
-        for name in CompiledPipeline(create_pipeline(config, find(data)), "").node_ids():
+        names = list(CompiledPipeline(create_pipeline(config, find(data)), "").node_ids())
+        for name in names[: names.index(last) + 1]:
             on_node(name)
             costs[name] = _cost(name, self.rows, [*command, f"--node={name}"], self.folder / "log")
         return costs
