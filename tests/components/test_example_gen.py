@@ -106,7 +106,7 @@ def test_shards_are_limited_and_the_same_rows_are_in_the_same_splits_again(
     parquet, make_examples, read_examples, tmp_path, monkeypatch
 ):
     once = rows_by_split(make_examples(parquet, tmp_path / "once"), read_examples)
-    monkeypatch.setattr(example_gen, "_ROWS_PER_SHARD", 1)
+    monkeypatch.setattr(example_gen, "ROWS_PER_SHARD", 1)
     again = make_examples(parquet, tmp_path / "again")
 
     assert rows_by_split(again, read_examples) == once

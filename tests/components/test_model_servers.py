@@ -13,6 +13,8 @@ import tensorflow as tf
 from components import model_servers
 from components.infra_check import InfraCheckError, check
 from components.model_servers import BINARY_VARIABLE, DOCKER, EMBEDDED, ModelServerError, chosen, serving
+from components.thresholds import Limits
+from schema.feature_spec import FeatureSpec
 
 PROJECT = Path(__file__).parents[2]
 EMBEDDED_SERVER = f"cd {PROJECT} && exec {sys.executable} -m serving.server"
@@ -42,6 +44,7 @@ def example(x: float) -> bytes:
     return tf.train.Example(features=tf.train.Features(feature={"x": feature})).SerializeToString()
 
 
+SPEC = FeatureSpec.model_validate({"label": "y"})
 EXAMPLES = [example(x) for x in np.linspace(-3, 3, 150)]
 
 
@@ -77,7 +80,7 @@ def start(server: str, model: Path) -> None:
 
 def test_a_given_binary_is_compared_like_the_embedded_server(make_model, script):
     script(f'{EMBEDDED_SERVER} "$@"')
-    report = check(str(make_model() / "Format-Serving"), EXAMPLES, chosen(EMBEDDED))
+    report, _ = check(str(make_model() / "Format-Serving"), EXAMPLES, SPEC, Limits(), chosen(EMBEDDED))
 
     assert report["rows"] == 150
     assert report["largest_difference"] < 1e-6
@@ -85,7 +88,7 @@ def test_a_given_binary_is_compared_like_the_embedded_server(make_model, script)
 
 def test_docker_gets_the_model_read_only_on_a_port_of_this_machine_and_is_removed(make_model, docker):
     model = make_model() / "Format-Serving"
-    report = check(str(model), EXAMPLES, chosen(f"{DOCKER}tensorflow/serving:2.20.0"))
+    report, _ = check(str(model), EXAMPLES, SPEC, Limits(), chosen(f"{DOCKER}tensorflow/serving:2.20.0"))
     assert report["largest_difference"] < 1e-6
 
     run, remove = docker()
@@ -113,7 +116,7 @@ def test_a_model_that_a_binary_does_not_load(tmp_path, script):
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "saved_model.pb").write_bytes(b"no graph")
     with pytest.raises(InfraCheckError) as raised:
-        check(str(tmp_path / "model"), EXAMPLES, chosen(EMBEDDED))
+        check(str(tmp_path / "model"), EXAMPLES, SPEC, Limits(), chosen(EMBEDDED))
 
     first, command, *_ = str(raised.value).splitlines()
     assert first.startswith("infra check: expected a model that can be served, received: model candidate version 1: ")

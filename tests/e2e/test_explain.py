@@ -40,7 +40,7 @@ def test_it_adds_up_to_what_is_served(stranger, explain, tmp_path: Path) -> None
 
 def test_the_best_are_explained_unless_others_are_asked_for(stranger, explain, tmp_path: Path) -> None:
     numbers = tmp_path / "numbers.json"
-    run_id = stranger.root.logs()[-1].name
+    run_id = stranger.root.logs()[1].name
     done = explain("--user", "u1", "--top", "2", "--run", run_id, "--json", str(numbers))
     assert done.returncode == 0, done
     found = json.loads(numbers.read_text())

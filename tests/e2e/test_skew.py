@@ -17,6 +17,7 @@ from ml_metadata.proto import metadata_store_pb2
 from sklearn.metrics import roc_auc_score
 from tfx.types import artifact_utils, standard_artifacts
 
+from components import extracts
 from components.evaluator import Executor
 from schema.dataset import find
 from schema.feature_spec import LABEL, FeatureSpec
@@ -98,15 +99,17 @@ _evaluated: dict[bytes, float] = {}
 
 
 def with_a_look_at_predictions(**arguments: Any) -> list[tfma.extractors.Extractor]:
-    """The extractors that TFMA uses by itself, and one that notes what they have extracted."""
+    """The Evaluator's own extractors, and one that notes what the model has said, before all but numbers is dropped."""
     look = tfma.extractors.Extractor(stage_name="Look", ptransform="Look" >> beam.Map(_note))
-    return [*tfma.default_extractors(**arguments), look]
+    extractors = extracts.custom_extractors(**arguments)
+    before = [extractor.stage_name for extractor in extractors].index("KeepWhatMetricsRead")
+    return [*extractors[:before], look, *extractors[before:]]
 
 
-def _note(extracts: tfma.Extracts) -> tfma.Extracts:
-    probabilities = extracts[tfma.PREDICTIONS_KEY]["probability"]
-    _evaluated.update(zip(extracts[tfma.INPUT_KEY].tolist(), np.ravel(probabilities).tolist(), strict=True))
-    return extracts
+def _note(batch: tfma.Extracts) -> tfma.Extracts:
+    probabilities = batch[tfma.PREDICTIONS_KEY]["probability"]
+    _evaluated.update(zip(batch[tfma.INPUT_KEY].tolist(), np.ravel(probabilities).tolist(), strict=True))
+    return batch
 
 
 @pytest.fixture(scope="module")
@@ -138,8 +141,7 @@ def evaluation(movielens, tmp_path_factory) -> standard_artifacts.ModelEvaluatio
         {name: [artifact] for name, artifact in artifacts.items()},
         {"evaluation": [evaluation], "blessing": [blessing]},
         {
-            "eval_config": properties["eval_config"],
-            "example_splits": properties["example_splits"],
+            **{name: properties[name] for name in ("eval_config", "example_splits", "spec", "thresholds")},
             "custom_extractors": f"{__name__}.{with_a_look_at_predictions.__name__}",
         },
     )
