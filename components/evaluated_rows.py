@@ -25,8 +25,8 @@ import tensorflow as tf
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.proto import config_pb2
 
-from schema.feature_spec import MISSING, FeatureSpec
-from schema.features import ColumnType
+from schema.feature_spec import ColumnType, FeatureSpec
+from trainer.raw_columns import raw_column
 
 FILE = "rows.parquet"
 """In the evaluation artifact's folder. Columns:
@@ -44,7 +44,6 @@ MOST_ROWS = 100_000
 
 _UNIT, _HASH = "unit", "hash"
 """Hashes of the ranking's group, or of the row, and of the row."""
-_DTYPES = {"string": tf.string, "integer": tf.int64, "float": tf.float32}
 
 
 class _Where(NamedTuple):
@@ -123,8 +122,8 @@ def _answers(extracts: Mapping[str, Any], eval_config: config_pb2.EvalConfig, wh
 
 
 def _groups(examples: npt.NDArray[np.object_], where: _Where) -> npt.NDArray[Any]:
-    feature = tf.io.FixedLenFeature([], _DTYPES[where.kind], MISSING[where.kind])
-    found: npt.NDArray[Any] = tf.io.parse_example(examples, {where.group: feature})[where.group].numpy()
+    features = {where.group: raw_column(where.kind).feature}
+    found: npt.NDArray[Any] = tf.io.parse_example(examples, features)[where.group].numpy()
     return found
 
 
@@ -148,7 +147,7 @@ class _SmallestHashes(beam.CombineFn):  # type: ignore[misc]
     def extract_output(self, tables: list[pa.Table]) -> pa.Table:
         if not tables:
             return None
-        table = _smallest(tables, MOST_ROWS + 1)
+        table = _smallest(tables)
         if len(table) <= MOST_ROWS:
             return table
         units = table[_UNIT].to_numpy()
@@ -157,12 +156,13 @@ class _SmallestHashes(beam.CombineFn):  # type: ignore[misc]
 
 
 def _bounded(tables: list[pa.Table]) -> list[pa.Table]:
-    return [_smallest(tables, MOST_ROWS + 1)] if sum(map(len, tables)) > 2 * MOST_ROWS else tables
+    return [_smallest(tables)] if sum(map(len, tables)) > 2 * MOST_ROWS else tables
 
 
-def _smallest(tables: list[pa.Table], count: int) -> pa.Table:
+def _smallest(tables: list[pa.Table]) -> pa.Table:
+    """One row more than may be kept, by which a group that would be cut is known."""
     table = pa.concat_tables(tables)
-    return table.take(np.lexsort((table[_HASH].to_numpy(), table[_UNIT].to_numpy()))[:count])
+    return table.take(np.lexsort((table[_HASH].to_numpy(), table[_UNIT].to_numpy()))[: MOST_ROWS + 1])
 
 
 def _write(table: pa.Table | None, path: str) -> None:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import os
 from collections.abc import Mapping
 from typing import Any
 
-import tensorflow_model_analysis as tfma
 from pydantic import TypeAdapter
 from tfx import types
 from tfx.components.evaluator import component, constants, executor
@@ -22,6 +20,7 @@ from components import baseline, evaluated_rows, gate
 from components.eval_config import eval_config
 from components.metrics import METRICS, METRICS_PROPERTY, REFUSALS_PROPERTY
 from components.properties import WARNINGS_PROPERTY
+from components.report.evaluation import read as read_evaluation
 from components.thresholds import Threshold
 from schema.feature_spec import FeatureSpec
 
@@ -130,18 +129,10 @@ def _take_back(blessing: types.Artifact) -> None:
 
 def _metrics(uri: str) -> dict[str, float]:
     """Metric name -> value over the whole test split; without those that are NaN."""
-    by_slice = tfma.load_eval_result(uri).slicing_metrics
-    overall = next(outputs for key, outputs in by_slice if not key)
-    values = {
-        name: value["doubleValue"]
-        for sub_keys in overall.values()
-        for metrics in sub_keys.values()
-        for name, value in metrics.items()
-        if "doubleValue" in value
-    }
-    order = list(METRICS)
-    ours = [name for name in values if name.rpartition(".")[2] in METRICS and not math.isnan(values[name])]
-    return {
-        name: values[name]
-        for name in sorted(ours, key=lambda name: (name.rpartition(".")[0], order.index(name.rpartition(".")[2])))
-    }
+    found, order = read_evaluation(uri)[()].candidate, list(METRICS)
+
+    def place(name: str) -> tuple[str, int]:
+        label, _, metric = name.rpartition(".")
+        return label, order.index(metric)
+
+    return {name: found[name] for name in sorted(found, key=place)}

@@ -8,10 +8,10 @@ the last blessed model on the same rows for both. What is resampled is the sampl
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Literal
 
 import tensorflow as tf
@@ -84,7 +84,7 @@ class _Sample:
     spec: FeatureSpec
     overall: Sliced
 
-    @cached_property
+    @functools.cached_property
     def _rows(self) -> tuple[rows.Rows, measures.Counts]:
         kept = rows.read(self.folder, self.spec)
         return kept, measures.counts(kept)
@@ -148,6 +148,8 @@ def _judged(name: str, key: SliceKey, bounds: SliceBounds, found: Sliced, sample
     what = f"{name} of {_shown(key)}" if key else name
     kinds: tuple[_Kind, ...] = ("min", "max", "max_drop")
     compared = bool(sample.overall.baseline)
+    # It takes time, and is the same for all bounds.
+    resampled = functools.cache(lambda: sample.metric(name, key, found, bounds.confidence or 0))
     for kind in kinds:
         bound: float | None = getattr(bounds, kind)
         if bound is None or (kind == "max_drop" and not compared):
@@ -161,12 +163,12 @@ def _judged(name: str, key: SliceKey, bounds: SliceBounds, found: Sliced, sample
             reason = f"{_NOT_JUDGED}{found.rows:,} rows of {bounds.min_rows:,}"
             yield Condition(what=what, expected=expected, outcome="not judged", reason=reason)
             continue
-        yield _condition(name, what, key, kind, bound, expected, bounds.confidence or 0, found, sample)
+        yield _condition(name, what, key, kind, bound, expected, bounds.confidence or 0, found, resampled)
 
 
 def _condition(
     name: str, what: str, key: SliceKey, kind: _Kind, bound: float, expected: str, confidence: float, found: Sliced,
-    sample: _Sample,
+    resampled: Callable[[], Metric],
 ) -> Condition:  # fmt: skip
     is_change = kind == "max_drop"
     value, before = found.candidate.get(name), found.baseline.get(name)
@@ -184,7 +186,7 @@ def _condition(
     interval: Interval = None
     # Of many slices only those that need it, since it takes time.
     if confidence and (room < 0 or not key):
-        metric = sample.metric(name, key, found, confidence)
+        metric = resampled()
         estimate: Estimate | None = metric.change if is_change else metric.estimate
         interval = estimate.interval if estimate else None
     signed = "+" if is_change else ""

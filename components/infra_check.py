@@ -16,7 +16,6 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
-from tensorflow_serving.apis import predict_pb2
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types import artifact_utils, standard_artifacts
@@ -32,7 +31,7 @@ from schema.feature_spec import FeatureSpec
 from serving import load
 from serving.channel import connect
 from serving.client import Client
-from trainer.warmup import rank_inputs
+from trainer.warmup import predict_request, rank_inputs
 
 TOLERANCE = 1e-5
 """By so much a served answer may differ from the in-process one, as a share of it where it is above 1."""
@@ -45,7 +44,6 @@ _SECONDS, _WARM_UP_SECONDS = 2.0, 0.3
 """For so long is latency measured, after so much of the same that is not counted."""
 _REQUESTS = 20
 """Different ones that it is measured with, in turn."""
-_PREDICT = "/tensorflow.serving.PredictionService/Predict"
 _MB = 1e6
 _BATCH = 100
 _BLESSED, _NOT_BLESSED = "INFRA_BLESSED", "INFRA_NOT_BLESSED"
@@ -160,7 +158,7 @@ def _latency(address: str, examples: Sequence[bytes], spec: FeatureSpec, limits:
     """Latency as one client sees it, and at the percentile that may be limited, in milliseconds."""
     requests = [_request(examples, place, spec, limits.candidates) for place in range(min(_REQUESTS, len(examples)))]
     with connect(address, None) as channel:
-        found = load.run(channel.unary_unary(_PREDICT), requests, 1, _SECONDS, warm_up_s=_WARM_UP_SECONDS)
+        found = load.run(channel.unary_unary(load.PREDICT), requests, 1, _SECONDS, warm_up_s=_WARM_UP_SECONDS)
     if found.failed or not found.answered:
         raise ModelServerError(
             f"of requests about {limits.candidates:,} rows {found.answered:,} were answered, and "
@@ -184,10 +182,8 @@ def _request(examples: Sequence[bytes], place: int, spec: FeatureSpec, rows: int
     """A serialized request about rows from a place on, and from the first again where there are not so many."""
     serialized = list(itertools.islice(itertools.cycle(examples), place, place + rows))
     inputs = rank_inputs(spec, serialized) if spec.ranking else {"examples": tf.constant(serialized)}
-    request = predict_pb2.PredictRequest()
-    request.model_spec.name, request.model_spec.signature_name = MODEL_NAME, _signature(spec)
-    for name, values in inputs.items():
-        request.inputs[name].CopyFrom(tf.make_tensor_proto(values))
+    request = predict_request(_signature(spec), inputs)
+    request.model_spec.name = MODEL_NAME
     return bytes(request.SerializeToString())
 
 

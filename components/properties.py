@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 REPORT_TYPE = "components.ReportArtifact"
 """ML Metadata's type of reports. TFX's entry point on Vertex AI imports what a type is called."""
 SPAN_NAME_PROPERTY = "span_name"
@@ -13,3 +16,9 @@ CHECKED_PROPERTY = "checked"
 """Of an infra blessing: 1 if a server was started."""
 MODEL_PROPERTY = "current_model_id"
 """Of an infra blessing: the model's id, as TFX notes it with other blessings."""
+
+
+def noted(artifact: Any, name: str) -> list[str]:
+    """The lines in a property of an artifact, which holds them as JSON; none where it has no such property."""
+    lines: list[str] = json.loads(artifact.get_string_custom_property(name) or "[]")
+    return lines

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from typing import Any
 
@@ -11,7 +10,7 @@ from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import La
 
 from components.digests import is_intact
 from components.metrics import REFUSALS_PROPERTY
-from components.properties import MODEL_PROPERTY
+from components.properties import MODEL_PROPERTY, noted
 from components.trainer import EXAMPLES_PROPERTY, SPAN_PROPERTY
 
 _CANDIDATE = "candidate"
@@ -73,7 +72,7 @@ def _beyond_limits(infra_blessings: list[types.Artifact]) -> set[int]:
         model = verdict.get_int_custom_property(MODEL_PROPERTY)
         if verdict.get_int_custom_property("blessed"):
             blessed.add(model)
-        elif json.loads(verdict.get_string_custom_property(REFUSALS_PROPERTY) or "[]"):
+        elif noted(verdict, REFUSALS_PROPERTY):
             refused.add(model)
     return refused - blessed
 

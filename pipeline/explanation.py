@@ -87,7 +87,8 @@ def explain(
             rows.read(run.evaluation, run.spec),
             examples,
             answers,
-            chosen or [int(place) for place in np.argsort(-answers, kind="stable")[:top]],
+            chosen or None,
+            top=top,
         ),
     )
 

@@ -158,6 +158,7 @@ def create_pipeline(config: RunConfig, dataset: Dataset, with_own_resolvers: boo
             "components/report/measures.py",
             "components/report/rows.py",
             "components/evaluated_rows.py",
+            "trainer/raw_columns.py",
             "components/extracts.py",
             "components/class_metrics.py",
             "components/number_metrics.py",

@@ -18,7 +18,6 @@ from serving.load import Report
 
 _USERS = 200
 _TIMEOUT_S = 10.0
-PREDICT = "/tensorflow.serving.PredictionService/Predict"
 
 
 def requests(dataset: Dataset, client: Client, size: int) -> list[bytes]:
@@ -80,5 +79,5 @@ def run(
         wait_while_loading(client)
         messages = requests(dataset, client, size)
     with connect(target, tls) as channel:
-        call = functools.partial(channel.unary_unary(PREDICT), timeout=_TIMEOUT_S)
+        call = functools.partial(channel.unary_unary(load.PREDICT), timeout=_TIMEOUT_S)
         return load.run(call, messages, clients, seconds, rate, warm_up_s)

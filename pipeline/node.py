@@ -28,7 +28,7 @@ from tfx.orchestration.portable.mlmd import execution_lib
 from tfx.proto.orchestration import pipeline_pb2
 
 from components.metrics import REFUSALS_PROPERTY
-from components.properties import WARNINGS_PROPERTY
+from components.properties import WARNINGS_PROPERTY, noted
 from pipeline import config as configuration
 from pipeline.config import RunConfig
 from pipeline.graph import create_pipeline
@@ -70,11 +70,7 @@ class Outcome:
 
     def _noted(self, key: str, name: str) -> list[str]:
         """What is listed in a property of an output."""
-        return [
-            line
-            for artifact in self.outputs.get(key, ())
-            for line in json.loads(artifact.get_string_custom_property(name) or "[]")
-        ]
+        return [line for artifact in self.outputs.get(key, ()) for line in noted(artifact, name)]
 
 
 class _Handle(metadata.Metadata):  # type: ignore[misc]

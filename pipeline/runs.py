@@ -71,19 +71,29 @@ def with_report(connection: metadata_store_pb2.ConnectionConfig, run_id: str | N
     Raises:
         RanklineError: there is no such run, or it has no report.
     """
-    found = {run.run_id: run.report for run in list_runs(connection) if dataset in (None, run.dataset)}
-    if run_id is None:
-        run_id = next((name for name, report in found.items() if report), None)
-    if run_id is None:
-        raise RanklineError("report: expected a run that came to its end, found none; `rankline run` makes one")
-    if run_id not in found:
-        raise RanklineError(
-            f"report: expected one of the runs {listing(found)}, received {run_id!r}{nearest(run_id, found)}"
-        )
-    folder = found[run_id]
+    runs = [run for run in list_runs(connection) if dataset in (None, run.dataset)]
+    latest = next((run for run in runs if run.report), None)
+    folder = _chosen(runs, run_id, latest, "report", "a run that came to its end").report
     if folder is None:
         raise RanklineError(f"report: expected a run that came to its end, received {run_id}, which did not")
     return folder
+
+
+def _chosen(runs: Sequence[Run], run_id: str | None, latest: Run | None, who: str, expected: str) -> Run:
+    """The run of that name, or the latest that will do where none is given.
+
+    Raises:
+        RanklineError: there is none.
+    """
+    found = latest if run_id is None else next((run for run in runs if run.run_id == run_id), None)
+    if found is not None:
+        return found
+    if run_id is None:
+        raise RanklineError(f"{who}: expected {expected}, found none; `rankline run` makes one")
+    names = [run.run_id for run in runs]
+    raise RanklineError(
+        f"{who}: expected one of the runs {listing(names)}, received {run_id!r}{nearest(run_id, names)}"
+    )
 
 
 @dataclass(frozen=True)
@@ -118,24 +128,18 @@ def trained(connection: metadata_store_pb2.ConnectionConfig, dataset: str, run_i
     Raises:
         RanklineError: there is no such run, or it has not judged a model.
     """
-    runs = {run.run_id: run for run in list_runs(connection) if run.dataset == dataset}
-    if run_id is None:
-        run_id = next((name for name, run in runs.items() if run.blessed), None)
-    if run_id is None:
-        raise RanklineError(f"{dataset}: expected a run whose model was blessed, found none; `rankline run` makes one")
-    if run_id not in runs:
-        raise RanklineError(
-            f"{dataset}: expected one of the runs {listing(runs)}, received {run_id!r}{nearest(run_id, runs)}"
-        )
-    if not runs[run_id].metrics:
+    runs = [run for run in list_runs(connection) if run.dataset == dataset]
+    latest = next((run for run in runs if run.blessed), None)
+    run = _chosen(runs, run_id, latest, dataset, "a run whose model was blessed")
+    if not run.metrics:
         raise RanklineError(f"{dataset}: expected a run that has judged its model, received {run_id}, which has not")
     store = _opened(connection)
     types = {kind.id: kind.name for kind in store.get_execution_types()}
-    executions = _executions(store, types, store.get_context_by_type_and_name("pipeline_run", run_id))
+    executions = _executions(store, types, store.get_context_by_type_and_name("pipeline_run", run.run_id))
     artifacts = _outputs(store, executions.values())
     return Trained(
-        run_id=run_id,
-        name=runs[run_id].model or "",
+        run_id=run.run_id,
+        name=run.model or "",
         spec=FeatureSpec.model_validate_json(_config(executions["Trainer"])["spec"]),
         model=artifacts["Model"].uri,
         transform_graph=artifacts["TransformGraph"].uri,

@@ -24,6 +24,8 @@ import grpc
 import numpy as np
 from numpy.typing import NDArray
 
+PREDICT = "/tensorflow.serving.PredictionService/Predict"
+"""TF Serving's method that load is made with, with serialized requests."""
 PERCENTILES = {"p50": 50, "p90": 90, "p99": 99, "p99.9": 99.9, "max": 100}
 _BINS_PER_DECADE = 10
 """1, 1.26, 1.58, 2 …: the same in every run, so that two can be compared."""

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from schema.feature_spec import MISSING, FeatureSpec
+from schema.feature_spec import MISSING, ColumnType, FeatureSpec
+
+_DTYPES = {"string": tf.string, "integer": tf.int64, "float": tf.float32}
 
 
 @dataclass(frozen=True)
@@ -41,9 +43,10 @@ class RawColumn:
 
 def raw_columns(spec: FeatureSpec) -> dict[str, RawColumn]:
     """The raw columns that a model is asked with, by name, in the spec's order."""
-    dtypes = {"string": tf.string, "integer": tf.int64, "float": tf.float32}
-    columns = {}
-    for name, kind in spec.input_columns.items():
-        element = kind.removesuffix("s")
-        columns[name] = RawColumn(dtypes[element], MISSING[element], multivalent=element != kind)
-    return columns
+    return {name: raw_column(kind) for name, kind in spec.input_columns.items()}
+
+
+def raw_column(kind: ColumnType) -> RawColumn:
+    """A raw column by its type in the spec, also one that no model is asked with."""
+    element = kind.removesuffix("s")
+    return RawColumn(_DTYPES[element], MISSING[element], multivalent=element != kind)

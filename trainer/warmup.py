@@ -7,7 +7,7 @@ replays the requests in a SavedModel's `assets.extra/tf_serving_warmup_requests`
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import cycle, islice
 
 import tensorflow as tf
@@ -75,12 +75,18 @@ def _requests(
         yield prediction_log_pb2.PredictionLog(regress_log=prediction_log_pb2.RegressLog(request=regress))
 
 
-def _predict(signature: str, inputs: dict[str, tf.Tensor]) -> prediction_log_pb2.PredictionLog:
+def _predict(signature: str, inputs: Mapping[str, tf.Tensor]) -> prediction_log_pb2.PredictionLog:
+    request = predict_request(signature, inputs)
+    return prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
+
+
+def predict_request(signature: str, inputs: Mapping[str, tf.Tensor]) -> predict_pb2.PredictRequest:
+    """A request to a model that has no name yet."""
     request = predict_pb2.PredictRequest()
     request.model_spec.signature_name = signature
     for name, values in inputs.items():
         request.inputs[name].CopyFrom(tf.make_tensor_proto(values))
-    return prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
+    return request
 
 
 def rank_inputs(spec: FeatureSpec, serialized: Sequence[bytes]) -> dict[str, tf.Tensor]:

@@ -179,9 +179,7 @@ def training(found: Training) -> str:
     def paint(axes: Axes) -> None:
         axes.plot(epochs, [epoch.loss for epoch in found.epochs], color=SERIES[0], label="train, with dropout")
         axes.plot(epochs, [epoch.eval_loss for epoch in found.epochs], color=SERIES[1], linestyle="--", label="eval")
-        axes.axvline(found.best_epoch, color=INK, linewidth=0.6, linestyle=":")
-        axes.set(xlabel="epoch", ylabel="loss")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        _by_epoch(axes, found, "loss")
         axes.legend()
 
     return draw("training", f"Loss on train and eval by epoch; epoch {found.best_epoch} was the best", paint)
@@ -193,11 +191,15 @@ def auc_by_epoch(found: Training) -> str:
     def paint(axes: Axes) -> None:
         places = [(epoch, each.eval_auc) for epoch, each in enumerate(found.epochs, 1) if each.eval_auc is not None]
         axes.plot(*np.transpose(places), color=SERIES[1], linestyle="--")
-        axes.axvline(found.best_epoch, color=INK, linewidth=0.6, linestyle=":")
-        axes.set(xlabel="epoch", ylabel="auc")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        _by_epoch(axes, found, "auc")
 
     return draw("auc-by-epoch", f"AUC on eval by epoch; epoch {found.best_epoch} was kept", paint)
+
+
+def _by_epoch(axes: Axes, found: Training, label: str) -> None:
+    axes.axvline(found.best_epoch, color=INK, linewidth=0.6, linestyle=":")
+    axes.set(xlabel="epoch", ylabel=label)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def slices(found: Sequence[Slice], overall: Metric) -> str:

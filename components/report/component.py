@@ -13,7 +13,7 @@ from tfx.types import Channel, artifact_utils, component_spec, standard_artifact
 from tfx.types.artifact import Artifact
 
 from components.metrics import REFUSALS_PROPERTY
-from components.properties import REPORT_TYPE, SPAN_NAME_PROPERTY, WARNINGS_PROPERTY
+from components.properties import REPORT_TYPE, SPAN_NAME_PROPERTY, WARNINGS_PROPERTY, noted
 from components.pusher import UNCHANGED_PROPERTY
 from components.report import page
 from components.report.document import FACTS_FILE, MARKDOWN_FILE, PAGE_FILE, Made
@@ -63,9 +63,7 @@ class Executor(base_executor.BaseExecutor):  # type: ignore[misc]
         artifacts = {name: artifacts[0] for name, artifacts in input_dict.items() if artifacts}
         pushed = artifacts["pushed_model"]
         refusals = [
-            line
-            for name in ("evaluation", "infra_blessing")
-            for line in json.loads(artifacts[name].get_string_custom_property(REFUSALS_PROPERTY) or "[]")
+            line for name in ("evaluation", "infra_blessing") for line in noted(artifacts[name], REFUSALS_PROPERTY)
         ]
         report = gather(
             Run(
@@ -76,7 +74,7 @@ class Executor(base_executor.BaseExecutor):  # type: ignore[misc]
                 files=json.loads(exec_properties["files"]),
                 code=exec_properties["code"],
                 span=artifacts["examples"].get_string_custom_property(SPAN_NAME_PROPERTY),
-                warnings=_warnings(artifacts.get("drift")),
+                warnings=noted(artifacts["drift"], WARNINGS_PROPERTY) if "drift" in artifacts else [],
                 folders={name: artifact.uri for name, artifact in artifacts.items()},
                 blessed=artifacts["model_blessing"].get_int_custom_property("blessed") == 1 and not refusals,
                 refusals=refusals,
@@ -96,13 +94,6 @@ class Executor(base_executor.BaseExecutor):  # type: ignore[misc]
         ):
             with tf.io.gfile.GFile(os.path.join(output.uri, name), "w") as file:
                 file.write(content)
-
-
-def _warnings(anomalies: types.Artifact | None) -> list[str]:
-    found: list[str] = []
-    if anomalies is not None:
-        found = json.loads(anomalies.get_string_custom_property(WARNINGS_PROPERTY) or "[]")
-    return found
 
 
 class Report(base_component.BaseComponent):  # type: ignore[misc]

@@ -68,7 +68,7 @@ def _calibration(rows: Rows, predicted: Floats, observed: Floats, counted: Count
         below = counted[:, members] * weight
         total = below.sum(axis=1)
         replicates = np.divide(below @ observed[members], total, out=np.full(len(total), np.nan), where=total > 0)
-        units = len(members) if rows.groups is None else len(np.unique(rows.groups[members]))
+        units = measures.units(rows, members)
         mean, truth = (float(np.average(values[members], weights=weight)) for values in (predicted, observed))
         deciles.append(
             Decile(

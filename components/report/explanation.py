@@ -34,6 +34,7 @@ def explain(
     chosen: Sequence[int] | None = None,
     labels: Floats | None = None,
     rule: str = "",
+    top: int = TOP,
 ) -> Explanation:
     """Explains items of one list.
 
@@ -43,14 +44,15 @@ def explain(
         rows: of the test split; gradients are integrated from the mean of evenly spaced ones of them.
         examples: the list's rows, serialized.
         answers: the model's, to each.
-        chosen: places in `examples` of what is explained; None is the best.
+        chosen: places in `examples` of what is explained; None are the best.
         labels: of the rows, where they are known.
         rule: how the list was chosen, where nobody asked for it.
+        top: how many of the best.
     """
     assert spec.ranking is not None, "asked for rankings only"
     order = np.argsort(-answers, kind="stable")
-    places = list(order[:TOP] if chosen is None else chosen)
-    places.sort(key=lambda place: int(np.flatnonzero(order == place)[0]))
+    rank = np.argsort(order)
+    places = list(order[:top]) if chosen is None else sorted(chosen, key=lambda place: int(rank[place]))
     average = list(rows.examples[:: -(-len(rows) // _AVERAGE_ROWS)])
     features, apart = model.take_apart([examples[place] for place in places], average)
     columns = columns_of([examples[place] for place in places], spec)
@@ -66,7 +68,7 @@ def explain(
         calibration=None if calibration == "none" else calibration,
         items=[
             Explained(
-                place=int(np.flatnonzero(order == place)[0]) + 1,
+                place=int(rank[place]) + 1,
                 item=shown(columns[spec.ranking.item][row]),
                 title=shown(titles[row]),
                 answer=float(answers[place]),

@@ -70,7 +70,7 @@ def slices(rows: Rows, counted: Counts, found: Mapping[SliceKey, Sliced]) -> tup
     for key in by_size[:_MOST_SLICES]:
         mask = members(rows, key)
         own = rows[mask]
-        groups = None if own.groups is None else len(np.unique(own.groups))
+        groups = None if own.groups is None else measures.units(own)
         few_groups = groups is not None and groups < _FEW_GROUPS
         result.append(
             Slice(

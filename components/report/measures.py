@@ -17,7 +17,7 @@ from scipy import stats
 
 from components.group_metrics import group_auc, group_ndcg
 from components.metrics import OF_LABEL, OF_RANKING
-from components.report.rows import Answers, Floats, Rows
+from components.report.rows import Answers, Floats, Ints, Rows
 
 REPLICATES = 200
 CONFIDENCE = 0.95
@@ -92,9 +92,9 @@ def interval(
     return max(value - reach, within[0]), min(value + reach, within[1])
 
 
-def units(rows: Rows) -> int:
-    """How many there are to be resampled: groups of a ranking, else rows."""
-    return len(rows) if rows.groups is None else len(np.unique(rows.groups))
+def units(rows: Rows, members: Ints | slice = slice(None)) -> int:
+    """How many there are to be resampled among some rows: groups of a ranking, else rows."""
+    return len(np.unique(rows.groups[members])) if rows.groups is not None else len(rows.labels[members])
 
 
 def losses(rows: Rows, answers: Answers) -> Floats:

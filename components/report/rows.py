@@ -14,6 +14,7 @@ import tensorflow as tf
 from components import evaluated_rows
 from components.evaluated_rows import BASELINE, CANDIDATE
 from schema.feature_spec import LABEL, MISSING, WEIGHT, FeatureSpec
+from trainer.raw_columns import raw_column
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -23,7 +24,6 @@ _LABELS = {
     LABEL: tf.io.FixedLenFeature([], tf.float32),
     WEIGHT: tf.io.FixedLenFeature([], tf.float32, 1.0),
 }
-_DTYPES = {"string": tf.string, "integer": tf.int64, "float": tf.float32}
 
 
 @dataclass(frozen=True)
@@ -119,12 +119,11 @@ def _codes(values: npt.NDArray[np.object_]) -> Ints:
 
 def columns_of(examples: Sequence[bytes], spec: FeatureSpec) -> dict[str, npt.NDArray[np.object_]]:
     """The raw columns of serialized examples, as `Rows` has them."""
-    features = {}
-    for name, kind in spec.columns.items():
-        dtype = _DTYPES[kind.removesuffix("s")]
-        features[name] = (
-            tf.io.RaggedFeature(dtype) if kind.endswith("s") else tf.io.FixedLenFeature([], dtype, MISSING[kind])
-        )
+    raw = {name: raw_column(kind) for name, kind in spec.columns.items()}
+    features = {
+        name: tf.io.RaggedFeature(column.dtype) if column.multivalent else column.feature
+        for name, column in raw.items()
+    }
     parsed = tf.io.parse_example(tf.constant(examples, tf.string), features)
     return {name: _values(parsed[name], kind) for name, kind in spec.columns.items()}
 

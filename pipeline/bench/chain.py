@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import resource
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.table import Table
@@ -90,8 +89,3 @@ def table(benchmark: ChainBenchmark) -> Table:
     result.add_row("all", f"{whole:.1f}", "", f"{benchmark.rows / whole:,.0f}")
     result.caption = f"peak memory {benchmark.peak_mebibytes:,} MiB"
     return result
-
-
-def to_json(benchmark: ChainBenchmark) -> str:
-    """The benchmark for programs."""
-    return json.dumps(asdict(benchmark), indent=2)

@@ -19,13 +19,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import yaml
 from pyarrow import parquet
-from rich import box
 from rich.table import Table
 
 from pipeline import config as configuration
@@ -33,6 +32,7 @@ from pipeline.flink import cluster
 from pipeline.graph import create_pipeline
 from pipeline.local import SPLITS_READ
 from pipeline.node import REFUSED, CompiledPipeline
+from pipeline.text_table import add_row, new_table
 from schema.criteo.generator import Generator
 from schema.criteo.source import as_table, write
 from schema.dataset import find, spec_path
@@ -132,20 +132,13 @@ def run(
             on_step(f"{shown}: writing them")
             rows = write_dataset(folder / "rows", size, form)
             chain = _Chain(folder, rows, "runs", settings)
-            costs[size] = chain.costs("Report", lambda node: on_step(f"{shown}: {node}"))  # noqa: B023 (called within the turn)
+            costs[size] = chain.costs(lambda node: on_step(f"{shown}: {node}"))  # noqa: B023 (called within the turn)
             if form == "parquet":
                 on_step(f"{shown}: {_PANDAS}")
                 costs[size][_PANDAS] = _cost_of_pandas(folder, rows, chain.root)
             for number in task_managers:
                 chain = _Chain(folder, rows, f"runs-{number}", [*settings, "beam.name=flink"])
-                shown = f"{size:,} rows, {number} TaskManagers"
-                on_step(f"{shown}: starting them")
-                cluster.up(chain.root, number)
-                try:
-                    found = chain.costs(_BY_BEAM[-1], lambda node: on_step(f"{shown}: {node}"))  # noqa: B023 (called within the turn)
-                finally:
-                    cluster.down(chain.root)
-                flink[number][size] = {node: cost for node, cost in found.items() if node in _BY_BEAM}
+                flink[number][size] = _costs_on_flink(chain, number, f"{shown}, {number} TaskManagers", on_step)
     return ScaleBenchmark(form, len(os.sched_getaffinity(0)), tuple(settings), costs, flink)
 
 
@@ -194,8 +187,8 @@ class _Chain:
     def root(self) -> Path:
         return self.folder / self.runs
 
-    def costs(self, last: str, on_node: Callable[[str], None]) -> dict[str, Cost]:
-        """Runs each component up to the last one in a process of its own."""
+    def costs(self, on_node: Callable[[str], None], last: str | None = None) -> dict[str, Cost]:
+        """Runs each component, or each up to the last one, in a process of its own."""
         data = str(self.folder / "rows")
         given = {"dataset": data, "root": str(self.root), "train": {"epochs": 1}}
         config = configuration.resolve(given, {}, self.settings, "bench-scale")
@@ -203,10 +196,21 @@ class _Chain:
         command.append(f"--settings={json.dumps(self.settings)}")
         costs = {}
         names = list(CompiledPipeline(create_pipeline(config, find(data)), "").node_ids())
-        for name in names[: names.index(last) + 1]:
+        for name in names[: names.index(last) + 1] if last else names:
             on_node(name)
             costs[name] = _cost(name, self.rows, [*command, f"--node={name}"], self.folder / "log")
         return costs
+
+
+def _costs_on_flink(chain: _Chain, task_managers: int, shown: str, on_step: Callable[[str], None]) -> dict[str, Cost]:
+    """What the components that Beam runs take on a cluster that is there for them alone."""
+    on_step(f"{shown}: starting them")
+    cluster.up(chain.root, task_managers)
+    try:
+        found = chain.costs(lambda node: on_step(f"{shown}: {node}"), last=_BY_BEAM[-1])
+    finally:
+        cluster.down(chain.root)
+    return {node: found[node] for node in _BY_BEAM}
 
 
 def _cost_of_pandas(folder: Path, rows: Mapping[str, int], root: Path) -> Cost:
@@ -240,21 +244,17 @@ def tables(result: ScaleBenchmark) -> Iterator[Table]:
     """All of it, for people."""
     sizes = sorted(result.costs)
     how = f"{result.format} files, {result.cpus} CPUs" + "".join(f", {setting}" for setting in result.settings)
-    shown = Table(title=f"Components by rows ({how})", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
-    shown.add_column("component")
-    for size in sizes:
-        for heading in (f"{size:,} rows: s", "rows/s", "MiB"):
-            shown.add_column(heading, justify="right")
-    for few, many in itertools.pairwise(sizes):
-        shown.add_column(f"CPU µs per row,\n{few:,} to {many:,}", justify="right")
+    headings = [heading for size in sizes for heading in (f"{size:,} rows: s#", "rows/s#", "MiB#")]
+    further = [f"CPU µs per row,\n{few:,} to {many:,}#" for few, many in itertools.pairwise(sizes)]
+    shown = new_table(f"Components by rows ({how})", "component", *headings, *further)
     for name in result.costs[sizes[0]]:
         cells = []
         reads = result.costs[sizes[0]][name].rows > 0
         for cost in (result.costs[size][name] for size in sizes):
             rate = f"{cost.rows / cost.seconds:,.0f}" if reads else ""
             cells += [f"{cost.seconds:,.1f}", rate, f"{cost.mebibytes:,}"]
-        further = [f"{cost:.1f}" for cost in result.per_row(name)] if reads else []
-        shown.add_row(name, *cells, *further)
+        costs = [f"{cost:.1f}" for cost in result.per_row(name)] if reads else []
+        add_row(shown, name, *cells, *costs)
     yield shown
     if result.flink:
         yield _flink_table(result)
@@ -262,25 +262,11 @@ def tables(result: ScaleBenchmark) -> Iterator[Table]:
 
 def _flink_table(result: ScaleBenchmark) -> Table:
     numbers, sizes = sorted(result.flink), sorted(result.costs)
-    shown = Table(
-        title=f"On Flink, by TaskManagers ({result.cpus} CPUs)",
-        title_justify="left",
-        title_style="bold",
-        box=box.SIMPLE_HEAD,
-    )
-    shown.add_column("component")
-    for size in sizes:
-        for number in numbers:
-            shown.add_column(f"{size:,} rows,\n{number}: s", justify="right")
     others = numbers[1:] if len(sizes) > 1 else []
-    for number in others:
-        shown.add_column(f"further rows,\n{number}: times as fast", justify="right")
+    headings = [f"{size:,} rows,\n{number}: s#" for size in sizes for number in numbers]
+    faster = [f"further rows,\n{number}: times as fast#" for number in others]
+    shown = new_table(f"On Flink, by TaskManagers ({result.cpus} CPUs)", "component", *headings, *faster)
     for name in _BY_BEAM:
         seconds = [f"{result.flink[number][size][name].seconds:,.1f}" for size in sizes for number in numbers]
-        shown.add_row(name, *seconds, *(f"{result.speed_up(name, number):.2f}" for number in others))
+        add_row(shown, name, *seconds, *(f"{result.speed_up(name, number):.2f}" for number in others))
     return shown
-
-
-def to_json(result: ScaleBenchmark) -> str:
-    """All of it, for programs."""
-    return json.dumps(asdict(result), indent=2)

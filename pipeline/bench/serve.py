@@ -8,7 +8,6 @@ nothing. They and the server take turns.
 from __future__ import annotations
 
 import functools
-import json
 import os
 import shutil
 import statistics
@@ -18,7 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
@@ -28,7 +27,7 @@ from rich.table import Table
 from tensorflow_serving.apis import predict_pb2
 
 from pipeline.layout import Layout
-from pipeline.load import PREDICT, requests
+from pipeline.load import requests
 from pipeline.rollout import pushed_versions
 from pipeline.serving import beside
 from pipeline.text_table import add_row, new_table
@@ -221,7 +220,7 @@ class _Served:
             self._pid = starting.enter_context(server).pid
             self.client = starting.enter_context(Client(target, self.dataset.name))
             self.client.wait_until_available(_LOAD_TIMEOUT_S)
-            self.predict = starting.enter_context(connect(target)).unary_unary(PREDICT)
+            self.predict = starting.enter_context(connect(target)).unary_unary(load.PREDICT)
             self.call = functools.partial(self.predict, timeout=_TIMEOUT_S)
             self._running = starting.pop_all()
         return self
@@ -288,7 +287,7 @@ def _echo(folder: Path, answer: int) -> Iterator[Callable[[bytes], bytes]]:
     flags = f"--port={port}", f"--answer={answer}"
     with beside(folder / "echo.log", "pipeline.bench.sides.echo", *flags), connect(f"127.0.0.1:{port}") as channel:
         grpc.channel_ready_future(channel).result(_LOAD_TIMEOUT_S)
-        yield functools.partial(channel.unary_unary(PREDICT), timeout=_TIMEOUT_S)
+        yield functools.partial(channel.unary_unary(load.PREDICT), timeout=_TIMEOUT_S)
 
 
 @contextmanager
@@ -443,8 +442,3 @@ def tables(result: ServeBenchmark) -> Iterator[Table]:
         counts = soak.requests, soak.errors, soak.unsent
         add_row(shown, *(f"{count:,}" for count in counts), *map(str, memory))
         yield shown
-
-
-def to_json(result: ServeBenchmark) -> str:
-    """All of it, for programs."""
-    return json.dumps(asdict(result), indent=2)

@@ -284,8 +284,3 @@ def table(measured: Sequence[Measured]) -> Table:
 
 def _shown(value: float | None, form: str) -> str:
     return "" if value is None else format(value, form)
-
-
-def to_json(benchmark: TrainBenchmark) -> str:
-    """The benchmark for programs."""
-    return json.dumps(asdict(benchmark), indent=2)

@@ -9,13 +9,14 @@ from typing import Literal
 
 import click
 
+from pipeline.as_json import as_json
 from pipeline.commands import options
 from pipeline.console import busy, console, counted, quiet
 
 
 @click.command()
 @options.dataset
-@click.option("--model", "-m", help="The model to train.  [default: wide_deep]")
+@options.model
 @options.json
 def bench(dataset: str | None, model: str | None, json_path: Path | None) -> None:
     """Measure each component on a cold run.
@@ -31,7 +32,7 @@ def bench(dataset: str | None, model: str | None, json_path: Path | None) -> Non
     run_config = configuration.load(None, {"dataset": dataset, "train.model": model}, ())
     result = chain.run(run_config, imported)
     console().print(chain.table(result))
-    options.keep(chain.to_json(result), json_path)
+    options.keep(as_json(result), json_path)
 
 
 @click.command("bench-train")
@@ -57,7 +58,7 @@ def bench_train(models: str, ids: str, rounds: int, steps: int, json_path: Path 
         raise click.BadParameter(f"expected whole numbers with commas between, received {ids!r}", param_hint="--ids")
     setting = train.Setting(models.split(","), [int(total) for total in ids.split(",")], rounds, steps)
     result = train.run(setting, lambda table: console().print(table))
-    options.keep(train.to_json(result), json_path)
+    options.keep(as_json(result), json_path)
 
 
 @click.command("bench-serve")
@@ -99,7 +100,7 @@ def bench_serve(
             result = serve.run(find(dataset), options.layout(dataset, root), setting, status.update)
         for table in serve.tables(result):
             terminal.print(table)
-    options.keep(serve.to_json(result), json_path)
+    options.keep(as_json(result), json_path)
 
 
 @click.command("bench-scale")
@@ -140,7 +141,7 @@ def bench_scale(
             result = scale.run([int(size) for size in sizes.split(",")], form, settings, task_managers, status.update)
         for table in scale.tables(result):
             terminal.print(table)
-    options.keep(scale.to_json(result), json_path)
+    options.keep(as_json(result), json_path)
 
 
 @click.command("bench-planted")

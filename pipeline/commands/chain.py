@@ -14,7 +14,7 @@ from pipeline.console import busy, quiet
 
 @click.command()
 @options.dataset
-@click.option("--model", "-m", help="The model to train.  [default: wide_deep]")
+@options.model
 @options.span
 @options.root
 @options.config
@@ -59,7 +59,7 @@ def run(
 
 @click.command()
 @options.dataset
-@click.option("--model", "-m", help="The model to train.  [default: wide_deep]")
+@options.model
 @click.option("--from", "first", metavar="SPAN", help="A date or a number.  [default: the first that there is]")
 @click.option("--to", "last", metavar="SPAN", help="A date or a number.  [default: the last that there is]")
 @options.root

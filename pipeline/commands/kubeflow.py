@@ -58,7 +58,7 @@ _experiment = click.option(
 
 @click.command("compile")
 @options.dataset
-@click.option("--model", "-m", help="The model to train.  [default: wide_deep]")
+@options.model
 @options.config
 @options.settings
 @click.option(
@@ -122,7 +122,7 @@ def _need_kfp() -> None:
 
 @click.command()
 @options.dataset
-@click.option("--model", "-m", help="The model to train.  [default: wide_deep]")
+@options.model
 @options.config
 @options.settings
 @options.span
@@ -174,7 +174,7 @@ def submit(
 )  # fmt: skip
 @click.option("--name", help="Of the schedule. One that has it is replaced.  [default: the pipeline's]")
 @options.dataset
-@click.option("--model", "-m", help="The model to train.  [default: wide_deep]")
+@options.model
 @options.config
 @options.settings
 @_experiment

@@ -19,6 +19,7 @@ dataset = click.option("--dataset", "-d", help="A name from `rankline datasets`,
 dataset_or_default = click.option(
     "--dataset", "-d", default="movielens", show_default=True, help="A name from `rankline datasets`, or a folder."
 )
+model = click.option("--model", "-m", help="The model to train.  [default: wide_deep]")
 root = click.option(
     "--root", type=click.Path(path_type=Path, file_okay=False), help="Where all runs are kept.  [default: runs]"
 )

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +16,7 @@ from pipeline.commands import options
 from pipeline.console import busy, console
 
 if TYPE_CHECKING:
+    from pipeline.layout import Layout
     from serving.channel import Tls
     from serving.rollout import Rollout
 
@@ -29,11 +33,44 @@ _base_path = click.option(
 )
 
 
+@dataclass(frozen=True)
+class _Servers:
+    """A model's versions, and who serves them, as the options of `_moving` say it."""
+
+    dataset: str
+    layout: Layout
+    targets: tuple[str, ...]
+    config_file: Path | None
+    base_path: str | None
+    tls: Tls | None
+
+    def labels(self) -> AbstractContextManager[Rollout]:
+        """The labels, as long as a `with` block lasts."""
+        from pipeline.rollout import rollout
+
+        return rollout(self.layout, self.targets, self.config_file, self.base_path, self.tls)
+
+
 def _moving(command: Callable[..., None]) -> Callable[..., None]:
-    """The options of a command that moves labels."""
+    """The options of a command that moves labels; it gets them as `servers`."""
+
+    @functools.wraps(command)
+    def with_servers(
+        dataset: str,
+        root: Path | None,
+        targets: tuple[str, ...],
+        config_file: Path | None,
+        base_path: str | None,
+        tls: Tls | None,
+        **others: Any,
+    ) -> None:
+        layout = options.layout(dataset, root)
+        command(servers=_Servers(dataset, layout, targets, config_file, base_path, tls), **others)
+
+    moving: Callable[..., None] = with_servers
     for option in (options.encrypted, _base_path, _config_file, _targets, options.root, options.dataset_or_default):
-        command = option(command)
-    return command
+        moving = option(moving)
+    return moving
 
 
 @click.command()
@@ -68,18 +105,7 @@ def versions(dataset: str, root: Path | None, targets: tuple[str, ...], tls: Tls
     "--max-slower", type=click.FloatRange(min=0), default=1.5, show_default=True,
     help="The 99th percentile of the time may be so many times as long.",
 )  # fmt: skip
-def canary(
-    dataset: str,
-    root: Path | None,
-    targets: tuple[str, ...],
-    config_file: Path | None,
-    base_path: str | None,
-    tls: Tls | None,
-    version: int | None,
-    seconds: float,
-    max_errors: float,
-    max_slower: float,
-) -> None:
+def canary(servers: _Servers, version: int | None, seconds: float, max_errors: float, max_slower: float) -> None:
     """Try a version beside the stable one.
 
     Gives it the label canary and sends both the same requests, by turns. If it fails more often or takes longer than it
@@ -87,22 +113,22 @@ def canary(
 
     Exit status: 0 if it may be promoted, 3 if it was taken back.
     """
-    from pipeline.rollout import pushed_versions, rollout
+    from pipeline.rollout import pushed_versions
     from pipeline.tables import trial_table
     from pipeline.trial import Limits, run
     from schema.dataset import find
 
     terminal = console()
-    layout = options.layout(dataset, root)
-    with rollout(layout, targets, config_file, base_path, tls) as labels:
+    with servers.labels() as labels:
         with busy(terminal, "Loading it"):
-            moved = labels.canary(max(pushed_versions(layout)) if version is None else version)
+            moved = labels.canary(max(pushed_versions(servers.layout)) if version is None else version)
         terminal.print(_labelled(moved))
         if not seconds:
             return
         try:
             with busy(terminal, f"Asking both for {seconds:g} s"):
-                trial = run(find(dataset), targets[0], seconds, Limits(max_errors, max_slower), tls)
+                limits = Limits(max_errors, max_slower)
+                trial = run(find(servers.dataset), servers.targets[0], seconds, limits, servers.tls)
         except BaseException:
             labels.withdraw()
             raise
@@ -120,36 +146,25 @@ def canary(
 @click.command()
 @_moving
 @click.option("--version", type=int, help="Which.  [default: the canary]")
-def promote(version: int | None, **where: Any) -> None:
+def promote(servers: _Servers, version: int | None) -> None:
     """Make a version the stable one.
 
     What was stable keeps the label previous and stays loaded. From the first time on, newer versions are no longer
     served as they come, but when they are promoted or tried.
     """
-    _move(lambda labels: labels.promote(version), **where)
+    _move(servers, lambda labels: labels.promote(version))
 
 
 @click.command()
 @_moving
-def rollback(**where: Any) -> None:
+def rollback(servers: _Servers) -> None:
     """Go back to the version that was stable before."""
-    _move(lambda labels: labels.rollback(), **where)
+    _move(servers, lambda labels: labels.rollback())
 
 
-def _move(
-    move: Callable[[Rollout], Mapping[str, int]],
-    dataset: str,
-    root: Path | None,
-    targets: tuple[str, ...],
-    config_file: Path | None,
-    base_path: str | None,
-    tls: Tls | None,
-) -> None:
-    from pipeline.rollout import rollout
-
+def _move(servers: _Servers, move: Callable[[Rollout], Mapping[str, int]]) -> None:
     terminal = console()
-    layout = options.layout(dataset, root)
-    with rollout(layout, targets, config_file, base_path, tls) as labels, busy(terminal, "Moving the label"):
+    with servers.labels() as labels, busy(terminal, "Moving the label"):
         moved = move(labels)
     terminal.print(_labelled(moved))
 

@@ -16,7 +16,7 @@ import pytest
 from tensorflow_serving.apis.predict_pb2 import PredictResponse
 
 from pipeline.layout import Layout
-from pipeline.load import PREDICT, requests
+from pipeline.load import requests
 from pipeline.serving import server
 from schema.dataset import find
 from serving import load
@@ -84,7 +84,7 @@ class Requests:
 
     def until(self, ended: Callable[[], bool]) -> None:
         with connect(self._target) as channel:
-            call = channel.unary_unary(PREDICT)
+            call = channel.unary_unary(load.PREDICT)
 
             def ask(message: bytes) -> None:
                 response = PredictResponse.FromString(call(message, timeout=TIMEOUT_S))

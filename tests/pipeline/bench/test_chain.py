@@ -2,7 +2,8 @@ import json
 
 from rich.console import Console
 
-from pipeline.bench.chain import ChainBenchmark, table, to_json
+from pipeline.as_json import as_json
+from pipeline.bench.chain import ChainBenchmark, table
 
 BENCHMARK = ChainBenchmark(
     dataset="toys",
@@ -34,4 +35,4 @@ def test_the_table_shows_shares_of_the_whole_and_rates_where_there_are_any():
 
 
 def test_json_holds_all_of_it():
-    assert ChainBenchmark(**json.loads(to_json(BENCHMARK))) == BENCHMARK
+    assert ChainBenchmark(**json.loads(as_json(BENCHMARK))) == BENCHMARK

@@ -11,7 +11,8 @@ from click.testing import CliRunner
 from pyarrow import parquet
 from rich.console import Console
 
-from pipeline.bench.scale import _BY_BEAM, Cost, ScaleBenchmark, tables, to_json, write_dataset
+from pipeline.as_json import as_json
+from pipeline.bench.scale import _BY_BEAM, Cost, ScaleBenchmark, tables, write_dataset
 from pipeline.bench.sides import frame, measured
 from pipeline.cli import cli
 from schema.criteo.generator import IDS, NUMBERS
@@ -60,7 +61,7 @@ def test_the_table_has_a_line_for_each_component():
 
 
 def test_json_holds_all_of_it():
-    content = json.loads(to_json(BENCHMARK))
+    content = json.loads(as_json(BENCHMARK))
     assert content["costs"]["11000"]["ExampleGen"]["mebibytes"] == 600
 
 

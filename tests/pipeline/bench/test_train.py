@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from pipeline.as_json import as_json
 from pipeline.bench import train
 from pipeline.bench.sides.worker import Job, Rows
 from pipeline.bench.train import Measured, Setting, TrainBenchmark
@@ -63,7 +64,7 @@ def test_the_table_has_what_was_measured_and_why_the_rest_was_not():
 def test_json_holds_all_of_it():
     measured = [Measured("dcn_v2", 10_000, "rankline", "1.0", 30_000.0)]
     benchmark = TrainBenchmark("a processor", 2, 4096, 100, measured)
-    read = json.loads(train.to_json(benchmark))
+    read = json.loads(as_json(benchmark))
     assert TrainBenchmark(**{**read, "measured": [Measured(**one) for one in read["measured"]]}) == benchmark
 
 
