@@ -4,6 +4,9 @@ Metrics are sums over all rows. Curves, intervals, comparisons of two models and
 themselves. At most `MOST_ROWS` are kept: those with the smallest hashes, which is a random sample, and the same one
 whichever model is evaluated on however many workers. Of a ranking whole groups are kept, by a hash of the group: a
 list without some of its rows would be another list, and rows of all groups would hide how much groups differ.
+
+Each bundle leaves its rows in a file, and what is handed on is the file's name: engines limit how large a record may
+be, and Flink fails for one of some ten megabytes.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from typing import Any, NamedTuple
@@ -23,6 +27,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import tensorflow as tf
 import tensorflow_model_analysis as tfma
+from apache_beam.transforms.window import GlobalWindows
+from apache_beam.utils.windowed_value import WindowedValue
 from tensorflow_model_analysis.proto import config_pb2
 
 from schema.feature_spec import ColumnType, FeatureSpec
@@ -42,6 +48,9 @@ FILE = "rows.parquet"
 EXAMPLE, CANDIDATE, BASELINE = "example", "candidate", "baseline"
 MOST_ROWS = 100_000
 
+_PARTS = "parts"
+"""The folder with the bundles' files, beside `FILE`; it goes once all is done."""
+
 _UNIT, _HASH = "unit", "hash"
 """Hashes of the ranking's group, or of the row, and of the row."""
 
@@ -59,7 +68,7 @@ _where: ContextVar[_Where | None] = ContextVar("where", default=None)
 
 @contextlib.contextmanager
 def kept_in(folder: str, spec: FeatureSpec) -> Iterator[None]:
-    """Has evaluations that are set up meanwhile keep their rows; TFX hands extractors no such thing.
+    """Has evaluations that are set up and run meanwhile keep their rows; TFX hands extractors no such thing.
 
     Args:
         folder: of the evaluation artifact.
@@ -71,6 +80,9 @@ def kept_in(folder: str, spec: FeatureSpec) -> Iterator[None]:
         yield
     finally:
         _where.reset(before)
+        # Not by the step that reads them, which an engine may repeat; and with those of bundles that failed.
+        if tf.io.gfile.exists(parts := os.path.join(folder, _PARTS)):
+            tf.io.gfile.rmtree(parts)
 
 
 def keeper(eval_config: config_pb2.EvalConfig) -> tfma.extractors.Extractor:
@@ -89,8 +101,9 @@ class _KeepRows(beam.PTransform):  # type: ignore[misc]
             (
                 batches
                 | "Answers" >> beam.Map(_answers, self._eval_config, self._where)
-                | "Sample" >> beam.CombineGlobally(_SmallestHashes())
-                | "Write" >> beam.Map(_write, os.path.join(self._where.folder, FILE))
+                | "WriteParts" >> beam.ParDo(_WritePart(os.path.join(self._where.folder, _PARTS)))
+                | "Parts" >> beam.combiners.ToList()
+                | "Join" >> beam.Map(_join, os.path.join(self._where.folder, FILE))
             )
         return batches
 
@@ -127,32 +140,43 @@ def _groups(examples: npt.NDArray[np.object_], where: _Where) -> npt.NDArray[Any
     return found
 
 
-class _SmallestHashes(beam.CombineFn):  # type: ignore[misc]
-    """Tables -> the `MOST_ROWS` rows of theirs with the smallest hashes, in the order of these; a group that would be
+class _WritePart(beam.DoFn):  # type: ignore[misc]
+    """A bundle's tables -> the name of a file with those of its rows that may be kept."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__()
+        self._folder = folder
+        self._tables: list[pa.Table] = []
+
+    def start_bundle(self) -> None:
+        self._tables = []
+
+    def process(self, table: pa.Table) -> None:
+        self._tables = _bounded([*self._tables, table])
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        if self._tables:
+            path = os.path.join(self._folder, f"{uuid.uuid4().hex}.parquet")
+            _write(_smallest(self._tables), path)
+            self._tables = []
+            yield GlobalWindows.windowed_value(path)
+
+
+def _join(parts: Iterable[str], path: str) -> None:
+    """Of the rows in some files keeps the `MOST_ROWS` with the smallest hashes, in their order; a group that would be
     cut is left out.
     """
-
-    def create_accumulator(self) -> list[pa.Table]:
-        return []
-
-    def add_input(self, tables: list[pa.Table], table: pa.Table) -> list[pa.Table]:
-        return _bounded([*tables, table])
-
-    def merge_accumulators(self, accumulators: Iterable[list[pa.Table]]) -> list[pa.Table]:
-        merged: list[pa.Table] = []
-        for tables in accumulators:
-            merged = _bounded([*merged, *tables])
-        return merged
-
-    def extract_output(self, tables: list[pa.Table]) -> pa.Table:
-        if not tables:
-            return None
-        table = _smallest(tables)
-        if len(table) <= MOST_ROWS:
-            return table
+    tables: list[pa.Table] = []
+    for part in parts:
+        tables = _bounded([*tables, _read(part)])
+    if not tables:
+        return
+    table = _smallest(tables)
+    if len(table) > MOST_ROWS:
         units = table[_UNIT].to_numpy()
         # A single group of so many rows is kept as far as it goes.
-        return table.slice(0, int((units != units[-1]).sum()) or MOST_ROWS)
+        table = table.slice(0, int((units != units[-1]).sum()) or MOST_ROWS)
+    _write(table.drop_columns([_UNIT, _HASH]), path)
 
 
 def _bounded(tables: list[pa.Table]) -> list[pa.Table]:
@@ -165,16 +189,19 @@ def _smallest(tables: list[pa.Table]) -> pa.Table:
     return table.take(np.lexsort((table[_HASH].to_numpy(), table[_UNIT].to_numpy()))[: MOST_ROWS + 1])
 
 
-def _write(table: pa.Table | None, path: str) -> None:
-    if table is not None:
-        content = io.BytesIO()
-        pq.write_table(table.drop_columns([_UNIT, _HASH]), content, compression="zstd")
-        tf.io.gfile.makedirs(os.path.dirname(path))
-        with tf.io.gfile.GFile(path, "wb") as file:
-            file.write(content.getvalue())
+def _write(table: pa.Table, path: str) -> None:
+    content = io.BytesIO()
+    pq.write_table(table, content, compression="zstd")
+    tf.io.gfile.makedirs(os.path.dirname(path))
+    with tf.io.gfile.GFile(path, "wb") as file:
+        file.write(content.getvalue())
+
+
+def _read(path: str) -> pa.Table:
+    with tf.io.gfile.GFile(path, "rb") as file:
+        return pq.read_table(pa.BufferReader(file.read()))
 
 
 def read(folder: str) -> pa.Table:
     """The rows that were kept in a folder."""
-    with tf.io.gfile.GFile(os.path.join(folder, FILE), "rb") as file:
-        return pq.read_table(pa.BufferReader(file.read()))
+    return _read(os.path.join(folder, FILE))

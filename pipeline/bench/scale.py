@@ -42,7 +42,7 @@ from trainer import vocabulary
 Format = Literal["parquet", "csv"]
 
 _SHARES = {"train": 0.8, "eval": 0.1, "test": 0.1}
-_ROWS_PER_FILE = 250_000
+_ROWS_PER_FILE = 50_000
 _PANDAS = "pandas"
 """What computes Transform's features without Beam, among the components."""
 _BY_BEAM = ("ExampleGen", "StatisticsGen", "Transform", "Evaluator")
