@@ -18,6 +18,7 @@ from tfx.utils import io_utils, json_utils
 
 from components import baseline, evaluated_rows, gate
 from components.eval_config import eval_config
+from components.example_batches import read_in_batches
 from components.metrics import METRICS, METRICS_PROPERTY, REFUSALS_PROPERTY
 from components.properties import WARNINGS_PROPERTY
 from components.report.evaluation import read as read_evaluation
@@ -51,7 +52,7 @@ class Executor(executor.Executor):  # type: ignore[misc]
         if unfit := _misfits(input_dict, spec):
             input_dict = {**input_dict, standard_component_specs.BASELINE_MODEL_KEY: []}
             remarks.append(f"not compared with the last blessed model: {'; '.join(unfit)}")
-        with evaluated_rows.kept_in(evaluation.uri, spec):
+        with read_in_batches(), evaluated_rows.kept_in(evaluation.uri, spec):
             super().Do(input_dict, output_dict, exec_properties)
         evaluation.set_string_custom_property(METRICS_PROPERTY, json.dumps(_metrics(evaluation.uri)))
         thresholds = _THRESHOLDS.validate_json(exec_properties["thresholds"])

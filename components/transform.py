@@ -1,12 +1,12 @@
 """TFX's Transform with files that are read and written a batch at a time.
 
-TFX hands Beam one example after the other, which costs as much as the features themselves, and Beam's TFRecord sink
-compresses at a level that costs more than any of them. What is computed is TFX's.
+One example after the other costs as much as the features themselves, and Beam's TFRecord sink compresses at a level
+that costs more than any of them. What is computed is TFX's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 from unittest import mock
 
@@ -20,13 +20,10 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx import types
 from tfx.components.transform import component, executor
 from tfx.dsl.components.base import executor_spec
-from tfx.dsl.io import fileio
-from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder, RecordBatchToExamplesEncoder
-from tfx_bsl.tfxio.tf_example_record import TFExampleRecord
+from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 
+from components.example_batches import ROWS_PER_BATCH, read_in_batches
 from components.example_gen import GZIP, ROWS_PER_SHARD
-
-_ROWS_PER_BATCH = 4096
 
 
 class Executor(executor.Executor):  # type: ignore[misc]
@@ -37,7 +34,7 @@ class Executor(executor.Executor):  # type: ignore[misc]
         exec_properties: dict[str, Any],
     ) -> None:
         """Transforms as TFX does, which cannot be told what to do it with."""
-        with mock.patch.object(executor, "TransformProcessor", _Processor):
+        with read_in_batches(), mock.patch.object(executor, "TransformProcessor", _Processor):
             super().Do(input_dict, output_dict, exec_properties)
 
 
@@ -48,60 +45,12 @@ class Transform(component.Transform):  # type: ignore[misc]
 
 
 class _Processor(executor.TransformProcessor):  # type: ignore[misc]
-    def _CreateTFXIO(self, dataset: Any, schema: schema_pb2.Schema) -> TFExampleRecord:  # noqa: N802 (TFX's name)
-        return _Examples(dataset.file_pattern, schema=schema)
-
     @staticmethod
     def _EncodeAndWrite(  # noqa: N802 (TFX's name)
         schema: schema_pb2.Schema, file_format: str, output_path: str
     ) -> beam.PTransform:
         del file_format  # TFRecord, the only one that TFX asks for
         return _Write(schema, output_path)
-
-
-class _Examples(TFExampleRecord):  # type: ignore[misc]
-    """Gzipped TFRecord files of tf.Examples as record batches."""
-
-    def BeamSource(self, batch_size: int | None = None) -> beam.PTransform:  # noqa: N802 (TFX's name)
-        return _Read(self._file_pattern, self._GetSchemaForDecoding(), batch_size or _ROWS_PER_BATCH)
-
-    def _ProjectImpl(self, tensor_names: list[str]) -> TFExampleRecord:  # noqa: N802 (TFX's name)
-        projected = super()._ProjectImpl(tensor_names)
-        return _Examples(projected._file_pattern, schema=projected._schema)
-
-
-class _Read(beam.PTransform):  # type: ignore[misc]
-    def __init__(self, patterns: Sequence[str], schema: schema_pb2.Schema, rows: int) -> None:
-        super().__init__()
-        self._files = sorted(file for pattern in patterns for file in fileio.glob(pattern))
-        self._decode = _Decode(schema, rows)
-
-    def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
-        # Grouping spreads the files over the workers. Beam's Reshuffle would too, in an order that chance decides, and
-        # a model would not be the same again.
-        return (
-            pipeline
-            | "Files" >> beam.Create([(file, None) for file in self._files], reshuffle=False)
-            | "Spread" >> beam.GroupByKey()
-            | "Names" >> beam.Keys()
-            | "Decode" >> beam.ParDo(self._decode)
-        )
-
-
-@beam.typehints.with_input_types(str)
-@beam.typehints.with_output_types(pa.RecordBatch)
-class _Decode(beam.DoFn):  # type: ignore[misc]
-    def __init__(self, schema: schema_pb2.Schema, rows: int) -> None:
-        self._schema = schema.SerializeToString()
-        self._rows = rows
-
-    def setup(self) -> None:
-        self._decoder = ExamplesToRecordBatchDecoder(self._schema)
-
-    def process(self, file: str) -> Iterator[pa.RecordBatch]:
-        examples = tf.data.TFRecordDataset(file, compression_type="GZIP")
-        for batch in examples.batch(self._rows).as_numpy_iterator():
-            yield self._decoder.DecodeBatch(batch)
 
 
 class _Write(beam.PTransform):  # type: ignore[misc]
@@ -143,7 +92,7 @@ class _Sink(FileBasedSink):  # type: ignore[misc]
             BytesCoder(),
             file_name_suffix=".gz",
             compression_type=CompressionTypes.UNCOMPRESSED,  # of what Beam would open
-            max_records_per_shard=ROWS_PER_SHARD // _ROWS_PER_BATCH,
+            max_records_per_shard=ROWS_PER_SHARD // ROWS_PER_BATCH,
         )
 
         self._opened = 0

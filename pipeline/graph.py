@@ -6,7 +6,6 @@ import hashlib
 import json
 from pathlib import Path
 
-from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.dsl.components.common.resolver import Resolver
 from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import LatestBlessedModelStrategy
@@ -25,6 +24,7 @@ from components.pusher import Pusher
 from components.report.component import Report
 from components.resolvers import LatestBlessedModelOfOtherExamplesStrategy, LatestOtherBlessedModelStrategy
 from components.schema_gen import SchemaGen, read_given
+from components.statistics_gen import StatisticsGen
 from components.thresholds import applicable
 from components.trainer import Trainer
 from components.transform import Transform
@@ -93,7 +93,11 @@ def create_pipeline(config: RunConfig, dataset: Dataset, with_own_resolvers: boo
         custom_config={
             "spec": spec,
             "code": code_version(
-                "schema", "trainer/preprocessing.py", "trainer/vocabulary.py", "components/transform.py"
+                "schema",
+                "trainer/preprocessing.py",
+                "trainer/vocabulary.py",
+                "components/transform.py",
+                "components/example_batches.py",
             ),
         },
     )
@@ -158,6 +162,7 @@ def create_pipeline(config: RunConfig, dataset: Dataset, with_own_resolvers: boo
             "components/report/measures.py",
             "components/report/rows.py",
             "components/evaluated_rows.py",
+            "components/example_batches.py",
             "trainer/raw_columns.py",
             "components/extracts.py",
             "components/class_metrics.py",

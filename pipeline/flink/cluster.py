@@ -57,7 +57,8 @@ _TASK_MANAGER_MEMORY = {
     "framework.heap.size": "128m",
     "task.heap.size": "384m",
     "framework.off-heap.size": "128m",
-    "task.off-heap.size": "128m",
+    # What a worker sends comes in messages of some ten megabytes, of several steps at once.
+    "task.off-heap.size": "512m",
     # A pipeline of TFX has hundreds of steps, and each pair that rows go between needs buffers.
     "network.min": "256m",
     "network.max": "256m",
@@ -67,7 +68,7 @@ _TASK_MANAGER_MEMORY = {
     "jvm-overhead.max": "192m",
 }
 _HEAP = ["-Xmx512m"]
-_TASK_MANAGER_JVM = [*_HEAP, "-XX:MaxDirectMemorySize=512m", "-XX:MaxMetaspaceSize=256m"]
+_TASK_MANAGER_JVM = [*_HEAP, "-XX:MaxDirectMemorySize=896m", "-XX:MaxMetaspaceSize=256m"]
 
 
 class Cluster(BaseModel):

@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
-from tfx.components.statistics_gen import executor as statistics_gen
 from tfx.types import artifact_utils, standard_artifacts
 
 from components.example_gen import ExampleGen, fingerprinted
+from components.statistics_gen import Executor as StatisticsGenExecutor
 from schema.dataset import Dataset, find
 
 _RUNNER = "apache_beam.runners.portability.fn_api_runner.fn_runner.FnApiRunner"
@@ -47,12 +47,10 @@ def _examples(dataset: Dataset, folder: Path, **of_spans: object) -> standard_ar
 def _statistics(examples: standard_artifacts.Examples, folder: Path) -> standard_artifacts.ExampleStatistics:
     statistics = standard_artifacts.ExampleStatistics()
     statistics.uri = str(folder)
-    context = statistics_gen.Executor.Context(
+    context = StatisticsGenExecutor.Context(
         beam_pipeline_args=[f"--runner={_RUNNER}"], tmp_dir=str(folder), unique_id="0"
     )
-    statistics_gen.Executor(context).Do(
-        {"examples": [examples]}, {"statistics": [statistics]}, {"exclude_splits": "[]"}
-    )
+    StatisticsGenExecutor(context).Do({"examples": [examples]}, {"statistics": [statistics]}, {"exclude_splits": "[]"})
     return statistics
 
 
