@@ -141,6 +141,9 @@ class Flink(_Portable):
 
     def _of_fields(self, root: Path) -> Iterator[str]:
         yield "--runner=FlinkRunner"
+        # What steps make goes to Flink's disks. Where steps ran side by side, what one makes would wait in memory for
+        # another that needs more than it yet: all rows, up to a gigabyte.
+        yield "--execution_mode_for_batch=BATCH_FORCED"
         parallelism = self.parallelism
         if self.job_endpoint:
             yield f"--job_endpoint={self.job_endpoint}"

@@ -55,9 +55,10 @@ _LOGGING = ["-Dorg.slf4j.simpleLogger.showDateTime=true", "-Dorg.slf4j.simpleLog
 # Flink's scripts work these out from one number; without the scripts, all have to be said.
 _TASK_MANAGER_MEMORY = {
     "framework.heap.size": "128m",
-    "task.heap.size": "384m",
+    # What a step has sent waits there until the step ends: up to a hundred messages of some ten megabytes.
+    "task.heap.size": "1920m",
     "framework.off-heap.size": "128m",
-    # What a worker sends comes in messages of some ten megabytes, of several steps at once.
+    # For those messages, too, while they arrive.
     "task.off-heap.size": "512m",
     # A pipeline of TFX has hundreds of steps, and each pair that rows go between needs buffers.
     "network.min": "256m",
@@ -68,7 +69,7 @@ _TASK_MANAGER_MEMORY = {
     "jvm-overhead.max": "192m",
 }
 _HEAP = ["-Xmx512m"]
-_TASK_MANAGER_JVM = [*_HEAP, "-XX:MaxDirectMemorySize=896m", "-XX:MaxMetaspaceSize=256m"]
+_TASK_MANAGER_JVM = ["-Xmx2048m", "-XX:MaxDirectMemorySize=896m", "-XX:MaxMetaspaceSize=256m"]
 
 
 class Cluster(BaseModel):
