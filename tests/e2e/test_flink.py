@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import requests
 import tensorflow as tf
 import tensorflow_data_validation as tfdv
 import tensorflow_model_analysis as tfma
@@ -98,6 +99,13 @@ def test_both_task_managers_had_a_part(outputs, root):
     for number in (1, 2):
         log = (root / ".flink" / f"task-manager-{number}.log").read_text()
         assert "Python sdk harness starting" in log
+
+
+def test_steps_ran_one_after_the_other(outputs, root):
+    jobs = f"http://{cluster.Cluster.running(root).rest}/jobs"
+    ids = [job["jid"] for job in requests.get(f"{jobs}/overview", timeout=30).json()["jobs"]]
+    configs = [requests.get(f"{jobs}/{job}/config", timeout=30).json()["execution-config"] for job in ids]
+    assert [config["execution-mode"] for config in configs] == ["BATCH_FORCED"] * len(NODES)
 
 
 @pytest.mark.parametrize("split", ["train", "eval", "test"])

@@ -35,11 +35,15 @@ def options(beam: str) -> PipelineOptions:
     return PipelineOptions([*arguments(beam), "--dry_run=true"])
 
 
-@pytest.mark.parametrize("beam", [DIRECT, FLINK, SPARK, DATAFLOW], ids=["direct", "flink", "spark", "dataflow"])
-def test_beam_knows_every_option_and_finds_nothing_wrong(beam):
+@pytest.mark.parametrize(
+    ("beam", "for_the_job_server"),
+    [(DIRECT, {}), (FLINK, {"execution_mode_for_batch": "BATCH_FORCED"}), (SPARK, {}), (DATAFLOW, {})],
+    ids=["direct", "flink", "spark", "dataflow"],
+)
+def test_beam_knows_every_option_and_finds_nothing_wrong(beam, for_the_job_server):
     parsed = options(beam)
     known, everything = (parsed.get_all_options(retain_unknown_options=retain) for retain in (False, True))
-    assert everything == known
+    assert everything == known | for_the_job_server
     runner = create_runner(known["runner"])
     assert PipelineOptionsValidator(parsed, runner).validate() == []
 
