@@ -25,9 +25,6 @@ Columns = Mapping[str, tf.Tensor | tf.RaggedTensor]
 Batch = tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]
 """Features, label, weight."""
 
-_Chunk = dict[str, tf.Tensor | tf.RaggedTensor]
-"""The columns of some rows; they are taken out of it where they go on elsewhere."""
-
 _READ_ROWS = 8192
 """Rows parsed at once."""
 _FILES_AT_ONCE = 16
@@ -83,8 +80,7 @@ def read(
         taken += sum(_bytes(values) for values in chunk.values())
         if taken > memory_bytes:
             return StreamedExamples(_grouped(itertools.chain(chunks, rest)), parsed.element_spec)
-    # By way of groups: what many small tensors leave is too scattered for the system to have it back.
-    return InMemoryExamples(_joined(list(_grouped(chunks))))
+    return InMemoryExamples(_joined(chunks))
 
 
 class InMemoryExamples:
@@ -185,7 +181,7 @@ def _records(files: tf.Tensor) -> tf.data.Dataset:
     return tf.data.TFRecordDataset(files, compression_type="GZIP", num_parallel_reads=_FILES_AT_ONCE)
 
 
-def _grouped(chunks: Iterable[_Chunk]) -> Iterator[_Chunk]:
+def _grouped(chunks: Iterable[dict[str, tf.Tensor | tf.RaggedTensor]]) -> Iterator[Columns]:
     """Chunks joined to ones of `_CHUNK_ROWS` or a few more rows; the last has what is left."""
     group, rows = [], 0
     for chunk in chunks:
@@ -198,7 +194,7 @@ def _grouped(chunks: Iterable[_Chunk]) -> Iterator[_Chunk]:
         yield _joined(group)
 
 
-def _joined(chunks: Sequence[_Chunk]) -> _Chunk:
+def _joined(chunks: Sequence[dict[str, tf.Tensor | tf.RaggedTensor]]) -> Columns:
     """The rows of all chunks, one after the other; takes the columns out of them, so that no more than one is in memory
     twice.
     """
