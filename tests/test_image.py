@@ -147,8 +147,10 @@ def image(tmp_path_factory):
     try:
         run("buildah", *storage, "add", empty, folder / "debian", "/")
         run("buildah", *storage, "commit", empty, "docker.io/library/debian:trixie-slim")
-        # The machine's certificates, since its mirrors may need them; they do not get into the image.
-        build = ["--isolation", "chroot", "--network", "host", "--volume", "/etc/ssl/certs:/etc/ssl/certs:ro"]
+        # The machine's certificates, since its mirrors may need them; they do not get into the image. A copy, for the
+        # image's own are installed over it.
+        certificates = shutil.copytree("/etc/ssl/certs", folder / "certificates")
+        build = ["--isolation", "chroot", "--network", "host", "--volume", f"{certificates}:/etc/ssl/certs:rw"]
         # Docker's format, since the other has no health checks.
         build += ["--pull-never", "--format", "docker"]
         run("buildah", *storage, "bud", *build, "--target", "cpu", "--tag", "rankline", ROOT)
