@@ -146,10 +146,9 @@ class _WritePart(beam.DoFn):  # type: ignore[misc]
     def __init__(self, folder: str) -> None:
         super().__init__()
         self._folder = folder
-        self._tables: list[pa.Table] = []
 
     def start_bundle(self) -> None:
-        self._tables = []
+        self._tables: list[pa.Table] = []
 
     def process(self, table: pa.Table) -> None:
         self._tables = _bounded([*self._tables, table])

@@ -4,30 +4,11 @@ from pathlib import Path
 import apache_beam as beam
 import pytest
 import tensorflow as tf
-from google.protobuf import text_format
-from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx.components.util import tfxio_utils
 
 from components.example_batches import Examples, read_in_batches
 from components.example_gen import GZIP
-from pipeline.beam import Direct
-
-_SCHEMA = text_format.Parse(
-    """
-    feature { name: "item" type: BYTES }
-    feature { name: "rating" type: FLOAT presence { min_fraction: 1 min_count: 1 } shape { dim { size: 1 } } }
-    """,
-    schema_pb2.Schema(),
-)
-
-
-def _example(item: str | None, rating: float) -> tf.train.Example:
-    example = tf.train.Example()
-    example.features.feature["rating"].float_list.value.append(rating)
-    item_feature = example.features.feature["item"]  # without a value where there is no item
-    if item is not None:
-        item_feature.bytes_list.value.append(item.encode())
-    return example
+from tests.components import item_ratings
 
 
 @pytest.fixture
@@ -38,18 +19,13 @@ def folder(tmp_path: Path) -> Path:
     for file in range(4):
         with tf.io.TFRecordWriter(str(folder / f"data-{file}.gz"), GZIP) as writer:
             for row in range(3 if file < 3 else 0):
-                writer.write(_example(f"{file}/{row}" if row else None, file + row / 8).SerializeToString())
+                writer.write(item_ratings.example(f"{file}/{row}" if row else None, file + row / 8).SerializeToString())
     return folder
 
 
-def _pipeline() -> beam.Pipeline:
-    """As in a run of ours: one worker, whose order is known."""
-    return beam.Pipeline(argv=Direct().arguments(Path()))
-
-
 def test_reads_all_files_in_order_and_in_batches(folder: Path, tmp_path: Path) -> None:
-    source = Examples(str(folder / "*"), schema=_SCHEMA).BeamSource(2)
-    with _pipeline() as pipeline:
+    source = Examples(str(folder / "*"), schema=item_ratings.SCHEMA).BeamSource(2)
+    with item_ratings.pipeline() as pipeline:
         _ = (
             pipeline
             | source
@@ -70,14 +46,14 @@ def test_reads_all_files_in_order_and_in_batches(folder: Path, tmp_path: Path) -
 
 
 def test_reads_projected_columns_only(folder: Path) -> None:
-    projected = Examples(str(folder / "*"), schema=_SCHEMA).Project(["rating"])
+    projected = Examples(str(folder / "*"), schema=item_ratings.SCHEMA).Project(["rating"])
     assert projected.ArrowSchema().names == ["rating"]
     assert isinstance(projected.projected, Examples)
 
 
 def test_keeps_the_examples_themselves_where_they_are_asked_for(folder: Path, tmp_path: Path) -> None:
-    source = Examples(str(folder / "*"), schema=_SCHEMA, raw_record_column_name="raw").BeamSource()
-    with _pipeline() as pipeline:
+    source = Examples(str(folder / "*"), schema=item_ratings.SCHEMA, raw_record_column_name="raw").BeamSource()
+    with item_ratings.pipeline() as pipeline:
         _ = (
             pipeline
             | source
@@ -92,7 +68,7 @@ def test_keeps_the_examples_themselves_where_they_are_asked_for(folder: Path, tm
 
 def test_is_what_components_of_tfx_read_with(folder: Path) -> None:
     def made() -> object:
-        return tfxio_utils.make_tfxio(str(folder / "*"), [], "FORMAT_TF_EXAMPLE", schema=_SCHEMA)
+        return tfxio_utils.make_tfxio(str(folder / "*"), [], "FORMAT_TF_EXAMPLE", schema=item_ratings.SCHEMA)
 
     with read_in_batches():
         assert isinstance(made(), Examples)

@@ -7,19 +7,10 @@ import apache_beam as beam
 import pyarrow as pa
 import pytest
 import tensorflow as tf
-from google.protobuf import text_format
-from tensorflow_metadata.proto.v0 import schema_pb2
 
 from components import transform
-from pipeline.beam import Direct
+from tests.components import item_ratings
 
-_SCHEMA = text_format.Parse(
-    """
-    feature { name: "item" type: BYTES }
-    feature { name: "rating" type: FLOAT presence { min_fraction: 1 min_count: 1 } shape { dim { size: 1 } } }
-    """,
-    schema_pb2.Schema(),
-)
 _ITEMS = pa.large_list(pa.large_binary())
 _RATINGS = pa.large_list(pa.float32())
 
@@ -33,8 +24,8 @@ def _batch(number: int) -> pa.RecordBatch:
 
 def _write(folder: Path, through: Callable[[pa.RecordBatch], pa.RecordBatch] = lambda batch: batch) -> None:
     """Three batches, as in a run of ours: by one worker, whose order is known."""
-    write = transform._Processor._EncodeAndWrite(_SCHEMA, "tfrecords_gzip", str(folder / "part"))
-    with beam.Pipeline(argv=Direct().arguments(Path())) as pipeline:
+    write = transform._Processor._EncodeAndWrite(item_ratings.SCHEMA, "tfrecords_gzip", str(folder / "part"))
+    with item_ratings.pipeline() as pipeline:
         _ = (
             pipeline
             | beam.Create(range(3), reshuffle=False)
@@ -45,15 +36,6 @@ def _write(folder: Path, through: Callable[[pa.RecordBatch], pa.RecordBatch] = l
         )
 
 
-def _example(item: str | None, rating: float) -> tf.train.Example:
-    example = tf.train.Example()
-    example.features.feature["rating"].float_list.value.append(rating)
-    item_feature = example.features.feature["item"]  # without a value where there is no item
-    if item is not None:
-        item_feature.bytes_list.value.append(item.encode())
-    return example
-
-
 def test_writes_batches_in_files_of_a_size(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     # Two batches of 4 rows at most to a file.
     monkeypatch.setattr(transform, "ROWS_PER_BATCH", 4)
@@ -62,7 +44,9 @@ def test_writes_batches_in_files_of_a_size(monkeypatch: pytest.MonkeyPatch, tmp_
     files = sorted(map(str, tmp_path.glob("part-*.gz")))
     assert len(files) == 2
     written = tf.data.TFRecordDataset(files, compression_type="GZIP").as_numpy_iterator()
-    expected = [_example(f"{file}/{row}" if row else None, file + row / 8) for file in range(3) for row in range(3)]
+    expected = [
+        item_ratings.example(f"{file}/{row}" if row else None, file + row / 8) for file in range(3) for row in range(3)
+    ]
     assert [tf.train.Example.FromString(example) for example in written] == expected
 
 
