@@ -11,8 +11,10 @@ from tfx import types
 from tfx.utils import path_utils
 
 from components.eval_config import ANSWER
+from components.properties import splits_of
 from components.trainer import COLUMNS_PROPERTY
 from schema.feature_spec import FeatureSpec
+from schema.split_record import overlap
 
 _Shape = tuple[int, ...]
 
@@ -27,7 +29,7 @@ def misfits(baseline: types.Artifact, candidate: types.Artifact, spec: FeatureSp
 
     Returns:
         What no longer fits, a clause each: columns that the earlier model reads and that are gone or of another type,
-        answers that it does not give.
+        answers that it does not give, rows of the test split that it may have been trained on.
     """
     then = json.loads(baseline.get_string_custom_property(COLUMNS_PROPERTY) or "{}")
     problems = []
@@ -43,6 +45,8 @@ def misfits(baseline: types.Artifact, candidate: types.Artifact, spec: FeatureSp
             problems.append(f"it does not answer with {name!r}, but with {', '.join(sorted(answers))}")
         elif answers[name] != answers_now[name]:
             problems.append(f"its {name!r} are {_counted(answers[name])}, now {_counted(answers_now[name])}")
+    if overlapping := overlap(splits_of(baseline), splits_of(candidate)):
+        problems.append(f"it may have been trained on rows of the test split: {overlapping}")
     return problems
 
 

@@ -119,8 +119,7 @@ def _with_comparators(schema: schema_pb2.Schema, spec: FeatureSpec, max_drift: d
 
 
 def _read(part: Part, spec: FeatureSpec, names: list[str]) -> Iterator[pa.RecordBatch]:
-    path, index, _ = part
-    for batch in reader.read(path, spec, part=index, only=names):
+    for batch in reader.read(part.path, spec, part=part.number, only=names):
         yield as_lists(batch)
 
 

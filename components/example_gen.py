@@ -12,7 +12,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import apache_beam as beam
 import numpy as np
@@ -27,16 +27,31 @@ from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils, standard_artifacts
 from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 
-from components.properties import SPAN_NAME_PROPERTY
-from schema import reader, splits
+from components.properties import SPAN_NAME_PROPERTY, SPLITS_PROPERTY, WARNINGS_PROPERTY
+from schema import reader, split_record, splits
 from schema.checks import Checks, SplitSummary
 from schema.dataset import Dataset
 from schema.feature_spec import SPLITS, FeatureSpec, Split
+from schema.identity import called, splits_by_hash
 
-Part = tuple[Path, int, Split | None]
-"""A file, the index of a part of it, and the split that all of it is in, where the files are given by split."""
 
-_SUMMARY_FILE = "summary.json"
+class Part(NamedTuple):
+    """What can be read in parallel.
+
+    Attributes:
+        path: of the file.
+        called: what it is called in the identities of its rows.
+        number: of the part.
+        given: the split that all of it is in, where the files are given by split.
+    """
+
+    path: Path
+    called: str
+    number: int
+    given: Split | None
+
+
+_SUMMARY_FILE, _REMARKS_FILE = "summary.json", "remarks.json"
 ROWS_PER_SHARD = 250_000
 """How many rows there are in a file, at most, of those that are read in parallel."""
 GZIP = tf.io.TFRecordOptions(compression_type="GZIP", compression_level=1)
@@ -49,6 +64,7 @@ def ExampleGen(  # noqa: N802 (a TFX component)
     spec: Parameter[str],
     files: Parameter[str],
     code: Parameter[str],
+    remarks: Parameter[str] = "[]",
     span: Parameter[int] = 0,
     span_name: Parameter[str] = "",
     beam_pipeline: BeamComponentParameter[beam.Pipeline] = None,
@@ -60,6 +76,7 @@ def ExampleGen(  # noqa: N802 (a TFX component)
         spec: the resolved feature spec as JSON.
         files: what to read, see `fingerprinted`; the parts of each (row groups of Parquet files) are read in parallel.
         code: version of the code that does it, so that its change leads to new examples.
+        remarks: what is odd about the files, as JSON; noted with the examples, and what is odd about the rows.
         span: of data that comes in spans, the last of those read.
         span_name: how people write it; empty for other data.
         beam_pipeline: given by TFX.
@@ -70,7 +87,9 @@ def ExampleGen(  # noqa: N802 (a TFX component)
     del code  # part of the cache key only
     feature_spec = FeatureSpec.model_validate_json(spec)
     parts = parts_of(files, feature_spec)
-    boundaries = splits.time_boundaries(dict.fromkeys(path for path, _, _ in parts), feature_spec)
+    boundaries = splits.time_boundaries(dict.fromkeys(part.path for part in parts), feature_spec)
+    record = _record(parts, feature_spec, boundaries)
+    examples.set_string_custom_property(SPLITS_PROPERTY, record.model_dump_json())
     examples.span = span
     examples.set_string_custom_property(SPAN_NAME_PROPERTY, span_name)
     examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
@@ -85,8 +104,11 @@ def ExampleGen(  # noqa: N802 (a TFX component)
             | "Spread" >> beam.Reshuffle()
             | "Convert" >> beam.ParDo(_Convert(feature_spec, boundaries, folders))
             | "Merge" >> beam.CombineGlobally(_merged).without_defaults()
-            | "Verify" >> beam.Map(_verify, os.path.join(examples.uri, _SUMMARY_FILE))
+            | "Verify" >> beam.Map(_verify, examples.uri)
         )
+    with fileio.open(os.path.join(examples.uri, _REMARKS_FILE)) as file:
+        lines = [*json.loads(remarks), *json.loads(file.read())]
+    examples.set_string_custom_property(WARNINGS_PROPERTY, json.dumps(lines))
 
 
 def fingerprinted(dataset: Dataset) -> str:
@@ -96,17 +118,24 @@ def fingerprinted(dataset: Dataset) -> str:
         stat = path.stat()
         digest.update(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\0".encode())
     files = {split: [str(path) for path in paths] for split, paths in dataset.files.items()}
-    return json.dumps({"files": files, "digest": digest.hexdigest()})
+    return json.dumps({"files": files, "base": str(dataset.base), "digest": digest.hexdigest()})
 
 
 def parts_of(files: str, spec: FeatureSpec) -> list[Part]:
     """What can be read in parallel of files that `fingerprinted` has listed."""
+    listed = json.loads(files)
     return [
-        (Path(path), part, None if key == "all" else key)
-        for key, paths in json.loads(files)["files"].items()
+        Part(Path(path), called(Path(path), Path(listed["base"])), index, None if key == "all" else key)
+        for key, paths in listed["files"].items()
         for path in paths
-        for part in range(reader.parts(Path(path), spec))
+        for index in range(reader.parts(Path(path), spec))
     ]
+
+
+def _record(parts: Sequence[Part], spec: FeatureSpec, boundaries: splits.Boundaries | None) -> split_record.SplitRecord:
+    of_test = {part.called: part.path for part in parts if part.given == "test"}
+    others = {part.called: part.path for part in parts if part.given != "test"}
+    return split_record.record(spec, others, of_test, boundaries)
 
 
 def read_summary(uri: str) -> dict[str, SplitSummary]:
@@ -129,15 +158,18 @@ class _Convert(beam.DoFn):  # type: ignore[misc]
         self._folders = folders
 
     def process(self, element: tuple[int, Part]) -> Iterator[Checks]:
-        index, (path, part, given) = element
-        checks = Checks(self._spec)
+        index, part = element
+        checks, unknown = Checks(self._spec), set[str]()
+        called_as = part.called if splits_by_hash(self._spec) else None
         encoder = RecordBatchToExamplesEncoder()
         with contextlib.ExitStack() as stack:
             shards = {split: stack.enter_context(_Shards(folder, index)) for split, folder in self._folders.items()}
-            for batch in reader.read(path, self._spec, part=part):
-                for split, rows in splits.split(batch, self._spec, given, self._boundaries).items():
-                    checks.add(split, rows, path)
+            batches = reader.read(part.path, self._spec, part=part.number, called=called_as, unknown=unknown)
+            for batch in batches:
+                for split, rows in splits.split(batch, self._spec, part.given, self._boundaries).items():
+                    checks.add(split, rows, part.path)
                     shards[split].write(encoder.encode(as_lists(rows)))
+        checks.add_unknown(unknown, part.path)
         yield checks
 
 
@@ -193,7 +225,8 @@ def _merged(parts: Iterable[Checks]) -> Checks:
     return functools.reduce(Checks.merge, parts)
 
 
-def _verify(checks: Checks, summary_path: str) -> None:
+def _verify(checks: Checks, folder: str) -> None:
     checks.verify()
-    with fileio.open(summary_path, "w") as file:
-        file.write(json.dumps(checks.summary(), indent=2) + "\n")
+    for name, content in ((_SUMMARY_FILE, checks.summary()), (_REMARKS_FILE, checks.remarks())):
+        with fileio.open(os.path.join(folder, name), "w") as file:
+            file.write(json.dumps(content, indent=2) + "\n")

@@ -5,17 +5,27 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from schema.split_record import SplitRecord
+
 REPORT_TYPE = "components.ReportArtifact"
 """ML Metadata's type of reports. TFX's entry point on Vertex AI imports what a type is called."""
 SPAN_NAME_PROPERTY = "span_name"
 """Of examples: the last span that they are of, as people write it; TFX's property `span` is its number."""
 WARNINGS_PROPERTY = "warnings"
-"""As JSON: of anomalies, what is wrong with the data, where that does not stop the run; of an evaluation, what is to be
-known of its verdict, where that does not refuse the model."""
+"""As JSON: of examples, what is odd about files and rows; of anomalies, what is wrong with the data, where that does
+not stop the run; of an evaluation, what is to be known of its verdict, where that does not refuse the model."""
+SPLITS_PROPERTY = "splits"
+"""Of examples, and of a model that was trained on them: a `schema.split_record.SplitRecord` as JSON."""
 CHECKED_PROPERTY = "checked"
 """Of an infra blessing: 1 if a server was started."""
 MODEL_PROPERTY = "current_model_id"
 """Of an infra blessing: the model's id, as TFX notes it with other blessings."""
+
+
+def splits_of(artifact: Any) -> SplitRecord | None:
+    """How the rows of examples were split, or those that a model was trained on; None where that was not noted."""
+    text = artifact.get_string_custom_property(SPLITS_PROPERTY)
+    return SplitRecord.model_validate_json(text) if text else None
 
 
 def noted(artifact: Any, name: str) -> list[str]:

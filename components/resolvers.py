@@ -10,8 +10,9 @@ from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import La
 
 from components.digests import is_intact
 from components.metrics import REFUSALS_PROPERTY
-from components.properties import MODEL_PROPERTY, noted
+from components.properties import MODEL_PROPERTY, noted, splits_of
 from components.trainer import EXAMPLES_PROPERTY, SPAN_PROPERTY
+from schema.split_record import overlap
 
 _CANDIDATE = "candidate"
 _INFRA_BLESSING = "infra_blessing"
@@ -97,7 +98,9 @@ class LatestBlessedModelOfOtherExamplesStrategy(_LatestIntactBlessedModelStrateg
         channels["model"] = [
             model
             for model in channels["model"]
-            if _trained_on(model) not in ("", examples.uri) and _is_earlier(model, raw_examples)
+            if _trained_on(model) not in ("", examples.uri)
+            and _is_earlier(model, raw_examples)
+            and not _has_seen_test_rows(model, raw_examples)
         ]
         resolved = super().resolve_artifacts(store, channels)
         return {**resolved, _EXAMPLES: [], _RAW_EXAMPLES: []}
@@ -106,6 +109,13 @@ class LatestBlessedModelOfOtherExamplesStrategy(_LatestIntactBlessedModelStrateg
 def _is_earlier(model: types.Artifact, raw_examples: types.Artifact) -> bool:
     """Also where either knows no spans."""
     return not raw_examples.span or model.get_int_custom_property(SPAN_PROPERTY) < raw_examples.span
+
+
+def _has_seen_test_rows(model: types.Artifact, raw_examples: types.Artifact) -> bool:
+    why = overlap(splits_of(model), splits_of(raw_examples))
+    if why:
+        _log.warning("%s may have been trained on rows of the test split (%s); it is not begun with", model.uri, why)
+    return bool(why)
 
 
 def _trained_on(model: types.Artifact) -> str:

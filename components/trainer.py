@@ -19,6 +19,7 @@ from tfx.proto import trainer_pb2
 from tfx.types import Channel, artifact_utils, component_spec, standard_artifacts, standard_component_specs
 from tfx.utils import json_utils
 
+from components.properties import SPLITS_PROPERTY
 from schema.feature_spec import FeatureSpec
 from trainer import worker
 from trainer.params import TrainParams
@@ -61,7 +62,9 @@ class Executor(executor.GenericExecutor):  # type: ignore[misc]
         model.set_string_custom_property(COLUMNS_PROPERTY, json.dumps(columns))
         examples = artifact_utils.get_single_instance(input_dict[standard_component_specs.EXAMPLES_KEY])
         model.set_string_custom_property(EXAMPLES_PROPERTY, examples.uri)
-        model.set_int_custom_property(SPAN_PROPERTY, artifact_utils.get_single_instance(input_dict[_RAW_EXAMPLES]).span)
+        raw_examples = artifact_utils.get_single_instance(input_dict[_RAW_EXAMPLES])
+        model.set_int_custom_property(SPAN_PROPERTY, raw_examples.span)
+        model.set_string_custom_property(SPLITS_PROPERTY, raw_examples.get_string_custom_property(SPLITS_PROPERTY))
 
     def _GetFnArgs(  # noqa: N802 (TFX's name)
         self,

@@ -69,7 +69,11 @@ def create_pipeline(config: RunConfig, dataset: Dataset, with_own_resolvers: boo
 
     in_span = {"span": dataset.window[-1], "span_name": dataset.spans.name(dataset.window[-1])} if dataset.spans else {}
     example_gen = ExampleGen(
-        spec=spec, files=fingerprinted(dataset), code=code_version("schema", "components/example_gen.py"), **in_span
+        spec=spec,
+        files=fingerprinted(dataset),
+        remarks=json.dumps(dataset.remarks),
+        code=code_version("schema", "components/example_gen.py"),
+        **in_span,
     )
     examples = example_gen.outputs["examples"]
     statistics = StatisticsGen(examples=examples)

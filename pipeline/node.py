@@ -66,7 +66,8 @@ class Outcome:
         verdict.
         """
         damaged = [f"not reused, since its files are not what was written: {uri}" for uri in self.damaged]
-        return damaged + [line for key in ("anomalies", "evaluation") for line in self._noted(key, WARNINGS_PROPERTY)]
+        keys = ("examples", "anomalies", "evaluation")
+        return damaged + [line for key in keys for line in self._noted(key, WARNINGS_PROPERTY)]
 
     def _noted(self, key: str, name: str) -> list[str]:
         """What is listed in a property of an output."""

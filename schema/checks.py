@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self, TypedDict
@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schema.errors import DataError
-from schema.feature_spec import LABEL, SPLITS, FeatureSpec, Split
+from schema.feature_spec import LABEL, SPLITS, WEIGHT, FeatureSpec, Split
+from schema.oddities import Oddities
 from schema.reader import first_missing, is_missing
 
 
@@ -32,6 +33,9 @@ class _Counts:
     labels: float = 0
     lowest: float = math.inf
     highest: float = -math.inf
+    weight: float = 0
+    positive_weight: float = 0
+    """Of the rows with a label of 1."""
     missing: Counter[str] = field(default_factory=Counter)
     first_file: Path | None = None
     files_with_missing: dict[str, Path] = field(default_factory=dict)
@@ -50,6 +54,7 @@ class Checks:
     def __init__(self, spec: FeatureSpec) -> None:
         self._spec = spec
         self._splits: dict[Split, _Counts] = {split: _Counts() for split in SPLITS}
+        self._oddities = Oddities(spec)
 
     def add(self, split: Split, rows: pa.RecordBatch, path: Path) -> None:
         """Counts rows of a split, as `schema.splits.split` gives them, that are from the file `path`."""
@@ -59,7 +64,11 @@ class Checks:
             extremes = pc.min_max(rows[LABEL]).as_py()
             counts.labels += pc.sum(rows[LABEL]).as_py()
             counts.lowest, counts.highest = min(counts.lowest, extremes["min"]), max(counts.highest, extremes["max"])
+            if self._spec.weight:
+                counts.weight += pc.sum(rows[WEIGHT]).as_py()
+                counts.positive_weight += pc.sum(rows[WEIGHT].filter(pc.equal(rows[LABEL], 1))).as_py() or 0
         counts.first_file = min(path, counts.first_file or path)
+        self._oddities.add(rows, path)
         for name in self._spec.features:
             if missing := pc.sum(is_missing(rows[name])).as_py():
                 counts.missing[name] += missing
@@ -72,12 +81,23 @@ class Checks:
             counts.rows += more.rows
             counts.labels += more.labels
             counts.lowest, counts.highest = min(counts.lowest, more.lowest), max(counts.highest, more.highest)
+            counts.weight += more.weight
+            counts.positive_weight += more.positive_weight
             counts.missing += more.missing
             if more.first_file:
                 counts.first_file = min(more.first_file, counts.first_file or more.first_file)
             for name, path in more.files_with_missing.items():
                 counts.files_with_missing[name] = min(path, counts.files_with_missing.get(name, path))
+        self._oddities.merge(other._oddities)
         return self
+
+    def add_unknown(self, names: Iterable[str], path: Path) -> None:
+        """Notes columns of a file of which the spec knows nothing."""
+        self._oddities.add_unknown(names, path)
+
+    def remarks(self) -> list[str]:
+        """What is odd and no mistake, a sentence each."""
+        return self._oddities.remarks()
 
     def summary(self) -> dict[Split, SplitSummary]:
         """By split."""
@@ -93,9 +113,9 @@ class Checks:
 
         Raises:
             DataError: with a line for each split that is empty or has the same label in all rows, and for each column
-                that is missing more often than its feature allows.
+                that is missing more often than its feature allows; or for times that are not in one unit.
         """
-        problems = [line for split in SPLITS for line in self._problems(split)]
+        problems = self._oddities.problems() or [line for split in SPLITS for line in self._problems(split)]
         if problems:
             raise DataError("\n".join(problems))
 
@@ -106,6 +126,8 @@ class Checks:
             return
         if counts.lowest == counts.highest:
             yield f"{counts.first_file}: {self._spec.label.column}: {self._same_label(split, counts)}"
+        elif self._spec.weight:
+            yield from self._weightless(split, counts)
         for name, missing in sorted(counts.missing.items()):
             allowed = self._spec.features[name].max_missing
             if missing > allowed * counts.rows:
@@ -116,6 +138,17 @@ class Checks:
                     f"the {split} split, received none in {missing:,} of {counts.rows:,} (first here); "
                     f"mend the data, add the column to 'ignore' or raise features.{name}.max_missing"
                 )
+
+    def _weightless(self, split: Split, counts: _Counts) -> Iterator[str]:
+        """Rows without any weight train and judge nothing."""
+        column = f"{counts.first_file}: {self._spec.weight}"
+        expected = f"expected weights above 0 in the {split} split"
+        if not counts.weight:
+            yield f"{column}: {expected}, received 0 in all of its {counts.rows:,} rows"
+        elif self._spec.label.kind == "binary":
+            for label, weight in ((1, counts.positive_weight), (0, counts.weight - counts.positive_weight)):
+                if weight <= 0:
+                    yield f"{column}: {expected} for rows of both labels, received 0 in all rows with the label {label}"
 
     def _same_label(self, split: Split, counts: _Counts) -> str:
         label, everywhere = self._spec.label, f"in all of its {counts.rows:,} rows"

@@ -1,7 +1,8 @@
-"""Arrow columns as files hold them, told by type and converted to the few types of examples.
+"""Arrow columns as files hold them, converted to the few types of examples.
 
 A text can say anything (CSV files hold nothing else), so texts are parsed: as numbers, as true and false, as dates
-and times, which become seconds since 1970 in UTC. NaN counts as missing.
+and times, which become seconds since 1970 in UTC. What counts as missing is the same for every type of file: no value,
+NaN, and texts that are among the marks of missing values.
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schema import times
 from schema.features import ColumnType
-from schema.rows import Label
+from schema.rows import NULL_VALUES, Label
 
 ARROW_TYPES: dict[ColumnType, pa.DataType] = {
     "string": pa.string(),
@@ -51,90 +54,172 @@ class BadValueError(ValueError):
         return f"{column}: {self}" + (f"; {self._advice}" if self._advice else "").replace("COLUMN", column)
 
 
-def column_type(array: pa.Array) -> ColumnType:
-    """The type of a column that is no text file's: see `text_column_type` for those.
+def column_type(kind: pa.DataType) -> ColumnType:
+    """The type that a column of an Arrow type has in examples; texts stay texts, whatever they say.
 
     Raises:
         BadValueError: a type of which no feature is made.
     """
-    kind = array.type
-    if pa.types.is_dictionary(kind):
-        return column_type(array.dictionary)
-    if _is_list(kind):
-        element = column_type(array.flatten())
+    if isinstance(kind, pa.BaseExtensionType):
+        return "string" if _is_uuid(kind) else column_type(kind.storage_type)
+    if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
+        return column_type(kind.value_type)
+    if is_list(kind):
+        element = column_type(kind.value_type)
         if element in _PLURAL:
             return _PLURAL[element]
-    elif pa.types.is_integer(kind) or pa.types.is_boolean(kind) or pa.types.is_temporal(kind):
+    elif is_whole(kind) or pa.types.is_boolean(kind) or is_time(kind):
         return "integer"
     elif pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         return "float"
-    elif _is_text(kind) or pa.types.is_null(kind):
+    elif is_text(kind) or pa.types.is_null(kind):
         return "string"
     raise BadValueError(-1, "texts, numbers or lists of these", str(kind), "add the column to 'ignore'")
 
 
-_LEADING_ZERO = "^[+-]?0[0-9]+$"
-_DIGITS = "^[+-]?[0-9]+$"
-_TOO_MANY_DIGITS = "^[+-]?[0-9]{19,}$"
+def is_whole(kind: pa.DataType) -> bool:
+    """Whether a type holds whole numbers alone."""
+    return bool(pa.types.is_integer(kind) or (pa.types.is_decimal(kind) and kind.scale <= 0))
 
 
-def text_column_type(array: pa.Array) -> ColumnType:
-    """The type that the texts of a column speak for, as far as they go; string where there are none.
+def is_time(kind: pa.DataType) -> bool:
+    """Whether a type holds dates, times or durations."""
+    return bool(pa.types.is_temporal(kind) and not pa.types.is_interval(kind))
 
-    Digits that a number would lose, as of the zip code 02139 or of an id of 20 digits, make a column one of strings.
+
+def is_list(kind: pa.DataType) -> bool:
+    """Whether a type holds lists, of any layout."""
+    return any(
+        test(kind)
+        for test in (
+            pa.types.is_list,
+            pa.types.is_large_list,
+            pa.types.is_fixed_size_list,
+            pa.types.is_list_view,
+            pa.types.is_large_list_view,
+        )
+    )
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether a type holds texts, as such or in UTF-8."""
+    return _is_binary(kind) or any(
+        test(kind) for test in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+    )
+
+
+def _is_binary(kind: pa.DataType) -> bool:
+    return any(
+        test(kind)
+        for test in (
+            pa.types.is_binary,
+            pa.types.is_large_binary,
+            pa.types.is_fixed_size_binary,
+            pa.types.is_binary_view,
+        )
+    )
+
+
+def _is_uuid(kind: pa.DataType) -> bool:
+    return isinstance(kind, pa.UuidType)
+
+
+def plain(array: pa.Array, marks: Sequence[str] = NULL_VALUES) -> pa.Array:
+    """A column without what is only a way to store it; missing values are null.
+
+    Args:
+        array: of any type.
+        marks: texts that stand for a missing value, also among spaces.
+
+    Returns:
+        Texts as strings, half floats as float32, lists of any layout as lists of such values; other types as they are.
+
+    Raises:
+        BadValueError: the first value that is no UTF-8 text.
     """
-    texts = array.drop_null()
-    if not len(texts) or _any(texts, _LEADING_ZERO) or _any(texts, _TOO_MANY_DIGITS):
-        return "string"
-    if pc.all(pc.match_substring_regex(texts, _DIGITS)).as_py() or _parses(_booleans, texts):
-        return "integer"
-    if _parses(_floats, texts):
-        return "float"
-    return "integer" if _parses(_seconds, texts) else "string"
+    kind = array.type
+    if isinstance(kind, pa.BaseExtensionType):
+        if _is_uuid(kind):
+            return pa.array([None if value is None else str(value) for value in array.to_pylist()], pa.string())
+        return plain(array.storage, marks)
+    if pa.types.is_dictionary(kind):
+        return plain(array.dictionary_decode(), marks)
+    if pa.types.is_run_end_encoded(kind):
+        return plain(pc.run_end_decode(array), marks)
+    if is_list(kind):
+        return _with_values(array, lambda values: plain(values, marks))
+    if pa.types.is_floating(kind):
+        array = array.cast(pa.float32()) if pa.types.is_float16(kind) else array
+        return pc.if_else(pc.is_nan(array), pa.scalar(None, array.type), array)
+    if is_text(kind):
+        advice = "add the column to 'ignore', or bring it as text"
+        array = _cast_all(array, [lambda part: part.cast(pa.string())], "UTF-8 text", advice)
+        is_mark = pc.is_in(pc.utf8_trim_whitespace(array), pa.array(marks, pa.string()))
+        return null_where(is_mark, array)
+    return array
 
 
-def _any(texts: pa.Array, pattern: str) -> bool:
-    return bool(pc.any(pc.match_substring_regex(texts, pattern)).as_py())
+def null_where(wrong: pa.Array, texts: pa.Array) -> pa.Array:
+    """Texts without those that are wrong."""
+    # pc.if_else with a null, as of Arrow 18, gives NUL characters for slices of texts.
+    return pc.replace_with_mask(texts, wrong, pa.scalar(None, texts.type))
 
 
-def convert(array: pa.Array, wanted: ColumnType, separator: str | None = None) -> pa.Array:
+_LEADING_ZERO = "^[+-]?0[0-9]+$"
+
+
+def convert(
+    array: pa.Array,
+    wanted: ColumnType,
+    separator: str | None = None,
+    *,
+    marks: Sequence[str] = NULL_VALUES,
+    holds_times: bool = False,
+) -> pa.Array:
     """A column in the Arrow type of `wanted`.
 
     Args:
         array: as read from a file; of any type.
         wanted: what the column is to hold.
         separator: splits texts into lists.
+        marks: texts that stand for a missing value.
+        holds_times: whether its texts are dates and times; else they are numbers.
 
     Raises:
         BadValueError: the first value that cannot be converted.
     """
-    array = _plain(array)
+    return _converted(plain(array, marks), wanted, separator, holds_times)
+
+
+def _converted(array: pa.Array, wanted: ColumnType, separator: str | None, holds_times: bool) -> pa.Array:
     if pa.types.is_null(array.type):
         return pa.nulls(len(array), ARROW_TYPES[wanted])
     if wanted in _ELEMENT:
-        return _lists(array, _ELEMENT[wanted], separator)
-    if _is_list(array.type):
+        return _lists(array, _ELEMENT[wanted], separator, holds_times)
+    if is_list(array.type):
         array = _single_values(array)
     if wanted == "string":
         return _texts(array)
-    if wanted == "integer":
-        return _integers(array)
-    return _float32(array)
+    if holds_times:
+        whole = _times(array)
+        return whole if wanted == "integer" else whole.cast(pa.float32(), safe=False)
+    return _integers(array) if wanted == "integer" else _float32(array)
 
 
-def labels(array: pa.Array, label: Label, required: bool = True) -> pa.Array:
+def labels(array: pa.Array, label: Label, required: bool = True, *, marks: Sequence[str] = NULL_VALUES) -> pa.Array:
     """The label column as float32: 0 and 1, by the spec's rule; or the place of its class; or a number.
 
     Args:
         array: as read from a file.
         label: what is predicted of it.
         required: whether every row has to have one.
+        marks: texts that stand for a missing value, unless the label itself names them.
 
     Raises:
         BadValueError: the first value that is missing, or of which the rule cannot be told.
     """
-    array = _plain(array)
-    if _is_list(array.type):
+    array = plain(array, [mark for mark in marks if mark not in label.texts])
+    if is_list(array.type):
         array = _single_values(array)
     if required:
         _refuse_where(pc.is_null(array), array, "a label in every row")
@@ -173,13 +258,15 @@ def _class_places(array: pa.Array, classes: int | Sequence[str] | Sequence[float
     return places.cast(pa.float32())
 
 
-def weights(array: pa.Array) -> pa.Array:
+def weights(array: pa.Array, *, marks: Sequence[str] = NULL_VALUES) -> pa.Array:
     """A column of example weights as float32.
 
     Raises:
         BadValueError: the first value that is missing or negative.
     """
-    array = _plain(array)
+    array = plain(array, marks)
+    if is_list(array.type):
+        array = _single_values(array)
     numbers = _float32(array)
     _refuse_where(pc.fill_null(pc.less(numbers, 0), True), array, "a weight of at least 0 in every row")
     return numbers
@@ -198,64 +285,67 @@ _COMPARISONS: dict[str, Callable[[pa.Array, str | float], pa.Array]] = {
 def _compared(array: pa.Array, values: Sequence[str | float], rule: str) -> pa.Array:
     """The column as what a rule compares it with: texts or float64."""
     if isinstance(values[0], str):
-        if not _is_text(array.type):
-            received = column_type(array)
+        if not is_text(array.type):
+            received = column_type(array.type)
             raise BadValueError(-1, f"texts, since {rule} compares with a text", received)
         return _texts(array)
     try:
         return _numbers(array)
     except BadValueError as error:
         received = array[error.row].as_py()
-        advice = "quote the value in the rule to compare texts" if _is_text(array.type) else ""
+        advice = "quote the value in the rule to compare texts" if is_text(array.type) else ""
         raise BadValueError(error.row, f"a number, since {rule} compares with one", received, advice) from None
 
 
-def _plain(array: pa.Array) -> pa.Array:
-    """Without a dictionary, binary strings as texts, NaN as null."""
-    if pa.types.is_dictionary(array.type):
-        array = array.dictionary_decode()
-    if _is_binary(array.type):
-        array = _cast_all(array, [lambda part: part.cast(pa.string())], "UTF-8 text")
-    return _nan_as_null(array) if pa.types.is_floating(array.type) else array
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return _is_binary(kind) or any(test(kind) for test in (pa.types.is_string, pa.types.is_large_string))
-
-
-def _is_binary(kind: pa.DataType) -> bool:
-    return any(test(kind) for test in (pa.types.is_binary, pa.types.is_large_binary))
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    return any(test(kind) for test in (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list))
-
-
 def _texts(array: pa.Array) -> pa.Array:
-    return array.cast(pa.string())
+    texts = array.cast(pa.string())
+    if not pa.types.is_floating(array.type):
+        return texts
+    # Ids that are held as floats, beside missing ones: 12345678901 and not 1.2345678901e+10.
+    whole = pc.and_(pc.equal(array, pc.floor(array)), pc.less_equal(pc.abs(array), 2.0**53))
+    digits = pc.if_else(whole, array, pa.scalar(None, array.type)).cast(pa.int64()).cast(pa.string())
+    return pc.coalesce(digits, texts)
 
 
 def _integers(array: pa.Array) -> pa.Array:
-    if _is_text(array.type):
+    if is_text(array.type):
         array = pc.utf8_trim_whitespace(array)
         zeros = pc.match_substring_regex(array, _LEADING_ZERO)
         advice = "a number would lose its zeros: say columns: {COLUMN: string}"
         _refuse_where(zeros, array, "a whole number", advice)
         advice = "for decimals say columns: {COLUMN: float}, for texts columns: {COLUMN: string}"
-        return _cast_all(array, [_int64, _whole_floats, _booleans, _seconds], "a whole number", advice)
-    if pa.types.is_temporal(array.type):
-        return _cast_all(array, [_seconds], "a time")
-    return _cast_all(array, [_int64], "a whole number")
+        return _cast_all(array, [_int64, _whole_floats, _booleans], "a whole number", advice)
+    if is_time(array.type):
+        return times.seconds(array)
+    if pa.types.is_floating(array.type):
+        digits = 24 if pa.types.is_float32(array.type) else 53
+        lost = pc.fill_null(pc.greater(pc.abs(array), 2.0**digits), False)
+        _refuse_where(
+            lost, array, f"a whole number up to 2^{digits}, since larger floats have lost digits",
+            "store ids as integers or texts",
+        )  # fmt: skip
+        return _cast_all(array, [_int64], "a whole number", "for decimals say columns: {COLUMN: float}")
+    return _cast_all(array, [_int64], "a whole number within int64", "for larger ones say columns: {COLUMN: string}")
+
+
+def _times(array: pa.Array) -> pa.Array:
+    expected = f"a date or a time such as {times.EXAMPLE}, as elsewhere in the column"
+    if is_text(array.type) or is_time(array.type):
+        return _cast_all(array, [times.seconds], expected, "bring all values to one form")
+    _refuse_where(array.is_valid(), array, expected, "bring all values to one form")
+    return pa.nulls(len(array), pa.int64())
 
 
 def _numbers(array: pa.Array) -> pa.Array:
     """Float64, in which all numbers can be compared. Integers beyond 2^53 are rounded, as floats are."""
-    parsers, advice = [_floats, _seconds], ""
-    if _is_text(array.type):
+    parsers, advice = [_floats], ""
+    if is_text(array.type):
         array = pc.utf8_trim_whitespace(array)
-        parsers, advice = [_floats, _booleans, _seconds], "for texts say columns: {COLUMN: string}"
-    numbers = _cast_all(array, parsers, "a number", advice)
-    return _nan_as_null(numbers.cast(pa.float64(), safe=False))
+        parsers, advice = [_floats, _booleans], "for texts say columns: {COLUMN: string}"
+    elif is_time(array.type):
+        parsers = [times.seconds]
+    numbers = _cast_all(array, parsers, "a number", advice).cast(pa.float64(), safe=False)
+    return pc.if_else(pc.is_nan(numbers), pa.scalar(None, pa.float64()), numbers)
 
 
 def _float32(array: pa.Array) -> pa.Array:
@@ -265,38 +355,65 @@ def _float32(array: pa.Array) -> pa.Array:
     return numbers
 
 
-def _lists(array: pa.Array, element: ColumnType, separator: str | None) -> pa.Array:
-    if not _is_list(array.type):
-        if separator is None or not _is_text(array.type):
-            advice = "for texts with several tokens in them say 'separator'" if _is_text(array.type) else ""
-            raise BadValueError(-1, f"lists of which each entry is {_NAMES[element]}", column_type(array), advice)
-        array = pc.split_pattern(_texts(array), separator)
-    rows = np.asarray(pc.list_parent_indices(array))
+def _lists(array: pa.Array, element: ColumnType, separator: str | None, holds_times: bool) -> pa.Array:
+    """Lists without the entries that are missing."""
+    if separator is not None and is_text(array.type):
+        array = pc.split_pattern(array, separator)
+    elif not is_list(array.type):
+        advice = "for texts with several tokens in them say 'separator'" if is_text(array.type) else ""
+        raise BadValueError(-1, f"lists of which each entry is {_NAMES[element]}", column_type(array.type), advice)
+    elif separator is not None:
+        array = _split_entries(array, separator)
+    return _with_values(array, lambda values: _entries(values, element, separator, holds_times), drop_missing=True)
+
+
+def _entries(values: pa.Array, element: ColumnType, separator: str | None, holds_times: bool) -> pa.Array:
+    converted = _converted(values, element, None, holds_times)
+    if separator is None:
+        return converted
+    trimmed = pc.utf8_trim_whitespace(converted)
+    return null_where(pc.equal(trimmed, ""), trimmed)
+
+
+def _split_entries(lists: pa.Array, separator: str) -> pa.Array:
+    """Lists of texts as lists of the tokens in these."""
+    tokens = pc.split_pattern(_converted(lists.flatten(), "string", None, holds_times=False), separator)
+    rows, entries = np.asarray(pc.list_parent_indices(lists)), np.asarray(pc.list_parent_indices(tokens))
+    lengths = np.bincount(rows[entries], minlength=len(lists))
+    return _of_lengths(lengths, tokens.flatten(), lists.is_null())
+
+
+def _with_values(lists: pa.Array, change: Parser, drop_missing: bool = False) -> pa.Array:
+    """Lists of any layout as such of the changed entries, which are as many, in their order.
+
+    Raises:
+        BadValueError: what `change` objects to, of the row that it is in.
+    """
+    lengths = np.asarray(pc.fill_null(pc.list_value_length(lists), 0)).astype(np.int64)
+    rows = np.repeat(np.arange(len(lists)), lengths)
     try:
-        values = convert(array.flatten(), element)
+        values = change(lists.flatten())
     except BadValueError as error:
         error.row = int(rows[error.row]) if error.row >= 0 else -1
         raise
-    kept = pc.is_valid(values)
-    if separator is not None:
-        values = pc.utf8_trim_whitespace(values)
-        kept = pc.fill_null(pc.not_equal(values, ""), False)
-    counts = np.bincount(rows[np.asarray(kept)], minlength=len(array))
-    offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]), pa.int32())
-    return pa.ListArray.from_arrays(offsets, values.filter(kept), mask=array.is_null())
+    if drop_missing:
+        lengths = np.bincount(rows[np.asarray(values.is_valid())], minlength=len(lists))
+        values = values.drop_null()
+    return _of_lengths(lengths, values, lists.is_null())
+
+
+def _of_lengths(lengths: npt.NDArray[np.int64], values: pa.Array, missing: pa.Array) -> pa.Array:
+    offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int32())
+    return pa.ListArray.from_arrays(offsets, values, mask=missing)
 
 
 def _single_values(array: pa.Array) -> pa.Array:
     """Lists of one value as values, empty ones as null."""
-    lengths = pc.fill_null(pc.list_value_length(array), 0)
-    several = pc.greater(lengths, 1)
-    _refuse_where(several, array, "one value", f"for several say columns: {{COLUMN: {column_type(array)}}}")
-    places = np.where(np.asarray(lengths) == 1, np.cumsum(np.asarray(lengths)) - 1, -1)
+    lengths = np.asarray(pc.fill_null(pc.list_value_length(array), 0))
+    several = pa.array(lengths > 1)
+    _refuse_where(several, array, "one value", f"for several say columns: {{COLUMN: {column_type(array.type)}}}")
+    places = np.where(lengths == 1, np.cumsum(lengths) - 1, -1)
     return array.flatten().take(pa.array(places, mask=places < 0))
-
-
-def _nan_as_null(array: pa.Array) -> pa.Array:
-    return pc.if_else(pc.is_nan(array), pa.scalar(None, array.type), array)
 
 
 def _refuse_where(wrong: pa.Array, array: pa.Array, expected: str, advice: str = "") -> None:
@@ -355,24 +472,3 @@ def _whole_floats(array: pa.Array) -> pa.Array:
 
 def _booleans(array: pa.Array) -> pa.Array:
     return array.cast(pa.bool_()).cast(pa.int64())
-
-
-def _seconds(array: pa.Array) -> pa.Array:
-    """Seconds since 1970 in UTC of dates and times, seconds since midnight of times of day."""
-    kind = array.type
-    if _is_text(kind):
-        try:
-            array = array.cast(pa.timestamp("us"))
-        except pa.ArrowInvalid:
-            array = array.cast(pa.timestamp("us", "UTC"))
-    elif pa.types.is_date(kind):
-        array = array.cast(pa.timestamp("us"))
-    if pa.types.is_timestamp(array.type):
-        return (
-            pc.floor_temporal(array.cast(pa.timestamp(array.type.unit)), unit="second")
-            .cast(pa.timestamp("s"))
-            .cast(pa.int64())
-        )
-    if pa.types.is_time(kind):
-        return array.cast(pa.time32("s"), safe=False).cast(pa.int32()).cast(pa.int64())
-    return array.cast(pa.duration("s"), safe=False).cast(pa.int64())

@@ -15,10 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
-from schema.conversion import text_column_type
 from schema.errors import DataError
-from schema.features import ColumnType
 from schema.rows import Source
+from schema.sampling import sample_size
 
 _BLOCK_BYTES = 4 << 20
 csv.field_size_limit(_BLOCK_BYTES)  # as Arrow's; the module's own is 128 KiB
@@ -38,40 +37,51 @@ class CsvFile:
         DataError: an empty file, or a header with a name twice.
     """
 
+    has_types: ClassVar[bool] = False
     every_row_alike: ClassVar[bool] = True
+    first_row: int = 0
 
     def __init__(self, path: Path, source: Source) -> None:
         self._path = path
         self._delimiter = source.delimiter or ("\t" if ".tsv" in path.suffixes else ",")
         self._header = source.header
-        self._null_values = pa.array(source.null_values, pa.string())
+        self.names: Sequence[str] = source.column_names
         first = next(self._records(), None)
         if first is None:
-            raise DataError(f"{path}: expected rows, received an empty file")
+            return
         line, fields = first
         names = fields if source.header else source.column_names
-        self.names: Sequence[str] = [name.strip() for name in names]
+        self.names = [name.strip() for name in names]
         for name in self.names:
             if not _is_utf8(name):
                 raise DataError(f"{path}: line {line}: {self._foreign_byte()}")
             if name and self.names.count(name) > 1:
                 raise DataError(f"{path}: line {line}: expected each column once, received {name!r} twice")
 
-    def column_types(self, names: Sequence[str]) -> dict[str, ColumnType]:
-        """What the first block of the file says about the types of its columns."""
-        batch = next(self.batches(names), None)
-        if batch is None:
-            raise DataError(f"{self._path}: expected rows, received none after the header")
-        return {name: text_column_type(batch[name]) for name in names}
-
-    def batches(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """The columns of that name, as texts; null where the text is one of the source's null values.
+    def sample(self, names: Sequence[str], share: float) -> pa.RecordBatch | None:
+        """Rows from the beginning of the file.
 
         Raises:
             DataError: a row with another number of fields than the header, or not in UTF-8.
         """
+        try:
+            return next(self._read(names, sample_size(_BLOCK_BYTES, share)), None)
+        except DataError:  # perhaps of a row that is longer than the sample
+            return next(self._read(names, _BLOCK_BYTES), None)
+
+    def batches(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """The columns of that name, as texts without spaces around them.
+
+        Raises:
+            DataError: a row with another number of fields than the header, or not in UTF-8.
+        """
+        yield from self._read(names, _BLOCK_BYTES)
+
+    def _read(self, names: Sequence[str], block_bytes: int) -> Iterator[pa.RecordBatch]:
+        if not self.names:
+            return
         # Arrow is told the names, so that the header is one more row, to be cut off.
-        read = pa_csv.ReadOptions(use_threads=False, block_size=_BLOCK_BYTES, column_names=list(self.names))
+        read = pa_csv.ReadOptions(use_threads=False, block_size=block_bytes, column_names=list(self.names))
         parse = pa_csv.ParseOptions(delimiter=self._delimiter, newlines_in_values=True)
         taken = list(dict.fromkeys([*names, self.names[-1]]))
         convert = pa_csv.ConvertOptions(
@@ -86,7 +96,9 @@ class CsvFile:
                     header = 0
                     if len(rows):
                         last = rows[self.names[-1]][-1].as_py()
-                        yield pa.RecordBatch.from_arrays([self._cleaned(rows[name]) for name in names], list(names))
+                        yield pa.RecordBatch.from_arrays(
+                            [pc.utf8_trim_whitespace(rows[name]) for name in names], list(names)
+                        )
         except (pa.ArrowInvalid, OSError) as error:
             raise DataError(f"{self._path}: {self._mistake() or error}") from None
         if "\n" in last:
@@ -97,10 +109,6 @@ class CsvFile:
         index = row + int(self._header)
         line, _ = next(islice(self._records(), index, None))
         return f"line {line}"
-
-    def _cleaned(self, texts: pa.Array) -> pa.Array:
-        texts = pc.utf8_trim_whitespace(texts)
-        return pc.if_else(pc.is_in(texts, self._null_values), pa.scalar(None, pa.string()), texts)
 
     def _open(self) -> BinaryIO:
         return cast(BinaryIO, gzip.open(self._path)) if self._path.suffix == ".gz" else self._path.open("rb")
@@ -155,6 +163,10 @@ class CsvFile:
                     )
                 offset += len(line)
         raise AssertionError("called for a file that is all UTF-8")
+
+
+def _trimmed(texts: pa.Array) -> pa.Array:
+    return pc.utf8_trim_whitespace(texts)
 
 
 def _is_utf8(text: str) -> bool:

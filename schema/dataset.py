@@ -6,12 +6,13 @@ import glob
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal
 
 from schema.errors import DataError, SpecError, listing, nearest
-from schema.feature_spec import SPLITS, ColumnType, FeatureSpec, Split, load
+from schema.feature_spec import SPLITS, FeatureSpec, Split, load
 from schema.fetching import fetched
-from schema.reader import ENDINGS, column_types, told_format
+from schema.inference import inspect
+from schema.raw_file import ENDINGS, told_format
 from schema.rows import DATE, placeholders
 from schema.spans import Files, Spans, has_spans, matches
 
@@ -33,6 +34,7 @@ class Dataset:
         schema_path: the dataset's `schema.pbtxt`, if it brings one.
         spans: all that it has, if its data comes in spans.
         window: those of them whose files `files` are.
+        remarks: what is odd about the files and no mistake, a sentence each.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Dataset:
     schema_path: Path | None
     spans: Spans | None = None
     window: Sequence[int] = ()
+    remarks: Sequence[str] = ()
 
     def of_span(self, span: int) -> Dataset:
         """The dataset with the files of one span alone, described as it is here."""
@@ -107,16 +110,30 @@ def find(name_or_path: str | Path, span: str | None = None, window: int = 1) -> 
         chosen = list(spans.files) if span is None else spans.window(spans.number(span), window)
         files = _merged([spans.files[each] for each in chosen])
     schema = folder / _SCHEMA
+    found = inspect(list(dict.fromkeys(file for paths in files.values() for file in paths)), spec)
+    resolved = spec.resolve(found.columns, path, times=found.times, whole=found.whole, unused=found.unused)
     return Dataset(
         name=spec.name,
         folder=folder,
-        spec=spec.resolve(_columns(spec, files), path),
+        spec=resolved,
         base=base,
-        files=files,
+        files={key: tuple(file for file in paths if file not in found.empty) for key, paths in files.items()},
         schema_path=schema if schema.is_file() else None,
         spans=spans,
         window=tuple(chosen),
+        remarks=[*found.remarks, *_taken_for_ours(spec, resolved, path)],
     )
+
+
+def _taken_for_ours(spec: FeatureSpec, resolved: FeatureSpec, path: Path) -> list[str]:
+    """What to say of columns that are left out because of their names."""
+    names = [name for name in resolved.ignore if name.startswith("_") and name not in spec.ignore]
+    if not names:
+        return []
+    return [
+        f"{path}: not used: {listing(names)}, since a leading underscore marks Rankline's own names; rename the "
+        "columns, or add them to 'ignore'"
+    ]
 
 
 def _spans(spec: FeatureSpec, base: Path, path: Path) -> Spans | None:
@@ -201,20 +218,3 @@ def _found(spec: FeatureSpec, base: Path, pattern: str) -> Sequence[Path]:
             if file.is_file() and not file.name.startswith(("_", ".")) and (any_name or told_format(file))
         )
     )
-
-
-def _columns(spec: FeatureSpec, files: Files) -> dict[str, ColumnType]:
-    """The columns as the first file of each split shows them, in types that hold the values of all."""
-    columns: dict[str, ColumnType] = {}
-    for paths in files.values():
-        for name, kind in column_types(paths[0], spec).items():
-            columns[name] = _wider(columns.get(name, kind), kind)
-    return columns
-
-
-def _wider(one: ColumnType, other: ColumnType) -> ColumnType:
-    """The narrowest type that holds the values of both."""
-    elements = {kind.removesuffix("s") for kind in (one, other)}
-    element = elements.pop() if len(elements) == 1 else "string" if "string" in elements else "float"
-    several = one.endswith("s") or other.endswith("s")
-    return cast(ColumnType, element + "s" * several)

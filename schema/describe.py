@@ -67,6 +67,7 @@ class Description:
         others: columns that are no features -> what they are.
         splits: the size of each.
         sizes: number of ids of each categorical and multi-valent feature and of each cross.
+        remarks: what is odd and no mistake, a sentence each.
         deep_width: numbers that enter the deep part's first layer.
         wide_ids: ids that have a weight in the wide part, buckets included.
     """
@@ -78,6 +79,7 @@ class Description:
     others: Mapping[str, str]
     splits: Mapping[Split, SplitSize]
     sizes: Mapping[str, int]
+    remarks: Sequence[str]
     deep_width: int
     wide_ids: int
 
@@ -91,7 +93,7 @@ def describe(dataset: Dataset) -> Description:
     spec = dataset.spec
     boundaries = time_boundaries([path for paths in dataset.files.values() for path in paths], spec)
     checks, counts = Checks(spec), TokenCounts(spec)
-    for name, rows, path in read_splits(dataset, boundaries):
+    for name, rows, path in read_splits(dataset, boundaries, checks.add_unknown):
         checks.add(name, rows, path)
         if name == "train":
             counts.add(rows)
@@ -114,6 +116,7 @@ def describe(dataset: Dataset) -> Description:
         others=_others(spec),
         splits={name: SplitSize(**size) for name, size in checks.summary().items()},
         sizes={entry.name: entry.ids for entry in inputs if entry.name not in _numeric(spec)},
+        remarks=[*dataset.remarks, *checks.remarks()],
         deep_width=sum(entry.width for entry in inputs),
         wide_ids=sum(entry.ids for entry in inputs if "wide" in entry.parts),
     )

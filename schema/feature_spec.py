@@ -13,7 +13,7 @@ a dataset; it travels between components as JSON.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -35,6 +35,7 @@ from schema.features import (
     Vocabulary,
     default_feature,
     embedding_width,
+    is_id,
 )
 from schema.rows import (
     SPLITS,
@@ -81,6 +82,8 @@ are Rankline's own."""
 WEIGHT = "_weight"
 """Name of the example weight (float32) in examples, where the spec names one."""
 
+_WHOLE: Mapping[ColumnType, ColumnType] = {"float": "integer", "floats": "integers"}
+
 _NOT_IN_NAMES = "/\\*?[]"
 
 
@@ -100,6 +103,8 @@ class FeatureSpec(Described):
     columns: Mapping[str, ColumnType] = {}
     """Types of columns that the files leave open or that are to be read otherwise, such as a zip code as a string.
     In a resolved spec: of all columns that examples hold."""
+    times: tuple[str, ...] = ()
+    """Columns of dates and times, which become seconds since 1970 in UTC. In a resolved spec: all that hold such."""
     ranking: Ranking | None = None
     splits: Splits = RandomSplits()
     features: Mapping[str, Feature] = {}
@@ -172,7 +177,8 @@ class FeatureSpec(Described):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         problems = [
-            *self._label_mistakes(), *self._name_clashes(), *self._clashing_roles(), *self._sharing_mistakes()
+            *self._label_mistakes(), *self._name_clashes(), *self._own_names(), *self._clashing_roles(),
+            *self._sharing_mistakes(),
         ]  # fmt: skip
         given = isinstance(self.source.files, Mapping)
         if given and self.splits.by != "given":
@@ -209,6 +215,14 @@ class FeatureSpec(Described):
                     "rename the column"
                 )
             seen.add(name)
+
+    def _own_names(self) -> Iterator[str]:
+        for key, name in self._kept_columns():
+            if name.startswith("_"):
+                yield (
+                    f"{key}: expected no leading underscore, which marks Rankline's own names, received {name!r}; "
+                    "rename the column"
+                )
 
     def _clashing_roles(self) -> Iterator[str]:
         others = ((f"other_labels.{name}.column", label.column) for name, label in self.other_labels.items())
@@ -274,12 +288,23 @@ class FeatureSpec(Described):
         """Whether the cross can give other than exactly one token per row."""
         return any(isinstance(self.features[column], Multivalent) for column in cross.columns)
 
-    def resolve(self, columns: Mapping[str, ColumnType], path: Path | str = "features.yaml") -> FeatureSpec:
+    def resolve(
+        self,
+        columns: Mapping[str, ColumnType],
+        path: Path | str = "features.yaml",
+        *,
+        times: Collection[str] = (),
+        whole: Collection[str] = (),
+        unused: Collection[str] = (),
+    ) -> FeatureSpec:
         """The spec completed and checked against the columns that the files have.
 
         Args:
             columns: name and type of each column, as found in the files.
             path: where the spec comes from, for error messages.
+            times: those of the columns that hold dates and times.
+            whole: those of floats that hold whole numbers alone.
+            unused: those that are left out, since not all files have them.
 
         Returns:
             A spec with a feature for every column that is not used otherwise or ignored, and with the type of
@@ -289,19 +314,31 @@ class FeatureSpec(Described):
             SpecError: a name that is no column, or a feature that does not fit its column's type.
         """
         _refuse(path, self._unknown_columns(columns))
-        columns = {**columns, **self.columns}
-        features, problems = self._completed_features(columns)
+        columns = {**columns, **{name: _WHOLE[columns[name]] for name in self._names_in(columns, whole)}}
+        columns |= dict.fromkeys(self.times, "integer")
+        if isinstance(self.splits, TimeSplits) and columns[self.splits.column] == "string":
+            # Read as what it has to be, so that the first value that is no time is named.
+            times = {*times, self.splits.column}
+            columns[self.splits.column] = "integer"
+        columns |= self.columns
+        ignore = (*self.ignore, *(name for name in columns if name in unused or self._is_taken_for_ours(name)))
+        features, problems = self._completed_features(columns, ignore)
         _refuse(path, problems)
 
         types: dict[str, ColumnType] = {}
         for name, feature in features.items():
             try:
-                types[name] = feature.kept_as(columns[name])
+                kind = columns[name]
+                # Read as what it is said to be, so that the first value that is no number is named.
+                types[name] = feature.kept_as("float" if isinstance(feature, Numeric) and kind == "string" else kind)
             except ValueError as error:
                 problems.append(f"features.{name}: {error}")
         for _, name in self._kept_columns():
             types.setdefault(name, columns[name])
-        resolved = self.model_copy(update={"features": features, "columns": types})
+        held = tuple(
+            name for name in types if name in {*self.times, *times} and types[name] not in ("string", "strings")
+        )
+        resolved = self.model_copy(update={"features": features, "columns": types, "times": held, "ignore": ignore})
         _refuse(path, [*problems, *resolved._name_clashes(), *resolved._unfit_uses()])
         return resolved
 
@@ -311,6 +348,7 @@ class FeatureSpec(Described):
         named += [("weight", self.weight)] if self.weight else []
         named += [("ignore", name) for name in self.ignore]
         named += [("columns", name) for name in self.columns]
+        named += [("times", name) for name in self.times]
         named += [("features", name) for name in self.features]
         reported = set()
         for key, name in [*named, *self._kept_columns()]:
@@ -330,25 +368,56 @@ class FeatureSpec(Described):
             kept += [("ranking.title", self.ranking.title)] if self.ranking.title else []
         if isinstance(self.splits, TimeSplits):
             kept.append(("splits.column", self.splits.column))
-        if isinstance(self.splits, RandomSplits) and self.splits.key:
-            kept.append(("splits.key", self.splits.key))
+        else:
+            kept += [("splits.key", name) for name in self.splits.key]
         return kept
 
-    def _completed_features(self, columns: Mapping[str, ColumnType]) -> tuple[dict[str, AnyFeature], list[str]]:
+    def named_columns(self) -> set[str]:
+        """All columns that the description names."""
+        own = [*(label.column for label in self.labels.values()), self.weight]
+        kept = [name for _, name in self._kept_columns()]
+        crossed = [name for cross in self.crosses for name in cross.columns]
+        names = {*own, *kept, *crossed, *self.ignore, *self.columns, *self.times, *self.features}
+        return {name for name in names if name is not None}
+
+    def _names_in(self, columns: Mapping[str, ColumnType], whole: Collection[str]) -> list[str]:
+        """Columns of floats that hold whole numbers, and names rather than quantities."""
+        used = self._used_as_names()
+        return [
+            name
+            for name in whole
+            if columns.get(name) in _WHOLE
+            and not isinstance(self.features.get(name), Numeric)
+            and (name in self.features or name in used or is_id(name))
+        ]
+
+    def _used_as_names(self) -> set[str]:
+        """Columns whose values stand for something, whatever the columns are called."""
+        ranked = {self.ranking.group, self.ranking.item} if self.ranking else set()
+        shared = {feature.shares for feature in self.features.values() if not isinstance(feature, Numeric)}
+        crossed = {name for cross in self.crosses for name in cross.columns}
+        return {*ranked, *(name for name in shared if name), *crossed}
+
+    def _is_taken_for_ours(self, name: str) -> bool:
+        """Whether a column that nothing is said of is called as only Rankline's own are."""
+        return name.startswith("_") and name not in self.named_columns()
+
+    def _completed_features(
+        self, columns: Mapping[str, ColumnType], ignore: Collection[str]
+    ) -> tuple[dict[str, AnyFeature], list[str]]:
         """The features, those of unnamed columns included; and what is wrong with the latter."""
         features: dict[str, AnyFeature] = dict(self.features)
         problems = []
-        taken = {*(label.column for label in self.labels.values()), self.weight, *self.ignore, *features}
+        taken = {*(label.column for label in self.labels.values()), self.weight, *ignore, *features}
         if isinstance(self.splits, TimeSplits):
             taken.add(self.splits.column)
-        names = {self.ranking.group, self.ranking.item} if self.ranking else set()
-        if self.ranking and self.ranking.title not in names:
+        names = self._used_as_names()
+        if self.ranking and self.ranking.title not in {self.ranking.group, self.ranking.item}:
             taken.add(self.ranking.title)
         for name, kind in columns.items():
             if name not in taken and not name.startswith("_"):
                 try:
-                    is_name = name in names and kind == "integer"
-                    features[name] = Categorical() if is_name else default_feature(name, kind)
+                    features[name] = default_feature(name, kind, is_name=name in names)
                 except ValueError as error:
                     problems.append(f"features.{name}: {error}")
         if not features and not problems:

@@ -81,7 +81,10 @@ class Categorical(_Ids, _Feature):
             ValueError: the feature cannot be made of such a column.
         """
         if kind not in ("string", "integer"):
-            raise ValueError(f"expected strings or integers in a categorical feature's column, received {kind}")
+            advice = "; for buckets of a quantity say numeric with 'buckets'" if kind == "float" else ""
+            raise ValueError(
+                f"expected strings or whole numbers in a categorical feature's column, received {kind}{advice}"
+            )
         return kind
 
 
@@ -174,14 +177,25 @@ class Cross(_Ids):
         return self
 
 
-_ID = re.compile(r"(?i:(?:.*_)?id)|.*[a-z0-9](?:Id|ID)")
+_NOUNS = "user|item|product|sku|query|movie|video|song|track|artist|album|book|article|ad|creative|advertiser|publisher"
+_ID = re.compile(
+    rf"(?i:(?:.*[_.-])?[gu]?u?id|{_NOUNS}|(?:.*[_.-])?(?:{_NOUNS}|session|account|customer|client|visitor|member|profile"
+    r"|device|cookie|request|impression|campaign|category|brand|shop|store|seller|merchant|order|page|site|app|doc"
+    r"|document|post|news|author|hotel|listing)id)|.*[a-z0-9](?:Id|ID)"
+)
+"""Names of ids. Not all that ends with `id`: a bid, or what is paid, is a quantity."""
 
 
-def default_feature(name: str, kind: ColumnType) -> AnyFeature:
+def default_feature(name: str, kind: ColumnType, is_name: bool = False) -> AnyFeature:
     """The feature of a column about which its dataset says nothing.
 
-    Strings are categories, and so are integers whose name says that they are ids (`id`, `user_id`, `userId`);
-    other numbers are quantities.
+    Strings are categories, and so are integers whose name says that they are ids (`id`, `user_id`, `userId`, `uid`,
+    `item`); other numbers are quantities.
+
+    Args:
+        name: of the column.
+        kind: what it holds.
+        is_name: whether its dataset uses it as the name of something.
 
     Raises:
         ValueError: no feature fits.
@@ -190,9 +204,14 @@ def default_feature(name: str, kind: ColumnType) -> AnyFeature:
         return Multivalent()
     if kind == "floats":
         raise ValueError("expected no lists of floats, which no feature is made of; add the column to 'ignore'")
-    if kind == "string" or (kind == "integer" and _ID.fullmatch(name)):
+    if kind == "string" or (kind == "integer" and (is_name or is_id(name))):
         return Categorical()
     return Numeric()
+
+
+def is_id(name: str) -> bool:
+    """Whether a column's name says that its values are ids."""
+    return bool(_ID.fullmatch(name))
 
 
 def embedding_width(size: int, given: int | None) -> int:

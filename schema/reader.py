@@ -2,76 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import ClassVar, Literal, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from schema.conversion import ARROW_TYPES, BadValueError, convert, labels, weights
-from schema.csv_file import CsvFile
 from schema.errors import DataError, listing, nearest
-from schema.feature_spec import LABEL, WEIGHT, ColumnType, FeatureSpec, Multivalent, Source, TimeSplits
+from schema.feature_spec import LABEL, WEIGHT, FeatureSpec, Multivalent, TimeSplits
+from schema.identity import ROW, identities, key_columns
 from schema.parquet_file import ParquetFile
-from schema.tfrecord_file import TFRecordFile
-
-Format = Literal["csv", "parquet", "tfrecord"]
-
-ENDINGS: dict[str, Format] = {
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".parquet": "parquet",
-    ".pq": "parquet",
-    ".tfrecord": "tfrecord",
-    ".tfrecords": "tfrecord",
-}
-"""File formats by the ending of a file's name; `.gz` may follow those of CSV and TFRecord files."""
-
-
-class RawFile(Protocol):
-    """A file of rows, whatever its format."""
-
-    every_row_alike: ClassVar[bool]
-    """Whether a column that the first rows lack is missing from the file."""
-
-    @property
-    def names(self) -> Sequence[str]:
-        """The columns of the file."""
-
-    def column_types(self, names: Sequence[str]) -> dict[str, ColumnType]:
-        """The types of some columns, as the file shows them."""
-
-    def batches(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """Some columns, in whatever types the file holds them."""
-
-    def place(self, row: int) -> str:
-        """What people call the row of that index, counted from 0 in what `batches` gives."""
-
-
-def column_types(path: Path, spec: FeatureSpec) -> dict[str, ColumnType]:
-    """Name and type of each column of a file.
-
-    Of CSV and TFRecord files, which do not say, it is told from their beginning.
-
-    Args:
-        path: the file.
-        spec: says how the file is written. Columns to ignore and those whose type the spec gives are not looked at.
-
-    Raises:
-        DataError: a file without rows, or one that is broken at its beginning, or a column of which no feature can
-            be made.
-    """
-    file = _open(path, spec.source)
-    names = [name for name in file.names if name]
-    looked_at = [name for name in names if name not in {*spec.ignore, *spec.columns}]
-    found = file.column_types(looked_at)
-    return {name: found.get(name, spec.columns.get(name, "string")) for name in names}
+from schema.raw_file import RawFile, open_file
 
 
 def parts(path: Path, spec: FeatureSpec) -> int:
     """In how many parts a file can be read independently: the row groups of a Parquet file, else 1."""
-    file = _open(path, spec.source)
+    file = open_file(path, spec.source)
     return file.row_groups if isinstance(file, ParquetFile) else 1
 
 
@@ -83,7 +30,13 @@ def arrow_schema(spec: FeatureSpec) -> pa.Schema:
 
 
 def read(
-    path: Path, spec: FeatureSpec, *, part: int | None = None, only: Sequence[str] | None = None
+    path: Path,
+    spec: FeatureSpec,
+    *,
+    part: int | None = None,
+    only: Sequence[str] | None = None,
+    called: str | None = None,
+    unknown: set[str] | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """Reads a file batch by batch, checked and converted.
 
@@ -92,50 +45,70 @@ def read(
         spec: a resolved spec.
         part: index of the part to read, see `parts`; None: the whole file.
         only: columns of the result to limit it to; None: all.
+        called: what the file is called in the identities of its rows, see `schema.identity`; None: without these.
+        unknown: receives columns of which the spec knows nothing, as rows of TFRecord files can have.
 
     Yields:
-        Batches with the columns of `arrow_schema(spec)`; a missing value is null, and NaN is a missing value.
+        Batches with the columns of `arrow_schema(spec)`, and with `schema.identity.ROW` if they are to have it. A
+        missing value is null, and NaN is a missing value.
 
     Raises:
         DataError: naming the file, the row as an editor would show it (in a CSV file the line, the header being line
             1), the column, what was expected, what was received and what to do.
     """
-    file = _open(path, spec.source, part)
+    file = open_file(path, spec.source, part)
     wanted = arrow_schema(spec)
     wanted = wanted if only is None else pa.schema([wanted.field(name) for name in only])
     sources = {field.name: _source_column(spec, field.name) for field in wanted}
-    raw_names = list(dict.fromkeys(sources.values()))
-    for name in raw_names:
-        if file.every_row_alike and name not in file.names:
+    key = key_columns(spec) if called is not None else ()
+    raw_names = list(dict.fromkeys([*sources.values(), *key]))
+    rows = 0
+    for batch in file.batches(_present(raw_names, file, path)):
+        arrays, raw_name = {}, ""
+        try:
+            for name, raw_name in sources.items():
+                arrays[name] = _converted(spec, name, batch[raw_name])
+            if called is not None:
+                keys = {raw_name: batch[raw_name] for raw_name in key}
+                arrays[ROW] = identities(keys, called, file.first_row + rows, len(batch), spec.source.null_values)
+        except BadValueError as error:
+            place = f" {file.place(rows + error.row)}:" if error.row >= 0 else ""
+            raise DataError(f"{path}:{place} {error.of(raw_name)}") from None
+        rows += len(batch)
+        yield pa.RecordBatch.from_pydict(arrays)
+    if unknown is not None:
+        unknown |= set(file.names) - {*sources.values(), *spec.columns, *spec.ignore}
+
+
+def _present(names: Sequence[str], file: RawFile, path: Path) -> Sequence[str]:
+    """The names, if the file has such columns."""
+    for name in names if file.every_row_alike else ():
+        if name not in file.names:
             raise DataError(
                 f"{path}: expected a column {name!r}, received the columns {listing(file.names)}"
-                f"{nearest(name, file.names)}"
+                f"{nearest(name, file.names)}; add it to 'ignore' if it is no longer there"
             )
-    rows = 0
-    for batch in file.batches(raw_names):
-        arrays = []
-        for name, raw_name in sources.items():
-            try:
-                arrays.append(_converted(spec, name, batch[raw_name]))
-            except BadValueError as error:
-                place = f" {file.place(rows + error.row)}:" if error.row >= 0 else ""
-                raise DataError(f"{path}:{place} {error.of(raw_name)}") from None
-        rows += len(batch)
-        yield pa.RecordBatch.from_arrays(arrays, schema=wanted)
-    if not rows:
-        raise DataError(f"{path}: expected rows, received none")
+    return names
 
 
 def first_missing(path: Path, spec: FeatureSpec, column: str) -> str:
     """The place of the first row of a file in which a column has no value, such as `line 12`."""
+    return first_place(path, spec, column, is_missing)
+
+
+def first_place(path: Path, spec: FeatureSpec, column: str, matches: Callable[[pa.Array], pa.Array]) -> str:
+    """The place of the first row of a file whose value in a column matches, such as `line 12`.
+
+    Raises:
+        ValueError: there is none.
+    """
     rows = 0
     for batch in read(path, spec, only=[column]):
-        missing = is_missing(batch.column(0))
-        row = pc.index(missing, True).as_py()
+        row = pc.index(matches(batch.column(0)), True).as_py()
         if row >= 0:
-            return _open(path, spec.source).place(rows + row)
+            return open_file(path, spec.source).place(rows + row)
         rows += len(batch)
-    raise ValueError(f"{path} has a value of {column} in every row")
+    raise ValueError(f"no row of {path} has such a value of {column}")
 
 
 def is_missing(column: pa.Array) -> pa.Array:
@@ -145,26 +118,6 @@ def is_missing(column: pa.Array) -> pa.Array:
     return column.is_null()
 
 
-def _open(path: Path, source: Source, part: int | None = None) -> RawFile:
-    kind = source.format or told_format(path)
-    if kind == "csv":
-        return CsvFile(path, source)
-    if kind == "parquet":
-        return ParquetFile(path, part)
-    if kind == "tfrecord":
-        return TFRecordFile(path)
-    raise DataError(
-        f"{path}: expected a name that ends in one of {listing(ENDINGS)}, received {path.name!r}; "
-        "rename the file or say source.format"
-    )
-
-
-def told_format(path: Path) -> Format | None:
-    """The format that a file's name tells."""
-    name = path.name.lower().removesuffix(".gz")
-    return next((kind for ending, kind in ENDINGS.items() if name.endswith(ending)), None)
-
-
 def _source_column(spec: FeatureSpec, name: str) -> str:
     if name in spec.labels:
         return spec.labels[name].column
@@ -172,13 +125,14 @@ def _source_column(spec: FeatureSpec, name: str) -> str:
 
 
 def _converted(spec: FeatureSpec, name: str, raw: pa.Array) -> pa.Array:
+    marks = spec.source.null_values
     if name in spec.labels:
-        return labels(raw, spec.labels[name], required=name == LABEL)
+        return labels(raw, spec.labels[name], required=name == LABEL, marks=marks)
     if name == WEIGHT:
-        return weights(raw)
+        return weights(raw, marks=marks)
     feature = spec.features.get(name)
     separator = feature.separator if isinstance(feature, Multivalent) else None
-    column = convert(raw, spec.columns[name], separator)
+    column = convert(raw, spec.columns[name], separator, marks=marks, holds_times=name in spec.times)
     if isinstance(spec.splits, TimeSplits) and name == spec.splits.column and column.null_count:
         raise BadValueError(pc.index(pc.is_null(column), True).as_py(), "a time in every row, to split by", None)
     return column

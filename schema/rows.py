@@ -18,6 +18,9 @@ Split = Literal["train", "eval", "test"]
 SPLITS: tuple[Split, ...] = ("train", "eval", "test")
 """Train the model, stop its training early, judge it: each row is in exactly one of these."""
 
+NULL_VALUES = ("", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "<NA>", "#N/A", "\\N")
+"""What pandas, spreadsheets and databases write for a missing value."""
+
 NUMBER, DATE = {"SPAN"}, {"YYYY", "MM", "DD"}
 """The placeholders that a path of `Source.files` may have, see `schema.spans`."""
 
@@ -78,6 +81,14 @@ class Label(Described):
         )
 
     @property
+    def texts(self) -> tuple[str, ...]:
+        """The texts that it names."""
+        named = [self.rule[1]] if self.rule else []
+        for values in (self.positive, self.classes):
+            named += values if isinstance(values, tuple) else ()
+        return tuple(value for value in named if isinstance(value, str))
+
+    @property
     def rule(self) -> tuple[str, str | float] | None:
         """The comparison and its right-hand side (a number, or a text), or none where `positive` is not a rule."""
         return _rule(self.positive) if isinstance(self.positive, str) else None
@@ -135,12 +146,23 @@ class _BySplit(Described):
         return value
 
 
-class RandomSplits(_BySplit):
-    """By a hash: the same row is in the same split in every run."""
+class _ByHash(Described):
+    """By a hash of what identifies a row, see `schema.identity`: it is in the same split in every run."""
+
+    key: tuple[str, ...] = ()
+    """Column or columns: rows with the same values stay together, wherever they stand. None: a ranking's group and
+    item; of other datasets the file and the place in it."""
+
+    @field_validator("key", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value or ()
+
+
+class RandomSplits(_BySplit, _ByHash):
+    """By a hash of what identifies a row."""
 
     by: Literal["random"] = "random"
-    key: str | None = None
-    """Rows with the same value of this column stay together; none: each row for itself."""
 
 
 class TimeSplits(_BySplit):
@@ -173,12 +195,13 @@ def _unix_seconds(value: object) -> object:
     return value
 
 
-class GivenSplits(Described):
+class GivenSplits(_ByHash):
     """By file: `source.files` names the files of each split."""
 
     by: Literal["given"]
     eval_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
-    """Where no eval files are given, so much of the train rows becomes the eval split, by a hash of the row."""
+    """Where no eval files are given, so much of the train rows becomes the eval split, by a hash of what identifies
+    them."""
 
 
 Splits = Annotated[RandomSplits | TimeSplits | GivenSplits, Field(discriminator="by")]
@@ -200,8 +223,8 @@ class Source(Described):
     header: bool = True
     column_names: tuple[str, ...] = ()
     """The columns of a CSV file without a header."""
-    null_values: tuple[str, ...] = ("", "NA", "N/A", "NaN", "nan", "NULL", "null")
-    """What a missing value looks like in a CSV file."""
+    null_values: tuple[str, ...] = NULL_VALUES
+    """Texts that stand for a missing value, in files of any format."""
 
     @field_validator("files", mode="before")
     @classmethod

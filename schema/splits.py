@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from schema.dataset import Dataset
 from schema.errors import DataError
 from schema.feature_spec import SPLITS, FeatureSpec, GivenSplits, Split, TimeSplits
+from schema.identity import ROW, called, shares, splits_by_hash
 from schema.reader import read
 
 _SORTED_AT_ONCE = 1 << 20
@@ -100,13 +99,13 @@ def split(
     """The rows of a batch by split.
 
     Args:
-        batch: rows as `schema.reader.read` gives them.
+        batch: rows as `schema.reader.read` gives them; with `schema.identity.ROW`, where the spec splits by hash.
         spec: a resolved spec.
         given: the split whose file the batch is from, where the spec gives files by split.
         boundaries: from `time_boundaries`, where the spec splits by time.
 
     Returns:
-        A batch for each split that has any of the rows, which keep their order.
+        A batch for each split that has any of the rows, which keep their order; without `ROW`.
 
     Raises:
         ValueError: `given` or `boundaries` is missing where the spec needs it.
@@ -116,72 +115,44 @@ def split(
         if given is None:
             raise ValueError("expected the split of the file, where the spec gives files by split")
         if given != "train" or (isinstance(spec.source.files, Mapping) and "eval" in spec.source.files):
-            return {given: batch} if len(batch) else {}
-        shares = uniform(batch, sorted(batch.schema.names))
-        place = np.where(shares < splits.eval_fraction, 1, 0)
+            return {given: _without_identities(batch)} if len(batch) else {}
+        place = np.where(shares(batch[ROW]) < splits.eval_fraction, 1, 0)
     elif isinstance(splits, TimeSplits):
         if boundaries is None:
             raise ValueError("expected the boundaries, where the spec splits by time")
         times = batch[splits.column].to_numpy().astype(np.float64)
         place = np.searchsorted(np.asarray(boundaries), times, side="right")
     else:
-        shares = uniform(batch, [splits.key] if splits.key else sorted(batch.schema.names))
         ends = np.cumsum([splits.fractions[name] for name in SPLITS[:-1]])
-        place = np.searchsorted(ends, shares, side="right")
+        place = np.searchsorted(ends, shares(batch[ROW]), side="right")
+    batch = _without_identities(batch)
     return {name: batch.filter(pa.array(place == index)) for index, name in enumerate(SPLITS) if (place == index).any()}
 
 
-def read_splits(dataset: Dataset, boundaries: Boundaries | None = None) -> Iterator[tuple[Split, pa.RecordBatch, Path]]:
+def _without_identities(batch: pa.RecordBatch) -> pa.RecordBatch:
+    return batch.select([name for name in batch.schema.names if name != ROW])
+
+
+def read_splits(
+    dataset: Dataset, boundaries: Boundaries | None = None, unknown: Callable[[Iterable[str], Path], None] | None = None
+) -> Iterator[tuple[Split, pa.RecordBatch, Path]]:
     """All rows of a dataset: batches of one split each, with the file they are from.
 
     Args:
         dataset: the dataset.
         boundaries: from `time_boundaries`, where the spec splits by time.
+        unknown: is told of columns of a file of which the spec knows nothing.
 
     Raises:
         DataError: what `schema.reader.read` raises.
     """
+    by_hash = splits_by_hash(dataset.spec)
     for key, paths in dataset.files.items():
         for path in paths:
-            for batch in read(path, dataset.spec):
-                for name, rows in split(batch, dataset.spec, None if key == "all" else key, boundaries).items():
-                    yield name, rows, path
-
-
-Hashes = npt.NDArray[np.uint64]
-_ODD = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio: spreads sums over all bits
-
-
-def uniform(batch: pa.RecordBatch, names: Sequence[str]) -> npt.NDArray[np.float64]:
-    """A number in [0, 1) for each row that depends on its values in those columns alone, the same in every run.
-
-    Args:
-        batch: [n] rows.
-        names: the columns; their order matters.
-
-    Returns:
-        float64 [n].
-    """
-    combined: Hashes = np.zeros(len(batch), np.uint64)
-    for name in names:
-        combined = combined * _ODD + _hashes(batch[name])
-    hashes: Hashes = pd.util.hash_array(combined)
-    return (hashes >> np.uint64(11)) / 2.0**53  # 53 bits, so that none rounds up to 1
-
-
-def _hashes(column: pa.Array) -> Hashes:
-    """A hash of each value (of each list, of its values in their order), 0 where it is missing."""
-    hashes: Hashes
-    if pa.types.is_list(column.type):
-        rows = np.asarray(pc.list_parent_indices(column))
-        starts = np.searchsorted(rows, rows)
-        positions = (np.arange(len(rows)) - starts).astype(np.uint64)
-        hashes = np.zeros(len(column), np.uint64)
-        np.add.at(hashes, rows, pd.util.hash_array(_hashes(column.flatten()) * _ODD + positions))
-        return hashes
-    # Most columns have far fewer different values than rows, and hashing texts is slow.
-    encoded = column.dictionary_encode()
-    different = pd.util.hash_array(encoded.dictionary.to_numpy(zero_copy_only=False), categorize=False)
-    places = np.asarray(encoded.indices.fill_null(len(different)))
-    hashes = np.append(different, np.uint64(0))[places]
-    return hashes
+            more = set[str]()
+            name = called(path, dataset.base) if by_hash else None
+            for batch in read(path, dataset.spec, called=name, unknown=more):
+                for part, rows in split(batch, dataset.spec, None if key == "all" else key, boundaries).items():
+                    yield part, rows, path
+            if unknown and more:
+                unknown(more, path)

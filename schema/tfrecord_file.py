@@ -7,18 +7,15 @@ import struct
 import zlib
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, ClassVar, cast
 
 import google_crc32c
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from schema.conversion import column_type
 from schema.errors import DataError
-from schema.features import ColumnType
+from schema.sampling import sample_size
 
 _BATCH_ROWS = 1 << 14
 
@@ -36,35 +33,29 @@ class TFRecordFile:
         DataError: at the first use of its content: an empty file, or a broken record.
     """
 
+    has_types: ClassVar[bool] = True
     every_row_alike: ClassVar[bool] = False
+    first_row: int = 0
 
     def __init__(self, path: Path) -> None:
         self._path = path
-
-    @cached_property
-    def _first(self) -> pa.RecordBatch:
-        batch = next(self._decoded(), None)
-        if batch is None:
-            raise DataError(f"{self._path}: expected rows, received an empty file")
-        return batch
+        self._names: dict[str, None] = {}
 
     @property
     def names(self) -> Sequence[str]:
-        """The features that occur in the first batch; later ones may have more."""
-        return list(self._first.schema.names)
+        """The features that occurred in what was read, at least in the first batch."""
+        if not self._names:
+            next(self._decoded(), None)
+        return list(self._names)
 
-    def column_types(self, names: Sequence[str]) -> dict[str, ColumnType]:
-        """The types of the columns as far as the first batch shows them; lists where an example has several values.
+    def sample(self, names: Sequence[str], share: float) -> pa.RecordBatch | None:
+        """Rows from the beginning of the file.
 
         Raises:
-            DataError: an empty file, or a broken record.
+            DataError: a broken record, or one that is no tf.Example.
         """
-        types = {}
-        for name in names:
-            column = self._first[name]
-            several = pc.max(pc.list_value_length(column)).as_py() > 1
-            types[name] = column_type(column if several else column.flatten())
-        return types
+        batch = next(self._decoded(), None)
+        return None if batch is None else self._of_names(batch.slice(0, sample_size(_BATCH_ROWS, share)), names)
 
     def batches(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """The columns of that name, as lists; null where an example has no such feature.
@@ -73,9 +64,13 @@ class TFRecordFile:
             DataError: a broken record, or one that is no tf.Example.
         """
         for batch in self._decoded():
-            present = set(batch.schema.names)
-            columns = [batch[name] if name in present else pa.nulls(len(batch)) for name in names]
-            yield pa.RecordBatch.from_arrays(columns, list(names))
+            yield self._of_names(batch, names)
+
+    @staticmethod
+    def _of_names(batch: pa.RecordBatch, names: Sequence[str]) -> pa.RecordBatch:
+        present = set(batch.schema.names)
+        columns = [batch[name] if name in present else pa.nulls(len(batch)) for name in names]
+        return pa.RecordBatch.from_arrays(columns, list(names))
 
     def place(self, row: int) -> str:
         """What people call the row of that index."""
@@ -89,10 +84,19 @@ class TFRecordFile:
         records, done = self._records(), 0
         while batch := list(islice(records, _BATCH_ROWS)):
             try:
-                yield decode(batch)
+                decoded = decode(batch)
             except RuntimeError:
                 row = bisect_left(range(len(batch)), True, key=lambda row: _fails(decode, batch[: row + 1]))
                 raise DataError(f"{self._path}: {self.place(done + row)}: {_complaint(decode, batch[row])}") from None
+            for row, record in enumerate(batch):
+                if _is_sequence_example(record):
+                    raise DataError(
+                        f"{self._path}: {self.place(done + row)}: expected a tf.Example, received a "
+                        "tf.SequenceExample, whose feature_lists no column holds; write lists as features of a "
+                        "tf.Example"
+                    )
+            self._names |= dict.fromkeys(decoded.schema.names)
+            yield decoded
             done += len(batch)
 
     def _records(self) -> Iterator[bytes]:
@@ -134,6 +138,23 @@ def _complaint(decode: Decode, record: bytes) -> str:
         return f"expected a serialized tf.Example, received {len(record)} bytes that are none"
     names = ", ".join(f"{field.name} ({field.type.value_type})" for field in decode([record]).schema)
     return f"expected features of the same types as in the rows before, received {names}"
+
+
+_FEATURES, _FEATURE_LISTS = 0x0A, 0x12
+"""Tags of the first two fields of messages; a tf.Example has only the first one."""
+
+
+def _is_sequence_example(record: bytes) -> bool:
+    """Whether a record has `feature_lists`, which a decoder of tf.Examples passes over."""
+    place = 0
+    while place < len(record) and record[place] == _FEATURES:
+        length, shift, more = 0, 0, True
+        while more:  # a varint: seven bits a byte, the lowest first
+            place += 1
+            length |= (record[place] & 0x7F) << shift
+            shift, more = shift + 7, record[place] >= 0x80
+        place += 1 + length
+    return place < len(record) and record[place] == _FEATURE_LISTS
 
 
 def _verify(content: bytes, masked: int) -> None:

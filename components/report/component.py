@@ -74,7 +74,12 @@ class Executor(base_executor.BaseExecutor):  # type: ignore[misc]
                 files=json.loads(exec_properties["files"]),
                 code=exec_properties["code"],
                 span=artifacts["examples"].get_string_custom_property(SPAN_NAME_PROPERTY),
-                warnings=noted(artifacts["drift"], WARNINGS_PROPERTY) if "drift" in artifacts else [],
+                warnings=[
+                    line
+                    for name in ("examples", "drift")
+                    if name in artifacts
+                    for line in noted(artifacts[name], WARNINGS_PROPERTY)
+                ],
                 folders={name: artifact.uri for name, artifact in artifacts.items()},
                 blessed=artifacts["model_blessing"].get_int_custom_property("blessed") == 1 and not refusals,
                 refusals=refusals,

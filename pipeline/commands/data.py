@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import click
+from rich.markup import escape
 
 from pipeline.commands import options
 from pipeline.console import busy, console
@@ -34,5 +35,7 @@ def validate(dataset: str) -> None:
         description = describe(found)
     for table in description_tables(description):
         terminal.print(table)
+    for remark in description.remarks:
+        terminal.print(f"[yellow]Warning:[/yellow] {escape(remark)}", soft_wrap=True)
     if found.spans:
         terminal.print(found.spans.summary())

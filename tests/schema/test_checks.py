@@ -22,7 +22,7 @@ def checked(folder: Path) -> list[Checks]:
     for name, paths in dataset.files.items():
         for path in paths:
             checks = Checks(dataset.spec)
-            for batch in read(path, dataset.spec):
+            for batch in read(path, dataset.spec, called=path.name):
                 for part, rows in split(batch, dataset.spec, None if name == "all" else name).items():
                     checks.add(part, rows, path)
             found.append(pickle.loads(pickle.dumps(checks)))  # noqa: S301 (as it travels between workers)

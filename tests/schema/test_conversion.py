@@ -9,32 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schema.conversion import BadValueError, column_type, convert, labels, text_column_type, weights
+from schema.conversion import BadValueError, column_type, convert, labels, weights
 from schema.feature_spec import Label
-
-
-@pytest.mark.parametrize(
-    ("texts", "kind"),
-    [
-        (["1", "-20", None], "integer"),
-        (["true", "False"], "integer"),
-        (["1", "2.5"], "float"),
-        (["1e3", "-.5"], "float"),
-        (["02139", "10001"], "string"),  # as a number it would lose its zero
-        (["12345678901234567890"], "string"),  # more digits than int64 holds
-        (["0.5", "0"], "float"),
-        (["2020-01-31", "2020-02-01"], "integer"),
-        (["2020-01-31 10:00:00", None], "integer"),
-        (["2020-01-31T10:00:00Z"], "integer"),
-        (["10:30"], "string"),
-        (["a", "1"], "string"),
-        (["0x1f"], "string"),
-        ([None, None], "string"),
-        ([], "string"),
-    ],
-)
-def test_the_type_that_texts_speak_for(texts, kind):
-    assert text_column_type(pa.array(texts, pa.string())) == kind
 
 
 @pytest.mark.parametrize(
@@ -55,12 +31,12 @@ def test_the_type_that_texts_speak_for(texts, kind):
     ],
 )
 def test_the_type_of_an_arrow_column(array, kind):
-    assert column_type(array) == kind
+    assert column_type(array.type) == kind
 
 
 def test_a_type_of_which_no_feature_is_made():
     with pytest.raises(BadValueError) as caught:
-        column_type(pa.array([{"a": 1}]))
+        column_type(pa.struct([("a", pa.int64())]))
 
     assert caught.value.of("meta") == (
         "meta: expected texts, numbers or lists of these, received struct<a: int64>; add the column to 'ignore'"
@@ -77,9 +53,6 @@ DAY = 86400
         (pa.array(["3.0", "4"]), "integer", [3, 4]),  # as pandas writes integers beside missing ones
         (pa.array(["9223372036854775807"]), "integer", [2**63 - 1]),
         (pa.array(["true", "FALSE"]), "integer", [1, 0]),
-        (pa.array(["1970-01-02", None]), "integer", [DAY, None]),
-        (pa.array(["1970-01-02 00:00:01.9", "1969-12-31 23:59:59.5"]), "integer", [DAY + 1, -1]),
-        (pa.array(["1970-01-01T01:00:00+01:00"]), "integer", [0]),
         (pa.array([3.0, math.nan]), "integer", [3, None]),
         (pa.array([datetime.date(1970, 1, 3)]), "integer", [2 * DAY]),
         (pa.array([datetime.datetime(1970, 1, 2)], pa.timestamp("ns", "Asia/Tokyo")), "integer", [DAY]),
@@ -87,7 +60,7 @@ DAY = 86400
         (pa.array([datetime.timedelta(seconds=90)]), "integer", [90]),
         (pa.array([True, None]), "integer", [1, None]),
         (pa.array([7, None], pa.uint8()), "float", [7.0, None]),
-        (pa.array(["0.5", "1e3", "nan", "true"][:3]), "float", [0.5, 1000.0, None]),
+        (pa.array(["0.5", "1e3", "nan"]), "float", [0.5, 1000.0, None]),
         (pa.array([0.5, math.nan]), "float", [0.5, None]),
         (pa.array([Decimal("0.5")]), "float", [0.5]),
         (pa.array([2**53 + 1]), "float", [float(2**53)]),
@@ -113,8 +86,9 @@ def test_conversion_by_hand(array, wanted, values):
 def test_separators_split_texts_into_trimmed_tokens():
     array = pa.array(["a|b c| d ", "", None, "||", "e"])
 
-    assert convert(array, "strings", separator="|").to_pylist() == [["a", "b c", "d"], [], None, [], ["e"]]
-    assert convert(pa.array([["a|b"], []]), "strings", separator="|").to_pylist() == [["a|b"], []]
+    assert convert(array, "strings", separator="|").to_pylist() == [["a", "b c", "d"], None, None, [], ["e"]]
+    lists = pa.array([["a|b", "c", None], [], None])
+    assert convert(lists, "strings", separator="|").to_pylist() == [["a", "b", "c"], [], None]
 
 
 DECIMALS = "; for decimals say columns: {c: float}, for texts columns: {c: string}"
@@ -132,15 +106,21 @@ DECIMALS = "; for decimals say columns: {c: float}, for texts columns: {c: strin
          "a number would lose its zeros: say columns: {c: string}"),
         (["1.0", "1234567890123456789"], "integer", 1,
          "c: expected a whole number, received '1234567890123456789'" + DECIMALS),
-        (["1970-01-01", "1970-13-01"], "integer", 1,
-         "c: expected a whole number, received '1970-13-01'" + DECIMALS),
+        (["1970-01-01", "1970-13-01"], "integer", 0,
+         "c: expected a whole number, received '1970-01-01'" + DECIMALS),
         (["1.5", None, "abc"], "float", 2, "c: expected a number, received 'abc'; for texts say columns: {c: string}"),
         (["1", "inf"], "float", 1, "c: expected a number within the range of float32 (±3.4e38), received 'inf'"),
         ([1.0, 1e300], "float", 1, "c: expected a number within the range of float32 (±3.4e38), received 1e+300"),
-        ([1.0, 2.5], "integer", 1, "c: expected a whole number, received 2.5"),
+        ([1.0, 2.5], "integer", 1,
+         "c: expected a whole number, received 2.5; for decimals say columns: {c: float}"),
+        ([1.0, 2.0**53 + 2], "integer", 1,
+         "c: expected a whole number up to 2^53, since larger floats have lost digits, received 9007199254740994.0; "
+         "store ids as integers or texts"),
         (pa.array([1, 2**64 - 1], pa.uint64()), "integer", 1,
-         "c: expected a whole number, received 18446744073709551615"),
-        ([b"a", b"\xff"], "string", 1, "c: expected UTF-8 text, received b'\\xff'"),
+         "c: expected a whole number within int64, received 18446744073709551615; "
+         "for larger ones say columns: {c: string}"),
+        ([b"a", b"\xff"], "string", 1,
+         "c: expected UTF-8 text, received b'\\xff'; add the column to 'ignore', or bring it as text"),
         ([[1], [2, 3]], "integer", 1,
          "c: expected one value, received [2, 3]; for several say columns: {c: integers}"),
         ([["1"], ["2", "x"]], "integers", 1,
@@ -232,10 +212,7 @@ def test_weights():
 @given(st.lists(st.none() | st.integers(-(2**63), 2**63 - 1)))
 def test_integers_survive_as_texts(values):
     texts = pa.array([None if value is None else str(value) for value in values], pa.string())
-    if any(value is not None and len(str(abs(value))) >= 19 for value in values):
-        assert text_column_type(texts) == "string"
-    else:
-        assert convert(texts, "integer").to_pylist() == values
+    assert convert(texts, "integer").to_pylist() == values
 
 
 @settings(deadline=None)

@@ -10,7 +10,7 @@ import pytest
 
 from schema.criteo.generator import CROSSED, IDS, INTERACTING, LOW_RANK, NUMBERS, Generator, Rows
 from schema.feature_spec import load
-from schema.reader import column_types
+from schema.inference import inspect
 
 FOLDER = Path(__file__).parents[2] / "schema" / "criteo"
 spec = importlib.util.spec_from_file_location("criteo_source", FOLDER / "source.py")
@@ -129,7 +129,7 @@ def test_files_read_as_criteos(tmp_path: Path, rows: Rows) -> None:
     texts = {(line[14], number) for line, number in zip(fields, few.ids[:, 0], strict=True)}
     assert len(texts) == len({text for text, _ in texts}) == len({number for _, number in texts})
 
-    types = column_types(tmp_path / "train.tsv", load(FOLDER / "features.yaml"))
+    types = inspect([tmp_path / "train.tsv"], load(FOLDER / "features.yaml")).columns
     assert set(types) == {"label", *NUMBERS, *IDS}
     assert {types[name] for name in ("label", *NUMBERS)} == {"integer"}
 

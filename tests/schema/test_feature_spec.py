@@ -185,7 +185,7 @@ def test_files_per_split_are_given_splits(tmp_path):
             "labl: clicked",
             [
                 "labl: expected one of the keys name, description, source, label, other_labels, weight, ignore, "
-                "columns, ranking, splits, features, crosses, slices, received 'labl'; did you mean 'label'?"
+                "columns, times, ranking, splits, features, crosses, slices, received 'labl'; did you mean 'label'?"
             ],
         ),
         ("description: nothing", ["label: expected a value, received none"]),
@@ -259,12 +259,13 @@ def test_files_per_split_are_given_splits(tmp_path):
             ],
         ),
         (
-            "{label: clicked, features: {city: numeric, genres: multivalent, price: categorical}}",
+            "{label: clicked, features: {tags: numeric, genres: multivalent, price: categorical}}",
             [
-                "features.city: expected numbers in a numeric feature's column, received string",
+                "features.tags: expected numbers in a numeric feature's column, received strings",
                 "features.genres: expected lists of strings or integers in a multi-valent feature's column, received "
                 "string; for strings with several tokens in them say 'separator'",
-                "features.price: expected strings or integers in a categorical feature's column, received float",
+                "features.price: expected strings or whole numbers in a categorical feature's column, received "
+                "float; for buckets of a quantity say numeric with 'buckets'",
             ],
         ),
         (
@@ -293,8 +294,8 @@ def test_files_per_split_are_given_splits(tmp_path):
             ["crosses[0].columns: expected features (user_id, age, price, genres, tags, time), received 'city'"],
         ),
         (
-            "{label: clicked, crosses: [{columns: [city, age]}]}",
-            ["crosses[0].columns: expected a numeric feature with 'buckets' to cross by, received 'age' without"],
+            "{label: clicked, crosses: [{columns: [city, price]}]}",
+            ["crosses[0].columns: expected a numeric feature with 'buckets' to cross by, received 'price' without"],
         ),
         ("{label: clicked, crosses: [{columns: [city]}]}",
          ["crosses[0].columns: expected 2 or more entries, received ['city']"]),
@@ -361,8 +362,8 @@ def test_files_per_split_are_given_splits(tmp_path):
         ("{label: clicked, splits: {by: tiem, column: time}}",
          ["splits.by: expected one of random, time, given, received 'tiem'; did you mean 'time'?"]),
         ("{label: clicked, splits: {by: time}}", ["splits.column: expected a value, received none"]),
-        ("{label: clicked, splits: {by: time, column: city}}",
-         ["splits.column: expected a column of numbers or times, received string in 'city'"]),
+        ("{label: clicked, splits: {by: time, column: tags}}",
+         ["splits.column: expected a column of numbers or times, received strings in 'tags'"]),
         ("{label: clicked, splits: {by: time, column: time, boundaries: [9, 5]}}",
          ["splits.boundaries: expected the beginning of eval before the beginning of test, received [9, 5]"]),
         ("{label: clicked, splits: {fractions: {train: 0.5, eval: 0.2, test: 0.2}}}",

@@ -1,7 +1,5 @@
 """Every row is in exactly one split, always the same, and no later split holds an earlier row."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +11,10 @@ from hypothesis import strategies as st
 
 from schema.errors import DataError
 from schema.feature_spec import FeatureSpec
+from schema.identity import ROW, identities
 from schema.reader import read
-from schema.splits import _SORTED_AT_ONCE, _count, _cut, split, time_boundaries, uniform
+from schema.rows import NULL_VALUES
+from schema.splits import _SORTED_AT_ONCE, _count, _cut, split, time_boundaries
 
 COLUMNS = {"y": "integer", "user": "integer", "name": "string", "tags": "strings", "t": "integer"}
 
@@ -23,11 +23,14 @@ def spec_with(splits: dict) -> FeatureSpec:
     return FeatureSpec.model_validate({"label": "y", "splits": splits}).resolve(COLUMNS)
 
 
-def batch_of(rows: int, seed: int = 0) -> pa.RecordBatch:
-    random = np.random.default_rng(seed)
+def batch_of(rows: int, key: str = "") -> pa.RecordBatch:
+    """Rows that are known by a column, or by their places."""
+    random = np.random.default_rng(0)
+    users = pa.array(random.integers(0, 500, rows))
     return pa.record_batch(
         {
-            "user": pa.array(random.integers(0, 500, rows)),
+            ROW: identities({key: users} if key else {}, "a.csv", 0, rows, NULL_VALUES),
+            "user": users,
             "name": pa.array([f"n{number}" if number else None for number in random.integers(0, 50, rows)]),
             "tags": pa.array([["a"] * number for number in random.integers(0, 4, rows)]),
             "t": pa.array(random.integers(0, 10_000, rows)),
@@ -51,78 +54,11 @@ def test_random_fractions_are_met_and_no_row_is_lost():
 
 
 def test_rows_with_the_same_key_stay_together():
-    found = split(batch_of(5_000), spec_with({"key": "user"}))
+    found = split(batch_of(5_000, key="user"), spec_with({"key": "user"}))
 
     users = {name: set(part["user"].to_pylist()) for name, part in found.items()}
     assert len(users["train"] | users["eval"] | users["test"]) == sum(map(len, users.values()))
     assert len(users["train"]) == pytest.approx(400, abs=36)  # 500 users, four standard deviations of 9
-
-
-def test_a_row_is_in_the_same_split_whatever_stands_around_it():
-    batch = batch_of(300)
-    names = batch.schema.names
-    alone = np.concatenate([uniform(batch.slice(row, 1), names) for row in range(len(batch))])
-
-    assert np.array_equal(uniform(batch, names), alone)
-
-
-def test_hashes_are_the_same_in_every_process():
-    batch = pa.record_batch(
-        {
-            "i": pa.array([1, None]),
-            "s": pa.array(["ann", ""]),
-            "f": pa.array([1.5, None], pa.float32()),
-            "l": pa.array([["a", "b"], None]),
-        }
-    )
-    code = (
-        "import pyarrow as pa; from schema.splits import uniform;"
-        "b = pa.record_batch({'i': pa.array([1, None]), 's': pa.array(['ann', '']),"
-        "'f': pa.array([1.5, None], pa.float32()), 'l': pa.array([['a', 'b'], None])});"
-        "print([value.hex() for value in uniform(b, b.schema.names)])"
-    )
-    printed = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=Path(__file__).parents[2],
-        env={"PYTHONHASHSEED": "123"},
-    ).stdout
-
-    assert printed.strip() == str([value.hex() for value in uniform(batch, batch.schema.names)])
-
-
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
-        (["a", "b"], ["b", "a"]),
-        (["a"], ["a", "a"]),
-        (["ab"], ["a", "b"]),
-        ([], ["a"]),
-        (["a"], None),
-    ],
-)
-def test_lists_that_differ_have_other_hashes(one, other):
-    batch = pa.record_batch({"tags": pa.array([one, other])})
-
-    first, second = uniform(batch, ["tags"])
-    assert first != second
-
-
-def test_values_that_change_columns_have_other_hashes():
-    batch = pa.record_batch({"a": pa.array(["x", "y"]), "b": pa.array(["y", "x"])})
-
-    first, second = uniform(batch, ["a", "b"])
-    assert first != second
-
-
-def test_hashes_are_uniform():
-    batch = pa.record_batch({"id": pa.array(range(10_000))})
-    counts, _ = np.histogram(uniform(batch, ["id"]), bins=10, range=(0, 1))
-
-    # Chi-squared with 9 degrees of freedom exceeds 27.9 once in a thousand times.
-    assert ((counts - 1000) ** 2 / 1000).sum() < 27.9
 
 
 def files_of(folder: Path, times: list[int], count: int) -> tuple[list[Path], FeatureSpec]:
@@ -211,8 +147,9 @@ def test_given_splits_keep_their_files():
     batch = batch_of(1_000)
     spec = given_spec({"train": "a", "eval": "b", "test": "c"})
 
-    assert split(batch, spec, "train") == {"train": batch}
-    assert split(batch, spec, "test") == {"test": batch}
+    rows = batch.select([name for name in batch.schema.names if name != ROW])
+    assert split(batch, spec, "train") == {"train": rows}
+    assert split(batch, spec, "test") == {"test": rows}
 
 
 def test_given_splits_without_eval_files_take_it_from_train():
@@ -224,7 +161,7 @@ def test_given_splits_without_eval_files_take_it_from_train():
     assert set(found) == {"train", "eval"}
     assert len(found["eval"]) == pytest.approx(500, abs=85)  # four standard deviations of 21
     assert len(found["train"]) + len(found["eval"]) == 5_000
-    assert split(batch, spec, "test") == {"test": batch}
+    assert set(split(batch, spec, "test")) == {"test"}
 
 
 def test_other_splits_have_no_time_boundaries():

@@ -1,0 +1,101 @@
+"""What makes a row the same row in every run, whatever columns stand beside it.
+
+By it rows are split. Where the description says what identifies a row, it is that: the columns of `splits.key`, or a
+ranking's group and item. Else it is the file and the place in it, since nothing else of a row stays as it is when
+columns are added, ignored or read as another type. Values count as the file holds them, so that 5, 5.0 and "5" are the
+same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schema.conversion import convert, is_list, null_where, plain
+from schema.feature_spec import FeatureSpec, GivenSplits, RandomSplits, TimeSplits
+
+ROW = "_row"
+"""Column of hashes of the rows' identities, uint64."""
+
+Hashes = npt.NDArray[np.uint64]
+
+_ODD = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio: spreads sums over all bits
+_SEPARATOR = "\x1f"
+
+
+def splits_by_hash(spec: FeatureSpec) -> bool:
+    """Whether the splits of a spec depend on the identities of rows."""
+    if isinstance(spec.splits, GivenSplits):
+        return isinstance(spec.source.files, Mapping) and "eval" not in spec.source.files
+    return isinstance(spec.splits, RandomSplits)
+
+
+def key_columns(spec: FeatureSpec) -> tuple[str, ...]:
+    """The columns that identify a row; none where its place does."""
+    if not isinstance(spec.splits, TimeSplits) and spec.splits.key:
+        return spec.splits.key
+    return (spec.ranking.group, spec.ranking.item) if spec.ranking else ()
+
+
+def called(path: Path, base: Path) -> str:
+    """What a file is called in the identities of its rows: its path within the dataset's folder, which may move."""
+    return path.relative_to(base).as_posix() if path.is_relative_to(base) else str(path)
+
+
+def identities(keys: Mapping[str, pa.Array], file: str, first_row: int, rows: int, marks: Sequence[str]) -> pa.Array:
+    """A hash of the identity of each row, the same in every run and process.
+
+    Args:
+        keys: the columns that identify it, as read from the file; none where its place does.
+        file: what the file is called.
+        first_row: the place of the first row in it.
+        rows: how many there are.
+        marks: texts that stand for a missing value. A row without a value in all of `keys` is known by its place.
+
+    Returns:
+        uint64 [rows].
+    """
+    places = np.arange(first_row, first_row + rows).astype(np.uint64)
+    name: Hashes = pd.util.hash_array(np.array([file], object), categorize=False)
+    hashes: Hashes = pd.util.hash_array(name * _ODD + places)
+    if keys:
+        texts = [_text(array, marks) for array in keys.values()]
+        by_key: Hashes = np.zeros(rows, np.uint64)
+        known = np.ones(rows, bool)
+        for text in texts:
+            by_key = by_key * _ODD + _hashes(text)
+            known &= np.asarray(text.is_valid())
+        hashes = np.where(known, pd.util.hash_array(by_key), hashes)
+    return pa.array(hashes)
+
+
+def shares(hashes: pa.Array) -> npt.NDArray[np.float64]:
+    """Hashes as numbers in [0, 1), float64 [rows]."""
+    return (np.asarray(hashes) >> np.uint64(11)) / 2.0**53  # 53 bits, so that none rounds up to 1
+
+
+def _text(array: pa.Array, marks: Sequence[str]) -> pa.Array:
+    """The values as texts that do not depend on their type; a list as its entries one after the other."""
+    array = plain(array, marks)
+    if is_list(array.type):
+        texts = convert(array, "strings", marks=marks)
+        joined = pc.binary_join(texts, _SEPARATOR)
+        return null_where(pc.equal(joined, ""), joined)
+    texts = pc.utf8_trim_whitespace(convert(array, "string", marks=marks))
+    return pc.replace_substring_regex(texts, r"^\+?(-?[0-9]+)\.0*$", r"\1")
+
+
+def _hashes(texts: pa.Array) -> Hashes:
+    """A hash of each text, 0 where it is missing."""
+    # Most columns have far fewer different values than rows, and hashing texts is slow.
+    encoded = texts.dictionary_encode()
+    different = pd.util.hash_array(encoded.dictionary.to_numpy(zero_copy_only=False), categorize=False)
+    places = np.asarray(encoded.indices.fill_null(len(different)))
+    hashes: Hashes = np.append(different, np.uint64(0))[places]
+    return hashes

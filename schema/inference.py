@@ -1,0 +1,307 @@
+"""What the columns of a dataset hold, told from a sample of each of its files.
+
+Parquet and TFRecord files say whether a value is a text or a number. CSV files hold texts only, so that a column is
+what all of its values can be read as. A column that is a number in one file and a text in another, or a text because of
+a few values that are no numbers, is one of texts: nothing is lost, but it is seldom what is meant, so it is told.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schema import times
+from schema.conversion import BadValueError, column_type, is_list, is_text, is_time, is_whole, plain
+from schema.errors import DataError, listing
+from schema.feature_spec import Categorical, ColumnType, FeatureSpec, Multivalent
+from schema.raw_file import RawFile, open_file
+
+_MOST = 0.9
+"""Of a column's values: where so many are numbers, the others are worth a word."""
+_SHOWN = 3
+"""Different values that are shown of those that are no numbers."""
+
+_LEADING_ZERO = "^[+-]?0[0-9]+$"
+_DIGITS = "^[+-]?[0-9]+$"
+_TOO_MANY_DIGITS = "^[+-]?[0-9]{19,}$"
+_WHOLE = r"^[+-]?[0-9]+(\.0*)?$"
+_NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
+_DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}\b"
+_AMOUNT = r"^[^\w\s]?\s?[+-]?[0-9]{1,3}([,.' ]?[0-9]{3})*([.,][0-9]+)?\s?[^\w\s]?$"
+"""Numbers with thousands separators, a sign of a currency or of percent."""
+
+
+@dataclass(frozen=True)
+class Inference:
+    """What the columns of a dataset hold.
+
+    Attributes:
+        columns: name -> type.
+        times: those that hold dates and times.
+        whole: those of floats that hold whole numbers alone, as far as was looked.
+        unused: those that only some files have, and the description does not name.
+        empty: files without rows.
+        remarks: what is odd and no mistake, a sentence each.
+    """
+
+    columns: Mapping[str, ColumnType]
+    times: Collection[str] = ()
+    whole: Collection[str] = ()
+    unused: Collection[str] = ()
+    empty: Collection[Path] = ()
+    remarks: Sequence[str] = ()
+
+
+@dataclass
+class _Look:
+    """What the values of a column look like, over the samples of it that were added."""
+
+    typed: set[ColumnType] = field(default_factory=set)
+    """Types that files say themselves; of lists, those of their entries."""
+    read_as: ColumnType | None = None
+    """What the texts can be read as; None where there were none."""
+    lists: int = 0
+    singles: int = 0
+    """In how many samples it held lists, and in how many single values."""
+    has_times: bool = False
+    whole: bool = True
+    has_names: bool = False
+    """Whether there are digits that a number would lose, as of the zip code 02139."""
+    values: int = 0
+    numbers: int = 0
+    amounts: int = 0
+    dates: int = 0
+    odd: Counter[str] = field(default_factory=Counter)
+    """Texts that are neither numbers nor dates."""
+    first_odd: str = ""
+    """Its place."""
+    numeric_file: Path | None = None
+    """The first file in which all values are numbers."""
+
+    def add(self, path: Path, array: pa.Array, file: RawFile) -> None:
+        """Looks at values from the beginning of a file."""
+        if is_list(array.type):
+            # A tf.Example holds lists only: where none is longer than one, they are single values.
+            self.lists += file.every_row_alike or (pc.max(pc.list_value_length(array)).as_py() or 0) > 1
+            array = array.flatten()
+        elif not pa.types.is_null(array.type):
+            self.singles += 1
+        if pa.types.is_null(array.type):
+            return
+        if is_text(array.type):
+            self.typed |= {"string"} if file.has_types else set()
+            self._add_texts(path, pc.utf8_trim_whitespace(array), file)
+        else:
+            self.typed.add(column_type(array.type))
+            self._add_numbers(path, array)
+
+    def _add_numbers(self, path: Path, array: pa.Array) -> None:
+        self.has_times |= is_time(array.type)
+        self.values += len(array) - array.null_count
+        self.numbers += len(array) - array.null_count
+        self.numeric_file = self.numeric_file or path
+        if not (is_whole(array.type) or is_time(array.type) or pa.types.is_boolean(array.type)):
+            numbers = array.drop_null().cast(pa.float64(), safe=False)
+            self.whole &= pc.all(pc.equal(numbers, pc.floor(numbers))).as_py() is not False
+
+    def _add_texts(self, path: Path, texts: pa.Array, file: RawFile) -> None:
+        found = texts.drop_null()
+        if not len(found):
+            return
+        kind, are_times = _texts_are(found)
+        self.read_as = kind if self.read_as is None else _wider(self.read_as, kind)
+        self.values += len(found)
+        if kind == "string":
+            self._add_odd(path, texts, file)
+            return
+        self.has_times |= are_times
+        self.numbers += 0 if are_times else len(found)
+        self.dates += len(found) if are_times else 0
+        self.whole &= kind == "integer" or _all(found, _WHOLE)
+        if not file.has_types:
+            self.numeric_file = self.numeric_file or path
+
+    def _add_odd(self, path: Path, texts: pa.Array, file: RawFile) -> None:
+        """Texts of which not all can be read as something else."""
+        self.has_names |= _any(texts, _LEADING_ZERO) or _any(texts, _TOO_MANY_DIGITS)
+        is_number, is_date = (pc.match_substring_regex(texts, pattern) for pattern in (_NUMBER, _DATE))
+        is_odd = pc.invert(pc.or_(is_number, is_date))
+        self.numbers += pc.sum(is_number).as_py()
+        self.dates += pc.sum(is_date).as_py()
+        self.amounts += pc.sum(pc.and_(is_odd, pc.match_substring_regex(texts, _AMOUNT))).as_py()
+        for each in pc.value_counts(texts.filter(is_odd)).to_pylist():
+            self.odd[each["values"]] += each["counts"]
+        if self.odd and not self.first_odd:
+            self.first_odd = f"{path}: {file.place(pc.index(is_odd, True).as_py())}"
+
+    @property
+    def known(self) -> bool:
+        """Whether there was a value to tell a type from."""
+        return self.read_as is not None or bool(self.typed)
+
+    @property
+    def kind(self) -> ColumnType:
+        """The type that holds all values."""
+        element: ColumnType = self.read_as or "string"
+        if self.typed == {"string"}:
+            element = "string"
+        elif self.typed:
+            # Beside numbers, texts count as what they say.
+            element = functools.reduce(_wider, self.typed - {"string"})
+            element = _wider(element, self.read_as or element)
+        # Lists beside single values are refused where they are read, unless each has one value.
+        return cast(ColumnType, element + "s" * (self.lists > 0 and not self.singles))
+
+    def remark(self, name: str) -> str | None:
+        """What to say of a column of texts that was probably meant as something else."""
+        if self.kind != "string" or self.has_names or not self.odd:
+            return None
+        shown = listing(f"{value!r} ({count:,})" for value, count in self.odd.most_common(_SHOWN))
+        as_texts = f"so the column is read as texts; say columns: {{{name}: string}} if that is meant"
+        if self.numbers + self.amounts >= _MOST * self.values:
+            mend = (
+                "write numbers without signs and thousands separators"
+                if self.amounts > len(self.odd) / 2
+                else "add what stands for a missing value to source.null_values, or mend the data"
+            )
+            return (
+                f"{self.first_odd}: {name}: {self.numbers:,} of the {self.values:,} values looked at are numbers, "
+                f"others are not: {shown}, {as_texts}; else {mend}"
+            )
+        if self.dates >= _MOST * self.values:
+            return (
+                f"{self.first_odd}: {name}: {self.dates:,} of the {self.values:,} values looked at are dates or "
+                f"times, others are not: {shown}, {as_texts}; else mend the data"
+            )
+        if self.numeric_file:
+            return (
+                f"{self.first_odd}: {name}: all values that were looked at in {self.numeric_file} are numbers, here "
+                f"are others: {shown}, {as_texts}"
+            )
+        return None
+
+
+def inspect(files: Sequence[Path], spec: FeatureSpec) -> Inference:
+    """Looks at all files of a dataset.
+
+    Columns are those of the first file that has rows, and what the description names; of TFRecord files, whose rows
+    may lack columns, those of all files.
+
+    Args:
+        files: in their order.
+        spec: says how they are written. Columns to ignore are not looked at.
+
+    Raises:
+        DataError: no file has rows, or one is broken at its beginning, or it has a column of which no feature can be
+            made.
+    """
+    looks: dict[str, _Look] = {}
+    empty, first, partial, seen = [], None, dict[str, str](), set[str]()
+    for path in files:
+        file = open_file(path, spec.source)
+        seen |= set(file.names)
+        names = [name for name in file.names if name and name not in spec.ignore]
+        sample = file.sample(names, 1 / len(files))
+        if sample is None:
+            empty.append(path)
+            continue
+        first = first or path
+        for name in names:
+            if path != first and file.every_row_alike and name not in looks:
+                partial.setdefault(name, f"{path} has the column {name!r}, which {first} has not")
+            else:
+                _look(looks.setdefault(name, _Look()), name, path, sample[name], file, spec)
+    if first is None:
+        raise DataError(f"{listing(map(str, files), 3)}: expected rows, received none")
+    unknown = [name for name, look in looks.items() if not look.known and name not in spec.columns]
+    _look_further(looks, unknown, files, spec)
+
+    named = spec.named_columns()
+    remarks = [f"{said}; it is not used" for name, said in partial.items() if name not in named]
+    remarks += [remark for name, look in looks.items() if _is_open(name, spec) and (remark := look.remark(name))]
+    if empty:
+        remarks.append(f"{listing(map(str, empty), 3)}: passed over, without rows")
+    columns = {name: look.kind for name, look in looks.items()}
+    return Inference(
+        columns={**columns, **dict.fromkeys(sorted(seen & {*spec.ignore, *(set(partial) & named)}), "string")},
+        times=[name for name, look in looks.items() if look.has_times and look.kind != "string"],
+        whole=[name for name, look in looks.items() if look.whole and look.kind in ("float", "floats")],
+        unused=[name for name in partial if name not in named],
+        empty=empty,
+        remarks=remarks,
+    )
+
+
+def _look(look: _Look, name: str, path: Path, array: pa.Array, file: RawFile, spec: FeatureSpec) -> None:
+    try:
+        column_type(array.type)  # objects to lists of lists, which have no meaning
+        look.add(path, plain(array, spec.source.null_values), file)
+    except BadValueError as error:
+        if name not in spec.columns:
+            place = f" {file.place(error.row)}:" if error.row >= 0 else ""
+            raise DataError(f"{path}:{place} {error.of(name)}") from None
+
+
+def _look_further(looks: Mapping[str, _Look], names: Sequence[str], files: Sequence[Path], spec: FeatureSpec) -> None:
+    """Reads on until columns that had no value in any sample have one."""
+    for path in files if names else ():
+        file = open_file(path, spec.source)
+        for batch in file.batches([name for name in names if name in file.names]):
+            for name in batch.schema.names:
+                if not looks[name].known:
+                    _look(looks[name], name, path, batch[name], file, spec)
+            if all(looks[name].known for name in names):
+                return
+
+
+def _is_open(name: str, spec: FeatureSpec) -> bool:
+    """Whether the description leaves open what a column holds."""
+    described = isinstance(spec.features.get(name), Categorical | Multivalent)
+    return not described and name not in spec.columns and name not in {label.column for label in spec.labels.values()}
+
+
+def _texts_are(texts: pa.Array) -> tuple[ColumnType, bool]:
+    """What the texts of a column can all be read as, and whether they are dates and times.
+
+    Digits that a number would lose, as of the zip code 02139 or of an id of 20 digits, make a column one of strings.
+    """
+    if _any(texts, _LEADING_ZERO) or _any(texts, _TOO_MANY_DIGITS):
+        return "string", False
+    if _all(texts, _DIGITS) or _parses(texts, pa.bool_()):
+        return "integer", False
+    if _parses(texts, pa.float64()):
+        return "float", False
+    try:
+        times.seconds(texts)
+    except pa.ArrowInvalid:
+        return "string", False
+    return "integer", True
+
+
+def _any(texts: pa.Array, pattern: str) -> bool:
+    return bool(pc.any(pc.match_substring_regex(texts, pattern)).as_py())
+
+
+def _all(texts: pa.Array, pattern: str) -> bool:
+    return bool(pc.all(pc.match_substring_regex(texts, pattern)).as_py())
+
+
+def _parses(texts: pa.Array, kind: pa.DataType) -> bool:
+    try:
+        texts.cast(kind)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _wider(one: ColumnType, other: ColumnType) -> ColumnType:
+    """The narrowest type that holds the values of both."""
+    kinds = {one, other}
+    return one if len(kinds) == 1 else "string" if "string" in kinds else "float"
