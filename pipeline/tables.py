@@ -81,7 +81,7 @@ def description_tables(description: Description) -> Iterator[Table]:
     for name, size in description.splits.items():
         add_row(table, name, f"{size.rows:,}", shown.format(size.labels / size.rows))
     table.caption = (
-        f"The wide part sees {description.wide_ids:,} ids, "
+        f"Rows are split by {escape(description.split_by)}. The wide part sees {description.wide_ids:,} ids, "
         f"the deep part's first layer {description.deep_width:,} numbers."
     )
     yield table

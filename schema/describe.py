@@ -18,9 +18,12 @@ from schema.feature_spec import (
     Multivalent,
     Numeric,
     Part,
+    RandomSplits,
     Split,
+    TimeSplits,
     embedding_width,
 )
+from schema.identity import key_columns, splits_by_hash
 from schema.splits import read_splits, time_boundaries
 
 
@@ -66,6 +69,7 @@ class Description:
         crosses: in the spec's order.
         others: columns that are no features -> what they are.
         splits: the size of each.
+        split_by: what decides in which of them a row is.
         sizes: number of ids of each categorical and multi-valent feature and of each cross.
         remarks: what is odd and no mistake, a sentence each.
         deep_width: numbers that enter the deep part's first layer.
@@ -78,6 +82,7 @@ class Description:
     crosses: tuple[Input, ...]
     others: Mapping[str, str]
     splits: Mapping[Split, SplitSize]
+    split_by: str
     sizes: Mapping[str, int]
     remarks: Sequence[str]
     deep_width: int
@@ -115,6 +120,7 @@ def describe(dataset: Dataset) -> Description:
         crosses=tuple(crosses),
         others=_others(spec),
         splits={name: SplitSize(**size) for name, size in checks.summary().items()},
+        split_by=_split_words(spec),
         sizes={entry.name: entry.ids for entry in inputs if entry.name not in _numeric(spec)},
         remarks=[*dataset.remarks, *checks.remarks()],
         deep_width=sum(entry.width for entry in inputs),
@@ -177,6 +183,17 @@ def _ids_words(ids: Categorical | Multivalent | Cross, tokens: int) -> str:
     if ids.vocabulary.top_k:
         words += f", the {ids.vocabulary.top_k:,} most frequent"
     return f"{words} + {ids.oov_buckets:,} for others"
+
+
+def _split_words(spec: FeatureSpec) -> str:
+    if isinstance(spec.splits, TimeSplits):
+        return f"the time in {spec.splits.column}"
+    if not splits_by_hash(spec):
+        return "files"
+    by_hash = "a hash of " + (" and ".join(key_columns(spec)) or "each row's place in its file")
+    if not key_columns(spec):
+        by_hash += "; say splits.key if files are written anew with their rows in another order"
+    return by_hash if isinstance(spec.splits, RandomSplits) else f"files, train and eval by {by_hash}"
 
 
 _SCALES = {"z_score": "z-score", "min_max": "scaled to 0…1", "none": "as it is"}

@@ -321,7 +321,7 @@ class FeatureSpec(Described):
             times = {*times, self.splits.column}
             columns[self.splits.column] = "integer"
         columns |= self.columns
-        ignore = (*self.ignore, *(name for name in columns if name in unused or self._is_taken_for_ours(name)))
+        ignore = (*self.ignore, *unused, *(name for name in columns if self._is_taken_for_ours(name)))
         features, problems = self._completed_features(columns, ignore)
         _refuse(path, problems)
 

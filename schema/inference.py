@@ -1,8 +1,9 @@
 """What the columns of a dataset hold, told from a sample of each of its files.
 
 Parquet and TFRecord files say whether a value is a text or a number. CSV files hold texts only, so that a column is
-what all of its values can be read as. A column that is a number in one file and a text in another, or a text because of
-a few values that are no numbers, is one of texts: nothing is lost, but it is seldom what is meant, so it is told.
+what all of its values can be read as. What are numbers in the first file is a column of numbers: other values in later
+files are refused where they are read. A column that is one of texts because of a few values that are no numbers, or
+whose later files hold numbers alone, is read as texts: nothing is lost, but it is seldom what is meant, so it is told.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -82,8 +83,12 @@ class _Look:
     """Texts that are neither numbers nor dates."""
     first_odd: str = ""
     """Its place."""
+    numeric: ColumnType | None = None
+    """The type that holds the values of those files in which all are numbers."""
     numeric_file: Path | None = None
-    """The first file in which all values are numbers."""
+    """The first of these."""
+    begins_as: Literal["numbers", "texts"] | None = None
+    """What the first file with values holds."""
 
     def add(self, path: Path, array: pa.Array, file: RawFile) -> None:
         """Looks at values from the beginning of a file."""
@@ -106,7 +111,7 @@ class _Look:
         self.has_times |= is_time(array.type)
         self.values += len(array) - array.null_count
         self.numbers += len(array) - array.null_count
-        self.numeric_file = self.numeric_file or path
+        self._are_numbers(path, column_type(array.type))
         if not (is_whole(array.type) or is_time(array.type) or pa.types.is_boolean(array.type)):
             numbers = array.drop_null().cast(pa.float64(), safe=False)
             self.whole &= pc.all(pc.equal(numbers, pc.floor(numbers))).as_py() is not False
@@ -126,10 +131,16 @@ class _Look:
         self.dates += len(found) if are_times else 0
         self.whole &= kind == "integer" or _all(found, _WHOLE)
         if not file.has_types:
-            self.numeric_file = self.numeric_file or path
+            self._are_numbers(path, kind)
+
+    def _are_numbers(self, path: Path, kind: ColumnType) -> None:
+        self.begins_as = self.begins_as or "numbers"
+        self.numeric_file = self.numeric_file or path
+        self.numeric = _wider(self.numeric or kind, kind)
 
     def _add_odd(self, path: Path, texts: pa.Array, file: RawFile) -> None:
         """Texts of which not all can be read as something else."""
+        self.begins_as = self.begins_as or "texts"
         self.has_names |= _any(texts, _LEADING_ZERO) or _any(texts, _TOO_MANY_DIGITS)
         is_number, is_date = (pc.match_substring_regex(texts, pattern) for pattern in (_NUMBER, _DATE))
         is_odd = pc.invert(pc.or_(is_number, is_date))
@@ -156,6 +167,8 @@ class _Look:
             # Beside numbers, texts count as what they say.
             element = functools.reduce(_wider, self.typed - {"string"})
             element = _wider(element, self.read_as or element)
+        if element == "string" and self.begins_as == "numbers" and self.numeric:
+            element = self.numeric
         # Lists beside single values are refused where they are read, unless each has one value.
         return cast(ColumnType, element + "s" * (self.lists > 0 and not self.singles))
 

@@ -4,8 +4,10 @@ import pytest
 from tfx.types import standard_artifacts
 
 from components.baseline import misfits
+from components.properties import SPLITS_PROPERTY
 from components.trainer import COLUMNS_PROPERTY
 from schema.feature_spec import FeatureSpec
+from schema.split_record import SplitRecord
 
 COLUMNS = {"x": "float", "user": "string"}
 SPEC = FeatureSpec.model_validate({"label": "y"}).model_copy(update={"columns": COLUMNS})
@@ -41,6 +43,21 @@ def linear(make_model):
 )
 def test_columns(linear, columns, problems):
     assert misfits(linear(columns), linear(COLUMNS), SPEC) == problems
+
+
+def test_rows_of_the_test_split_that_it_may_have_seen(linear):
+    then, now = linear(COLUMNS), linear(COLUMNS)
+    now.set_string_custom_property(
+        SPLITS_PROPERTY, SplitRecord(by="time", columns=("t",), train_end=5, test_start=7).model_dump_json()
+    )
+    for splits, why in (
+        (None, "nothing is recorded of the splits that it was trained with"),
+        (SplitRecord(by="time", columns=("t",), train_end=8, test_start=9), "its train split ends at 8, and the test "
+         "split begins at 7"),
+    ):  # fmt: skip
+        if splits:
+            then.set_string_custom_property(SPLITS_PROPERTY, splits.model_dump_json())
+        assert misfits(then, now, SPEC) == [f"it may have been trained on rows of the test split: {why}"]
 
 
 def test_answers(linear):

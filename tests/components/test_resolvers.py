@@ -4,8 +4,10 @@ import pytest
 from tfx.types import standard_artifacts
 
 from components.digests import DIGEST_PROPERTY, digest_of
+from components.properties import SPLITS_PROPERTY
 from components.resolvers import LatestBlessedModelOfOtherExamplesStrategy, LatestOtherBlessedModelStrategy
 from components.trainer import EXAMPLES_PROPERTY, SPAN_PROPERTY
+from schema.split_record import SplitRecord
 
 
 def model(number: int) -> standard_artifacts.Model:
@@ -126,6 +128,24 @@ def test_the_latest_blessed_model_that_was_trained_on_other_examples(trained_on,
     resolved = LatestBlessedModelOfOtherExamplesStrategy().resolve_artifacts(None, channels)
     assert [found.id for found in resolved["model"]] == earlier
     assert resolved["examples"] == resolved["raw_examples"] == []
+
+
+def test_no_model_that_may_have_seen_rows_of_the_test_split():
+    by_user, by_item = (SplitRecord(by="random", columns=(name,), train_end=0.8, test_start=0.9) for name in ("u", "i"))
+    raw_examples = standard_artifacts.Examples()
+    raw_examples.set_string_custom_property(SPLITS_PROPERTY, by_user.model_dump_json())
+    models = [trained_model(number, "others") for number in (1, 2, 3)]
+    for each, splits in zip(models, (by_user, by_item, None), strict=True):
+        if splits:
+            each.set_string_custom_property(SPLITS_PROPERTY, splits.model_dump_json())
+    channels = {
+        "model": models,
+        "model_blessing": [blessing(each.id) for each in models],
+        "examples": [standard_artifacts.Examples()],
+        "raw_examples": [raw_examples],
+    }
+    resolved = LatestBlessedModelOfOtherExamplesStrategy().resolve_artifacts(None, channels)
+    assert [found.id for found in resolved["model"]] == [1]
 
 
 @pytest.mark.parametrize(

@@ -267,6 +267,8 @@ def test_a_later_file_without_one_of_the_columns(make_folder):
     [
         (pa.table({"y": [1], "agee": [3]}),
          "b.parquet: expected a column 'age', received the columns y, agee; did you mean 'agee'?"),
+        (pa.table({"y": [1, 0], "age": ["3", "abc"]}),
+         "b.parquet: row 2: age: expected a number, received 'abc'; for texts say columns: {age: string}"),
         (pa.table({"y": [1, 0], "age": [[3], [4, 5]]}),
          "b.parquet: row 2: age: expected one value, received [4, 5]; for several say columns: {age: integers}"),
         (pa.table({"y": [1, None], "age": [3, 4]}),
