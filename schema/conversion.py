@@ -188,7 +188,12 @@ def convert(
     Raises:
         BadValueError: the first value that cannot be converted.
     """
-    return _converted(plain(array, marks), wanted, separator, holds_times)
+    return _converted(_readable(array, marks), wanted, separator, holds_times)
+
+
+def _readable(array: pa.Array, marks: Sequence[str]) -> pa.Array:
+    column_type(array.type)  # objects to what is neither a text nor a number, nor a list of these
+    return plain(array, marks)
 
 
 def _converted(array: pa.Array, wanted: ColumnType, separator: str | None, holds_times: bool) -> pa.Array:
@@ -218,7 +223,7 @@ def labels(array: pa.Array, label: Label, required: bool = True, *, marks: Seque
     Raises:
         BadValueError: the first value that is missing, or of which the rule cannot be told.
     """
-    array = plain(array, [mark for mark in marks if mark not in label.texts])
+    array = _readable(array, [mark for mark in marks if mark not in label.texts])
     if is_list(array.type):
         array = _single_values(array)
     if required:
@@ -264,7 +269,7 @@ def weights(array: pa.Array, *, marks: Sequence[str] = NULL_VALUES) -> pa.Array:
     Raises:
         BadValueError: the first value that is missing or negative.
     """
-    array = plain(array, marks)
+    array = _readable(array, marks)
     if is_list(array.type):
         array = _single_values(array)
     numbers = _float32(array)

@@ -316,11 +316,11 @@ class FeatureSpec(Described):
         _refuse(path, self._unknown_columns(columns))
         columns = {**columns, **{name: _WHOLE[columns[name]] for name in self._names_in(columns, whole)}}
         columns |= dict.fromkeys(self.times, "integer")
+        columns |= self.columns
         if isinstance(self.splits, TimeSplits) and columns[self.splits.column] == "string":
             # Read as what it has to be, so that the first value that is no time is named.
             times = {*times, self.splits.column}
             columns[self.splits.column] = "integer"
-        columns |= self.columns
         ignore = (*self.ignore, *unused, *(name for name in columns if self._is_taken_for_ours(name)))
         features, problems = self._completed_features(columns, ignore)
         _refuse(path, problems)

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from schema import times
 from schema.conversion import BadValueError, column_type, is_list, is_text, is_time, is_whole, plain
 from schema.errors import DataError, listing
-from schema.feature_spec import Categorical, ColumnType, FeatureSpec, Multivalent
+from schema.feature_spec import Categorical, ColumnType, FeatureSpec, Multivalent, TimeSplits
 from schema.raw_file import RawFile, open_file
 
 _MOST = 0.9
@@ -242,9 +242,13 @@ def inspect(files: Sequence[Path], spec: FeatureSpec) -> Inference:
     if empty:
         remarks.append(f"{listing(map(str, empty), 3)}: passed over, without rows")
     columns = {name: look.kind for name, look in looks.items()}
+    time = spec.splits.column if isinstance(spec.splits, TimeSplits) else None
+    if time in looks and columns[time] == "string":
+        # To split by, texts of numbers are numbers, whatever the file says of them.
+        columns[time] = looks[time].read_as or "string"
     return Inference(
         columns={**columns, **dict.fromkeys(sorted(seen & {*spec.ignore, *(set(partial) & named)}), "string")},
-        times=[name for name, look in looks.items() if look.has_times and look.kind != "string"],
+        times=[name for name, look in looks.items() if look.has_times and columns[name] != "string"],
         whole=[name for name, look in looks.items() if look.whole and look.kind in ("float", "floats")],
         unused=[name for name in partial if name not in named],
         empty=empty,
