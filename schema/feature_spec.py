@@ -36,6 +36,7 @@ from schema.features import (
     default_feature,
     embedding_width,
 )
+from schema.names import is_fit
 from schema.rows import (
     SPLITS,
     GivenSplits,
@@ -130,14 +131,14 @@ class FeatureSpec(Described):
     @field_validator("label", mode="before")
     @classmethod
     def _label_column(cls, value: object) -> object:
-        return {"column": value} if isinstance(value, str) else value
+        return {"column": value} if isinstance(value, str | int | float) else value
 
     @field_validator("other_labels", mode="before")
     @classmethod
     def _other_label_columns(cls, value: object) -> object:
         if not isinstance(value, Mapping):
             return value
-        return {name: {"column": label} if isinstance(label, str) else label for name, label in value.items()}
+        return {name: cls._label_column(label) for name, label in value.items()}
 
     @field_validator("splits", mode="before")
     @classmethod
@@ -150,7 +151,7 @@ class FeatureSpec(Described):
     @classmethod
     def _slice_columns(cls, value: object) -> object:
         if isinstance(value, Sequence) and not isinstance(value, str):
-            return [[entry] if isinstance(entry, str) else entry for entry in value]
+            return [[entry] if isinstance(entry, str | int | float) else entry for entry in value]
         return value
 
     @field_validator("features", mode="before")
@@ -172,7 +173,8 @@ class FeatureSpec(Described):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         problems = [
-            *self._label_mistakes(), *self._name_clashes(), *self._clashing_roles(), *self._sharing_mistakes()
+            *self._label_mistakes(), *self._unfit_names(), *self._name_clashes(), *self._clashing_roles(),
+            *self._sharing_mistakes()
         ]  # fmt: skip
         given = isinstance(self.source.files, Mapping)
         if given and self.splits.by != "given":
@@ -192,6 +194,16 @@ class FeatureSpec(Described):
                 )
             if not re.fullmatch("[a-z][a-z0-9_]*", name):
                 yield f"other_labels: expected a name of small letters, digits and _, received {name!r}"
+
+    def _unfit_names(self) -> Iterator[str]:
+        crosses = [(f"crosses[{index}].name", cross.name) for index, cross in enumerate(self.crosses)]
+        first: dict[str, str] = {}
+        for key, name in [*self._used_columns(), *crosses]:
+            first.setdefault(name, key)
+        for name, key in first.items():
+            if not is_fit(name):
+                advice = "rename it, or add the column to 'ignore'" if key == "features" else "rename it"
+                yield f"{key}: expected a name of one line without control characters, received {name!r}; {advice}"
 
     def _name_clashes(self) -> Iterator[str]:
         names = [("features", name) for name in self.features]
@@ -302,24 +314,27 @@ class FeatureSpec(Described):
         for _, name in self._kept_columns():
             types.setdefault(name, columns[name])
         resolved = self.model_copy(update={"features": features, "columns": types})
-        _refuse(path, [*problems, *resolved._name_clashes(), *resolved._unfit_uses()])
+        _refuse(path, [*problems, *resolved._unfit_names(), *resolved._name_clashes(), *resolved._unfit_uses()])
         return resolved
 
     def _unknown_columns(self, columns: Mapping[str, ColumnType]) -> Iterator[str]:
-        named = [("label.column", self.label.column)]
-        named += [(f"other_labels.{name}.column", label.column) for name, label in self.other_labels.items()]
-        named += [("weight", self.weight)] if self.weight else []
-        named += [("ignore", name) for name in self.ignore]
-        named += [("columns", name) for name in self.columns]
-        named += [("features", name) for name in self.features]
+        named = [*(("ignore", name) for name in self.ignore), *(("columns", name) for name in self.columns)]
         reported = set()
-        for key, name in [*named, *self._kept_columns()]:
+        for key, name in [*self._used_columns(), *named]:
             if name not in columns and name not in reported:
                 reported.add(name)
                 yield (
                     f"{key}: expected a column of the data ({listing(columns)}), "
                     f"received {name!r}{nearest(name, columns)}"
                 )
+
+    def _used_columns(self) -> list[tuple[str, str]]:
+        """Columns that are anything to the model or its judgement, each with the key that asks for it."""
+        used = [("label.column", self.label.column)]
+        used += [(f"other_labels.{name}.column", label.column) for name, label in self.other_labels.items()]
+        used += [("weight", self.weight)] if self.weight else []
+        used += [("features", name) for name in self.features]
+        return [*used, *self._kept_columns()]
 
     def _kept_columns(self) -> list[tuple[str, str]]:
         """Columns that examples hold whether they are features or not, each with the key that asks for it."""
