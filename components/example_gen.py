@@ -182,7 +182,7 @@ class _Shards:
     """
 
     def __init__(self, folder: str, part: int) -> None:
-        self._pattern = os.path.join(folder, f"data_tfrecord-{part:05d}-{{:05d}}.gz")
+        self._prefix = os.path.join(folder, f"data_tfrecord-{part:05d}")
         self._shards = 0
         self._rows = 0
         self._open = contextlib.ExitStack()
@@ -196,7 +196,7 @@ class _Shards:
 
     def _next_shard(self) -> None:
         self._open.close()
-        self._writer = self._open.enter_context(tf.io.TFRecordWriter(self._pattern.format(self._shards), GZIP))
+        self._writer = self._open.enter_context(tf.io.TFRecordWriter(f"{self._prefix}-{self._shards:05d}.gz", GZIP))
         self._shards += 1
 
     def __enter__(self) -> Self:

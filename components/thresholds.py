@@ -139,10 +139,18 @@ def pattern(key: str, spec: FeatureSpec, where: str) -> SlicePattern:
     Raises:
         SpecError: the dataset has no such slices.
     """
+    meant = []
     for columns in spec.slices:
-        parts = [rf"{re.escape(column)}\s*(?:=\s*(.*?)\s*)?" for column in columns]
-        if match := re.fullmatch(r",\s*".join(parts), key.strip(), re.DOTALL):
-            return tuple(zip(columns, match.groups(), strict=True))
+        parts = [rf"\s*{re.escape(column)}\s*(?:=\s*(.*?)\s*)?" for column in columns]
+        if match := re.fullmatch(",".join(parts), key, re.DOTALL):
+            meant.append(tuple(zip(columns, match.groups(), strict=True)))
+    if len(meant) > 1:
+        raise SpecError(
+            f"{where}: expected one of the dataset's slices, received {key!r}, which can be of "
+            f"{' or '.join(repr(', '.join(column for column, _ in each)) for each in meant)}; rename a column"
+        )
+    if meant:
+        return meant[0]
     column = re.split(r"[=,]", key)[0].strip()
     known = [", ".join(columns) for columns in spec.slices]
     if column in spec.columns and column not in known:

@@ -19,6 +19,8 @@ from pipeline.vertex_params import MOUNTS
 from schema.dataset import Dataset, find
 from schema.errors import SpecError
 
+_PLACEHOLDER = "{{$"
+
 
 def compile_job(config: RunConfig, output: Path) -> None:
     """Writes the job, as Vertex AI's client reads it.
@@ -43,6 +45,7 @@ def compile_job(config: RunConfig, output: Path) -> None:
         )
     dataset = find(config.dataset)
     _check(dataset)
+    _check_names(dataset)
     pipeline = create_pipeline(
         config.model_copy(update={"root": vertex.mounted_root}), dataset, with_own_resolvers=False
     )
@@ -57,6 +60,16 @@ def compile_job(config: RunConfig, output: Path) -> None:
             job["pipelineSpec"]["root"]["dag"]["tasks"][component.id].pop("cachingOptions", None)
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(json.dumps(job, indent=2, sort_keys=True) + "\n")
+
+
+def _check_names(dataset: Dataset) -> None:
+    """Vertex AI puts something else in the place of what it takes for a placeholder, names of columns included."""
+    for name in (*dataset.spec.columns, *(cross.name for cross in dataset.spec.crosses)):
+        if _PLACEHOLDER in name:
+            raise SpecError(
+                f"dataset: expected names without {_PLACEHOLDER} for Vertex AI, received {name!r}; rename it, or add "
+                "the column to 'ignore'"
+            )
 
 
 def _check(dataset: Dataset) -> None:

@@ -93,12 +93,11 @@ def _count(column: pa.Array) -> dict[object, int]:
 def _count_crossed(
     batch: pa.RecordBatch, spec: FeatureSpec, cross: Cross, boundaries: Mapping[str, Boundaries]
 ) -> dict[object, int]:
-    names = list(cross.columns)
-    frames = [_tokens_by_row(batch[name], spec, name, boundaries) for name in names]
-    combined = frames[0]
-    for frame in frames[1:]:
-        combined = combined.merge(frame, on="row")  # all combinations of a row's tokens
-    counted = combined.groupby(names, sort=False).size()
+    combined = pd.DataFrame(index=np.arange(len(batch)))
+    for place, name in enumerate(cross.columns):
+        tokens = _tokens_by_row(batch[name], spec, name, boundaries)
+        combined = combined.join(tokens.rename(place), how="inner")  # all combinations of a row's tokens
+    counted = combined.groupby(list(combined.columns), sort=False).size()
     return {
         tokens: int(count)
         for tokens, count in counted.items()
@@ -108,18 +107,17 @@ def _count_crossed(
 
 def _tokens_by_row(
     column: pa.Array, spec: FeatureSpec, name: str, boundaries: Mapping[str, Boundaries]
-) -> pd.DataFrame:
-    """The tokens of a column, each with the index of its row."""
+) -> pd.Series[str]:
+    """The tokens of a column by the indices of their rows."""
     if isinstance(spec.features[name], Multivalent):
         rows, values = np.asarray(pc.list_parent_indices(column)), column.flatten()
-        return pd.DataFrame({"row": rows, name: values.cast(pa.string()).to_pandas()})
+        return pd.Series(values.cast(pa.string()).to_numpy(zero_copy_only=False), rows)
     if name in boundaries:
         numbers = column.to_numpy(zero_copy_only=False)
         missing = len(boundaries[name]) + 1
         buckets = np.where(np.isnan(numbers), missing, np.searchsorted(boundaries[name], numbers, side="right"))
-        return pd.DataFrame({"row": np.arange(len(column)), name: buckets.astype(str)})
-    texts = column.cast(pa.string()).fill_null("")
-    return pd.DataFrame({"row": np.arange(len(column)), name: texts.to_pandas()})
+        return pd.Series(buckets.astype(str))
+    return pd.Series(column.cast(pa.string()).fill_null("").to_numpy(zero_copy_only=False))
 
 
 class _Quantiles:

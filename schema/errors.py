@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from schema.names import shown
+
 
 class RanklineError(Exception):
     """Something the user can mend: a message for people, printed without a stack trace."""
@@ -32,6 +34,6 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 def listing(names: Iterable[str], limit: int = 12) -> str:
     """Names for an error message, in their order, cut after `limit`."""
-    names = list(names)
+    names = [shown(name) for name in names]
     cut = f" and {len(names) - limit} more" if len(names) > limit else ""
     return ", ".join(names[:limit]) + cut

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from schema.errors import SpecError, closest, listing, nearest
+from schema.names import shown
 
 
 def read_yaml(path: Path) -> Mapping[Any, Any]:
@@ -76,6 +77,7 @@ def explain(error: ValidationError, model: type[BaseModel]) -> list[str]:
     ]
 
 
+_SEVERAL = (Mapping, list)
 _KEYS_AND_VALUES = "keys and values"
 _EXPECTED: Mapping[str, str] = {
     "bool_parsing": "true or false",
@@ -125,7 +127,9 @@ def _sentences(mistake: ErrorDetails, model: type[BaseModel]) -> Iterator[str]:
             yield f"{key}.{context['discriminator'][1:-1]}: expected a value, received none"
         case kind:
             expected = _EXPECTED.get(kind, mistake["msg"]).format_map(context)
-            yield f"{key}: expected {expected}, received {_shown(received)}"
+            # As of a column called 2019, which YAML takes for a number.
+            advice = "; put it into quotes" if kind == "string_type" and not isinstance(received, _SEVERAL) else ""
+            yield f"{key}: expected {expected}, received {_shown(received)}{advice}"
 
 
 def _choice(received: str, expected: str) -> str:
@@ -165,7 +169,7 @@ def _trace(model: type[BaseModel], location: Sequence[str | int]) -> tuple[str, 
             key += f"[{part}]"
             kind = _plain(get_args(kind)[0])
         else:
-            key += f".{part}"
+            key += f".{shown(str(part))}"
             kind = _plain(get_args(kind)[1]) if len(get_args(kind)) == 2 else None
     return key.removeprefix("."), owner
 

@@ -37,6 +37,7 @@ from schema.features import (
     embedding_width,
     is_id,
 )
+from schema.names import is_fit
 from schema.rows import (
     SPLITS,
     GivenSplits,
@@ -135,14 +136,14 @@ class FeatureSpec(Described):
     @field_validator("label", mode="before")
     @classmethod
     def _label_column(cls, value: object) -> object:
-        return {"column": value} if isinstance(value, str) else value
+        return {"column": value} if isinstance(value, str | int | float) else value
 
     @field_validator("other_labels", mode="before")
     @classmethod
     def _other_label_columns(cls, value: object) -> object:
         if not isinstance(value, Mapping):
             return value
-        return {name: {"column": label} if isinstance(label, str) else label for name, label in value.items()}
+        return {name: cls._label_column(label) for name, label in value.items()}
 
     @field_validator("splits", mode="before")
     @classmethod
@@ -155,7 +156,7 @@ class FeatureSpec(Described):
     @classmethod
     def _slice_columns(cls, value: object) -> object:
         if isinstance(value, Sequence) and not isinstance(value, str):
-            return [[entry] if isinstance(entry, str) else entry for entry in value]
+            return [[entry] if isinstance(entry, str | int | float) else entry for entry in value]
         return value
 
     @field_validator("features", mode="before")
@@ -177,8 +178,8 @@ class FeatureSpec(Described):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         problems = [
-            *self._label_mistakes(), *self._name_clashes(), *self._own_names(), *self._clashing_roles(),
-            *self._sharing_mistakes(),
+            *self._label_mistakes(), *self._unfit_names(), *self._name_clashes(), *self._own_names(),
+            *self._clashing_roles(), *self._sharing_mistakes(),
         ]  # fmt: skip
         given = isinstance(self.source.files, Mapping)
         if given and self.splits.by != "given":
@@ -199,6 +200,16 @@ class FeatureSpec(Described):
             if not re.fullmatch("[a-z][a-z0-9_]*", name):
                 yield f"other_labels: expected a name of small letters, digits and _, received {name!r}"
 
+    def _unfit_names(self) -> Iterator[str]:
+        crosses = [(f"crosses[{index}].name", cross.name) for index, cross in enumerate(self.crosses)]
+        first: dict[str, str] = {}
+        for key, name in [*self._used_columns(), *crosses]:
+            first.setdefault(name, key)
+        for name, key in first.items():
+            if not is_fit(name):
+                advice = "rename it, or add the column to 'ignore'" if key == "features" else "rename it"
+                yield f"{key}: expected a name of one line without control characters, received {name!r}; {advice}"
+
     def _name_clashes(self) -> Iterator[str]:
         names = [("features", name) for name in self.features]
         names += [(f"crosses[{index}].name", cross.name) for index, cross in enumerate(self.crosses)]
@@ -209,15 +220,12 @@ class FeatureSpec(Described):
         for key, name in names:
             if name in seen:
                 yield f"{key}: expected names that differ from each other, received {name!r} twice"
-            if name.startswith("_"):
-                yield (
-                    f"{key}: expected no leading underscore, which marks Rankline's own names, received {name!r}; "
-                    "rename the column"
-                )
             seen.add(name)
 
     def _own_names(self) -> Iterator[str]:
-        for key, name in self._kept_columns():
+        names = [("features", name) for name in self.features]
+        names += [(f"crosses[{index}].name", cross.name) for index, cross in enumerate(self.crosses)]
+        for key, name in [*names, *self._kept_columns()]:
             if name.startswith("_"):
                 yield (
                     f"{key}: expected no leading underscore, which marks Rankline's own names, received {name!r}; "
@@ -335,29 +343,31 @@ class FeatureSpec(Described):
                 problems.append(f"features.{name}: {error}")
         for _, name in self._kept_columns():
             types.setdefault(name, columns[name])
-        held = tuple(
-            name for name in types if name in {*self.times, *times} and types[name] not in ("string", "strings")
-        )
+        numbers = [name for name, kind in types.items() if not kind.startswith("string")]
+        held = tuple(name for name in numbers if name in {*self.times, *times})
         resolved = self.model_copy(update={"features": features, "columns": types, "times": held, "ignore": ignore})
-        _refuse(path, [*problems, *resolved._name_clashes(), *resolved._unfit_uses()])
+        _refuse(path, [*problems, *resolved._unfit_names(), *resolved._name_clashes(), *resolved._unfit_uses()])
         return resolved
 
     def _unknown_columns(self, columns: Mapping[str, ColumnType]) -> Iterator[str]:
-        named = [("label.column", self.label.column)]
-        named += [(f"other_labels.{name}.column", label.column) for name, label in self.other_labels.items()]
-        named += [("weight", self.weight)] if self.weight else []
-        named += [("ignore", name) for name in self.ignore]
-        named += [("columns", name) for name in self.columns]
+        named = [*(("ignore", name) for name in self.ignore), *(("columns", name) for name in self.columns)]
         named += [("times", name) for name in self.times]
-        named += [("features", name) for name in self.features]
         reported = set()
-        for key, name in [*named, *self._kept_columns()]:
+        for key, name in [*self._used_columns(), *named]:
             if name not in columns and name not in reported:
                 reported.add(name)
                 yield (
                     f"{key}: expected a column of the data ({listing(columns)}), "
                     f"received {name!r}{nearest(name, columns)}"
                 )
+
+    def _used_columns(self) -> list[tuple[str, str]]:
+        """Columns that are anything to the model or its judgement, each with the key that asks for it."""
+        used = [("label.column", self.label.column)]
+        used += [(f"other_labels.{name}.column", label.column) for name, label in self.other_labels.items()]
+        used += [("weight", self.weight)] if self.weight else []
+        used += [("features", name) for name in self.features]
+        return [*used, *self._kept_columns()]
 
     def _kept_columns(self) -> list[tuple[str, str]]:
         """Columns that examples hold whether they are features or not, each with the key that asks for it."""
@@ -374,11 +384,8 @@ class FeatureSpec(Described):
 
     def named_columns(self) -> set[str]:
         """All columns that the description names."""
-        own = [*(label.column for label in self.labels.values()), self.weight]
-        kept = [name for _, name in self._kept_columns()]
         crossed = [name for cross in self.crosses for name in cross.columns]
-        names = {*own, *kept, *crossed, *self.ignore, *self.columns, *self.times, *self.features}
-        return {name for name in names if name is not None}
+        return {*(name for _, name in self._used_columns()), *crossed, *self.ignore, *self.columns, *self.times}
 
     def _names_in(self, columns: Mapping[str, ColumnType], whole: Collection[str]) -> list[str]:
         """Columns of floats that hold whole numbers, and names rather than quantities."""

@@ -16,6 +16,8 @@ from trainer.inputs import Examples
 FILE = "seen.npz"
 """Beside the SavedModel's folder: column -> in how many rows of the train split each of its ids was, int64 [ids]."""
 
+_END = ":"
+"""Of names in the file, so that none is a parameter's of NumPy's function, or ends as its files do."""
 _BATCH = 65_536
 
 Counts = npt.NDArray[np.int64]
@@ -36,7 +38,7 @@ def write(train: Examples, columns: Sequence[InputColumn], serving_model_dir: st
         for name, counts in found.items():
             counts += _rows_with_each(features[name].numpy(), len(counts))
     content = io.BytesIO()
-    np.savez_compressed(content, allow_pickle=False, **found)
+    np.savez_compressed(content, allow_pickle=False, **{name + _END: counts for name, counts in found.items()})
     with tf.io.gfile.GFile(os.path.join(os.path.dirname(serving_model_dir), FILE), "wb") as file:
         file.write(content.getvalue())
 
@@ -51,4 +53,4 @@ def _rows_with_each(ids: Counts, size: int) -> Counts:
 def read(model: str) -> Mapping[str, Counts]:
     """The counts in a model artifact's folder."""
     with tf.io.gfile.GFile(os.path.join(model, FILE), "rb") as file:
-        return dict(np.load(io.BytesIO(file.read())))
+        return {key.removesuffix(_END): counts for key, counts in np.load(io.BytesIO(file.read())).items()}

@@ -6,9 +6,11 @@ variables `--series-1`, `--series-2`, …
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -77,8 +79,17 @@ def draw(name: str, description: str, paint: Callable[[Axes], None], size: tuple
         figure = Figure(size, layout="constrained")
         paint(figure.add_subplot())
         file = io.StringIO()
-        figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+        with any_letters():
+            figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     return _for_page(file.getvalue(), name, description)
+
+
+@contextlib.contextmanager
+def any_letters() -> Iterator[None]:
+    """Without Matplotlib's remarks on letters that its font lacks: names are in all languages, pages in other fonts."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        yield
 
 
 def _for_page(svg: str, name: str, description: str) -> str:

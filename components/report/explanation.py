@@ -167,7 +167,7 @@ def _raw(name: str, spec: FeatureSpec, columns: Columns, row: int) -> str | None
         values = [_raw(column, spec, columns, row) for column in cross.columns]
         return None if None in values else " × ".join(map(str, values))
     base = name.removesuffix("_bucket")
-    if name not in columns and isinstance(spec.features.get(base), Numeric):
+    if name not in spec.features and isinstance(spec.features.get(base), Numeric):
         name = base
     value = columns[name][row] if name in columns else None
     return None if value is None or isinstance(value, tuple) else shown(value)

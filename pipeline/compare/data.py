@@ -136,7 +136,7 @@ class _RawRows:
         roles = (spec.ranking.group, spec.ranking.item) if spec.ranking else ()
         self._pair = roles if all(isinstance(spec.features.get(role), Categorical) for role in roles) else ()
         pair = [*self._pair[1:], PAIR] if self._pair else []
-        self.counted = [*pair, *(cross.name for cross in spec.crosses)]
+        self.counted = list(dict.fromkeys([*pair, *(cross.name for cross in spec.crosses)]))
 
     def read(self, pattern: str) -> Iterator[_Batch]:
         """The rows of a split, in order."""
@@ -168,7 +168,8 @@ class _RawRows:
         }
         found = preprocessing.tokens(self._spec, raw, buckets)
         if self._pair:
-            found[PAIR] = tf.strings.join([found[role] for role in self._pair], separator=SEPARATOR)
+            # A cross may be called so.
+            found.setdefault(PAIR, tf.strings.join([found[role] for role in self._pair], separator=SEPARATOR))
         return {name: _as_lists(found[name]) for name in self.counted}
 
     def count(self, pattern: str) -> dict[str, Counter[bytes]]:

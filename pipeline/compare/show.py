@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from components.metrics import METRICS
+from components.report.charts import any_letters
 from pipeline.as_json import as_json
 from pipeline.compare.metrics import mean_and_deviation, paired_p
 from pipeline.compare.run import FAMILIARITY, LIST_LENGTH, OFTEN, Comparison
@@ -68,7 +69,8 @@ def write(comparison: Comparison, folder: Path) -> tuple[Path, Path]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     path, numbers = folder / "compare.png", folder / "compare.json"
-    picture(comparison).savefig(path, dpi=120)
+    with any_letters():
+        picture(comparison).savefig(path, dpi=120)
     numbers.write_text(as_json(comparison) + "\n")
     return path, numbers
 
@@ -127,7 +129,7 @@ def picture(comparison: Comparison) -> Figure:
         _draw_familiarity(next(axes), comparison, what, kinds)
     for unused in axes:
         unused.set_visible(False)
-    figure.suptitle(f"{comparison.dataset}: test split, {_counted(len(comparison.seeds), 'seed')}")
+    figure.suptitle(f"{comparison.dataset}: test split, {_counted(len(comparison.seeds), 'seed')}", parse_math=False)
     return figure
 
 
@@ -158,6 +160,6 @@ def _draw_familiarity(axes: Axes, comparison: Comparison, what: str, kinds: Sequ
             fmt="o-", capsize=3, color=f"C{place}", label=name,
         )  # fmt: skip
     axes.set_xticks(range(len(kinds)), [f"{kind}\n{comparison.rows[what][kind]:,} rows" for kind in kinds])
-    axes.set_title(f"auc by how often {what} was seen", fontsize="medium")
+    axes.set_title(f"auc by how often {what} was seen", fontsize="medium", parse_math=False)
     axes.grid(axis="y", alpha=0.3)
     axes.legend(fontsize="x-small")

@@ -27,11 +27,12 @@ _RUNNER = "--runner=apache_beam.runners.portability.fn_api_runner.fn_runner.FnAp
 DESCRIPTION = """
 label: y
 weight: w
-ranking: {group: user, item: item}
+ranking: {group: user, item: examples}
 slices: [city]
 source: {files: {train: test.csv, test: test.csv}}
-features: {item: numeric}
+features: {examples: numeric}
 """
+"""With a column that is called as an input of the model's signature."""
 _random = np.random.default_rng(1)
 USER = _random.integers(0, 8, 200)
 X = _random.normal(size=200).round(3)
@@ -72,7 +73,7 @@ class Verdict:
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory, make_dataset):
     rows = [f"{y},{w},u{user},{x},{city},0" for y, w, user, x, city in zip(Y, W, USER, X, CITY, strict=True)]
-    text = "\n".join(["y,w,user,x,city,item", *rows, ""])
+    text = "\n".join(["y,w,user,x,city,examples", *rows, ""])
     return make_dataset(tmp_path_factory.mktemp("evaluator") / "data", DESCRIPTION, {"test.csv": text})
 
 

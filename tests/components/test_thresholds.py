@@ -41,6 +41,29 @@ def test_slices_that_the_dataset_does_not_have(key, mend):
     )
 
 
+@pytest.mark.parametrize(
+    ("columns", "key", "slices"),
+    [
+        ([" a"], " a = x", ((" a", "x"),)),
+        ([" a "], "  a  = x", ((" a ", "x"),)),
+        (["a,b = c", "a"], "a,b = c = x", (("a,b = c", "x"),)),
+        (["a.b", "acb"], "a.b", (("a.b", None),)),
+    ],
+)
+def test_slices_of_columns_with_marks_in_their_names(columns, key, slices):
+    assert pattern(key, FeatureSpec.model_validate({"label": "y", "slices": columns}), "") == slices
+
+
+def test_what_can_be_of_two_slices():
+    spec = FeatureSpec.model_validate({"label": "y", "slices": ["a", "a = b"]})
+    with pytest.raises(SpecError) as caught:
+        pattern("a = b = c", spec, "here")
+    assert str(caught.value) == (
+        "here: expected one of the dataset's slices, received 'a = b = c', which can be of 'a' or 'a = b'; "
+        "rename a column"
+    )
+
+
 def test_a_dataset_without_slices():
     spec = FeatureSpec.model_validate({"label": "y"})
     with pytest.raises(SpecError, match=r"slices: expected a dataset with 'slices' in its features.yaml, received"):

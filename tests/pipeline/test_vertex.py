@@ -187,6 +187,14 @@ def test_a_name_that_the_platform_does_not_allow(shop, tmp_path):
         vertex.compile_job(load(None, {"dataset": str(shop)}, [VERTEX]), tmp_path / "job.json")
 
 
+def test_a_column_that_the_platform_takes_for_a_placeholder(shop, config, tmp_path):
+    (shop / "clicks.csv").write_text(ROWS.replace("price", "a{{$.pipeline_job_name}}", 1))
+    with pytest.raises(
+        SpecError, match=r"expected names without {{\$ for Vertex AI, received 'a{{\$\.pipeline_job_name}}'"
+    ):
+        vertex.compile_job(config(), tmp_path / "job.json")
+
+
 def test_compiling_from_the_command_line(rankline, shop, tmp_path):
     output = tmp_path / "job.json"
     done = rankline("compile", "-d", str(shop), "--set", VERTEX, "--target", "vertex", "-o", str(output))

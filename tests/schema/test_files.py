@@ -184,12 +184,9 @@ def test_the_formats_differ_in_nothing_that_is_described(tmp_path):
     for kind in FORMATS:
         (tmp_path / kind).mkdir()
         dataset = dataset_of(tmp_path / kind, description, columns, kind)
-        found.append(
-            (
-                dataset.spec.model_copy(update={"name": ""}),
-                [rows(dataset, name) for name in (*dataset.spec.columns, "_label")],
-            )
-        )
+        spec = dataset.spec
+        values = {name: rows(dataset, name) for name in (*spec.columns, "_label")}
+        found.append((spec.features, spec.columns, spec.times, values))
 
     assert all(each == found[0] for each in found)
 

@@ -95,6 +95,11 @@ def test_a_missing_value_is_empty_or_called_so(model):
     assert explanation._value(Term("price", 1.0), [], model, SPEC, columns, {"price": tf.constant([0.0])}, 0) == "0"
 
 
+def test_the_value_behind_a_bucket_is_the_numbers_whatever_other_columns_are_called(model):
+    columns = {"price": np.array([9.5], object), "price_bucket": np.array(["a title"], object)}
+    assert explanation._value(Term("price_bucket", 1.0), [1], model, SPEC, columns, {}, 0) == "9.5 (bucket 1)"
+
+
 def test_items_are_explained_in_the_order_of_their_answers(model, make_rows):
     examples = [example(user="ann", item=f"i{number}", title=f"t{number}") for number in range(5)]
     answers = np.array([0.1, 0.9, 0.3, 0.7, 0.5])
