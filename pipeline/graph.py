@@ -151,6 +151,7 @@ def create_pipeline(config: RunConfig, dataset: Dataset, with_own_resolvers: boo
         schema=schema.outputs["schema"],
         spec=dataset.spec,
         thresholds=applicable(config.thresholds, dataset.spec),
+        params=config.gate,
         split="test",
         code=code_version(
             "components/evaluator.py",
