@@ -157,6 +157,7 @@ def create_pipeline(config: RunConfig, dataset: Dataset, with_own_resolvers: boo
             "components/evaluator.py",
             "components/eval_config.py",
             "components/gate.py",
+            "components/metrics.py",
             "components/baseline.py",
             "components/report/evaluation.py",
             "components/report/judgement.py",

@@ -14,7 +14,10 @@ import pyarrow.compute as pc
 
 from schema.errors import DataError
 from schema.feature_spec import LABEL, SPLITS, FeatureSpec, Split
-from schema.reader import first_missing, is_missing
+from schema.reader import first_missing, frequent_values, is_missing
+
+_FEW = 5
+"""Values of a label that are told."""
 
 
 class SplitSummary(TypedDict):
@@ -33,7 +36,7 @@ class _Counts:
     lowest: float = math.inf
     highest: float = -math.inf
     missing: Counter[str] = field(default_factory=Counter)
-    first_file: Path | None = None
+    files: set[Path] = field(default_factory=set)
     files_with_missing: dict[str, Path] = field(default_factory=dict)
 
 
@@ -59,7 +62,7 @@ class Checks:
             extremes = pc.min_max(rows[LABEL]).as_py()
             counts.labels += pc.sum(rows[LABEL]).as_py()
             counts.lowest, counts.highest = min(counts.lowest, extremes["min"]), max(counts.highest, extremes["max"])
-        counts.first_file = min(path, counts.first_file or path)
+        counts.files.add(path)
         for name in self._spec.features:
             if missing := pc.sum(is_missing(rows[name])).as_py():
                 counts.missing[name] += missing
@@ -73,8 +76,7 @@ class Checks:
             counts.labels += more.labels
             counts.lowest, counts.highest = min(counts.lowest, more.lowest), max(counts.highest, more.highest)
             counts.missing += more.missing
-            if more.first_file:
-                counts.first_file = min(more.first_file, counts.first_file or more.first_file)
+            counts.files |= more.files
             for name, path in more.files_with_missing.items():
                 counts.files_with_missing[name] = min(path, counts.files_with_missing.get(name, path))
         return self
@@ -105,7 +107,7 @@ class Checks:
             yield f"{split} split: expected rows, received none; change 'splits', or bring more data"
             return
         if counts.lowest == counts.highest:
-            yield f"{counts.first_file}: {self._spec.label.column}: {self._same_label(split, counts)}"
+            yield f"{min(counts.files)}: {self._spec.label.column}: {self._same_label(split, counts)}"
         for name, missing in sorted(counts.missing.items()):
             allowed = self._spec.features[name].max_missing
             if missing > allowed * counts.rows:
@@ -123,6 +125,11 @@ class Checks:
             rule = "1" if label.positive is None else label.positive
             return (
                 f"expected labels of both classes in the {split} split, received {counts.lowest:.0f} {everywhere}; "
-                f"check which values are positive ({rule})"
+                f"check which values are positive ({rule}); {label.column} holds {self._values(counts)}"
             )
         return f"expected labels that differ in the {split} split, received the same {everywhere}"
+
+    def _values(self, counts: _Counts) -> str:
+        """What the label's column holds in the files that the split's rows are from."""
+        found = frequent_values(sorted(counts.files), self._spec, self._spec.label.column, _FEW)
+        return ", ".join(f"{value!r} in {rows:,} row{'s' * (rows != 1)}" for value, rows in found)

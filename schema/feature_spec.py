@@ -130,6 +130,8 @@ class FeatureSpec(Described):
     @field_validator("label", mode="before")
     @classmethod
     def _label_column(cls, value: object) -> object:
+        if isinstance(value, int | float):
+            raise ValueError(f'expected a column\'s name, with quotes where it is a number, such as "{value}"')
         return {"column": value} if isinstance(value, str) else value
 
     @field_validator("other_labels", mode="before")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar, Literal, Protocol
 
@@ -136,6 +137,18 @@ def first_missing(path: Path, spec: FeatureSpec, column: str) -> str:
             return _open(path, spec.source).place(rows + row)
         rows += len(batch)
     raise ValueError(f"{path} has a value of {column} in every row")
+
+
+def frequent_values(paths: Iterable[Path], spec: FeatureSpec, column: str, most: int) -> list[tuple[object, int]]:
+    """The most frequent values of a column, as the files hold them, with the number of their rows."""
+    counts: Counter[object] = Counter()
+    for path in paths:
+        for batch in _open(path, spec.source).batches([column]):
+            values = batch[column].flatten() if pa.types.is_list(batch[column].type) else batch[column]
+            for each in values.value_counts().to_pylist():
+                value = each["values"]
+                counts[value.decode("utf-8", "replace") if isinstance(value, bytes) else value] += each["counts"]
+    return counts.most_common(most)
 
 
 def is_missing(column: pa.Array) -> pa.Array:

@@ -65,7 +65,7 @@ class Gate(_Fact):
     """All conditions of the Evaluator, or of the infra check."""
 
     conditions: Sequence[Condition]
-    unjudged: Sequence[str] = ()
+    unjudged: Sequence[str] = []
     """Metrics that could not be judged over the whole test split, and why not; empty where all were."""
     remarks: Sequence[str] = ()
     """What else is to be known of the verdict, a sentence each: what was not compared or asked."""
@@ -81,7 +81,7 @@ class Verdict(_Fact):
 
     blessed: bool
     refusals: Sequence[str]
-    unjudged: Sequence[str] = ()
+    unjudged: Sequence[str] = []
     """See `Gate`."""
     conditions: Sequence[Condition]
     remarks: Sequence[str]

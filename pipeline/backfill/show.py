@@ -67,7 +67,6 @@ class Backfill:
             for metrics in self.judged.values()
             if metrics["continuous"] != metrics["once"]
         ]
-        gains = [gain for gain in gains if not math.isnan(gain)]
         return f"{sum(gain > 0 for gain in gains)} of {len(gains)}"
 
 
