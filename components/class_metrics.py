@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from tensorflow_model_analysis.metrics import metric_types
 
-from components import shared_sums
+from components import metrics, shared_sums
 
 _SUMS = "_class_sums"
 _EPSILON = 1e-7
@@ -19,6 +19,8 @@ class Sums:
     """What the metrics are computed from; adds up over rows and workers."""
 
     def __init__(self) -> None:
+        self.rows = 0
+        """Of those that weigh something."""
         self.weight = self.right = self.loss = 0.0
 
     def add(self, label: float, prediction: npt.NDArray[np.float32], weight: float) -> None:
@@ -30,12 +32,14 @@ class Sums:
             weight: of the row.
         """
         place = int(label)
+        self.rows += weight > 0
         self.weight += weight
         self.right += weight * (int(np.argmax(prediction)) == place)
         self.loss -= weight * math.log(max(float(prediction[place]), _EPSILON))
 
     def merge(self, other: Sums) -> Sums:
         """Takes over what another accumulator has added up."""
+        self.rows += other.rows
         self.weight += other.weight
         self.right += other.right
         self.loss += other.loss
@@ -47,13 +51,22 @@ class Sums:
 
     def result(self, name: str) -> float:
         """`accuracy`, the share of rows whose likeliest class is the right one; or `cross_entropy`, the mean of
-        -ln P(class). NaN without rows.
+        -ln P(class). NaN without rows. Or how many rows weigh something.
         """
+        if name == metrics.COUNTED_ROWS:
+            return self.rows
         total = self.right if name == "accuracy" else self.loss
         return total / self.weight if self.weight else math.nan
 
 
 _computations = shared_sums.pointwise(_SUMS, Sums, "probabilities")
+
+
+class ClassRows(metric_types.Metric):  # type: ignore[misc]
+    """See `Sums.result`."""
+
+    def __init__(self, name: str = metrics.COUNTED_ROWS) -> None:
+        super().__init__(_computations, name=name)
 
 
 class ClassAccuracy(metric_types.Metric):  # type: ignore[misc]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from tensorflow_model_analysis.proto import config_pb2
 
@@ -22,6 +22,15 @@ _CLASSES: Mapping[str, tuple[str, str]] = {
     "mae": ("NumberMAE", "components.number_metrics"),
     "r2": ("NumberR2", "components.number_metrics"),
 }
+_COUNTS: Mapping[str, Sequence[tuple[str, str]]] = {
+    "binary": [
+        ("PointwiseRows", "components.pointwise_metrics"),
+        ("PointwisePositives", "components.pointwise_metrics"),
+    ],
+    "classes": [("ClassRows", "components.class_metrics")],
+    "number": [("NumberRows", "components.number_metrics")],
+}
+"""By the kind of label: what is counted along with the metrics, from the same sums."""
 ANSWER: Mapping[str, str] = {"binary": "probability", "classes": "probabilities", "number": "prediction"}
 """What a model is asked for, by the kind of label; see `trainer.heads`."""
 
@@ -30,6 +39,11 @@ def metrics_of(spec: FeatureSpec) -> list[str]:
     """Names of the metrics that a dataset's models are judged by."""
     ranked = OF_RANKING if spec.ranking and spec.label.kind == "binary" else ()
     return [*OF_LABEL[spec.label.kind], *ranked]
+
+
+def computed(spec: FeatureSpec) -> list[str]:
+    """Names of all metrics that are computed: those of other labels than the first, too, as in `bought.auc`."""
+    return [*metrics_of(spec), *(f"{other}.{name}" for other in spec.other_labels for name in OF_LABEL["binary"])]
 
 
 def eval_config(spec: FeatureSpec) -> config_pb2.EvalConfig:
@@ -46,10 +60,11 @@ def eval_config(spec: FeatureSpec) -> config_pb2.EvalConfig:
     )
     of_label = [_metric(name) for name in OF_LABEL[spec.label.kind]]
     others = [_metric(name, other) for other in spec.other_labels for name in OF_LABEL["binary"]]
+    counts = [config_pb2.MetricConfig(class_name=name, module=module) for name, module in _COUNTS[spec.label.kind]]
     specs = [
         # Rows are counted as such, whatever they weigh.
         config_pb2.MetricsSpec(metrics=[count], example_weights=config_pb2.ExampleWeightOptions(unweighted=True)),
-        config_pb2.MetricsSpec(metrics=[*of_label, *others]),
+        config_pb2.MetricsSpec(metrics=[*of_label, *counts, *others]),
     ]
     if ranked := [_metric(name) for name in metrics_of(spec) if name in OF_RANKING]:
         assert spec.ranking is not None, "ranked metrics are of lists"

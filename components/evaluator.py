@@ -20,9 +20,9 @@ from components import baseline, evaluated_rows, gate
 from components.eval_config import eval_config
 from components.example_batches import read_in_batches
 from components.metrics import METRICS, METRICS_PROPERTY, REFUSALS_PROPERTY
-from components.properties import WARNINGS_PROPERTY
+from components.properties import UNJUDGED_PROPERTY, WARNINGS_PROPERTY
 from components.report.evaluation import read as read_evaluation
-from components.thresholds import Threshold
+from components.thresholds import GateParams, Threshold
 from schema.feature_spec import FeatureSpec
 
 _THRESHOLDS = TypeAdapter(dict[str, Threshold])
@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 class _Spec(standard_component_specs.EvaluatorSpec):  # type: ignore[misc]
     PARAMETERS = {  # noqa: RUF012 (TFX's attribute)
         **standard_component_specs.EvaluatorSpec.PARAMETERS,
-        **{name: component_spec.ExecutionParameter(type=str) for name in ("spec", "thresholds", "code")},
+        **{name: component_spec.ExecutionParameter(type=str) for name in ("spec", "thresholds", "params", "code")},
     }
 
 
@@ -48,6 +48,7 @@ class Executor(executor.Executor):  # type: ignore[misc]
         evaluation = artifact_utils.get_single_instance(output_dict[standard_component_specs.EVALUATION_KEY])
         blessing = artifact_utils.get_single_instance(output_dict[standard_component_specs.BLESSING_KEY])
         spec = FeatureSpec.model_validate_json(exec_properties["spec"])
+        is_first = not input_dict.get(standard_component_specs.BASELINE_MODEL_KEY)
         remarks = []
         if unfit := _misfits(input_dict, spec):
             input_dict = {**input_dict, standard_component_specs.BASELINE_MODEL_KEY: []}
@@ -56,12 +57,14 @@ class Executor(executor.Executor):  # type: ignore[misc]
             super().Do(input_dict, output_dict, exec_properties)
         evaluation.set_string_custom_property(METRICS_PROPERTY, json.dumps(_metrics(evaluation.uri)))
         thresholds = _THRESHOLDS.validate_json(exec_properties["thresholds"])
-        verdict = gate.judge(evaluation.uri, spec, thresholds, remarks)
+        params = GateParams.model_validate_json(exec_properties["params"])
+        verdict = gate.judge(evaluation.uri, spec, thresholds, params, is_first, remarks)
         gate.write(verdict, evaluation.uri)
         told = gate.told(verdict)
         for line in (*verdict.refusals, *told):
             _log.warning("%s", line)
         evaluation.set_string_custom_property(REFUSALS_PROPERTY, json.dumps(verdict.refusals))
+        evaluation.set_string_custom_property(UNJUDGED_PROPERTY, json.dumps(verdict.unjudged))
         evaluation.set_string_custom_property(WARNINGS_PROPERTY, json.dumps(told))
         if verdict.refusals:
             _take_back(blessing)
@@ -77,6 +80,7 @@ class Evaluator(component.Evaluator):  # type: ignore[misc]
         schema: of the examples.
         spec: the resolved feature spec.
         thresholds: metric -> when it refuses the model; see `components.thresholds.applicable`.
+        params: what it takes to judge a model.
         split: judged on.
         code: version of the metrics' code; another one evaluates again.
     """
@@ -92,6 +96,7 @@ class Evaluator(component.Evaluator):  # type: ignore[misc]
         schema: types.BaseChannel,
         spec: FeatureSpec,
         thresholds: Mapping[str, Threshold],
+        params: GateParams,
         split: str,
         code: str,
     ) -> None:
@@ -103,6 +108,7 @@ class Evaluator(component.Evaluator):  # type: ignore[misc]
             eval_config=eval_config(spec),
             spec=spec.model_dump_json(),
             thresholds=_THRESHOLDS.dump_json(dict(thresholds)).decode(),
+            params=params.model_dump_json(),
             example_splits=json_utils.dumps([split]),
             module_path="components.extracts",
             code=code,
@@ -129,7 +135,7 @@ def _take_back(blessing: types.Artifact) -> None:
 
 
 def _metrics(uri: str) -> dict[str, float]:
-    """Metric name -> value over the whole test split; without those that are NaN."""
+    """Metric name -> value over the whole test split, of those that have one."""
     found, order = read_evaluation(uri)[()].candidate, list(METRICS)
 
     def place(name: str) -> tuple[str, int]:

@@ -4,6 +4,9 @@ TFMA's own validation knows the numbers only. Here a bound that is missed refuse
 noise: by an interval from resampled groups of a ranking, or rows (see `components.report.measures`), of the change to
 the last blessed model on the same rows for both. What is resampled is the sample that the Evaluator keeps (see
 `components.evaluated_rows`), whose size is bounded; the values themselves are of all rows.
+
+Where there are too few rows, or a metric has no value, nothing is judged, for better or worse: of few rows an interval
+itself is a guess.
 """
 
 from __future__ import annotations
@@ -16,11 +19,12 @@ from typing import Literal
 
 import tensorflow as tf
 
-from components.metrics import METRICS
+from components.eval_config import computed
+from components.metrics import METRICS, NEEDS
 from components.report import evaluation, judgement, measures, rows
 from components.report.document import Condition, Estimate, Gate, Interval, Metric
 from components.report.evaluation import Sliced, SliceKey
-from components.thresholds import MIN_ROWS, SliceBounds, SlicePattern, Threshold, pattern
+from components.thresholds import MIN_ROWS, GateParams, SliceBounds, SlicePattern, Threshold, pattern
 from schema.errors import listing, nearest
 from schema.feature_spec import FeatureSpec
 
@@ -28,27 +32,46 @@ FILE = "gate.json"
 """In the artifact's folder: a `components.report.document.Gate`."""
 
 _NOT_JUDGED = "not judged: "
+_LOSS: Mapping[str, str] = {"binary": "logloss", "classes": "cross_entropy", "number": "rmse"}
+"""By the kind of label: the metric that has a value wherever a row weighs something, and the answers are numbers."""
 _Kind = Literal["min", "max", "max_drop"]
 
 
-def judge(folder: str, spec: FeatureSpec, thresholds: Mapping[str, Threshold], remarks: Sequence[str] = ()) -> Gate:
+def judge(
+    folder: str,
+    spec: FeatureSpec,
+    thresholds: Mapping[str, Threshold],
+    params: GateParams,
+    is_first: bool,
+    remarks: Sequence[str] = (),
+) -> Gate:
     """Judges an evaluation.
 
     Args:
         folder: of the evaluation artifact.
         spec: the resolved feature spec.
         thresholds: of metrics that the dataset has; see `components.thresholds.applicable`.
+        params: how many rows it takes, and what comes of a model that cannot be judged.
+        is_first: whether no model was blessed before.
         remarks: what is known of it already.
     """
     found = evaluation.read(folder)
     sample = _Sample(folder, spec, found[()])
-    conditions: list[Condition] = []
+    conditions: list[Condition] = list(_answers(spec, found[()]))
     for name, threshold in thresholds.items():
-        overall = SliceBounds(**{key: getattr(threshold, key) for key in ("min", "max", "max_drop", "confidence")})
+        asked = {key: getattr(threshold, key) for key in ("min", "max", "max_drop", "confidence")}
+        overall = SliceBounds(**asked, min_rows=params.min_rows, min_of_class=params.min_of_class)
         conditions += _judged(name, (), overall, found[()], sample)
         patterns = {pattern(key, spec, name): bounds for key, bounds in threshold.slices.items()}
         conditions += _judged_slices(name, patterns, overall, found, sample)
-    return Gate(conditions=conditions, remarks=[*remarks, *_remarks(thresholds, conditions)])
+    unjudged = _unjudged(conditions)
+    if unjudged and (params.unjudged == "refuse" or (params.unjudged == "keep" and not is_first)):
+        conditions.append(_refusal(unjudged))
+    return Gate(
+        conditions=conditions,
+        unjudged=unjudged,
+        remarks=[*remarks, *_remarks(thresholds, conditions), *_without_value(spec, found, conditions)],
+    )
 
 
 def write(gate: Gate, folder: str) -> None:
@@ -67,11 +90,14 @@ def read(folder: str) -> Gate:
 def told(gate: Gate) -> list[str]:
     """What has not refused a model and is to be known nevertheless, a line each."""
     lines = list(gate.remarks)
+    if gate.unjudged:
+        although = "" if gate.refusals else "blessed although it "
+        lines.insert(0, f"{although}could not be judged by {', '.join(gate.unjudged)}")
     lines += [each.reason for each in gate.conditions if each.outcome == "within noise"]
     not_judged = dict.fromkeys(
-        f"{each.what} ({each.reason.removeprefix(_NOT_JUDGED)})"
+        f"{each.what} ({_why(each)})"
         for each in gate.conditions
-        if each.outcome == "not judged"
+        if each.outcome == "not judged" and not each.is_overall
     )
     return [*lines, f"{_NOT_JUDGED}{listing(not_judged)}"] if not_judged else lines
 
@@ -109,7 +135,7 @@ def _judged_slices(
         # What is said of one value goes before what is said of every value.
         matching = sorted((each for each in patterns if _matches(each, key)), key=_named)
         if matching:
-            bounds = SliceBounds(confidence=overall.confidence, min_rows=MIN_ROWS)
+            bounds = SliceBounds(confidence=overall.confidence, min_rows=MIN_ROWS, min_of_class=overall.min_of_class)
             for each in matching:
                 bounds = bounds.model_copy(update=patterns[each].model_dump(exclude_none=True))
             yield from _judged(name, key, bounds, sliced, sample)
@@ -145,7 +171,7 @@ def _shown(slices: SlicePattern | SliceKey) -> str:
 
 def _judged(name: str, key: SliceKey, bounds: SliceBounds, found: Sliced, sample: _Sample) -> Iterator[Condition]:
     """The conditions of a metric over all rows or in a slice."""
-    what = f"{name} of {_shown(key)}" if key else name
+    what = _what(name, key)
     kinds: tuple[_Kind, ...] = ("min", "max", "max_drop")
     compared = bool(sample.overall.baseline)
     # It takes time, and is the same for all bounds.
@@ -159,11 +185,34 @@ def _judged(name: str, key: SliceKey, bounds: SliceBounds, found: Sliced, sample
             "max": f"at most {bound:g}",
             "max_drop": f"at most {bound:g} worse than the last blessed model",
         }[kind]
-        if found.rows < (bounds.min_rows or 0):
-            reason = f"{_NOT_JUDGED}{found.rows:,} rows of {bounds.min_rows:,}"
-            yield Condition(what=what, expected=expected, outcome="not judged", reason=reason)
+        if why_not := _shortage(found, bounds) or _no_value(name, kind, found, sample.spec):
+            yield Condition(what=what, expected=expected, is_overall=not key, is_change=kind == "max_drop",
+                            outcome="not judged", reason=f"{_NOT_JUDGED}{why_not}")  # fmt: skip
             continue
         yield _condition(name, what, key, kind, bound, expected, bounds.confidence or 0, found, resampled)
+
+
+def _shortage(found: Sliced, bounds: SliceBounds) -> str:
+    """What there is too little of to judge by; empty where there is enough."""
+    needed = [("rows", found.counted, bounds.min_rows or 0)]
+    if found.positives is not None:
+        needed.append(("positive rows", found.positives, bounds.min_of_class or 0))
+        needed.append(("negative rows", found.counted - found.positives, bounds.min_of_class or 0))
+    without = " without those of weight 0" if found.counted < found.rows else ""
+    return next((f"{there:,} {kind} of {least:,}{without}" for kind, there, least in needed if there < least), "")
+
+
+def _no_value(name: str, kind: _Kind, found: Sliced, spec: FeatureSpec) -> str:
+    """Why there is nothing to compare with the bound; empty where there is."""
+    if name not in found.candidate:
+        return f"no value, which takes {_needs(name, spec)}"
+    if kind == "max_drop" and name not in found.baseline:
+        return "the last blessed model has no value"
+    return ""
+
+
+def _needs(name: str, spec: FeatureSpec) -> str:
+    return NEEDS[name.rpartition(".")[2]].format(group=spec.ranking.group if spec.ranking else "")
 
 
 def _condition(
@@ -171,17 +220,7 @@ def _condition(
     resampled: Callable[[], Metric],
 ) -> Condition:  # fmt: skip
     is_change = kind == "max_drop"
-    value, before = found.candidate.get(name), found.baseline.get(name)
-    received = value if not is_change or value is None or before is None else value - before
-    if value is None or (is_change and before is None):
-        whose = "the last blessed model has" if value is not None else "there is"
-        reason = f"{whose} no value, as of rows that all have the same label"
-        if key:
-            return Condition(what=what, expected=expected, is_change=is_change, outcome="not judged",
-                             reason=f"{_NOT_JUDGED}{reason}")  # fmt: skip
-        return Condition(what=what, expected=expected, is_change=is_change, outcome="broken",
-                         reason=f"{what}: expected {expected}, received none: {reason}")  # fmt: skip
-    assert received is not None, "there are values"
+    received = found.candidate[name] - (found.baseline[name] if is_change else 0)
     room = _room(name, kind, bound, received)
     interval: Interval = None
     # Of many slices only those that need it, since it takes time.
@@ -198,8 +237,8 @@ def _condition(
         within = interval is not None and max(_room(name, kind, bound, end) for end in interval) >= 0
         outcome = "within noise" if within else "broken"
     reason = {"kept": "", "within noise": f"{said}: missed, but within noise", "broken": said}[outcome]
-    return Condition(what=what, expected=expected, is_change=is_change, received=received, interval=interval,
-                     room=room, outcome=outcome, reason=reason)  # fmt: skip
+    return Condition(what=what, expected=expected, is_overall=not key, is_change=is_change, received=received,
+                     interval=interval, room=room, outcome=outcome, reason=reason)  # fmt: skip
 
 
 def _room(name: str, kind: _Kind, bound: float, received: float) -> float:
@@ -211,6 +250,51 @@ def _room(name: str, kind: _Kind, bound: float, received: float) -> float:
             return bound - received
         case "max_drop":
             return bound + (received if METRICS[name] == "higher" else -received)
+
+
+def _answers(spec: FeatureSpec, found: Sliced) -> Iterator[Condition]:
+    """A condition where the model's answers are no numbers, whatever is asked of its metrics."""
+    if found.counted and _LOSS[spec.label.kind] not in found.candidate:
+        reason = "answers: expected numbers for all rows of the test split, received NaN or infinite ones"
+        yield Condition(what="answers", expected="numbers", is_overall=True, outcome="broken", reason=reason)
+
+
+def _unjudged(conditions: Sequence[Condition]) -> list[str]:
+    """The metrics that were not judged over the whole test split, by the reason."""
+    metrics: dict[str, list[str]] = {}
+    for each in conditions:
+        if each.is_overall and each.outcome == "not judged":
+            metrics.setdefault(_why(each), []).append(each.what)
+    return [f"{listing(dict.fromkeys(names))} ({why})" for why, names in metrics.items()]
+
+
+def _why(condition: Condition) -> str:
+    return condition.reason.removeprefix(_NOT_JUDGED)
+
+
+def _refusal(unjudged: Sequence[str]) -> Condition:
+    reason = (
+        f"test split: expected enough to judge by, received too little for {', '.join(unjudged)}; bring more rows, "
+        "or say gate.unjudged: push"
+    )
+    return Condition(what="test split", expected="enough to judge by", is_overall=True, outcome="broken", reason=reason)
+
+
+def _without_value(spec: FeatureSpec, found: Mapping[SliceKey, Sliced], conditions: Sequence[Condition]) -> list[str]:
+    """A line about the metrics that have no value and that no condition tells of."""
+    judged = {each.what for each in conditions}
+    largest_first = sorted(found.items(), key=lambda each: (-each[1].rows, each[0]))
+    missing = [
+        f"{what} (takes {_needs(name, spec)})"
+        for key, sliced in largest_first
+        for name in computed(spec)
+        if name not in sliced.candidate and (what := _what(name, key)) not in judged
+    ]
+    return [f"no value: {listing(missing)}"] if missing else []
+
+
+def _what(name: str, key: SliceKey) -> str:
+    return f"{name} of {_shown(key)}" if key else name
 
 
 def _remarks(thresholds: Mapping[str, Threshold], conditions: Sequence[Condition]) -> list[str]:

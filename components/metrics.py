@@ -51,9 +51,26 @@ MEANINGS: Mapping[str, str] = {
 }
 """What they are, for people. `{group}` stands for the column of the ranking's groups."""
 
+NEEDS: Mapping[str, str] = {
+    "auc": "rows of both classes",
+    "logloss": "a row",
+    "calibration": "a positive row",
+    "gauc": "a {group} with rows of both classes",
+    "ndcg@10": "a {group} with a positive row",
+    "accuracy": "a row",
+    "cross_entropy": "a row",
+    "rmse": "a row",
+    "mae": "a row",
+    "r2": "rows whose labels differ",
+}
+"""Without what, of a weight above 0, a metric has no value, for people as in `MEANINGS`."""
+
+COUNTED_ROWS, COUNTED_POSITIVES = "counted_rows", "counted_positives"
+"""What is counted along with the metrics: the rows of a weight above 0, and those of them whose label is positive."""
+
 METRICS_PROPERTY = "metrics"
-"""Custom property of an evaluation artifact, as JSON: metric name -> value over the whole test split. Those of another
-label than the first have its name in front, as in `bought.auc`."""
+"""Custom property of an evaluation artifact, as JSON: metric name -> value over the whole test split, of those that
+have one. Those of another label than the first have its name in front, as in `bought.auc`."""
 REFUSALS_PROPERTY = "refusals"
 """Custom property of an evaluation, an infra blessing or a report, as JSON: why the model was refused, a line each;
 empty for a good one."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import operator
 
 from tensorflow_model_analysis.metrics import metric_types
 
-from components import shared_sums
+from components import metrics, shared_sums
 
 _SUMS = "_number_sums"
 
@@ -15,10 +16,17 @@ class Sums:
     """What the metrics are computed from; adds up over rows and workers."""
 
     def __init__(self) -> None:
+        self.rows = 0
+        """Of those that weigh something."""
+        self.lowest, self.highest = math.inf, -math.inf
+        """Of their labels, since a sum of squares does not tell for sure whether all are the same."""
         self.weight = self.label = self.square = self.error = self.square_error = 0.0
 
     def add(self, label: float, prediction: float, weight: float) -> None:
         """Adds a row."""
+        if weight > 0:
+            self.rows += 1
+            self.lowest, self.highest = min(self.lowest, label), max(self.highest, label)
         self.weight += weight
         self.label += weight * label
         self.square += weight * label**2
@@ -28,7 +36,8 @@ class Sums:
     def merge(self, other: Sums) -> Sums:
         """Takes over what another accumulator has added up."""
         for name, value in vars(other).items():
-            setattr(self, name, getattr(self, name) + value)
+            joined = {"lowest": min, "highest": max}.get(name, operator.add)
+            setattr(self, name, joined(getattr(self, name), value))
         return self
 
     def compact(self) -> Sums:
@@ -46,14 +55,23 @@ class Sums:
     def r2(self) -> float:
         """1 - squared error / squared deviation from the mean: 1 is perfect, 0 as good as always saying the mean."""
         deviation = self.square - self.label**2 / self.weight
-        return 1 - self.square_error / deviation if deviation > 0 else math.nan
+        return 1 - self.square_error / deviation if self.lowest < self.highest and deviation > 0 else math.nan
 
     def result(self, name: str) -> float:
-        """Any of these, by name; NaN without rows."""
+        """Any of these, by name; NaN without rows. Or how many rows weigh something."""
+        if name == metrics.COUNTED_ROWS:
+            return self.rows
         return {"rmse": self.rmse, "mae": self.mae, "r2": self.r2}[name]() if self.weight else math.nan
 
 
 _computations = shared_sums.pointwise(_SUMS, Sums, "prediction")
+
+
+class NumberRows(metric_types.Metric):  # type: ignore[misc]
+    """See `Sums.result`."""
+
+    def __init__(self, name: str = metrics.COUNTED_ROWS) -> None:
+        super().__init__(_computations, name=name)
 
 
 class NumberRMSE(metric_types.Metric):  # type: ignore[misc]

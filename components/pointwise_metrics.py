@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from tensorflow_model_analysis.metrics import metric_types
 
-from components import shared_sums
+from components import metrics, shared_sums
 from schema.feature_spec import LABEL
 
 Floats = npt.NDArray[np.float64]
@@ -33,6 +33,8 @@ class Sums:
 
     def __init__(self) -> None:
         self.weight = self.label = self.prediction = self.loss = 0.0
+        self.rows = self.positives = 0
+        """Of those that weigh something."""
         self.by_score: Floats = np.zeros((2, _BUCKETS))
         """Weight of the negatives and of the positives by bucket of their logit."""
         self._rows: list[tuple[float, float, float]] = []
@@ -48,6 +50,8 @@ class Sums:
         if self._rows:
             label, prediction, weight = np.array(self._rows, np.float64).T
             self._rows = []
+            self.rows += int((weight > 0).sum())
+            self.positives += int(((weight > 0) & (label > 0.5)).sum())
             self.weight += weight.sum()
             self.label += (weight * label).sum()
             self.prediction += (weight * prediction).sum()
@@ -63,6 +67,8 @@ class Sums:
     def merge(self, other: Sums) -> Sums:
         """Takes over what another accumulator has added up."""
         other.compact()
+        self.rows += other.rows
+        self.positives += other.positives
         self.weight += other.weight
         self.label += other.label
         self.prediction += other.prediction
@@ -85,7 +91,12 @@ class Sums:
         return _ratio(self.prediction, self.label)
 
     def result(self, name: str) -> float:
-        """AUC, log loss or calibration, by name."""
+        """AUC, log loss or calibration, by name; or how many rows, or positive ones, weigh something."""
+        match name:
+            case metrics.COUNTED_ROWS:
+                return self.rows
+            case metrics.COUNTED_POSITIVES:
+                return self.positives
         return {"auc": self.auc, "logloss": self.logloss, "calibration": self.calibration}[name]()
 
 
@@ -112,6 +123,20 @@ def _computations(
 
 # The names of these classes differ from those of TFMA's own metrics, which TFMA would take instead. `other` is the name
 # of another label than the first one.
+
+
+class PointwiseRows(metric_types.Metric):  # type: ignore[misc]
+    """How many rows weigh something."""
+
+    def __init__(self, name: str = metrics.COUNTED_ROWS) -> None:
+        super().__init__(_computations, name=name)
+
+
+class PointwisePositives(metric_types.Metric):  # type: ignore[misc]
+    """How many of these are positive."""
+
+    def __init__(self, name: str = metrics.COUNTED_POSITIVES) -> None:
+        super().__init__(_computations, name=name)
 
 
 class PointwiseAUC(metric_types.Metric):  # type: ignore[misc]

@@ -11,6 +11,8 @@ REPORT_TYPE = "components.ReportArtifact"
 """ML Metadata's type of reports. TFX's entry point on Vertex AI imports what a type is called."""
 SPAN_NAME_PROPERTY = "span_name"
 """Of examples: the last span that they are of, as people write it; TFX's property `span` is its number."""
+UNJUDGED_PROPERTY = "unjudged"
+"""Of an evaluation, as JSON: which metrics could not be judged over the whole test split, and why, a line each."""
 WARNINGS_PROPERTY = "warnings"
 """As JSON: of examples, what is odd about files and rows; of anomalies, what is wrong with the data, where that does
 not stop the run; of an evaluation, what is to be known of its verdict, where that does not refuse the model."""

@@ -58,10 +58,17 @@ class PointwiseCombiner(beam.CombineFn):  # type: ignore[misc]
         model = self._key.model_name
         prediction = element.prediction[model] if model else element.prediction
         weight = element.example_weight if self._key.example_weighted else None
-        label = _number(element.features[self._label] if self._label else element.label, model)
+        label = self._label_of(element)
         if not math.isnan(label):
             accumulator.add(label, _value(prediction, self._answer), _number(weight, model))
         return accumulator
+
+    def _label_of(self, element: metric_types.StandardMetricInputs) -> float:
+        if not self._label:
+            return _number(element.label, self._key.model_name)
+        # TFMA knows no feature that none of the rows has.
+        value = element.features.get(self._label)
+        return math.nan if value is None else _number(value, self._key.model_name)
 
     def merge_accumulators(self, accumulators: Iterable[PointwiseSums]) -> PointwiseSums:
         first, *others = accumulators

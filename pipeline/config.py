@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serial
 
 from components.metrics import METRICS
 from components.model_servers import EMBEDDED
-from components.thresholds import DEFAULT_THRESHOLDS, Limits, Threshold
+from components.thresholds import DEFAULT_THRESHOLDS, GateParams, Limits, Threshold
 from pipeline.beam import BeamRunner, Direct
 from pipeline.metadata import MetadataStore, Sqlite
 from pipeline.pods import Kubeflow
@@ -46,6 +46,8 @@ class RunConfig(BaseModel):
     thresholds: Mapping[str, Threshold] = Field(default_factory=lambda: dict(DEFAULT_THRESHOLDS))
     """Metric -> when a model is refused. What is not given stays as in `DEFAULT_THRESHOLDS`; null is no bound, of a
     metric or of all."""
+    gate: GateParams = GateParams()
+    """How many rows it takes to judge a model, and what comes of one that cannot be judged."""
     limits: Limits = Limits()
     """When a model is refused for what serving it takes."""
     infra_check_rows: Annotated[int, Field(ge=1)] = 1000

@@ -155,11 +155,13 @@ def create_pipeline(config: RunConfig, dataset: Dataset, with_own_resolvers: boo
         schema=schema.outputs["schema"],
         spec=dataset.spec,
         thresholds=applicable(config.thresholds, dataset.spec),
+        params=config.gate,
         split="test",
         code=code_version(
             "components/evaluator.py",
             "components/eval_config.py",
             "components/gate.py",
+            "components/metrics.py",
             "components/baseline.py",
             "components/report/evaluation.py",
             "components/report/judgement.py",

@@ -18,7 +18,7 @@ from rich.markup import escape
 
 from components.example_gen import read_summary
 from components.metrics import METRICS_PROPERTY
-from components.properties import CHECKED_PROPERTY
+from components.properties import CHECKED_PROPERTY, UNJUDGED_PROPERTY, noted
 from components.pusher import UNCHANGED_PROPERTY
 from components.report.document import PAGE_FILE
 from components.schema_gen import FILE_NAME as SCHEMA_FILE
@@ -60,6 +60,8 @@ class RunResult:
     """What is wrong with the data or the model, and was let pass."""
     metrics: Mapping[str, float] = field(default_factory=dict)
     refusals: list[str] = field(default_factory=list)
+    unjudged: list[str] = field(default_factory=list)
+    """The metrics that could not be judged over the whole test split, and why not."""
     tuned: Mapping[str, Any] = field(default_factory=dict)
     """What a search has chosen: key of `train` -> value."""
     ids: int = 0
@@ -185,6 +187,7 @@ def _collect(result: RunResult, node_id: str, outcome: Outcome, logs: Path, infe
         evaluation = artifact["evaluation"]
         result.metrics = json.loads(evaluation.get_string_custom_property(METRICS_PROPERTY))
         result.refusals += outcome.refusals
+        result.unjudged = noted(evaluation, UNJUDGED_PROPERTY)
     elif node_id == "InfraCheck":
         result.refusals += outcome.refusals
     elif node_id == "Report":

@@ -93,6 +93,10 @@ def _show(console: Console, result: local.RunResult, dataset: Dataset, layout: L
         console.print(
             f"\nReused {len(result.unchanged)} components, since nothing they depend on has changed (see --no-cache)."
         )
+    if result.unjudged and not result.refusals:
+        console.print("\n[bold yellow]Blessed although it could not be judged[/] by")
+        for line in result.unjudged:
+            console.print(escape(f"  {line}"))
     serving, version = escape(str(layout.serving)), Path(result.pushed or "").name
     if result.refusals:
         console.print("\n[bold red]Refused[/]: the model is not pushed.")

@@ -12,7 +12,7 @@ from typing import Any
 from ml_metadata.proto import metadata_store_pb2
 
 from components.metrics import METRICS_PROPERTY, REFUSALS_PROPERTY
-from components.properties import REPORT_TYPE, SPAN_NAME_PROPERTY
+from components.properties import REPORT_TYPE, SPAN_NAME_PROPERTY, UNJUDGED_PROPERTY
 from pipeline.metadata import open_store
 from schema.errors import RanklineError, listing, nearest
 from schema.feature_spec import FeatureSpec
@@ -41,6 +41,8 @@ class Run:
     """The component that is running, or was when the run was killed."""
     refusals: Sequence[str] = ()
     """Why the model was refused."""
+    unjudged: Sequence[str] = ()
+    """The metrics that could not be judged over the whole test split, and why not."""
 
 
 def list_runs(connection: metadata_store_pb2.ConnectionConfig) -> list[Run]:
@@ -131,7 +133,7 @@ def trained(connection: metadata_store_pb2.ConnectionConfig, dataset: str, run_i
     runs = [run for run in list_runs(connection) if run.dataset == dataset]
     latest = next((run for run in runs if run.blessed), None)
     run = _chosen(runs, run_id, latest, dataset, "a run whose model was blessed")
-    if not run.metrics:
+    if run.blessed is None:
         raise RanklineError(f"{dataset}: expected a run that has judged its model, received {run_id}, which has not")
     store = _opened(connection)
     types = {kind.id: kind.name for kind in store.get_execution_types()}
@@ -233,7 +235,9 @@ def _run(store: Any, types: Mapping[int, str], context: Any) -> Run:
     if "Trainer" in executions:
         model = json.loads(_config(executions["Trainer"])["params"])["model"]
     evaluation, blessing = artifacts.get("ModelEvaluation"), artifacts.get("ModelBlessing")
-    refusals = tuple(line for made in (evaluation, artifacts.get("InfraBlessing")) for line in _refusals(made))
+    refusals = tuple(
+        line for made in (evaluation, artifacts.get("InfraBlessing")) for line in _noted(made, REFUSALS_PROPERTY)
+    )
     pushed, report = artifacts.get("PushedModel"), artifacts.get(REPORT_TYPE)
     return Run(
         run_id=context.name,
@@ -242,6 +246,7 @@ def _run(store: Any, types: Mapping[int, str], context: Any) -> Run:
         metrics=json.loads(evaluation.custom_properties[METRICS_PROPERTY].string_value) if evaluation else {},
         blessed=blessing.custom_properties["blessed"].int_value == 1 and not refusals if blessing else None,
         refusals=refusals,
+        unjudged=tuple(_noted(evaluation, UNJUDGED_PROPERTY)),
         pushed_version=(pushed.custom_properties["pushed_version"].string_value or None) if pushed else None,
         report=report.uri if report else None,
         failed=_in_state(executions, _State.FAILED),
@@ -260,10 +265,11 @@ def _config(trainer: Any) -> Mapping[str, str]:
     return told
 
 
-def _refusals(artifact: Any) -> list[str]:
+def _noted(artifact: Any, name: str) -> list[str]:
+    """As `components.properties.noted`, of what the store has."""
     found: list[str] = []
-    if artifact is not None and REFUSALS_PROPERTY in artifact.custom_properties:
-        found = json.loads(artifact.custom_properties[REFUSALS_PROPERTY].string_value or "[]")
+    if artifact is not None and name in artifact.custom_properties:
+        found = json.loads(artifact.custom_properties[name].string_value or "[]")
     return found
 
 

@@ -39,7 +39,7 @@ def runs_table(runs: Sequence[Run]) -> Table:
     table = new_table("", "run", "dataset", "model", *(f"{name}#" for name in shown), "blessed", "pushed")
     for run in runs:
         metrics = [f"{run.metrics[name]:.4f}" if name in run.metrics else "" for name in shown]
-        blessed = {True: "yes", False: "no", None: ""}[run.blessed]
+        blessed = {True: "unjudged" if run.unjudged else "yes", False: "no", None: ""}[run.blessed]
         if run.failed or run.unfinished:
             blessed = f"stopped: {run.failed}" if run.failed else f"unfinished: {run.unfinished}"
         add_row(table, run.run_id, run.dataset, run.model or "", *metrics, blessed, run.pushed_version or "")

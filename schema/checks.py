@@ -15,7 +15,10 @@ import pyarrow.compute as pc
 from schema.errors import DataError
 from schema.feature_spec import LABEL, SPLITS, WEIGHT, FeatureSpec, Split
 from schema.oddities import Oddities
-from schema.reader import first_missing, is_missing
+from schema.reader import first_missing, frequent_values, is_missing
+
+_FEW = 5
+"""Values of a label that are told."""
 
 
 class SplitSummary(TypedDict):
@@ -37,7 +40,7 @@ class _Counts:
     positive_weight: float = 0
     """Of the rows with a label of 1."""
     missing: Counter[str] = field(default_factory=Counter)
-    first_file: Path | None = None
+    files: set[Path] = field(default_factory=set)
     files_with_missing: dict[str, Path] = field(default_factory=dict)
 
 
@@ -67,7 +70,7 @@ class Checks:
             if self._spec.weight:
                 counts.weight += pc.sum(rows[WEIGHT]).as_py()
                 counts.positive_weight += pc.sum(rows[WEIGHT].filter(pc.equal(rows[LABEL], 1))).as_py() or 0
-        counts.first_file = min(path, counts.first_file or path)
+        counts.files.add(path)
         self._oddities.add(rows, path)
         for name in self._spec.features:
             if missing := pc.sum(is_missing(rows[name])).as_py():
@@ -84,8 +87,7 @@ class Checks:
             counts.weight += more.weight
             counts.positive_weight += more.positive_weight
             counts.missing += more.missing
-            if more.first_file:
-                counts.first_file = min(more.first_file, counts.first_file or more.first_file)
+            counts.files |= more.files
             for name, path in more.files_with_missing.items():
                 counts.files_with_missing[name] = min(path, counts.files_with_missing.get(name, path))
         self._oddities.merge(other._oddities)
@@ -125,7 +127,7 @@ class Checks:
             yield f"{split} split: expected rows, received none; change 'splits', or bring more data"
             return
         if counts.lowest == counts.highest:
-            yield f"{counts.first_file}: {self._spec.label.column}: {self._same_label(split, counts)}"
+            yield f"{min(counts.files)}: {self._spec.label.column}: {self._same_label(split, counts)}"
         elif self._spec.weight:
             yield from self._weightless(split, counts)
         for name, missing in sorted(counts.missing.items()):
@@ -141,7 +143,7 @@ class Checks:
 
     def _weightless(self, split: Split, counts: _Counts) -> Iterator[str]:
         """Rows without any weight train and judge nothing."""
-        column = f"{counts.first_file}: {self._spec.weight}"
+        column = f"{min(counts.files)}: {self._spec.weight}"
         expected = f"expected weights above 0 in the {split} split"
         if not counts.weight:
             yield f"{column}: {expected}, received 0 in all of its {counts.rows:,} rows"
@@ -156,6 +158,11 @@ class Checks:
             rule = "1" if label.positive is None else label.positive
             return (
                 f"expected labels of both classes in the {split} split, received {counts.lowest:.0f} {everywhere}; "
-                f"check which values are positive ({rule})"
+                f"check which values are positive ({rule}); {label.column} holds {self._values(counts)}"
             )
         return f"expected labels that differ in the {split} split, received the same {everywhere}"
+
+    def _values(self, counts: _Counts) -> str:
+        """What the label's column holds in the files that the split's rows are from."""
+        found = frequent_values(sorted(counts.files), self._spec, self._spec.label.column, _FEW)
+        return ", ".join(f"{value!r} in {rows:,} row{'s' * (rows != 1)}" for value, rows in found)

@@ -234,6 +234,8 @@ def labels(array: pa.Array, label: Label, required: bool = True, *, marks: Seque
         return _class_places(array, label.classes)
     if label.rule:
         comparison, value = label.rule
+        if isinstance(value, bool):
+            array, value = _truths(array, value)
         shown = value if isinstance(value, str) else f"{value:g}"
         compared = _compared(array, [value], f"label.positive ({comparison} {shown})")
         return _COMPARISONS[comparison](compared, value).cast(pa.float32())
@@ -275,6 +277,13 @@ def weights(array: pa.Array, *, marks: Sequence[str] = NULL_VALUES) -> pa.Array:
     numbers = _float32(array)
     _refuse_where(pc.fill_null(pc.less(numbers, 0), True), array, "a weight of at least 0 in every row")
     return numbers
+
+
+def _truths(array: pa.Array, value: bool) -> tuple[pa.Array, str | float]:
+    """A column and a truth as what it is compared with there: texts, which may be in capitals, or 0 and 1."""
+    if is_text(array.type):
+        return pc.utf8_lower(pc.utf8_trim_whitespace(array)), str(value).lower()
+    return array, float(value)
 
 
 _COMPARISONS: dict[str, Callable[[pa.Array, str | float], pa.Array]] = {

@@ -136,7 +136,9 @@ class FeatureSpec(Described):
     @field_validator("label", mode="before")
     @classmethod
     def _label_column(cls, value: object) -> object:
-        return {"column": value} if isinstance(value, str | int | float) else value
+        if isinstance(value, int | float):
+            raise ValueError(f'expected a column\'s name, with quotes where it is a number, such as "{value}"')
+        return {"column": value} if isinstance(value, str) else value
 
     @field_validator("other_labels", mode="before")
     @classmethod

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -109,6 +110,18 @@ def first_place(path: Path, spec: FeatureSpec, column: str, matches: Callable[[p
             return open_file(path, spec.source).place(rows + row)
         rows += len(batch)
     raise ValueError(f"no row of {path} has such a value of {column}")
+
+
+def frequent_values(paths: Iterable[Path], spec: FeatureSpec, column: str, most: int) -> list[tuple[object, int]]:
+    """The most frequent values of a column, as the files hold them, with the number of their rows."""
+    counts: Counter[object] = Counter()
+    for path in paths:
+        for batch in open_file(path, spec.source).batches([column]):
+            values = batch[column].flatten() if pa.types.is_list(batch[column].type) else batch[column]
+            for each in values.value_counts().to_pylist():
+                value = each["values"]
+                counts[value.decode("utf-8", "replace") if isinstance(value, bytes) else value] += each["counts"]
+    return counts.most_common(most)
 
 
 def is_missing(column: pa.Array) -> pa.Array:

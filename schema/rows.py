@@ -35,7 +35,7 @@ class Label(Described):
 
     column: str
     positive: str | tuple[str, ...] | tuple[float, ...] | None = None
-    """A rule such as `>= 4` or `== yes`, or the list of values that count as positive, texts or numbers."""
+    """A rule such as `>= 4`, `== yes` or `== true`, or the list of values that count as positive, texts or numbers."""
 
     classes: int | tuple[str, ...] | tuple[float, ...] | None = None
     """The values that it can have, texts or numbers; or n, for whole numbers from 0 to n - 1."""
@@ -74,6 +74,8 @@ class Label(Described):
     @field_validator("positive", mode="before")
     @classmethod
     def _rule_or_values(cls, value: object) -> object:
+        if isinstance(value, bool):
+            return f"== {str(value).lower()}"
         if value is None or (isinstance(value, str) and _is_rule(value)) or _are_values(value):
             return value
         raise ValueError(
@@ -89,16 +91,23 @@ class Label(Described):
         return tuple(value for value in named if isinstance(value, str))
 
     @property
-    def rule(self) -> tuple[str, str | float] | None:
-        """The comparison and its right-hand side (a number, or a text), or none where `positive` is not a rule."""
+    def rule(self) -> tuple[str, str | float | bool] | None:
+        """The comparison and its right-hand side (a number, true or false, or a text), or none where `positive` is not
+        a rule.
+        """
         return _rule(self.positive) if isinstance(self.positive, str) else None
 
 
-def _rule(text: str) -> tuple[str, str | float] | None:
+_TRUTHS = {"true": True, "false": False}
+
+
+def _rule(text: str) -> tuple[str, str | float | bool] | None:
     match = _RULE.fullmatch(text)
     if not match:
         return None
     comparison, value = match.groups()
+    if value.lower() in _TRUTHS:
+        return comparison, _TRUTHS[value.lower()]
     try:
         return comparison, float(value)
     except ValueError:

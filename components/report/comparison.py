@@ -69,14 +69,14 @@ def compare(baseline: Report, candidate: Report) -> Compared:
             f"{candidate.run_id}, which have none in common"
         )
     counted = measures.counts(of)
-    slices, _ = judgement.slices(of, counted, judgement.sliced_by(of, spec.slices))
+    slices, _ = judgement.slices(measures.names(of), of, counted, judgement.sliced_by(of, spec.slices))
     return Compared(
         run_ids=(baseline.run_id, candidate.run_id),
         dataset=candidate.dataset,
         models=(baseline.model, candidate.model),
         unit=candidate.unit,
         rows=len(of),
-        metrics=judgement.metrics(of, counted, judgement.sliced(of, measures.names(of))),
+        metrics=judgement.metrics(measures.names(of), of, counted, judgement.sliced(of, measures.names(of))),
         slices=slices,
         comparison=comparison(of, slices),
     )

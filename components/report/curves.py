@@ -26,7 +26,7 @@ def curves(rows: Rows, counted: Counts) -> Curves:
     deciles, error = _calibration(rows, predicted, observed, counted)
     roc: list[Point] = []
     precision_recall: list[Point] = []
-    if rows.kind == "binary" and len(np.unique(rows.labels)) == 2:
+    if measures.has_both_classes(rows):
         fall_out, recall, _ = sklearn.metrics.roc_curve(rows.labels, predicted, sample_weight=rows.weights)
         roc = _thinned(fall_out, recall)
         precision, recall, _ = sklearn.metrics.precision_recall_curve(

@@ -46,6 +46,8 @@ class Condition(_Fact):
     """Such as: auc; auc of device = phone; latency."""
     expected: str
     """Such as: at least 0.55."""
+    is_overall: bool = False
+    """Whether it is about the whole test split."""
     is_change: bool = False
     """Whether it is about the difference to the last blessed model."""
     received: float | None = None
@@ -63,6 +65,8 @@ class Gate(_Fact):
     """All conditions of the Evaluator, or of the infra check."""
 
     conditions: Sequence[Condition]
+    unjudged: Sequence[str] = []
+    """Metrics that could not be judged over the whole test split, and why not; empty where all were."""
     remarks: Sequence[str] = ()
     """What else is to be known of the verdict, a sentence each: what was not compared or asked."""
 
@@ -77,6 +81,8 @@ class Verdict(_Fact):
 
     blessed: bool
     refusals: Sequence[str]
+    unjudged: Sequence[str] = []
+    """See `Gate`."""
     conditions: Sequence[Condition]
     remarks: Sequence[str]
     """What is to be known of it, but has not refused the model."""

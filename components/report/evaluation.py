@@ -10,7 +10,7 @@ from typing import Any
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.proto import config_pb2
 
-from components.metrics import METRICS
+from components.metrics import COUNTED_POSITIVES, COUNTED_ROWS, METRICS
 
 SliceKey = tuple[tuple[str, str], ...]
 """Column and value, of each column that a slice is about; none is all rows."""
@@ -20,15 +20,25 @@ _ROWS = "example_count"
 
 @dataclass(frozen=True)
 class Sliced:
-    """A slice in numbers: `rows`, and metrics by name, of the candidate and of the baseline."""
+    """A slice in numbers.
+
+    Attributes:
+        rows: all of them.
+        candidate: metric -> value, of those that have one.
+        baseline: the same of the model that it is compared with.
+        counted: rows of a weight above 0.
+        positives: how many of these are positive; None for a label that has not two classes.
+    """
 
     rows: int
     candidate: Mapping[str, float]
     baseline: Mapping[str, float]
+    counted: int
+    positives: int | None
 
 
 def read(folder: str) -> dict[SliceKey, Sliced]:
-    """Our metrics in an evaluation artifact's folder, without those that are NaN."""
+    """Our metrics in an evaluation artifact's folder, without those that have no value."""
     of_role: dict[bool, dict[SliceKey, dict[str, float]]] = {}
     for spec in _config(folder).model_specs:
         result = tfma.load_eval_result(folder, model_name=spec.name)
@@ -36,10 +46,14 @@ def read(folder: str) -> dict[SliceKey, Sliced]:
     baseline = of_role.get(True, {})
     return {
         key: Sliced(
-            rows=int(values[_ROWS]), candidate=_ours(values), baseline=_ours(baseline.get(key, {}))
+            rows=int(values[_ROWS]),
+            candidate=_ours(values),
+            baseline=_ours(baseline.get(key, {})),
+            counted=int(values[COUNTED_ROWS]),
+            positives=int(values[COUNTED_POSITIVES]) if COUNTED_POSITIVES in values else None,
         )
         for key, values in of_role[False].items()
-    }  # fmt: skip
+    }
 
 
 def _config(folder: str) -> config_pb2.EvalConfig:
@@ -58,10 +72,12 @@ def _ours(values: Mapping[str, float]) -> dict[str, float]:
 
 
 def _values(outputs: Mapping[str, Any]) -> dict[str, float]:
-    return {
-        name: value["doubleValue"]
+    found = {
+        # As JSON has them, in which NaN and infinity are texts.
+        name: float(value["doubleValue"])
         for sub_keys in outputs.values()
         for metrics in sub_keys.values()
         for name, value in metrics.items()
-        if "doubleValue" in value and not math.isnan(value["doubleValue"])
+        if "doubleValue" in value
     }
+    return {name: value for name, value in found.items() if math.isfinite(value)}

@@ -15,6 +15,7 @@ import tensorflow as tf
 import yaml
 
 from components import gate, infra_check
+from components.eval_config import computed
 from components.report import (
     comparison,
     curves,
@@ -87,7 +88,8 @@ def gather(run: Run) -> Report:
     )
     verdict = gate.read(folders["evaluation"])
     served, of_limits = _served(folders["infra_blessing"])
-    slices, more_slices = judgement.slices(kept, counted, found)
+    names = computed(spec)
+    slices, more_slices = judgement.slices(names, kept, counted, found)
     return Report(
         run_id=run.run_id,
         dataset=spec.name,
@@ -99,6 +101,7 @@ def gather(run: Run) -> Report:
         verdict=Verdict(
             blessed=run.blessed,
             refusals=run.refusals,
+            unjudged=verdict.unjudged,
             conditions=sorted(
                 (*verdict.conditions, *of_limits.conditions), key=lambda each: _OUTCOMES.index(each.outcome)
             ),
@@ -111,7 +114,7 @@ def gather(run: Run) -> Report:
         columns=data.columns(folders["statistics"], folders["schema"], spec, SPLITS, folders.get("drift")),
         span=run.span,
         warnings=run.warnings,
-        metrics=judgement.metrics(kept, counted, found[()]),
+        metrics=judgement.metrics(names, kept, counted, found[()]),
         slices=slices,
         more_slices=more_slices,
         comparison=comparison.comparison(kept, slices) if kept.baseline else None,

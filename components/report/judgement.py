@@ -24,22 +24,23 @@ FIRST: Mapping[str, str] = {"binary": "auc", "classes": "accuracy", "number": "r
 _MOST_SLICES = 60
 
 
-def metrics(rows: Rows, counted: Counts, found: Sliced) -> list[Metric]:
-    """All metrics of a slice, or of all rows.
+def metrics(names: Sequence[str], rows: Rows, counted: Counts, found: Sliced) -> list[Metric]:
+    """All metrics of a slice, or of all rows; also those that have no value.
 
     Args:
+        names: of the metrics.
         rows: those of it that were kept.
         counted: how often each counts in replicates.
         found: what the Evaluator found over all of them.
     """
-    return [metric(name, rows, counted, found) for name in _in_order(found)]
+    return [metric(name, rows, counted, found) for name in names]
 
 
 def metric(name: str, rows: Rows, counted: Counts, found: Sliced, confidence: float = measures.CONFIDENCE) -> Metric:
     """One of these metrics, with intervals of that confidence."""
-    value, before = found.candidate[name], found.baseline.get(name)
+    value, before = found.candidate.get(name), found.baseline.get(name)
     estimate, change = Estimate(value=value), None
-    if name in measures.names(rows):
+    if value is not None and name in measures.names(rows):
         share = len(rows) / max(1, found.rows)
         units = measures.units(rows)
         replicates = _replicated(name, rows, rows.candidate, counted)
@@ -57,10 +58,13 @@ def metric(name: str, rows: Rows, counted: Counts, found: Sliced, confidence: fl
     return Metric(name=name, better=better, estimate=estimate, baseline=before, change=change)
 
 
-def slices(rows: Rows, counted: Counts, found: Mapping[SliceKey, Sliced]) -> tuple[list[Slice], int]:
+def slices(
+    names: Sequence[str], rows: Rows, counted: Counts, found: Mapping[SliceKey, Sliced]
+) -> tuple[list[Slice], int]:
     """The slices, the worst first by the first metric, those with few rows last; and how many were left out.
 
     Args:
+        names: of the metrics.
         rows: those that were kept.
         counted: how often each counts in replicates.
         found: what the Evaluator found over all rows.
@@ -77,7 +81,7 @@ def slices(rows: Rows, counted: Counts, found: Mapping[SliceKey, Sliced]) -> tup
                 name=", ".join(f"{column} = {value}" for column, value in key),
                 rows=found[key].rows,
                 groups=groups,
-                metrics=metrics(own, counted[:0] if few_groups else counted[:, mask], found[key]),
+                metrics=metrics(names, own, counted[:0] if few_groups else counted[:, mask], found[key]),
                 few=few_groups or found[key].rows < MIN_ROWS,
             )
         )
@@ -93,7 +97,14 @@ def sliced(rows: Rows, names: Sequence[str]) -> Sliced:
         once = {name: measures.once(measures.measure(name, rows, answers), rows.weights) for name in names}
         return {name: value for name, value in once.items() if np.isfinite(value)}
 
-    return Sliced(len(rows), values(rows.candidate), values(rows.baseline))
+    weighs = rows.weights > 0
+    return Sliced(
+        rows=len(rows),
+        candidate=values(rows.candidate),
+        baseline=values(rows.baseline),
+        counted=int(weighs.sum()),
+        positives=int((weighs & (rows.labels > 0.5)).sum()) if rows.kind == "binary" else None,
+    )
 
 
 def sliced_by(rows: Rows, columns: Sequence[Sequence[str]]) -> dict[SliceKey, Sliced]:
@@ -115,12 +126,6 @@ def sliced_by(rows: Rows, columns: Sequence[Sequence[str]]) -> dict[SliceKey, Sl
 def _replicated(name: str, rows: Rows, answers: Answers, counted: Counts) -> Floats:
     """A metric of the rows in each replicate."""
     return measures.replicated(measures.measure(name, rows, answers), rows.weights, counted)
-
-
-def _in_order(sliced: Sliced) -> Sequence[str]:
-    """Metrics in the order of `METRICS`, those of other labels last."""
-    order = list(METRICS)
-    return sorted(sliced.candidate, key=lambda name: (name.rpartition(".")[0], order.index(name.rpartition(".")[2])))
 
 
 def _badness(each: Slice, name: str) -> tuple[bool, float]:

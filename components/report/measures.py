@@ -27,6 +27,8 @@ _AT_ONCE = 50
 _KNOWN = 0.9
 """The share of replicates in which a metric must have a value: with few rows, some have rows of one class only."""
 _EPSILON = 1e-7
+_ROUNDING = 1e-12
+"""Of a sum of squares, such a share may be an error."""
 
 Counts = npt.NDArray[np.uint8]
 """[replicates, rows]: how often each row counts in each replicate."""
@@ -90,6 +92,11 @@ def interval(
         return None
     reach = float(stats.t.ppf((1 + confidence) / 2, units - 1) * known.std(ddof=1) * np.sqrt(share))
     return max(value - reach, within[0]), min(value + reach, within[1])
+
+
+def has_both_classes(rows: Rows) -> bool:
+    """Whether positive and negative rows have some weight: without, there is no curve and no AUC."""
+    return rows.kind == "binary" and len(np.unique(rows.labels[rows.weights > 0])) == 2
 
 
 def units(rows: Rows, members: Ints | slice = slice(None)) -> int:
@@ -177,8 +184,11 @@ def _divided(above: Floats, below: Floats) -> Floats:
 
 def _r2(label: Floats, squares: Floats, weights: Floats) -> Floats:
     total = weights.sum(axis=1)
-    deviation = weights @ np.square(label) - _divided(np.square(weights @ label), total)
-    return 1 - _divided(weights @ squares, deviation)
+    # From the lowest label on, so that labels that are all the same deviate by exactly 0.
+    label = label - label.min(initial=np.inf)
+    square = weights @ np.square(label)
+    deviation = square - _divided(np.square(weights @ label), total)
+    return 1 - _divided(weights @ squares, np.where(deviation > _ROUNDING * square, deviation, 0))
 
 
 def _auc(label: Floats, scores: Floats) -> Measure:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import sklearn.metrics  # type: ignore[import-untyped]
 
-from components.report import judgement
+from components.report import judgement, measures
 from components.report.document import Familiarity, Part, Weight
 from components.report.measures import Counts
 from components.report.model import Ints, Looked, Model
@@ -55,7 +55,7 @@ def parts(rows: Rows, looked: Looked) -> list[Part]:
     """What each part says of the rows."""
     spreads = {name: float(np.sqrt(np.cov(share, aweights=rows.weights))) for name, share in looked.parts.items()}
     total = sum(spreads.values()) or 1.0
-    told = rows.kind == "binary" and len(np.unique(rows.labels)) == 2
+    told = measures.has_both_classes(rows)
     return [
         Part(
             name=name,

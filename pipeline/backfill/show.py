@@ -124,8 +124,9 @@ def _draw(backfill: Backfill, path: Path) -> None:
     for axes, metric in zip(panels, _SHOWN, strict=True):
         for color, (kind, words) in enumerate(_WORDS.items()):
             judged = {places[span]: metrics[kind][metric] for span, metrics in backfill.judged.items()}
-            overall = f", {backfill.overall[kind][metric]:.4f} over all" if backfill.overall else ""
-            axes.plot(list(judged), list(judged.values()), "o-", color=f"C{color}", label=words + overall)
+            overall = backfill.overall[kind][metric] if backfill.overall else math.nan
+            over_all = "" if math.isnan(overall) else f", {overall:.4f} over all"
+            axes.plot(list(judged), list(judged.values()), "o-", color=f"C{color}", label=words + over_all)
         _label(axes, f"{metric} ({METRICS[metric]} is better)")
         axes.legend(fontsize="small")
     warm = {places[step.span]: step for step in backfill.steps if step.ids}

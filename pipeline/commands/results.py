@@ -31,6 +31,8 @@ def runs(root: Path | None, config: Path | None, limit: int) -> None:
     for run in found[:limit]:
         if run.refusals:
             click.echo("\n  ".join([f"\n{run.run_id} was refused:", *run.refusals]))
+        elif run.unjudged:
+            click.echo("\n  ".join([f"\n{run.run_id} was blessed although it could not be judged by", *run.unjudged]))
 
 
 @click.command()

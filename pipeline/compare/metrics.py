@@ -32,7 +32,7 @@ class JudgedRows:
     groups: Ints | None
 
     def metrics(self, logits: Floats) -> dict[str, float]:
-        """The metrics of `components.metrics.METRICS` that the dataset can have, by name.
+        """The metrics of `components.metrics.METRICS` that the dataset can have, by name; NaN where one has no value.
 
         The same as the Evaluator's, but for its AUC, which rounds logits to 0.002.
         """
@@ -40,8 +40,8 @@ class JudgedRows:
         losses = np.logaddexp(0, np.where(self.labels > 0.5, -logits, logits))
         found = {
             "auc": auc(self.labels, logits, self.weights),
-            "logloss": float(np.average(losses, weights=self.weights)),
-            "calibration": float((self.weights @ probability) / (self.weights @ self.labels)),
+            "logloss": _ratio(losses, np.ones_like(losses), self.weights),
+            "calibration": _ratio(probability, self.labels, self.weights),
         }
         if self.groups is not None:
             sums = group_metrics.Sums()
@@ -53,10 +53,16 @@ class JudgedRows:
 
 
 def auc(labels: Floats, scores: Floats, weights: Floats) -> float:
-    """Area under the ROC curve; NaN where all labels are the same."""
-    if len(labels) == 0 or labels.min() == labels.max():
+    """Area under the ROC curve; NaN where all labels that weigh something are the same."""
+    if len(np.unique(labels[weights > 0])) < 2:
         return math.nan
     return float(sklearn.metrics.roc_auc_score(labels, scores, sample_weight=weights))
+
+
+def _ratio(above: Floats, below: Floats, weights: Floats) -> float:
+    """Of two means over rows; NaN where the second is 0."""
+    total = float(weights @ below)
+    return float(weights @ above) / total if total else math.nan
 
 
 def coverage(lists: Sequence[Ints], items: int) -> float:

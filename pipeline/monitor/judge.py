@@ -258,7 +258,7 @@ def _check(last: Window, judged: Mapping[str, float], limits: Limits, alarms: li
             f"score: expected values that differ from those of the window before by at most {limits.drift:g}, "
             f"received {last.drift:.3f}"
         )
-    if last.auc is not None and "auc" in judged and not last.auc >= judged["auc"] - limits.auc_drop:
+    if last.auc is not None and "auc" in judged and last.auc < judged["auc"] - limits.auc_drop:
         alarms.append(
             f"auc: expected at least {judged['auc'] - limits.auc_drop:.4f}, {limits.auc_drop:g} less than on the test "
             f"split, received {last.auc:.4f}"

@@ -18,8 +18,8 @@ from components import evaluated_rows, gate
 from components.eval_config import eval_config
 from components.evaluator import Executor
 from components.metrics import METRICS_PROPERTY, REFUSALS_PROPERTY
-from components.properties import WARNINGS_PROPERTY
-from components.thresholds import SliceBounds, Threshold
+from components.properties import UNJUDGED_PROPERTY, WARNINGS_PROPERTY
+from components.thresholds import GateParams, SliceBounds, Threshold
 from components.trainer import COLUMNS_PROPERTY
 
 _RUNNER = "--runner=apache_beam.runners.portability.fn_api_runner.fn_runner.FnApiRunner"
@@ -65,6 +65,7 @@ class Verdict:
 
     metrics: dict[str, float]
     refusals: list[str]
+    unjudged: list[str]
     told: list[str]
     blessed: bool
     uri: str
@@ -93,8 +94,9 @@ def evaluate(tmp_path_factory, dataset, examples, make_model):
         return model
 
     def run(
-        model: str, baseline: str | None, thresholds: dict[str, Threshold], read_before: dict[str, str] | None = None
-    ) -> Verdict:
+        model: str, baseline: str | None, thresholds: dict[str, Threshold], read_before: dict[str, str] | None = None,
+        min_of_class: int = 30,
+    ) -> Verdict:  # fmt: skip
         folder = tmp_path_factory.mktemp("verdict")
         evaluation, blessing = standard_artifacts.ModelEvaluation(), standard_artifacts.ModelBlessing()
         evaluation.uri, blessing.uri = str(folder / "evaluation"), str(folder / "blessing")
@@ -109,6 +111,7 @@ def evaluate(tmp_path_factory, dataset, examples, make_model):
                 "eval_config": proto_utils.proto_to_json(eval_config(dataset.spec)),
                 "spec": dataset.spec.model_dump_json(),
                 "thresholds": json.dumps({name: each.model_dump() for name, each in thresholds.items()}),
+                "params": GateParams(min_of_class=min_of_class).model_dump_json(),
                 "example_splits": '["test"]',
                 "module_path": "components.extracts",
             },
@@ -118,6 +121,7 @@ def evaluate(tmp_path_factory, dataset, examples, make_model):
         return Verdict(
             metrics=json.loads(evaluation.get_string_custom_property(METRICS_PROPERTY)),
             refusals=json.loads(evaluation.get_string_custom_property(REFUSALS_PROPERTY)),
+            unjudged=json.loads(evaluation.get_string_custom_property(UNJUDGED_PROPERTY)),
             told=json.loads(evaluation.get_string_custom_property(WARNINGS_PROPERTY)),
             blessed=blessed,
             uri=evaluation.uri,
@@ -267,6 +271,14 @@ def test_a_first_model_that_is_only_to_be_compared_is_blessed_with_a_word(evalua
         "blessed, since nothing was asked of its metrics: all thresholds are against a last blessed model, "
         "and it was compared with none"
     ]
+
+
+@pytest.mark.parametrize("baseline", [None, "Reversed"])
+def test_too_few_rows_of_a_class_bless_a_first_model_only(evaluate, baseline):
+    verdict = evaluate("Reversed", baseline, {"auc": Threshold(min=0.55)}, min_of_class=1000)
+    assert verdict.unjudged == [f"auc ({Y.sum()} positive rows of 1,000)"]
+    assert verdict.blessed == (baseline is None)
+    assert len(verdict.refusals) == (baseline is not None)
 
 
 def test_tfx_gives_a_verdict_whatever_is_asked(dataset):

@@ -10,7 +10,7 @@ from components.report import judgement, measures
 from components.report.document import Condition, Gate
 from components.report.evaluation import Sliced
 from components.report.rows import Answers, Rows
-from components.thresholds import SliceBounds, Threshold
+from components.thresholds import GateParams, SliceBounds, Threshold
 from schema.feature_spec import FeatureSpec
 
 SPEC = FeatureSpec.model_validate({"label": "y", "slices": [["city"], ["city", "device"]]}).model_copy(
@@ -28,13 +28,19 @@ def rows_of(labels: np.ndarray, candidate: np.ndarray, baseline: np.ndarray, gro
 def judge(monkeypatch):
     """Judges rows as if the Evaluator had found their metrics; with what it found in slices, if anything."""
 
-    def run(thresholds: dict[str, Threshold], rows: Rows, **slices: Sliced) -> Gate:
+    def run(
+        thresholds: dict[str, Threshold],
+        rows: Rows,
+        params: GateParams = GateParams(),  # noqa: B008 (frozen)
+        is_first: bool = True,
+        **slices: Sliced,
+    ) -> Gate:
         found = {(): judgement.sliced(rows, measures.names(rows))}
         for name, sliced in slices.items():
             found[tuple(zip(("city", "device"), name.split("_"), strict=False))] = sliced
         monkeypatch.setattr(gate.evaluation, "read", lambda _: found)
         monkeypatch.setattr(gate.rows, "read", lambda *_: rows)
-        return gate.judge("", SPEC, thresholds)
+        return gate.judge("", SPEC, thresholds, params, is_first)
 
     return run
 
@@ -104,13 +110,16 @@ def test_bounds_are_inclusive_and_each_is_a_condition_of_its_own(judge):
 
 
 def sliced(rows: int, auc: float | None, before: float | None = None) -> Sliced:
-    return Sliced(rows, {} if auc is None else {"auc": auc}, {} if before is None else {"auc": before})
+    return Sliced(
+        rows, {} if auc is None else {"auc": auc}, {} if before is None else {"auc": before}, rows, positives=rows // 2
+    )
 
 
 def test_what_is_said_of_one_value_goes_before_what_is_said_of_every_value(judge):
     slices = {
         "city": SliceBounds(min=0.6, min_rows=50),
         "city = Rome": SliceBounds(min=0.5),
+        "city = Lodi": SliceBounds(min_of_class=40),
         "city, device=phone": SliceBounds(max_drop=0.1),
     }
     found = judge(
@@ -120,6 +129,8 @@ def test_what_is_said_of_one_value_goes_before_what_is_said_of_every_value(judge
         Rome=sliced(60, 0.55),
         Bari=sliced(49, 0.1),
         Pisa=sliced(60, None),
+        Lodi=sliced(70, 0.1),
+        Como=sliced(59, 0.1),
         Rome_phone=sliced(100, 0.5, before=0.65),
         Rome_laptop=sliced(100, 0.5, before=0.9),
         Bari_phone=sliced(100, 0.5),
@@ -131,14 +142,16 @@ def test_what_is_said_of_one_value_goes_before_what_is_said_of_every_value(judge
         ),
         "auc of city = Rome at least 0.5": ("kept", ""),
         "auc of city = Bari at least 0.6": ("not judged", "not judged: 49 rows of 50"),
+        "auc of city = Lodi at least 0.6": ("not judged", "not judged: 35 positive rows of 40"),
+        "auc of city = Como at least 0.6": ("not judged", "not judged: 29 positive rows of 30"),
         "auc of city = Pisa at least 0.6": (
-            "not judged", "not judged: there is no value, as of rows that all have the same label",
+            "not judged", "not judged: no value, which takes rows of both classes",
         ),
         f"auc of city = Rome, device = phone {worse}": (
             "broken", f"auc of city = Rome, device = phone: expected {worse}, received -0.1500",
         ),
         f"auc of city = Bari, device = phone {worse}": (
-            "not judged", "not judged: the last blessed model has no value, as of rows that all have the same label",
+            "not judged", "not judged: the last blessed model has no value",
         ),
     }  # fmt: skip
 
@@ -153,11 +166,73 @@ def test_a_slice_that_has_no_rows_is_no_slice_that_is_good(judge):
     ]
 
 
-def test_a_metric_without_a_value_over_all_rows_is_a_reason(judge):
-    found = judge({"auc": Threshold(min=0.5)}, rows_of(np.ones(400), BETTER, WORSE))
-    assert found.refusals == [
-        "auc: expected at least 0.5, received none: there is no value, as of rows that all have the same label"
+FEW = GateParams(min_rows=0, min_of_class=0)
+
+
+def test_metrics_without_a_value_are_told(judge):
+    found = judge({"auc": Threshold(min=0.5)}, rows_of(np.ones(400), BETTER, WORSE), FEW, Rome=sliced(9, 0.7))
+    assert found.refusals == []
+    assert gate.told(found) == [
+        "blessed although it could not be judged by auc (no value, which takes rows of both classes)",
+        "no value: logloss of city = Rome (takes a row), calibration of city = Rome (takes a positive row)",
     ]
+
+
+def test_answers_that_are_no_numbers_are_a_reason_whatever_is_asked(judge):
+    found = judge({}, rows_of(LABELS, np.where(np.arange(400), BETTER, np.nan), WORSE))
+    assert found.refusals == ["answers: expected numbers for all rows of the test split, received NaN or infinite ones"]
+
+
+def few(positives: int, negatives: int, weightless: int = 0) -> Rows:
+    """A model that is worse than chance, on so few rows that this says nothing; and positive rows that do not count."""
+    counts = [positives, negatives, weightless]
+    answers = np.repeat([0.1, 0.9, 0.9], counts)
+    rows = rows_of(np.repeat([1.0, 0.0, 1.0], counts), answers, answers)
+    return replace(rows, weights=np.repeat([1.0, 1.0, 0.0], counts))
+
+
+@pytest.mark.parametrize(
+    ("rows", "why"),
+    [
+        (few(4, 500), "4 positive rows of 30"),
+        (few(500, 29), "29 negative rows of 30"),
+        (few(45, 54), "99 rows of 100"),
+        (few(20, 200, weightless=50), "20 positive rows of 30 without those of weight 0"),
+        (few(0, 200, weightless=50), "0 positive rows of 30 without those of weight 0"),
+    ],
+    ids=["positives", "negatives", "rows", "positives that weigh something", "no such positives"],
+)
+def test_few_rows_say_nothing_for_better_or_worse(judge, rows, why):
+    found = judge({"auc": Threshold(min=0.5), "calibration": Threshold(max=1.4)}, rows)
+    assert {each.outcome for each in found.conditions} == {"not judged"}
+    assert found.unjudged == [f"auc, calibration ({why})"]
+    assert gate.told(found)[0] == f"blessed although it could not be judged by auc, calibration ({why})"
+
+
+@pytest.mark.parametrize(
+    ("unjudged", "is_first", "refused"),
+    [
+        ("push", True, False), ("push", False, False),
+        ("keep", True, False), ("keep", False, True),
+        ("refuse", True, True), ("refuse", False, True),
+    ],
+)  # fmt: skip
+def test_what_comes_of_a_model_that_cannot_be_judged(judge, unjudged, is_first, refused):
+    asked = {"auc": Threshold(min=0.5)}
+    found = judge(asked, few(4, 500), GateParams(unjudged=unjudged), is_first)
+    reason = (
+        "test split: expected enough to judge by, received too little for auc (4 positive rows of 30); bring more "
+        "rows, or say gate.unjudged: push"
+    )
+    assert found.refusals == [reason] * refused
+    assert gate.told(found)[0].startswith("could not" if refused else "blessed although it could not")
+    # What can be judged, is.
+    assert judge(asked, few(31, 500), GateParams(unjudged=unjudged), is_first).unjudged == []
+
+
+def test_where_nothing_is_asked_few_rows_are_no_reason(judge):
+    found = judge({}, few(4, 500), GateParams(unjudged="refuse"))
+    assert (found.refusals, found.unjudged) == ([], [])
 
 
 def test_many_slices_that_are_not_judged_are_told_in_one_line():

@@ -12,7 +12,7 @@ import tensorflow_model_analysis as tfma
 from apache_beam.testing import util as beam_testing
 from tensorflow_model_analysis.proto import config_pb2
 
-from components import class_metrics, number_metrics
+from components import class_metrics, number_metrics, pointwise_metrics
 from components.eval_config import eval_config, metrics_of
 from components.thresholds import Threshold, applicable
 from schema.errors import SpecError
@@ -45,6 +45,22 @@ def test_numbers_as_sklearn():
     predictions = labels + random.normal(0, 1, 500)
     sums = added(number_metrics.Sums(), zip(labels, predictions, weights, strict=True))
     assert sums.result("r2") == pytest.approx(sklearn.metrics.r2_score(labels, predictions, sample_weight=weights))
+
+
+def test_equal_labels_have_no_r2_however_their_squares_are_rounded():
+    """0.1 · 3 rows: the sum of squares less the square of the sum over 3 is 5.2e-18, and not 0."""
+    sums = added(number_metrics.Sums(), [(0.1, 0.2, 1.0)] * 3 + [(7.0, 0.2, 0.0)])
+    assert math.isnan(sums.result("r2"))
+    assert not math.isnan(added(number_metrics.Sums(), [(0.1, 0.2, 1.0), (0.2, 0.2, 1.0)]).result("r2"))
+
+
+@pytest.mark.parametrize("sums", [number_metrics.Sums(), class_metrics.Sums(), pointwise_metrics.Sums()])
+def test_rows_of_weight_0_do_not_count(sums):
+    answer = np.array([0.2, 0.8]) if isinstance(sums, class_metrics.Sums) else 0.8
+    found = added(sums, [(1.0, answer, 0.5), (0.0, answer, 2.0), (1.0, answer, 0.0)]).compact()
+    assert found.result("counted_rows") == 2
+    if isinstance(sums, pointwise_metrics.Sums):
+        assert found.result("counted_positives") == 1
 
 
 def test_the_same_label_everywhere_has_no_r2_and_no_rows_have_nothing():
@@ -122,7 +138,8 @@ def test_another_label_is_judged_where_rows_have_it():
 def test_metrics_by_the_kind_of_label(spec, names):
     assert metrics_of(spec) == names
     shown = [metric.class_name for specs in eval_config(spec).metrics_specs for metric in specs.metrics]
-    assert len(shown) == len(names) + 1  # the number of rows
+    counts = [name for name in shown if name.endswith(("Count", "Rows", "Positives"))]
+    assert len(shown) == len(names) + len(counts)
 
 
 def test_a_threshold_of_another_kind_of_label_is_a_mistake():

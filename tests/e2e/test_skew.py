@@ -141,7 +141,7 @@ def evaluation(movielens, tmp_path_factory) -> standard_artifacts.ModelEvaluatio
         {name: [artifact] for name, artifact in artifacts.items()},
         {"evaluation": [evaluation], "blessing": [blessing]},
         {
-            **{name: properties[name] for name in ("eval_config", "example_splits", "spec", "thresholds")},
+            **{name: properties[name] for name in ("eval_config", "example_splits", "spec", "thresholds", "params")},
             "custom_extractors": f"{__name__}.{with_a_look_at_predictions.__name__}",
         },
     )

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
 from tfx.dsl.components.common.resolver import Resolver
@@ -15,6 +16,7 @@ from tfx.types import Channel
 from tfx.types.standard_artifacts import Model, ModelBlessing, ModelEvaluation, PushedModel
 
 from components.report.component import ReportArtifact
+from pipeline.commands.results import runs
 from pipeline.metadata import Sqlite, connection
 from pipeline.node import CompiledPipeline
 from pipeline.runs import Run, list_runs, with_report
@@ -39,9 +41,13 @@ def Evaluator(  # noqa: N802
     if outcome == "fails":
         raise RanklineError("no verdict")
     evaluation.set_string_custom_property("metrics", '{"auc": 0.75, "logloss": 0.5}')
-    evaluation.set_string_custom_property("refusals", "[]" if outcome == "blessed" else '["auc: too low"]')
+    refused = outcome == "refused"
+    evaluation.set_string_custom_property("refusals", '["auc: too low"]' if refused else "[]")
+    if outcome == "unjudged":
+        evaluation.set_string_custom_property("metrics", "{}")
+        evaluation.set_string_custom_property("unjudged", '["auc (4 rows)"]')
     blessing.set_int_custom_property("current_model_id", model.id)
-    blessing.set_int_custom_property("blessed", int(outcome == "blessed"))
+    blessing.set_int_custom_property("blessed", int(not refused))
 
 
 @component
@@ -77,7 +83,9 @@ def run(tmp_path):
                 pipeline_root=str(tmp_path / dataset),
                 components=[trainer, blessed, evaluator, pusher, report],
                 enable_cache=True,
-                metadata_connection_config=metadata.sqlite_metadata_connection_config(str(tmp_path / "db")),
+                metadata_connection_config=metadata.sqlite_metadata_connection_config(
+                    str(tmp_path / "metadata.sqlite")
+                ),
             ),
             run_id,
         )
@@ -92,7 +100,7 @@ def test_runs_of_all_datasets_newest_first(run, tmp_path):
     run("2", "refused", dataset="books", model="deep")
     run("3", "blessed")
 
-    found = list_runs(connection(Sqlite(), tmp_path / "db"))
+    found = list_runs(connection(Sqlite(), tmp_path / "metadata.sqlite"))
     assert [dataclasses.replace(run, report=None) for run in found] == [
         Run("3", "toys", "wide", METRICS, True, "1700000000"),
         Run("2", "books", "deep", METRICS, False, None, refusals=("auc: too low",)),
@@ -101,12 +109,23 @@ def test_runs_of_all_datasets_newest_first(run, tmp_path):
     assert all(Path(run.report).parts[-4:-1] == (run.dataset, "Report", "report") for run in found)
 
 
+def test_a_run_that_could_not_be_judged_says_so(run, tmp_path):
+    """Also where no metric has a value."""
+    run("1", "unjudged")
+    (found,) = list_runs(connection(Sqlite(), tmp_path / "metadata.sqlite"))
+    assert (found.blessed, found.unjudged, found.metrics) == (True, ("auc (4 rows)",), {})
+    listed = CliRunner().invoke(runs, ["--root", str(tmp_path)])
+    assert "\n1 was blessed although it could not be judged by\n  auc (4 rows)\n" in listed.output
+
+
 def test_the_blessing_of_another_run_is_not_this_ones(run, tmp_path):
     """Although the resolver has made it one of the run's artifacts."""
     run("1", "blessed")
     with pytest.raises(RanklineError, match="no verdict"):
         run("2", "fails")
-    assert list_runs(connection(Sqlite(), tmp_path / "db"))[0] == Run("2", "toys", "wide", failed="Evaluator")
+    assert list_runs(connection(Sqlite(), tmp_path / "metadata.sqlite"))[0] == Run(
+        "2", "toys", "wide", failed="Evaluator"
+    )
 
 
 def test_the_latest_report_is_that_of_the_latest_run_that_has_one(run, tmp_path):
@@ -114,7 +133,7 @@ def test_the_latest_report_is_that_of_the_latest_run_that_has_one(run, tmp_path)
     run("2", "refused")
     with pytest.raises(RanklineError, match="no verdict"):
         run("3", "fails")
-    store = connection(Sqlite(), tmp_path / "db")
+    store = connection(Sqlite(), tmp_path / "metadata.sqlite")
     reports = {each.run_id: each.report for each in list_runs(store)}
     assert with_report(store, None) == reports["2"] != reports["1"] == with_report(store, "1")
     with pytest.raises(
@@ -127,14 +146,14 @@ def test_the_latest_report_is_that_of_the_latest_run_that_has_one(run, tmp_path)
 
 def test_where_there_is_no_report_a_run_is_wanted(tmp_path):
     with pytest.raises(RanklineError, match=r"^report: expected a run .*, found none; `rankline run` makes one$"):
-        with_report(connection(Sqlite(), tmp_path / "db"), None)
+        with_report(connection(Sqlite(), tmp_path / "metadata.sqlite"), None)
 
 
 def test_before_there_is_anything(tmp_path):
-    assert list_runs(connection(Sqlite(), tmp_path / "db")) == []
+    assert list_runs(connection(Sqlite(), tmp_path / "metadata.sqlite")) == []
 
 
 def test_an_empty_store(tmp_path):
-    with metadata.Metadata(metadata.sqlite_metadata_connection_config(str(tmp_path / "db"))):
+    with metadata.Metadata(metadata.sqlite_metadata_connection_config(str(tmp_path / "metadata.sqlite"))):
         pass
-    assert list_runs(connection(Sqlite(), tmp_path / "db")) == []
+    assert list_runs(connection(Sqlite(), tmp_path / "metadata.sqlite")) == []

@@ -25,6 +25,9 @@ def test_runs_keep_to_their_lines_on_a_narrow_terminal():
     metrics = {"auc": 0.71234, "logloss": 0.6, "calibration": 1.0}
     runs = [
         Run("20260102T000000.000", "movielens", "wide_deep", metrics, blessed=True, pushed_version="1767312000"),
+        Run(
+            "20260102T000000.001", "movielens", "wide_deep", {"auc": 0.71234}, blessed=True, unjudged=("auc (4 rows)",)
+        ),
         Run("20260101T000000.000", "movielens", "wide_deep", metrics, blessed=False),
         Run("20260101T000000.001", "movielens", "wide_deep", metrics, blessed=True, failed="InfraCheck"),
         Run("20260101T000000.002", "movielens", failed="ExampleGen"),
@@ -33,6 +36,7 @@ def test_runs_keep_to_their_lines_on_a_narrow_terminal():
     numbers = ["0.7123", "0.6000", "1.0000"]
     assert shown(runs_table(runs), 60)[2:] == [
         ["20260102T000000.000", "movielens", "wide_deep", *numbers, "yes", "1767312000"],
+        ["20260102T000000.001", "movielens", "wide_deep", "0.7123", "unjudged"],
         ["20260101T000000.000", "movielens", "wide_deep", *numbers, "no"],
         ["20260101T000000.001", "movielens", "wide_deep", *numbers, "stopped:", "InfraCheck"],
         ["20260101T000000.002", "movielens", "stopped:", "ExampleGen"],

@@ -1,13 +1,17 @@
 """What only a whole split shows: no rows, one class, a column that is missing nearly everywhere."""
 
 import pickle
+import re
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from schema.checks import Checks
 from schema.dataset import find
 from schema.errors import DataError
+from schema.feature_spec import FeatureSpec
 from schema.reader import read
 from schema.splits import split
 
@@ -57,7 +61,7 @@ def test_every_problem_is_a_line(make_folder, first):
 
     assert complaints(folder, first) == [
         "1.csv: y: expected labels of both classes in the eval split, received 0 in all of its 2 rows; "
-        "check which values are positive (1)",
+        "check which values are positive (1); y holds '0' in 2 rows",
         "2.csv: line 3: a: expected a value in at least 50% of the rows of the test split, received none in 2 of 3 "
         "(first here); mend the data, add the column to 'ignore' or raise features.a.max_missing",
     ]
@@ -69,8 +73,29 @@ def test_all_positive(make_folder):
 
     assert complaints(folder)[0] == (
         "0.csv: y: expected labels of both classes in the train split, received 1 in all of its 3 rows; "
-        "check which values are positive (>= 0)"
+        "check which values are positive (>= 0); y holds '1' in 2 rows, '0' in 1 row"
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "held"),
+    [
+        (pa.string(), "'1' in 3 rows"), (pa.binary(), "'1' in 3 rows"), (pa.int64(), "1 in 3 rows"),
+        (pa.bool_(), "True in 3 rows"), (pa.list_(pa.int64()), "1 in 3 rows"),
+        (pa.dictionary(pa.int8(), pa.string()), "'1' in 3 rows"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_the_column_of_a_label_holds_is_told(tmp_path, kind, held):
+    """At most five values, the most frequent first."""
+    value = {pa.binary(): b"1", pa.int64(): 1, pa.bool_(): True, pa.list_(pa.int64()): [1]}.get(kind, "1")
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"y": pa.array([value] * 3).cast(kind), "x": ["a", "b", "c"]}), path)
+    spec = FeatureSpec.model_validate({"label": "y", "columns": {"x": "string"}, "features": {"x": {}}})
+    checks = Checks(spec)
+    checks.add("train", next(read(path, spec)), path)
+    with pytest.raises(DataError, match=re.escape(f"positive (1); y holds {held}\n")):
+        checks.verify()
 
 
 def test_an_empty_split(make_folder):

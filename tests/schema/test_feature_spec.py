@@ -210,6 +210,7 @@ def test_files_per_split_are_given_splits(tmp_path):
             for path in ("/tmp/source.py", "../source.py", "code/../../source.py")  # noqa: S108
         ),
         ("label: [clicked]", ["label: expected keys and values, received ['clicked']"]),
+        ("label: 0", ["label: expected a column's name, with quotes where it is a number, such as \"0\", received 0"]),
         ("label: clickd", ["label.column: expected a column of the data (clicked, user_id, age, price, "
           "city, genres, tags, time), received 'clickd'; did you mean 'clicked'?"]),
         (

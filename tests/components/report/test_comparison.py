@@ -33,7 +33,7 @@ def test_slices_that_are_better_or_worse_by_more_than_chance(make_rows):
     rows.candidate.values[:1000] = rows.baseline.values[:1000]
     rows.candidate.values[1000:2000] = np.random.default_rng(1).random(1000)
     counted = measures.counts(rows)
-    slices, _ = judgement.slices(rows, counted, judgement.sliced_by(rows, [["city"]]))
+    slices, _ = judgement.slices(["auc"], rows, counted, judgement.sliced_by(rows, [["city"]]))
     found = comparison.comparison(rows, slices)
     assert (found.wins, found.losses) == (["city = Kyiv"], ["city = Rome"])
 

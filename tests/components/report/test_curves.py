@@ -56,6 +56,14 @@ def test_labels_of_one_class_have_no_roc_curve(make_rows):
     assert (drawn.roc, drawn.precision_recall, len(drawn.calibration)) == ([], [], 10)
 
 
+def test_rows_of_weight_0_are_no_class_of_their_own(make_rows):
+    rows = make_rows()
+    rows.weights[rows.labels == 1] = 0
+    drawn = curves.curves(rows, measures.counts(rows))
+    assert (drawn.roc, drawn.precision_recall) == ([], [])
+    assert not measures.has_both_classes(rows)
+
+
 def test_of_many_classes_confidence_is_compared_with_being_right(make_rows):
     rows = make_rows()
     object.__setattr__(rows, "kind", "classes")

@@ -16,7 +16,8 @@ from tests import chromium
 PAIRS = [
     ("ink", "paper"), ("soft", "paper"), ("ink", "band"), ("soft", "band"), ("series-1", "paper"),
     ("good", "paper"), ("bad", "paper"), ("good", "good-band"), ("bad", "bad-band"), ("ink", "good-band"),
-    ("ink", "bad-band"), ("series-2", "paper"), ("series-3", "paper"),
+    ("ink", "bad-band"), ("series-2", "paper"), ("series-3", "paper"), ("unsure", "unsure-band"),
+    ("ink", "unsure-band"),
 ]  # fmt: skip
 
 
@@ -154,6 +155,20 @@ def test_what_there_is_nothing_to_say_of_is_left_out(report):
     ]  # fmt: skip
     assert "Blessed" in text
     assert "ROC" not in text
+
+
+def test_a_model_that_could_not_be_judged_is_not_just_blessed(report):
+    """Its AUC has no value, neither over all rows nor in the slice."""
+    nothing = Metric(name="auc", better="higher", estimate=Estimate(value=None))
+    verdict = report.verdict.model_copy(update={"blessed": True, "unjudged": ["auc (<4> rows of 100)"], "pushed": "/7"})
+    slices = [report.slices[0].model_copy(update={"metrics": [nothing]})]
+    of_one_class = {"curves": report.curves.model_copy(update={"roc": [], "precision_recall": []})}
+    unjudged = report.model_copy(update={"verdict": verdict, "metrics": [nothing], "slices": slices, **of_one_class})
+    text = page.html(unjudged)
+    assert "✓ Blessed although it could not be judged</strong>" in text
+    assert "<li>auc (&lt;4&gt; rows of 100)</li>" in text
+    assert "\n- **Not judged** by auc (&lt;4> rows of 100)\n" in page.markdown(unjudged)
+    assert "although it could not" not in page.html(report)
 
 
 def test_a_comparison_says_by_how_much(report):

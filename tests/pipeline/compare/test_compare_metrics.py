@@ -45,6 +45,18 @@ def test_no_auc_without_both_classes(labels: list[float]) -> None:
     assert math.isnan(auc(np.array(labels), np.ones(len(labels)), np.ones(len(labels))))
 
 
+def test_what_weighs_nothing_does_not_count() -> None:
+    """Positive rows of weight 0 leave neither an AUC nor a calibration, and rows of weight 0 nothing at all."""
+    labels, logits = np.array([1.0, 0.0]), np.zeros(2)
+    found = JudgedRows(labels, np.array([0.0, 1.0]), np.zeros(2, int)).metrics(logits)
+    assert found.pop("logloss") == pytest.approx(math.log(2))
+    assert math.isnan(found["auc"])
+    assert math.isnan(found["calibration"])
+    nothing = JudgedRows(labels, np.zeros(2), np.zeros(2, int)).metrics(logits)
+    assert all(map(math.isnan, nothing.values()))
+    assert len(nothing) == 5
+
+
 def test_coverage_and_novelty() -> None:
     lists = [np.array([0, 1]), np.array([0, 2])]
     # Of 4 items 0, 1 and 2 are shown.

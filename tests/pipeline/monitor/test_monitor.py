@@ -303,6 +303,7 @@ def test_a_number_that_is_none_is_null_in_json(written):
     findings, _ = written
     assert math.isnan(findings.windows[-1].auc)
     assert math.isinf(findings.windows[-1].calibration)
+    assert not [alarm for alarm in findings.alarms if alarm.startswith("auc")]
     last = json.loads(as_json(findings), parse_constant=pytest.fail)["windows"][-1]
     assert (last["auc"], last["calibration"], last["labelled"]) == (None, None, 1)
 
