@@ -27,6 +27,7 @@ from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils, standard_artifacts
 from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 
+from components.file_digests import file_digests
 from components.properties import SPAN_NAME_PROPERTY, SPLITS_PROPERTY, WARNINGS_PROPERTY
 from schema import reader, split_record, splits
 from schema.checks import Checks, SplitSummary
@@ -112,13 +113,11 @@ def ExampleGen(  # noqa: N802 (a TFX component)
 
 
 def fingerprinted(dataset: Dataset) -> str:
-    """The dataset's files as JSON, with a digest of their sizes and times, so that changed files are read again."""
-    digest = hashlib.sha256()
-    for path in (path for paths in dataset.files.values() for path in paths):
-        stat = path.stat()
-        digest.update(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\0".encode())
+    """The dataset's files as JSON, with a digest of their paths and contents, so that changed files are read again."""
     files = {split: [str(path) for path in paths] for split, paths in dataset.files.items()}
-    return json.dumps({"files": files, "base": str(dataset.base), "digest": digest.hexdigest()})
+    contents = file_digests(path for paths in dataset.files.values() for path in paths)
+    lines = "".join(f"{path}\0{content}\n" for path, content in contents.items())
+    return json.dumps({"files": files, "base": str(dataset.base), "digest": hashlib.sha256(lines.encode()).hexdigest()})
 
 
 def parts_of(files: str, spec: FeatureSpec) -> list[Part]:

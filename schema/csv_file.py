@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
+import codecs
+import collections
+import contextlib
 import csv
-import gzip
 import io
-import zlib
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, ClassVar, cast
+from typing import Any, ClassVar, NoReturn
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
+from schema.csv_bytes import open_bytes
+from schema.csv_rows import UnsoundError, WholeRows
 from schema.errors import DataError
 from schema.rows import Source
 from schema.sampling import sample_size
 
 _BLOCK_BYTES = 4 << 20
 csv.field_size_limit(_BLOCK_BYTES)  # as Arrow's; the module's own is 128 KiB
-_OPEN_QUOTE = "expected a closing quote, received none"
+_SAMPLE_ROWS = 1_000
+_DELIMITERS = ",;\t|"
+_BYTE_ORDER_MARK = "\ufeff"
+_END_OF_FILE = "\x1a"
+"""What DOS ends a text with: Ctrl-Z."""
 
 
 class CsvFile:
-    """A CSV file as RFC 4180 describes it, in UTF-8, plain or gzipped.
+    """A CSV file as RFC 4180 describes it, in UTF-8, plain or gzipped; without quotes or with escapes, if so said.
 
     Spaces around a field are no part of it.
 
@@ -34,7 +42,7 @@ class CsvFile:
         source: says how it is written.
 
     Raises:
-        DataError: an empty file, or a header with a name twice.
+        DataError: an empty file or one of another format, or a header with a name twice or of one name.
     """
 
     has_types: ClassVar[bool] = False
@@ -44,14 +52,21 @@ class CsvFile:
     def __init__(self, path: Path, source: Source) -> None:
         self._path = path
         self._delimiter = source.delimiter or ("\t" if ".tsv" in path.suffixes else ",")
+        self._quoted = source.quoting == "minimal"
+        self._escape = source.escape
         self._header = source.header
-        self.names: Sequence[str] = source.column_names
-        first = next(self._records(), None)
+        self.names: Sequence[str] = ()
+        first = next(self._records(strict=True), None)
         if first is None:
             return
         line, fields = first
         names = fields if source.header else source.column_names
         self.names = [name.strip() for name in names]
+        if len(self.names) == 1:
+            raise DataError(
+                f"{path}: line {line}: expected several columns, received one: {self.names[0]!r}"
+                f"{self._another_delimiter(self.names[0])}"
+            )
         for name in self.names:
             if not _is_utf8(name):
                 raise DataError(f"{path}: line {line}: {self._foreign_byte()}")
@@ -62,18 +77,17 @@ class CsvFile:
         """Rows from the beginning of the file.
 
         Raises:
-            DataError: a row with another number of fields than the header, or not in UTF-8.
+            DataError: a row with another number of fields than the header, or not in UTF-8; quotes or a header by
+                which rows would be lost or invented.
         """
-        try:
-            return next(self._read(names, sample_size(_BLOCK_BYTES, share)), None)
-        except DataError:  # perhaps of a row that is longer than the sample
-            return next(self._read(names, _BLOCK_BYTES), None)
+        return next(self._read(names, sample_size(_BLOCK_BYTES, share)), None)
 
     def batches(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """The columns of that name, as texts without spaces around them.
 
         Raises:
-            DataError: a row with another number of fields than the header, or not in UTF-8.
+            DataError: a row with another number of fields than the header, or not in UTF-8; quotes or a header by
+                which rows would be lost or invented.
         """
         yield from self._read(names, _BLOCK_BYTES)
 
@@ -81,28 +95,33 @@ class CsvFile:
         if not self.names:
             return
         # Arrow is told the names, so that the header is one more row, to be cut off.
-        read = pa_csv.ReadOptions(use_threads=False, block_size=block_bytes, column_names=list(self.names))
-        parse = pa_csv.ParseOptions(delimiter=self._delimiter, newlines_in_values=True)
-        taken = list(dict.fromkeys([*names, self.names[-1]]))
+        read = pa_csv.ReadOptions(use_threads=False, block_size=4 * _BLOCK_BYTES, column_names=list(self.names))
+        parse = pa_csv.ParseOptions(
+            delimiter=self._delimiter,
+            quote_char='"' if self._quoted else False,
+            escape_char=self._escape or False,
+            newlines_in_values=True,
+        )
+        taken = list(names) or [self.names[0]]
         convert = pa_csv.ConvertOptions(
             column_types=dict.fromkeys(taken, pa.string()), include_columns=taken, strings_can_be_null=False
         )
         header = int(self._header)
-        last = ""
+        rows_before = 0
         try:
-            with pa.input_stream(str(self._path), compression="detect") as stream:
-                for batch in pa_csv.open_csv(stream, read, parse, convert):
+            for block in self._blocks(block_bytes):
+                if not block.strip(b"\r\n"):
+                    continue
+                for batch in pa_csv.read_csv(pa.BufferReader(block), read, parse, convert).to_batches():
                     rows = batch[header:]
                     header = 0
                     if len(rows):
-                        last = rows[self.names[-1]][-1].as_py()
-                        yield pa.RecordBatch.from_arrays(
-                            [pc.utf8_trim_whitespace(rows[name]) for name in names], list(names)
-                        )
+                        cleaned = [self._cleaned(rows[name], name) for name in names]
+                        self._refuse_second_header(dict(zip(names, cleaned, strict=True)), rows_before)
+                        rows_before += len(rows)
+                        yield pa.RecordBatch.from_arrays(cleaned, list(names))
         except (pa.ArrowInvalid, OSError) as error:
             raise DataError(f"{self._path}: {self._mistake() or error}") from None
-        if "\n" in last:
-            self._refuse_open_quote()
 
     def place(self, row: int) -> str:
         """Where an editor shows the row of that index, the header left out."""
@@ -110,49 +129,109 @@ class CsvFile:
         line, _ = next(islice(self._records(), index, None))
         return f"line {line}"
 
-    def _open(self) -> BinaryIO:
-        return cast(BinaryIO, gzip.open(self._path)) if self._path.suffix == ".gz" else self._path.open("rb")
+    def _cleaned(self, texts: pa.Array, name: str) -> pa.Array:
+        texts = pc.utf8_trim_whitespace(texts)
+        if name == self.names[0]:  # also where a file begins that was put behind another
+            texts = pc.utf8_ltrim(texts, _BYTE_ORDER_MARK)
+        return texts
+
+    def _refuse_second_header(self, columns: Mapping[str, pa.Array], rows_before: int) -> None:
+        """Raises where a row holds the names of its columns; one name alone may be a value."""
+        if not self._header or len(columns) < 2:
+            return
+        is_header: pa.Array = True
+        for name, texts in columns.items():
+            is_header = pc.and_(is_header, pc.equal(texts, name))
+            if not pc.any(is_header).as_py():
+                return
+        raise DataError(
+            f"{self._path}: {self.place(rows_before + pc.index(is_header, True).as_py())}: expected a row, received "
+            "the header again; remove it where files were put together"
+        )
+
+    def _blocks(self, block_bytes: int = _BLOCK_BYTES) -> Iterator[bytes]:
+        """The file's bytes, some at a time, with whole rows in each block, as far as these are sound."""
+        rows = WholeRows(self._delimiter, self._quoted, self._escape, _BLOCK_BYTES, self._sample)
+        try:
+            with open_bytes(self._path) as file:
+                block = file.read(block_bytes).removeprefix(codecs.BOM_UTF8)
+                while block:
+                    yield rows.add(block)
+                    block = file.read(block_bytes)
+            yield rows.end()
+        except UnsoundError as error:
+            self._refuse(error.offset, str(error))
+
+    def _refuse(self, offset: int, message: str) -> NoReturn:
+        """Raises for what begins at a byte of the file."""
+        with self._text() as text:
+            reader = csv.reader(_beginning(text, offset), **self._dialect)
+            *_, fields = reader
+            column = len(fields) - 1
+        name = self.names[column] if column < len(self.names) else f"field {column + 1}"
+        raise DataError(f"{self._path}: line {reader.line_num}: {name}: {message}")
+
+    @property
+    def _dialect(self) -> dict[str, Any]:
+        quoting = csv.QUOTE_MINIMAL if self._quoted else csv.QUOTE_NONE
+        return {"delimiter": self._delimiter, "quoting": quoting, "escapechar": self._escape}
+
+    def _text(self) -> io.TextIOWrapper:
+        return io.TextIOWrapper(open_bytes(self._path), "utf-8-sig", errors="surrogateescape", newline="")
 
     def _records(self, strict: bool = False) -> Iterator[tuple[int, list[str]]]:
         """Every row with the number of its first line, without blank lines, which Arrow leaves out too."""
         line = 1
         try:
-            with io.TextIOWrapper(self._open(), "utf-8-sig", errors="surrogateescape", newline="") as text:
-                reader = csv.reader(text, delimiter=self._delimiter, strict=strict)
+            with self._text() as text:
+                reader = csv.reader(text, strict=strict, **self._dialect)
                 for fields in reader:
                     if fields:
                         yield line, fields
                     line = reader.line_num + 1
-        except (csv.Error, OSError, EOFError, zlib.error) as error:
-            mistake = f"expected CSV, received something else: {error}"
-            if "unexpected end of data" in str(error):
-                mistake = _OPEN_QUOTE
-            raise DataError(f"{self._path}: line {line}: {mistake}") from None
+        except (csv.Error, OSError) as error:
+            if strict:
+                collections.deque(self._blocks(), maxlen=0)
+            raise DataError(f"{self._path}: line {line}: expected CSV, received something else: {error}") from None
+
+    def _sample(self) -> Iterator[list[str]]:
+        """The first rows, up to a mistake."""
+        with contextlib.suppress(DataError):
+            for _, fields in islice(self._records(), _SAMPLE_ROWS):
+                if len(fields) == len(self.names):
+                    yield fields
 
     def _mistake(self) -> str | None:
         """The first mistake of a file that Arrow refuses, found by reading it again, slowly."""
         for line, fields in self._records():
             if len(fields) != len(self.names):
-                return f"line {line}: expected {len(self.names)} fields, received {len(fields)}"
+                return (
+                    f"line {line}: expected {len(self.names)} fields, received {len(fields)}{self._why_so_many(fields)}"
+                )
             for name, field in zip(self.names, fields, strict=True):
                 if not _is_utf8(field):
                     return f"line {line}: {name}: {self._foreign_byte()}"
         return None
 
-    def _refuse_open_quote(self) -> None:
-        """Raises where the last field is quoted and its quote never closed: it holds all rows that follow it."""
-        try:
-            for _ in self._records(strict=True):
-                pass
-        except DataError as error:
-            # Other things that a strict reader minds are ones that Arrow takes.
-            if _OPEN_QUOTE in str(error):
-                raise
+    def _why_so_many(self, fields: Sequence[str]) -> str:
+        """What helps, where the fields of a row that are too few or too many show it."""
+        if fields == [_END_OF_FILE]:
+            return "; it is DOS' mark of a file's end, Ctrl-Z: remove it"
+        if len(fields) == len(self.names) + 1 and not fields[-1]:
+            return "; remove the delimiter at the line's end"
+        if not self._escape and any(field.endswith("\\") for field in fields):
+            return "; say source: {escape: '\\'} if backslashes stand before delimiters that are letters"
+        return self._another_delimiter(fields[0]) if len(fields) == 1 else ""
+
+    def _another_delimiter(self, line: str) -> str:
+        """What to say of a line that has no delimiter, but another letter that often is one."""
+        other = max(_DELIMITERS, key=line.count)
+        return f"; say source: {{delimiter: {json.dumps(other)}}}" if other in line else ""
 
     def _foreign_byte(self) -> str:
         """What to say of the first byte that is not UTF-8."""
         offset = 0
-        with self._open() as stream:
+        with open_bytes(self._path) as stream:
             for line in stream:
                 try:
                     line.decode("utf-8")
@@ -172,3 +251,14 @@ def _trimmed(texts: pa.Array) -> pa.Array:
 def _is_utf8(text: str) -> bool:
     """Whether no byte of the text had to be escaped to read it."""
     return not any("\udc80" <= letter <= "\udcff" for letter in text)
+
+
+def _beginning(lines: Iterable[str], size: int) -> Iterator[str]:
+    """The lines up to a byte, and a letter in its place."""
+    for line in lines:
+        encoded = line.encode("utf-8", "surrogateescape")
+        if len(encoded) > size:
+            yield encoded[:size].decode("utf-8", "surrogateescape") + "x"
+            return
+        size -= len(encoded)
+        yield line

@@ -216,6 +216,9 @@ class GivenSplits(_ByHash):
 Splits = Annotated[RandomSplits | TimeSplits | GivenSplits, Field(discriminator="by")]
 
 
+_Character = Annotated[str, Field(min_length=1, max_length=1)]
+
+
 class Source(Described):
     """Where rows come from. Paths are relative to the dataset's folder."""
 
@@ -227,8 +230,12 @@ class Source(Described):
     fetch: str | None = None
     """A Python file whose `fetch(folder: Path) -> None` puts the files into a cache folder, to which `files`
     is then relative."""
-    delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    delimiter: _Character | None = None
     """What separates the fields of a CSV file. None: a tab where the file's name says `.tsv`, else a comma."""
+    quoting: Literal["minimal", "none"] = "minimal"
+    """Whether a CSV file has fields between double quotes, in which a quote is doubled; or quotes are letters."""
+    escape: _Character | None = None
+    """What takes the meaning of the quote, delimiter or line end behind it in a CSV file, such as a backslash."""
     header: bool = True
     column_names: tuple[str, ...] = ()
     """The columns of a CSV file without a header."""
@@ -266,6 +273,15 @@ class Source(Described):
                 raise ValueError(f"expected the same placeholders in all paths, received {listing(patterns)}")
         return value
 
+    @field_validator("delimiter", "escape")
+    @classmethod
+    def _mark(cls, value: str | None) -> str | None:
+        if value is not None and (not value.isascii() or value.isalnum() or value in '"\r\n\0'):
+            raise ValueError(
+                f"expected an ASCII character that is no letter, digit, double quote or line end, received {value!r}"
+            )
+        return value
+
     @field_validator("fetch")
     @classmethod
     def _of_the_dataset(cls, value: str | None) -> str | None:
@@ -273,6 +289,12 @@ class Source(Described):
         if value is not None and (PurePath(value).is_absolute() or ".." in PurePath(value).parts):
             raise ValueError(f"expected a Python file in the dataset's folder, received {value!r}")
         return value
+
+    @model_validator(mode="after")
+    def _different_marks(self) -> Self:
+        if self.escape and self.escape == self.delimiter:
+            raise ValueError(f"expected an escape other than the delimiter, received {self.escape!r} for both")
+        return self
 
     @model_validator(mode="after")
     def _header_or_names(self) -> Self:

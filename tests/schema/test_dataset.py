@@ -92,7 +92,7 @@ def test_a_format_that_the_names_do_not_tell(make_folder):
 
 def test_files_by_split_agree_about_their_columns(make_folder):
     description = "{label: y, source: {files: {train: a.csv, test: b.csv}}, features: {b: numeric}}"
-    folder = make_folder(description, {"a.csv": "y,a,b\n1,2,1\n", "b.csv": "y,a,b\n1,x,1.5\n"})
+    folder = make_folder(description, {"a.csv": "y,a,b\n1,x,1\n", "b.csv": "y,a,b\n1,2,1.5\n"})
 
     dataset = find(folder)
 

@@ -74,7 +74,7 @@ def test_columns_of_any_names_are_features_or_a_line_each(columns):
     [
         ("{label: y, features: {2019: numeric}}", "features.2019: expected text, received 2019; put it into quotes"),
         ("{label: y, ignore: [null]}", "ignore[0]: expected text, received nothing; put it into quotes"),
-        ("label: 2019", "label.column: expected text, received 2019; put it into quotes"),
+        ("label: {column: 2019}", "label.column: expected text, received 2019; put it into quotes"),
         ("{label: y, slices: [7]}", "slices[0][0]: expected text, received 7; put it into quotes"),
         ("{label: y, weight: [w]}", "weight: expected text, received ['w']"),
         (
