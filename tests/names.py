@@ -12,7 +12,16 @@ MARKS = [
     "50%", "%s", "%(x)s", "{}", "{0}", "{x}", "{{x}}", "{{workflow.name}}", "${HOME}", "$(id)", "`id`", "a$ or b$",
     "--help", "-a", "=1+1", "@SUM(A1)", "\\1", "&amp;", "$x^{$",
 ]  # fmt: skip
-MARKUP = ["<b>bold</b>", "<script>alert(1)</script>", "</script>", "<!--", "[bold]red[/bold]", "[/]", "**x**", "[a](b)"]
+MARKUP = [
+    "<blink>x</blink>",
+    "<script>alert(1)</script>",
+    "</script>",
+    "<!--",
+    "[bold]red[/bold]",
+    "[/]",
+    "**x**",
+    "[a](b)",
+]
 YAML = [
     "2019",
     "1.5",

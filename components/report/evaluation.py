@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,9 +40,11 @@ class Sliced:
 def read(folder: str) -> dict[SliceKey, Sliced]:
     """Our metrics in an evaluation artifact's folder, without those that have no value."""
     of_role: dict[bool, dict[SliceKey, dict[str, float]]] = {}
-    for spec in _config(folder).model_specs:
+    config = _config(folder)
+    orders = {frozenset(slicing.feature_keys): list(slicing.feature_keys) for slicing in config.slicing_specs}
+    for spec in config.model_specs:
         result = tfma.load_eval_result(folder, model_name=spec.name)
-        of_role[spec.is_baseline] = {_key(key): _values(outputs) for key, outputs in result.slicing_metrics}
+        of_role[spec.is_baseline] = {_key(key, orders): _values(outputs) for key, outputs in result.slicing_metrics}
     baseline = of_role.get(True, {})
     return {
         key: Sliced(
@@ -61,10 +63,12 @@ def _config(folder: str) -> config_pb2.EvalConfig:
     return config
 
 
-def _key(key: Any) -> SliceKey:
-    return tuple(
-        (column, value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)) for column, value in key
-    )
+def _key(key: Any, orders: Mapping[frozenset[str], Sequence[str]]) -> SliceKey:
+    """With the columns in the order of the spec; TFMA has them in the alphabet's."""
+    values = {
+        column: value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value) for column, value in key
+    }
+    return tuple((column, values[column]) for column in orders[frozenset(values)])
 
 
 def _ours(values: Mapping[str, float]) -> dict[str, float]:

@@ -19,6 +19,7 @@ from components.eval_config import eval_config
 from components.evaluator import Executor
 from components.metrics import METRICS_PROPERTY, REFUSALS_PROPERTY
 from components.properties import UNJUDGED_PROPERTY, WARNINGS_PROPERTY
+from components.report import evaluation
 from components.thresholds import GateParams, SliceBounds, Threshold
 from components.trainer import COLUMNS_PROPERTY
 
@@ -28,7 +29,7 @@ DESCRIPTION = """
 label: y
 weight: w
 ranking: {group: user, item: examples}
-slices: [city]
+slices: [city, [user, city]]
 source: {files: {train: test.csv, test: test.csv}}
 features: {examples: numeric}
 """
@@ -198,6 +199,12 @@ def test_of_many_rows_the_same_are_kept_whichever_model_is_judged(worse, evaluat
 def test_slices_have_metrics_of_their_own(refused):
     sliced = tfma.load_eval_result(refused.uri).get_metrics_for_slice((("city", "Rome"),))
     assert sliced["logloss"]["doubleValue"] == pytest.approx(loss_of(CITY == "Rome"), rel=1e-5)
+
+
+def test_slices_are_called_in_the_order_of_the_description(refused):
+    found = evaluation.read(refused.uri)
+    assert found[("user", "u0"), ("city", "Rome")].rows == (USER == 0).sum()
+    assert {tuple(column for column, _ in key) for key in found} == {(), ("city",), ("user", "city")}
 
 
 INTERVAL = re.compile(r" \([-+]?\d\.\d{4} to [-+]?\d\.\d{4} with 0\.95 confidence\)")
