@@ -248,7 +248,7 @@ def written(value: object) -> str:
 
 def check(row: list[Token], cell: Token, fields: list[FieldInfo]) -> None:
     """Whether a row's default is that of the fields with that key."""
-    words = {word for span in spans([cell]) for word in re.findall(r"[\w./-]+", span)}
+    words = {word for span in spans([cell]) for word in re.findall(r"[\w./\\-]+", span)}
     expected = set().union(*map(defaults, fields))
     assert expected <= words, f"{row[0].content}: default {expected}"
     required = all(field.is_required() for field in fields)

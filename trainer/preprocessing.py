@@ -58,7 +58,10 @@ def preprocessing_fn(inputs: Mapping[str, Any], custom_config: Mapping[str, str]
 
 
 def _scaled(inputs: Mapping[str, Any], features: Mapping[str, Numeric]) -> Tensors:
-    """Numeric features scaled, with all means, variances and extremes found by one analyzer each."""
+    """Numeric features scaled, with all means, variances and extremes found by one analyzer each.
+
+    In float64: in float32 the mean of large numbers that differ by little, such as times, is beside all of them.
+    """
     outputs: Tensors = {}
     values: dict[str, tf.Tensor] = {}
     for name, feature in features.items():
@@ -72,21 +75,24 @@ def _scaled(inputs: Mapping[str, Any], features: Mapping[str, Numeric]) -> Tenso
         for scale in ("z_score", "min_max")
     }
     if names := by_scale["z_score"]:
-        stacked = tf.stack([values[name] for name in names], axis=1)
+        stacked = tf.cast(tf.stack([values[name] for name in names], axis=1), tf.float64)
         deviation = tf.sqrt(tft.var(stacked, reduce_instance_dims=False))
-        centred = tf.math.divide_no_nan(stacked - tft.mean(stacked, reduce_instance_dims=False), deviation)
-        values |= zip(names, tf.unstack(centred, num=len(names), axis=1), strict=True)
+        values |= _divided(stacked - tft.mean(stacked, reduce_instance_dims=False), deviation, names)
     if names := by_scale["min_max"]:
-        stacked = tf.stack([values[name] for name in names], axis=1)
+        stacked = tf.cast(tf.stack([values[name] for name in names], axis=1), tf.float64)
         # Unlike the mean's and the quantiles', these analyzers do not pass over missing values.
-        missing = tf.math.is_nan(stacked)
-        low = tft.min(tf.where(missing, np.inf, stacked), reduce_instance_dims=False)
-        span = tft.max(tf.where(missing, -np.inf, stacked), reduce_instance_dims=False) - low
-        values |= zip(
-            names, tf.unstack(tf.math.divide_no_nan(stacked - low, span), num=len(names), axis=1), strict=True
-        )
+        missing, infinity = tf.math.is_nan(stacked), tf.constant(np.inf, tf.float64)
+        low = tft.min(tf.where(missing, infinity, stacked), reduce_instance_dims=False)
+        span = tft.max(tf.where(missing, -infinity, stacked), reduce_instance_dims=False) - low
+        values |= _divided(stacked - low, span, names)
     outputs |= {name: tf.where(tf.math.is_finite(value), value, 0.0) for name, value in values.items()}
     return outputs
+
+
+def _divided(columns: tf.Tensor, by: tf.Tensor, names: Sequence[str]) -> dict[str, tf.Tensor]:
+    """Columns [batch, names] divided, 0 where that is by 0."""
+    divided = tf.cast(tf.math.divide_no_nan(columns, by), tf.float32)
+    return dict(zip(names, tf.unstack(divided, num=len(names), axis=1), strict=True))
 
 
 def _buckets(inputs: Mapping[str, Any], features: Mapping[str, Numeric]) -> dict[str, tf.Tensor]:

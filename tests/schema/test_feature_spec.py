@@ -388,6 +388,16 @@ def test_files_per_split_are_given_splits(tmp_path):
          ["source: expected column_names only with 'header: false', received them with a header"]),
         ("{label: clicked, source: {delimiter: '||'}}",
          ["source.delimiter: expected 1 or fewer characters, received '||'"]),
+        ("{label: clicked, source: {delimiter: '§'}}",
+         ["source.delimiter: expected an ASCII character that is no letter, digit, double quote or line end, "
+          "received '§'"]),
+        ("{label: clicked, source: {escape: '\"'}}",
+         ["source.escape: expected an ASCII character that is no letter, digit, double quote or line end, "
+          "received '\"'"]),
+        ("{label: clicked, source: {delimiter: '|', escape: '|'}}",
+         ["source: expected an escape other than the delimiter, received '|' for both"]),
+        ("{label: clicked, source: {quoting: all}}",
+         ["source.quoting: expected one of minimal, none, received 'all'"]),
         ("{label: clicked, ranking: {grup: user_id, item: city}}",
          ["ranking.grup: expected one of the keys group, item, item_columns, title, received 'grup'; "
           "did you mean 'group'?"]),

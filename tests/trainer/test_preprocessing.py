@@ -253,6 +253,33 @@ def test_serving_time_row_equals_training_time_row(transformed, rows):
         assert dense(layer(tensors([single], with_label=False)), 0) == dense(together, at)
 
 
+def test_large_numbers_that_differ_by_little_are_scaled_as_any(tmp_path):
+    """Milliseconds since 1970, some missing; and what is always the same."""
+    spec = FeatureSpec.model_validate(
+        {
+            "label": "clicked",
+            "features": {
+                "time": {"type": "numeric"},
+                "span": {"type": "numeric", "scale": "min_max"},
+                "same": {"type": "numeric"},
+            },
+        }
+    ).resolve({"clicked": "integer", "time": "float", "span": "float", "same": "float"})
+    times = [NAN if number % 10 == 9 else 1.7e12 + 60_000 * number for number in range(2_000)]
+    rows = [{"time": time, "span": time, "same": 0.1, "_label": 0.0} for time in times]
+
+    found, _ = transform(spec, rows, tmp_path)
+
+    held = np.asarray(times, np.float32).astype(np.float64)
+    z_scores = (held - np.nanmean(held)) / np.nanstd(held)
+    shares = (held - np.nanmin(held)) / (np.nanmax(held) - np.nanmin(held))
+    by_name = {name: np.asarray([row[name] for row in found]) for name in ("time", "span", "same")}
+    assert by_name["time"] == pytest.approx(np.nan_to_num(z_scores), abs=1e-6)
+    assert by_name["span"] == pytest.approx(np.nan_to_num(shares), abs=1e-6)
+    assert by_name["time"][~np.isnan(held)].std() == pytest.approx(1, abs=1e-5)
+    assert by_name["same"] == pytest.approx(0, abs=1e-6)
+
+
 def test_a_cross_joins_tokens_in_the_order_of_its_columns():
     """Row 1 has two tags, row 2 none, row 3 one; of two multi-valent columns each value is beside each of the other."""
     columns = {"shop": "string", "tags": "string", "sizes": "string"}
