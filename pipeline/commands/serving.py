@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 def serve(dataset: str, root: Path | None, port: int, rest_api_port: int, log_requests: float) -> None:
     """Serve a dataset's pushed models until interrupted.
 
-    Newer versions are taken over as they come.
+    Newer versions are taken over as they come. What TensorFlow says is in runs/DATASET/serve.log.
     """
     from pipeline.serving import exec_server
 
