@@ -61,7 +61,6 @@ def test_many_columns(columns, tmp_path: Path):
         [RANKLINE, "run", f"--dataset={tmp_path / 'wide'}", f"--root={root}", "--no-serve", *settings],
         capture_output=True, text=True, timeout=TIMEOUT_S, check=False,
     )  # fmt: skip
-    print(done.stdout)  # the seconds of each component
     assert done.returncode == 0, done.stderr
 
     items = [f"i{n}" for n in range(ITEMS)]
