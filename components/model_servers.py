@@ -25,7 +25,8 @@ DOCKER = "docker:"
 BINARY_VARIABLE = "TF_SERVING_BIN"
 
 MODEL_NAME = "candidate"
-_START_TIMEOUT_S = 120.0
+_START_TIMEOUT_S = 600.0
+"""Warm-up is part of it: the first request of each signature takes a hundredth of a second for each column."""
 _PULL_TIMEOUT_S = 600.0
 """Docker may have to fetch the image first."""
 _POLL_S = 0.5

@@ -33,7 +33,7 @@ SlicePattern = tuple[tuple[str, str | None], ...]
 class Bounds(BaseModel):
     """Between what a metric must be. Bounds are inclusive."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     min: float | None = None
     max: float | None = None
@@ -102,7 +102,7 @@ class GateParams(BaseModel):
 class Limits(BaseModel):
     """What a model may take where it is served. Measured in the server that the infra check starts, on its machine."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     latency_ms: PositiveFloat | None = None
     """The most milliseconds that an answer may take, at `percentile`."""

@@ -24,6 +24,7 @@ from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 
 from components.example_batches import ROWS_PER_BATCH, read_in_batches
 from components.example_gen import GZIP, ROWS_PER_SHARD
+from trainer import transform_sources
 
 
 class Executor(executor.Executor):  # type: ignore[misc]
@@ -34,7 +35,11 @@ class Executor(executor.Executor):  # type: ignore[misc]
         exec_properties: dict[str, Any],
     ) -> None:
         """Transforms as TFX does, which cannot be told what to do it with."""
-        with read_in_batches(), mock.patch.object(executor, "TransformProcessor", _Processor):
+        with (
+            read_in_batches(),
+            transform_sources.found_together(),
+            mock.patch.object(executor, "TransformProcessor", _Processor),
+        ):
             super().Do(input_dict, output_dict, exec_properties)
 
 

@@ -10,7 +10,8 @@ from serving.client import CallError, Client, FeatureError, LoadError, NotFoundE
 
 _GRACE_S = 0.3
 """How long a command looks for a server that listens and has the model."""
-_LOADING_S = 120.0
+LOADING_S = 600.0
+"""How long a server may take to load a model: one of 1,200 columns takes minutes on a busy machine."""
 
 
 @contextlib.contextmanager
@@ -42,4 +43,4 @@ def wait_while_loading(client: Client) -> None:
         RanklineError: nobody listens, or who does cannot load it, or takes too long.
     """
     with errors_for_people():
-        client.wait_until_available(_LOADING_S, grace_s=_GRACE_S)
+        client.wait_until_available(LOADING_S, grace_s=_GRACE_S)

@@ -56,6 +56,14 @@ def counted(console: Console) -> Progress:
     )
 
 
+def log_to(file: TextIO) -> None:
+    """Sends what Python's libraries log to a file alone."""
+    handler = logging.StreamHandler(file)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname).1s %(name)s: %(message)s"))
+    root = logging.getLogger()
+    root.handlers, root.level = [handler], logging.INFO
+
+
 @contextlib.contextmanager
 def quiet(log: Path) -> Iterator[Console]:
     """Sends what Python and the C++ libraries write to standard output and error to `log`.
@@ -80,11 +88,9 @@ def quiet(log: Path) -> Iterator[Console]:
         io.TextIOWrapper(unbuffered, encoding="utf-8", write_through=True) as file,
         os.fdopen(os.dup(1), "w", encoding="utf-8") as terminal,
     ):
-        handler = logging.StreamHandler(file)
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname).1s %(name)s: %(message)s"))
         root = logging.getLogger()
         before = root.handlers[:], root.level
-        root.handlers, root.level = [handler], logging.INFO
+        log_to(file)
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
         try:

@@ -4,6 +4,7 @@ runs/metadata.sqlite                    ML Metadata of all datasets
 runs/<dataset>/artifacts/<Component>/   what components wrote
 runs/<dataset>/serving/<version>/       pushed models: the base path of a model server
 runs/<dataset>/requests/                what `rankline serve --log-requests` was asked and answered
+runs/<dataset>/serve.log                what TensorFlow says in `rankline serve`
 runs/<dataset>/logs/<run id>/           run.log, the inferred schema, a summary
 runs/<dataset>/lock                     held by the run that is going on
 runs/<dataset>/backfill/<name>/         what `rankline backfill` has done, its table and picture
@@ -36,6 +37,11 @@ class Layout:
     def requests(self) -> Path:
         """The request log of a server of the pushed models."""
         return self.root / self.dataset / "requests"
+
+    @property
+    def serve_log(self) -> Path:
+        """What TensorFlow says in a server of the pushed models."""
+        return self.root / self.dataset / "serve.log"
 
     @property
     def work(self) -> Path:

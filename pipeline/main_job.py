@@ -11,6 +11,7 @@ from rich.markup import escape
 from components.metrics import MEANINGS
 from components.schema_gen import FILE_NAME as SCHEMA_FILE
 from pipeline import local
+from pipeline.asking import LOADING_S
 from pipeline.config import RunConfig
 from pipeline.console import busy, quiet
 from pipeline.layout import Layout
@@ -26,7 +27,6 @@ PUSHED = 0
 
 _DEMO_USERS = 3
 _DEMO_ITEMS = 5
-_LOAD_TIMEOUT_S = 60.0
 
 
 def run_and_show(config: RunConfig, serve: bool) -> int:
@@ -113,7 +113,7 @@ def _show(console: Console, result: local.RunResult, dataset: Dataset, layout: L
 def _rank_for_some(console: Console, dataset: Dataset, target: str, result: local.RunResult) -> None:
     with Ranker(dataset, target) as ranker:
         with busy(console, "Waiting for the server"):
-            version = ranker.wait_for(int(Path(result.pushed or "").name), _LOAD_TIMEOUT_S)
+            version = ranker.wait_for(int(Path(result.pushed or "").name), LOADING_S)
         console.print(f"\n[bold]Ranked over gRPC[/] by version {version} at {target}")
         for group in ranker.latest_groups(_DEMO_USERS):
             console.print(ranking_table(ranker.rank(group, _DEMO_ITEMS)))

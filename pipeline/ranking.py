@@ -15,6 +15,9 @@ from schema.dataset import Dataset
 from schema.feature_spec import FeatureSpec
 from serving.client import Client, Tls
 
+_START_S = 60.0
+"""How long a server may take until it listens and has heard of the model."""
+
 
 @dataclass(frozen=True)
 class RankedItem:
@@ -61,10 +64,10 @@ class Ranker:
             The version that is served.
 
         Raises:
-            RanklineError: it cannot load it, or takes longer.
+            RanklineError: it cannot load it, or takes longer; or nobody listens.
         """
         with errors_for_people():
-            return self._client.wait_until_available(timeout_s, version)
+            return self._client.wait_until_available(timeout_s, version, grace_s=_START_S)
 
     def wait_while_loading(self) -> None:
         """Waits as long as a server that is there is loading the model.

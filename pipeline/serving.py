@@ -49,10 +49,22 @@ def exec_server(layout: Layout, port: int, rest_api_port: int, log_requests: flo
         rest_api_port: for HTTP.
         log_requests: share of the requests that are logged.
     """
-    command = server_command(layout, port, rest_api_port)
+    python, _, _, *flags = server_command(layout, port, rest_api_port)
     if log_requests:
-        command = [*(flag for flag in command if not flag.startswith("--model_")), _logging(layout, log_requests)]
-    os.execv(command[0], command)  # noqa: S606 (no shell is wanted)
+        flags = [*(flag for flag in flags if not flag.startswith("--model_")), _logging(layout, log_requests)]
+    command = [python, "-m", "pipeline.calm_server", str(_log(layout)), *flags]
+    everything = {"TF_CPP_MIN_LOG_LEVEL": "0", **os.environ}
+    os.execve(command[0], command, everything)  # noqa: S606 (no shell is wanted)
+
+
+def _log(layout: Layout) -> Path:
+    """The file for what TensorFlow says; nowhere, if there is no place: models can be served that can only be read."""
+    try:
+        layout.serve_log.parent.mkdir(parents=True, exist_ok=True)
+        layout.serve_log.open("a").close()
+    except OSError:
+        return Path(os.devnull)
+    return layout.serve_log
 
 
 def _logging(layout: Layout, share: float) -> str:

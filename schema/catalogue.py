@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schema.dataset import Dataset
-from schema.errors import RanklineError, SpecError, listing
+from schema.errors import DataError, RanklineError, SpecError, listing
 from schema.feature_spec import TimeSplits
 from schema.reader import read
 
@@ -90,7 +90,7 @@ def catalogue(dataset: Dataset) -> Catalogue:
 
     Raises:
         SpecError: the dataset ranks nothing.
-        DataError: what `schema.reader.read` raises.
+        DataError: what `schema.reader.read` raises; or no row has both a group and an item.
     """
     spec, ranking = dataset.spec, dataset.spec.ranking
     if ranking is None:
@@ -100,6 +100,11 @@ def catalogue(dataset: Dataset) -> Catalogue:
     context_columns = [name for name in spec.input_columns if name not in item_columns]
     table = _rows(dataset, [ranking.group, *item_columns, *context_columns])
     table = table.filter(pc.and_(table[ranking.group].is_valid(), table[ranking.item].is_valid()))
+    if not len(table):
+        raise DataError(
+            f"{dataset.folder}: {ranking.group}, {ranking.item}: expected a row with a value of both, the ranking's "
+            "group and item, received none; nobody can be ranked for"
+        )
 
     item, items = _coded(table[ranking.item])
     group, groups = _coded(table[ranking.group])

@@ -51,7 +51,8 @@ class Client(ModelClient):
         Args:
             context: what all candidates share (the user), by column name.
             candidates: by column name, a value for each candidate. A column that is in neither is missing, as
-                is a None. Columns with several values take a list of them.
+                is a None. Columns with several values take a list of them. Of no candidates (`{"movie_id": []}`)
+                the ranking is empty, and nobody is asked.
             k: how many to return; None is all.
 
         Returns:

@@ -176,7 +176,10 @@ def number_of(candidates: Mapping[str, Sequence[Value]]) -> int:
         FeatureError: the columns do not agree, or there is none to tell from.
     """
     if not candidates:
-        raise FeatureError("expected at least one feature of the candidates, got none: how many there are is unknown")
+        raise FeatureError(
+            "expected at least one feature of the candidates, got none: how many there are is unknown; "
+            "if there are none, give one an empty list"
+        )
     for name, values in candidates.items():
         if isinstance(values, str | bytes) or not hasattr(values, "__len__"):
             raise FeatureError(

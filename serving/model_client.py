@@ -37,6 +37,8 @@ _SCORES = ("probability", "expected", "prediction")
 _EQUALLY_MANY_ROWS = "input tensors must have equal 0th-dimension size"
 """What a server says that batches requests, and wants the context as often as there are candidates."""
 
+_LONGEST_DEADLINE_S = 366 * 24 * 60 * 60.0
+"""A later one is as good as none, and gRPC takes one that is later than its clock can tell to have passed."""
 _FIRST_RETRY_S, _LONGEST_RETRY_S = 0.05, 1.0
 _STATUS_POLL_S = 0.1
 
@@ -96,8 +98,8 @@ class ModelClient(abc.ABC):
         Args:
             target: the server's `host:port`.
             model_name: which of its models.
-            timeout_s: deadline of each call in seconds, retries included. A call is retried, after a random
-                and growing pause, only if the server was UNAVAILABLE.
+            timeout_s: deadline of each call in seconds, retries included; `math.inf` is none. A call is
+                retried, after a random and growing pause, only if the server was UNAVAILABLE.
             version: which version to ask; None is the latest that is served.
             label: ask the version that has this label, such as "stable". At most one of the two.
             chunk: ask for so many candidates of a ranking per call, in parallel calls; None is one call for all. The
@@ -108,6 +110,8 @@ class ModelClient(abc.ABC):
         Raises:
             TlsError: a file of `tls` does not hold what it should.
         """
+        if not timeout_s > 0:
+            raise ValueError(f"timeout_s: expected a positive number of seconds, got {timeout_s}")
         if version is not None and label:
             raise ValueError(f"expected a version or a label, got both: {version} and {label!r}")
         if chunk is not None and chunk < 1:
@@ -304,7 +308,8 @@ class ModelClient(abc.ABC):
         )
 
         async def attempt() -> Any:
-            return await self._send(method, request, max(0.0, deadline - time.monotonic()))
+            left = max(0.0, deadline - time.monotonic())
+            return await self._send(method, request, min(left, _LONGEST_DEADLINE_S))
 
         try:
             return await retrying(attempt)

@@ -1,6 +1,7 @@
 """The README is true: its commands and paths exist, its tables are complete, and its example runs as it is written."""
 
 import contextlib
+import importlib
 import os
 import re
 import shlex
@@ -38,6 +39,7 @@ from schema.dataset import find
 from schema.feature_spec import LABEL, WEIGHT, FeatureSpec
 from schema.features import Categorical, Cross, Multivalent, Numeric
 from serving.client import Client
+from serving.server import Server, ServerOptions
 from trainer import models
 from trainer.fit import fit
 from trainer.input_columns import InputColumn
@@ -518,6 +520,31 @@ def test_who_was_made_to_like_travel_gets_it(example):
     assert len(best) == 5
     # Two books of five are about it, so five at random would have two.
     assert sum("travel" in title for title in best) > 3
+
+
+def test_a_client_of_tensorflow_serving_gets_an_answer(example, tmp_path):
+    (fence,) = fences(section("Held to TF Serving"), "python")
+    with Server(ServerOptions("bookshop", str(example.folder / "runs" / "bookshop" / "serving"))) as server:
+        server.wait_until_available(TIMEOUT_S)
+        (tmp_path / "ask.py").write_text(fence.content.replace("127.0.0.1:8500", f"127.0.0.1:{server.port}"))
+        asked = subprocess.run([sys.executable, "ask.py"], cwd=tmp_path, capture_output=True, text=True)
+    assert asked.returncode == 0, asked.stderr
+    assert 0 < float(asked.stdout.strip("[]\n")) < 1
+
+
+UNUSABLE = "prediction_service_pb2"
+
+
+def test_a_module_of_the_stubs_cannot_be_imported_and_is_not():
+    """Once it can, the page need not speak of it."""
+    with pytest.raises(AttributeError, match="has_options"):
+        importlib.import_module(f"tensorflow_serving.apis.{UNUSABLE}")
+    folders = ("pipeline", "components", "trainer", "schema", "serving", "notebooks")
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*") if path.suffix in (".py", ".ipynb")]
+    assert len(files) > 100
+    assert [path for path in files if re.search(rf"\b{UNUSABLE}\b", path.read_text())] == []
+    for page in PAGES:
+        assert not any(re.search(rf"\b{UNUSABLE}\b", fence.content) for fence in fences(parse(page), "python")), page
 
 
 def test_the_main_job_is_shown_as_it_looks_now(example):

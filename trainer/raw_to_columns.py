@@ -8,6 +8,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from schema.feature_spec import FeatureSpec
+from trainer import transform_sources
 from trainer.input_columns import InputColumn
 from trainer.raw_columns import raw_columns
 
@@ -29,7 +30,7 @@ class RawToColumns(tf.Module):  # type: ignore[misc]
         super().__init__()
         self.raw = raw_columns(spec)
         self._columns = tuple(columns)
-        self._transform = transform_output.transform_features_layer()
+        self._transform = transform_sources.layer(transform_output)
 
     def __call__(self, raw: RawTensors) -> dict[str, tf.Tensor]:
         """Raw columns, as `parsed` or `to_rows` give them -> `columns`, as `trainer.input_columns` describes them."""

@@ -12,6 +12,7 @@ import click
 from pipeline.as_json import as_json
 from pipeline.commands import options
 from pipeline.console import busy, console, counted, quiet
+from schema.finite import FiniteRange
 
 
 @click.command()
@@ -65,9 +66,7 @@ def bench_train(models: str, ids: str, rounds: int, steps: int, json_path: Path 
 @options.dataset_or_default
 @options.root
 @click.option("--rounds", type=click.IntRange(min=1), default=3, show_default=True, help="Turns of each side.")
-@click.option(
-    "--seconds", type=click.FloatRange(min=0, min_open=True), default=3.0, show_default=True, help="Of a turn."
-)
+@click.option("--seconds", type=FiniteRange(min=0, min_open=True), default=3.0, show_default=True, help="Of a turn.")
 @click.option("--swaps", type=click.IntRange(min=0), default=20, show_default=True, help="New versions under load.")
 @click.option("--flood", type=click.IntRange(min=0), default=10_000, show_default=True, help="Requests sent at once.")
 @click.option(

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from schema.finite import FiniteRange
+
 if TYPE_CHECKING:
     from ml_metadata.proto.metadata_store_pb2 import ConnectionConfig
 
@@ -37,8 +39,8 @@ json = click.option("--json", "json_path", type=click.Path(path_type=Path), help
 page = click.option(
     "--output", "-o", type=click.Path(path_type=Path, dir_okay=False), help="Also write an HTML page to this file."
 )
-share = click.FloatRange(0, 1)
-positive = click.FloatRange(min=0, min_open=True)
+share = FiniteRange(0, 1)
+positive = FiniteRange(min=0, min_open=True)
 port = click.IntRange(0, 65535)
 pem = click.Path(path_type=Path, exists=True, dir_okay=False)
 

@@ -14,6 +14,7 @@ import click
 
 from pipeline.commands import options
 from pipeline.console import busy, console
+from schema.finite import FiniteRange
 
 if TYPE_CHECKING:
     from pipeline.layout import Layout
@@ -96,13 +97,13 @@ def versions(dataset: str, root: Path | None, targets: tuple[str, ...], tls: Tls
 @click.command()
 @_moving
 @click.option("--version", type=int, help="Which to try.  [default: the latest that was pushed]")
-@click.option("--seconds", type=click.FloatRange(min=0), default=10.0, show_default=True, help="Of requests to both.")
+@click.option("--seconds", type=FiniteRange(min=0), default=10.0, show_default=True, help="Of requests to both.")
 @click.option(
-    "--max-errors", type=click.FloatRange(0, 1), default=0.0, show_default=True,
+    "--max-errors", type=FiniteRange(0, 1), default=0.0, show_default=True,
     help="The error rate may be higher by this much.",
 )  # fmt: skip
 @click.option(
-    "--max-slower", type=click.FloatRange(min=0), default=1.5, show_default=True,
+    "--max-slower", type=FiniteRange(min=0), default=1.5, show_default=True,
     help="The 99th percentile of the time may be so many times as long.",
 )  # fmt: skip
 def canary(servers: _Servers, version: int | None, seconds: float, max_errors: float, max_slower: float) -> None:

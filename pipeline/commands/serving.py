@@ -13,6 +13,7 @@ from rich.markup import escape
 
 from pipeline.commands import options
 from pipeline.console import busy, console, quiet
+from schema.finite import FiniteRange
 
 if TYPE_CHECKING:
     from serving.channel import Tls
@@ -31,13 +32,13 @@ if TYPE_CHECKING:
     help="For HTTP; 0 is none.",
 )
 @click.option(
-    "--log-requests", type=click.FloatRange(0, 1), default=0.0, show_default=True, metavar="SHARE",
+    "--log-requests", type=FiniteRange(0, 1), default=0.0, show_default=True, metavar="SHARE",
     help="Log this share of the requests with their answers, for `rankline monitor`.",
 )  # fmt: skip
 def serve(dataset: str, root: Path | None, port: int, rest_api_port: int, log_requests: float) -> None:
     """Serve a dataset's pushed models until interrupted.
 
-    Newer versions are taken over as they come.
+    Newer versions are taken over as they come. What TensorFlow says is in runs/DATASET/serve.log.
     """
     from pipeline.serving import exec_server
 
@@ -68,7 +69,7 @@ def serve(dataset: str, root: Path | None, port: int, rest_api_port: int, log_re
 )
 @click.option("--max-auc-drop", type=options.share, default=0.05, show_default=True, help="Below the test split's AUC.")
 @click.option(
-    "--max-calibration", type=click.FloatRange(min=0), default=0.2, show_default=True,
+    "--max-calibration", type=FiniteRange(min=0), default=0.2, show_default=True,
     help="By which mean score / mean label may differ from 1.",
 )  # fmt: skip
 @options.json
@@ -149,10 +150,10 @@ def rank(dataset: str, group: str, k: int, target: str, tls: Tls | None, label: 
     help="Requests come at this rate, at random times.  [default: when the one before is answered]",
 )  # fmt: skip
 @click.option(
-    "--seconds", type=click.FloatRange(min=0, min_open=True), default=10.0, show_default=True, help="For how long."
+    "--seconds", type=FiniteRange(min=0, min_open=True), default=10.0, show_default=True, help="For how long."
 )
 @click.option(
-    "--warm-up", type=click.FloatRange(min=0), default=2.0, show_default=True, help="Seconds before that, not counted."
+    "--warm-up", type=FiniteRange(min=0), default=2.0, show_default=True, help="Seconds before that, not counted."
 )
 @click.option("--candidates", type=click.IntRange(min=1), default=100, show_default=True, help="Of each ranking.")
 @options.json

@@ -17,7 +17,7 @@ from schema.catalogue import Catalogue, catalogue
 from schema.dataset import Dataset
 from schema.feature_spec import LABEL, WEIGHT, Categorical, FeatureSpec, Numeric
 from serving.features import Column
-from trainer import inputs, preprocessing
+from trainer import inputs, preprocessing, transform_sources
 from trainer.input_columns import InputColumn, ids_of, input_columns
 from trainer.raw_to_columns import RawTensors, RawToColumns
 from trainer.vocabulary import SEPARATOR
@@ -132,7 +132,7 @@ class _RawRows:
     def __init__(self, spec: FeatureSpec, to_columns: RawToColumns, transform_output: tft.TFTransformOutput) -> None:
         self._spec = spec
         self._to_columns = to_columns
-        self._transform = transform_output.transform_features_layer()
+        self._transform = transform_sources.layer(transform_output)
         roles = (spec.ranking.group, spec.ranking.item) if spec.ranking else ()
         self._pair = roles if all(isinstance(spec.features.get(role), Categorical) for role in roles) else ()
         pair = [*self._pair[1:], PAIR] if self._pair else []

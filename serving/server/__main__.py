@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import click
 
+from schema.finite import FiniteRange
 from serving.server import ConfigFileError, PortError, Server, ServerOptions, StatusError
 
 Command = TypeVar("Command", bound=Callable[..., None])
@@ -90,7 +91,7 @@ def _without_effect(command: Command) -> Command:
 @click.option(
     "--model_config_file_poll_wait_seconds",
     default=0.0,
-    type=click.FloatRange(min=0),
+    type=FiniteRange(min=0),
     help="Seconds between two readings of that file; 0 reads it once.",
 )
 @click.option(
@@ -126,7 +127,7 @@ def _without_effect(command: Command) -> Command:
 @click.option(
     "--per_process_gpu_memory_fraction",
     default=0.0,
-    type=click.FloatRange(0, 1),
+    type=FiniteRange(0, 1),
     help="Of a GPU's memory, to take at the start; 0 takes more as needed.",
 )
 @click.option(
@@ -149,7 +150,7 @@ def _without_effect(command: Command) -> Command:
 @click.option(
     "--file_system_poll_wait_seconds",
     default=1.0,
-    type=click.FloatRange(min=0),
+    type=FiniteRange(min=0),
     help="Seconds between two looks for new versions; 0 looks once.",
 )
 @click.option(

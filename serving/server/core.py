@@ -106,7 +106,7 @@ class Core:
                 _log.exception("Looking for new versions failed in an unforeseen way; what is served stays")
                 retry_in = None
             poll_in = max(0.0, next_poll - time.monotonic()) if self._poll_wait_s else None
-            self._wake.wait(min((s for s in (poll_in, retry_in) if s is not None), default=None))
+            self._wake.wait(min(s for s in (poll_in, retry_in, threading.TIMEOUT_MAX) if s is not None))
 
     def stop(self) -> None:
         """Ends `run`."""

@@ -210,7 +210,7 @@ class Manager:
             return (name, None) in self._published or (not loading and any(version.failed for version in versions))
 
         with self._changed:
-            self._changed.wait_for(settled, timeout_s)
+            self._changed.wait_for(settled, min(timeout_s, threading.TIMEOUT_MAX))
             if latest := self._published.get((name, None)):
                 return latest.servable.id.version
             errors = [

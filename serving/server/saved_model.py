@@ -35,6 +35,9 @@ _MAX_CALLS = 64
 
 _MAX_AT_ONCE = 4096
 """Values in a request that is computed in the thread that has it: it is done before others would have taken it up."""
+_LONGEST_LIMIT_S = 366 * 24 * 60 * 60.0
+"""A longer limit is none. gRPC gives a call without a deadline one in a few hundred billion years, whose milliseconds
+TensorFlow has no number for."""
 _MAY_TAKE_LONG = re.compile("While|^For$|LoopCond|Queue|Barrier|Iterator|PyFunc|^Batch$|BatchFunction|Remote|Recv")
 """Operations that repeat others, or wait. A run with a time limit can be stopped between two operations, but not one
 that has the caller's thread: this is for graphs of which every operation runs once."""
@@ -135,7 +138,7 @@ class SavedModel:
         options = None
         if not (call.batched or self._may_take_long) and sum(array.size for array in inputs.values()) <= _MAX_AT_ONCE:
             options = _IN_THIS_THREAD
-        elif timeout_s is not None:
+        elif timeout_s is not None and timeout_s <= _LONGEST_LIMIT_S:
             milliseconds = max(1, int(timeout_s * 1000))
             options = pywrap_tf_session.TF_NewBufferFromString(
                 config_pb2.RunOptions(timeout_in_ms=milliseconds).SerializeToString()

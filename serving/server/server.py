@@ -224,7 +224,7 @@ class Server:
 
     def _reread(self) -> None:
         """Takes over the configuration file again and again, until the server stops."""
-        while not self._stopping.wait(self.options.model_config_file_poll_wait_seconds):
+        while not self._stopping.wait(min(self.options.model_config_file_poll_wait_seconds, threading.TIMEOUT_MAX)):
             try:
                 self._core.configure(config_files.read(self.options.model_config_file, ModelServerConfig))
             except (config_files.ConfigFileError, StatusError) as error:

@@ -182,6 +182,13 @@ def test_thresholds_may_be_none_or_of_slices(setting, thresholds):
         ("train={tables: host, distribution: mirrored}", "configuration: train: expected 'tables: device' with "
          "'distribution: mirrored', where each has a copy, received host"),
         ("train.patience=0", "configuration: train.patience: expected a number above 0, received 0"),
+        ("train.clip_norm=.inf", "configuration: train.clip_norm: expected a finite number, received inf"),
+        ("train.deep_optimizer.learning_rate=.inf",
+         "configuration: train.deep_optimizer.learning_rate: expected a finite number, received inf"),
+        ("thresholds.auc.min=.nan", "configuration: thresholds.auc.min: expected a finite number, received nan"),
+        ("thresholds.auc.slices={city: {min: .inf}}",
+         "configuration: thresholds.auc.slices.city.min: expected a finite number, received inf"),
+        ("limits.latency_ms=.inf", "configuration: limits.latency_ms: expected a finite number, received inf"),
         ("train.ema=1", "configuration: train.ema: expected a number below 1, received 1"),
         ("tune.space={dropuot: [0.1, 0.2]}", "configuration: tune.space: dropuot: expected a parameter of 'train' to "
          "tune, received 'dropuot'; did you mean 'dropout'?"),

@@ -98,6 +98,8 @@ def test_a_port_that_is_in_use(shop, tmp_path):
     [
         (["serve", "--port", 65536], "Invalid value for '--port': 65536 is not in the range 0<=x<=65535."),
         (["rank", "--user", "ann", "-k", 0], "Invalid value for '-k': 0 is not in the range x>=1."),
+        (["serve", "--log-requests", "nan"], "Invalid value for '--log-requests': nan is not a finite number."),
+        (["load", "--seconds", "inf"], "Invalid value for '--seconds': inf is not a finite number."),
         (["runs", "-n", 0], "Invalid value for '--limit' / '-n': 0 is not in the range x>=1."),
         (["rnk"], "No such command 'rnk'. (Did you mean one of: 'rank', 'run'?)"),
     ],

@@ -4,7 +4,7 @@ import pytest
 
 from schema.catalogue import catalogue
 from schema.dataset import find
-from schema.errors import RanklineError, SpecError
+from schema.errors import DataError, RanklineError, SpecError
 
 RANKING = "ranking: {group: user, item: movie, item_columns: [genres, year], title: title}"
 CSV = """y,user,movie,genres,year,title,age,mood,at
@@ -48,6 +48,13 @@ def test_nothing_to_rank_and_nobody_to_rank_for(make_folder):
     with pytest.raises(RanklineError) as caught:
         catalogue(find(folder)).context("anna")
     assert str(caught.value) == "user: expected one of the data's 2, such as bob, ann, received 'anna'"
+    folder = make_folder(GENRES % (RANKING, "ignore: [at]"), {"a.csv": CSV.replace("ann", "").replace("bob", "")})
+    with pytest.raises(DataError) as caught:
+        catalogue(find(folder))
+    assert str(caught.value) == (
+        f"{folder}: user, movie: expected a row with a value of both, the ranking's group and item, received none; "
+        "nobody can be ranked for"
+    )
 
     (folder / "features.yaml").write_text("label: y", encoding="utf-8")
     with pytest.raises(SpecError, match=r"features\.yaml: ranking: expected a group and an item, received none"):

@@ -135,7 +135,7 @@ def test_numpy_values_are_as_good_as_pythons():
         ({}, {"user": "ann"}, "feature 'user': expected a list with a value for each candidate, got str ('ann')"),
         ({}, {"item": 5}, "feature 'item': expected a list with a value for each candidate, got int (5)"),
         ({"user": "ann"}, {}, "expected at least one feature of the candidates, got none: "
-                              "how many there are is unknown"),
+                              "how many there are is unknown; if there are none, give one an empty list"),
     ],
 )  # fmt: skip
 def test_mistakes_are_explained(context, candidates, message):

@@ -102,6 +102,7 @@ def test_a_port_that_is_taken(start, base_path):
     [
         ([], "expected --model_base_path or --model_config_file, got neither"),
         (["--model_base_path=x", "--port=http"], "Invalid value for '--port': 'http' is not a valid integer range"),
+        (["--model_base_path=x", "--file_system_poll_wait_seconds=nan"], "nan is not a finite number"),
         (["--model_base_path=x", "--prot=1"], "No such option '--prot'"),
     ],
 )
