@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from schema.errors import listing
 from schema.feature_spec import FeatureSpec, Numeric, TimeSplits
+from schema.precision import coarse
 from schema.reader import first_place
 from schema.times import in_unit, unit_since_1970
 
@@ -28,12 +29,22 @@ class _Range:
     highest: float = -math.inf
     lowest_file: Path | None = None
     highest_file: Path | None = None
+    values: int = 0
 
-    def add(self, lowest: float, highest: float, lowest_file: Path | None, highest_file: Path | None) -> None:
-        if lowest < self.lowest:
-            self.lowest, self.lowest_file = lowest, lowest_file
-        if highest > self.highest:
-            self.highest, self.highest_file = highest, highest_file
+    def add(self, column: pa.Array, path: Path) -> None:
+        """Adds the values of a column that are from a file."""
+        values = len(column) - column.null_count
+        if values:
+            extremes = pc.min_max(column).as_py()
+            self.merge(_Range(extremes["min"], extremes["max"], path, path, values))
+
+    def merge(self, other: _Range) -> None:
+        """Takes over another range."""
+        if other.lowest < self.lowest:
+            self.lowest, self.lowest_file = other.lowest, other.lowest_file
+        if other.highest > self.highest:
+            self.highest, self.highest_file = other.highest, other.highest_file
+        self.values += other.values
 
 
 class Oddities:
@@ -46,18 +57,20 @@ class Oddities:
     def __init__(self, spec: FeatureSpec) -> None:
         self._spec = spec
         self._times = _Range()
+        self._numbers = {name: _Range() for name, feature in spec.features.items() if isinstance(feature, Numeric)}
         self._unknown: dict[str, Path] = {}
         self._line_breaks: Counter[str] = Counter()
 
     def add(self, rows: pa.RecordBatch, path: Path) -> None:
         """Looks at rows of the file `path`."""
-        if isinstance(self._spec.splits, TimeSplits) and len(rows):
-            extremes = pc.min_max(rows[self._spec.splits.column]).as_py()
-            self._times.add(extremes["min"], extremes["max"], path, path)
-        for name, feature in self._spec.features.items():
+        if isinstance(self._spec.splits, TimeSplits):
+            self._times.add(rows[self._spec.splits.column], path)
+        for name, numbers in self._numbers.items():
+            numbers.add(rows[name], path)
+        for name in self._spec.features.keys() - self._numbers.keys():
             column = rows[name]
             values = column.flatten() if pa.types.is_list(column.type) else column
-            if not isinstance(feature, Numeric) and pa.types.is_string(values.type):
+            if pa.types.is_string(values.type):
                 self._line_breaks[name] += pc.sum(pc.match_substring_regex(values, _LINE_BREAK)).as_py() or 0
 
     def add_unknown(self, names: Iterable[str], path: Path) -> None:
@@ -67,8 +80,9 @@ class Oddities:
 
     def merge(self, other: Oddities) -> Self:
         """Takes over what another accumulator has gathered."""
-        more = other._times
-        self._times.add(more.lowest, more.highest, more.lowest_file, more.highest_file)
+        self._times.merge(other._times)
+        for name, numbers in self._numbers.items():
+            numbers.merge(other._numbers[name])
         self._line_breaks += other._line_breaks
         for name, path in other._unknown.items():
             self.add_unknown([name], path)
@@ -107,6 +121,11 @@ class Oddities:
             *(
                 f"{path} has the column {name!r}, which no row had that was looked at before; it is not used"
                 for name, path in sorted(self._unknown.items())
+            ),
+            *(
+                f"{name}: {said}"
+                for name, numbers in self._numbers.items()
+                if numbers.values and (said := coarse(numbers.lowest, numbers.highest, numbers.values))
             ),
             *(
                 f"{name}: {count:,} values have line breaks in them, which no vocabulary holds: each counts as unknown"

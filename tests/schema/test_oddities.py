@@ -73,6 +73,15 @@ def test_line_breaks_in_tokens_are_told(make_folder):
     ]
 
 
+def test_numbers_that_float32_cannot_tell_apart(make_folder):
+    text = "y,at\n" + "".join(f"{row % 2},{SECONDS * 1000 + row * 60_000}\n" for row in range(300))
+    checks = checked(make_folder("label: y", {"a.csv": text}))
+
+    checks.verify()
+    (remark,) = checks.remarks()
+    assert remark.startswith("at: expected numbers that 32 bits can tell apart, received 300 from")
+
+
 def test_a_column_that_comes_late_in_a_tf_record_file(make_folder):
     def example(**values: int) -> bytes:
         features = {
