@@ -239,6 +239,8 @@ def inspect(files: Sequence[Path], spec: FeatureSpec) -> Inference:
     named = spec.named_columns()
     remarks = [f"{said}; it is not used" for name, said in partial.items() if name not in named]
     remarks += [remark for name, look in looks.items() if _is_open(name, spec) and (remark := look.remark(name))]
+    if "" in seen:
+        remarks.append("a column without a name is not used; give it one, or remove it")
     if empty:
         remarks.append(f"{listing(map(str, empty), 3)}: passed over, without rows")
     columns = {name: look.kind for name, look in looks.items()}

@@ -177,6 +177,13 @@ def test_what_begins_as_numbers_is_refused_where_it_is_none(make_folder, kind):
         list(read(folder / f"b.{kind}", dataset.spec))
 
 
+def test_a_column_without_a_name_is_told(tmp_path):
+    found = inspected(tmp_path, ",y,v\n0,1,2\n1,0,3\n")  # as pandas writes a table with its index
+
+    assert set(found.columns) == {"y", "v"}
+    assert found.remarks == ["a column without a name is not used; give it one, or remove it"]
+
+
 def test_one_that_is_asked_for_is_refused(make_folder):
     folder = make_folder("{label: y, features: {device: categorical}}",
                          {"a.csv": "y,v\n1,2\n", "b.csv": "y,v,device\n0,3,tv\n"})  # fmt: skip
