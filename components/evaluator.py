@@ -16,13 +16,13 @@ from tfx.dsl.io import fileio
 from tfx.types import Channel, artifact_utils, component_spec, standard_artifacts, standard_component_specs
 from tfx.utils import io_utils, json_utils
 
-from components import baseline, evaluated_rows, gate
-from components.eval_config import eval_config
+from components.evaluation import baseline, evaluated_rows, gate
+from components.evaluation.metrics.names import METRICS, METRICS_PROPERTY, REFUSALS_PROPERTY
+from components.evaluation.results import read as read_evaluation
+from components.evaluation.tfma_config import eval_config
+from components.evaluation.thresholds import GateParams, Threshold
 from components.example_batches import read_in_batches
-from components.metrics import METRICS, METRICS_PROPERTY, REFUSALS_PROPERTY
 from components.properties import UNJUDGED_PROPERTY, WARNINGS_PROPERTY
-from components.report.evaluation import read as read_evaluation
-from components.thresholds import GateParams, Threshold
 from schema.feature_spec import FeatureSpec
 
 _THRESHOLDS = TypeAdapter(dict[str, Threshold])
@@ -79,7 +79,7 @@ class Evaluator(component.Evaluator):  # type: ignore[misc]
         baseline_model: the model to compare with; no model is fine.
         schema: of the examples.
         spec: the resolved feature spec.
-        thresholds: metric -> when it refuses the model; see `components.thresholds.applicable`.
+        thresholds: metric -> when it refuses the model; see `components.evaluation.thresholds.applicable`.
         params: what it takes to judge a model.
         split: judged on.
         code: version of the metrics' code; another one evaluates again.
@@ -110,7 +110,7 @@ class Evaluator(component.Evaluator):  # type: ignore[misc]
             thresholds=_THRESHOLDS.dump_json(dict(thresholds)).decode(),
             params=params.model_dump_json(),
             example_splits=json_utils.dumps([split]),
-            module_path="components.extracts",
+            module_path="components.evaluation.tfma_extracts",
             code=code,
             evaluation=Channel(type=standard_artifacts.ModelEvaluation),
             blessing=Channel(type=standard_artifacts.ModelBlessing),

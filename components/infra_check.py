@@ -21,11 +21,11 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types import artifact_utils, standard_artifacts
 from tfx.utils import io_utils, path_utils
 
-from components.metrics import REFUSALS_PROPERTY
+from components.evaluation.metrics.names import REFUSALS_PROPERTY
+from components.evaluation.thresholds import Limits
 from components.model_servers import EMBEDDED, MODEL_NAME, ModelServerError, serving
 from components.properties import CHECKED_PROPERTY, MODEL_PROPERTY
 from components.report.document import Condition, Gate, Latency
-from components.thresholds import Limits
 from schema.errors import RanklineError
 from schema.feature_spec import FeatureSpec
 from serving import load
@@ -77,7 +77,7 @@ def InfraCheck(  # noqa: N802 (a TFX component)
         examples: raw examples with a test split.
         blessing: receives the report, and TFX's mark for the Pusher.
         spec: the resolved feature spec, as JSON.
-        limits: a `components.thresholds.Limits`, as JSON.
+        limits: a `components.evaluation.thresholds.Limits`, as JSON.
         rows: how many rows of the test split to compare.
         server: which server to start, as `components.model_servers.chosen` gives it.
         code: version of the code that does it, so that its change leads to a new check.

@@ -10,16 +10,16 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from components.metrics import METRICS
-from pipeline.ranking import RankedList
-from pipeline.runs import Run
-from pipeline.text_table import add_row, new_table
-from pipeline.trial import Trial
+from components.evaluation.metrics.names import METRICS
+from pipeline.live.ranking import RankedList
+from pipeline.live.trial import Trial
+from pipeline.run.history import Run
+from pipeline.terminal.tables import add_row, new_table
 from schema.describe import Description
 from serving.load import PERCENTILES, Report
 
 if TYPE_CHECKING:
-    from pipeline.kubeflow_server import Schedule
+    from pipeline.platforms.kubeflow.server import Schedule
 
 _ANY_WIDTH = 10_000
 _BAR_WIDTH = 40

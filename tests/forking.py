@@ -13,7 +13,7 @@ from typing import Any, TextIO
 
 _PROJECT = str(Path(__file__).parent.parent)
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["pipeline.main_job", "pipeline.cli"])
+_context.set_forkserver_preload(["pipeline.jobs.run", "pipeline.cli"])
 
 
 def started(function: Callable[..., None], *arguments: Any) -> BaseProcess:

@@ -63,7 +63,7 @@ def context(tmp_path_factory):
     assert lines[0] == "*"
     let_in = [line[1:] for line in lines if line.startswith("!")]
     left_out = [line for line in lines[1:] if not line.startswith("!")]
-    assert left_out == ["pipeline/deploy", "serving/deploy", "**/__pycache__"]
+    assert left_out == ["pipeline/platforms/kubeflow/deploy", "serving/deploy", "**/__pycache__"]
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],  # noqa: S607
         cwd=ROOT, capture_output=True, text=True, check=True,
@@ -116,7 +116,7 @@ def test_what_is_installed_works_without_the_repository(installed, tmp_path):
     assert where.stdout == f"{installed}/pipeline/__init__.py\n"
     listed = python("-c", "from pipeline.cli import main; main()", "datasets")
     assert [line.split()[0] for line in listed.stdout.splitlines()] == [name for name, _ in available()]
-    pod = python("-m", "pipeline.node", "--node", "Trainer")
+    pod = python("-m", "pipeline.run.node", "--node", "Trainer")
     assert (pod.returncode, "expected a --run-id or a --job-id" in pod.stderr) == (2, True), pod.stderr
 
 

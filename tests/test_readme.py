@@ -29,12 +29,12 @@ from markdown_it.token import Token
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from components.metrics import METRICS
-from components.thresholds import DEFAULT_THRESHOLDS, Bounds, Threshold, applicable
+from components.evaluation.metrics.names import METRICS
+from components.evaluation.thresholds import DEFAULT_THRESHOLDS, Bounds, Threshold, applicable
 from pipeline.cli import cli
-from pipeline.config import RunConfig, load
-from pipeline.graph import create_pipeline
-from pipeline.vertex_params import MOUNTS
+from pipeline.config.run import RunConfig, load
+from pipeline.config.vertex import MOUNTS
+from pipeline.run.graph import create_pipeline
 from schema.dataset import find
 from schema.feature_spec import LABEL, WEIGHT, FeatureSpec
 from schema.features import Categorical, Cross, Multivalent, Numeric

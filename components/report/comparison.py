@@ -9,10 +9,10 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import stats
 
-from components.report import judgement, measures, rows
+from components.evaluation import bootstrap, intervals, rows
+from components.evaluation.rows import Answers, Floats, Rows
 from components.report.document import Compared, Comparison, Interval, Metric, Report, Slice
 from components.report.ranking import LENGTH
-from components.report.rows import Answers, Floats, Rows
 from schema.errors import RanklineError
 from schema.feature_spec import FeatureSpec
 
@@ -27,7 +27,7 @@ def comparison(of: Rows, slices: Sequence[Slice]) -> Comparison:
     assert of.baseline is not None, "asked where there are two"
     one, other = of.candidate.values, of.baseline.values
     weights = of.weights / of.weights.sum()
-    first = judgement.FIRST[of.kind]
+    first = intervals.FIRST[of.kind]
     changes = {each.name: metric for each in slices if not each.few for metric in each.metrics if metric.name == first}
     return Comparison(
         mean_change=float(weights @ np.abs(one - other)),
@@ -68,15 +68,15 @@ def compare(baseline: Report, candidate: Report) -> Compared:
             f"report: expected runs that were judged on the same rows, received {baseline.run_id} and "
             f"{candidate.run_id}, which have none in common"
         )
-    counted = measures.counts(of)
-    slices, _ = judgement.slices(measures.names(of), of, counted, judgement.sliced_by(of, spec.slices))
+    counted = bootstrap.counts(of)
+    slices, _ = intervals.slices(bootstrap.names(of), of, counted, intervals.sliced_by(of, spec.slices))
     return Compared(
         run_ids=(baseline.run_id, candidate.run_id),
         dataset=candidate.dataset,
         models=(baseline.model, candidate.model),
         unit=candidate.unit,
         rows=len(of),
-        metrics=judgement.metrics(measures.names(of), of, counted, judgement.sliced(of, measures.names(of))),
+        metrics=intervals.metrics(bootstrap.names(of), of, counted, intervals.sliced(of, bootstrap.names(of))),
         slices=slices,
         comparison=comparison(of, slices),
     )
@@ -113,7 +113,7 @@ def _flipped(of: Rows, one: Answers, other: Answers) -> float | None:
 
 def _overlap(of: Rows, one: Floats, other: Floats) -> float:
     shares = []
-    for members in measures.of_groups(of):
+    for members in bootstrap.of_groups(of):
         best = [set(np.argsort(-values[members], kind="stable")[:LENGTH]) for values in (one, other)]
         shares.append(len(best[0] & best[1]) / len(best[0]))
     return float(np.mean(shares))

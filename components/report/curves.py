@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import sklearn.metrics  # type: ignore[import-untyped]
 
-from components.report import measures
+from components.evaluation import bootstrap
+from components.evaluation.bootstrap import Counts
+from components.evaluation.rows import Floats, Rows
 from components.report.document import Curves, Decile, Distribution, Estimate, Point
-from components.report.measures import Counts
-from components.report.rows import Floats, Rows
 
 _POINTS = 200
 _DECILES = 10
@@ -26,7 +26,7 @@ def curves(rows: Rows, counted: Counts) -> Curves:
     deciles, error = _calibration(rows, predicted, observed, counted)
     roc: list[Point] = []
     precision_recall: list[Point] = []
-    if measures.has_both_classes(rows):
+    if bootstrap.has_both_classes(rows):
         fall_out, recall, _ = sklearn.metrics.roc_curve(rows.labels, predicted, sample_weight=rows.weights)
         roc = _thinned(fall_out, recall)
         precision, recall, _ = sklearn.metrics.precision_recall_curve(
@@ -68,12 +68,12 @@ def _calibration(rows: Rows, predicted: Floats, observed: Floats, counted: Count
         below = counted[:, members] * weight
         total = below.sum(axis=1)
         replicates = np.divide(below @ observed[members], total, out=np.full(len(total), np.nan), where=total > 0)
-        units = measures.units(rows, members)
+        units = bootstrap.units(rows, members)
         mean, truth = (float(np.average(values[members], weights=weight)) for values in (predicted, observed))
         deciles.append(
             Decile(
                 predicted=mean,
-                observed=Estimate(value=truth, interval=measures.interval(truth, replicates, units, within=within)),
+                observed=Estimate(value=truth, interval=bootstrap.interval(truth, replicates, units, within=within)),
                 rows=len(members),
             )
         )

@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from components.group_metrics import group_ndcg
-from components.report import measures
+from components.evaluation import bootstrap
+from components.evaluation.metrics.lists import group_ndcg
+from components.evaluation.rows import Floats, Rows, columns_of
 from components.report.document import Contribution, Explained, Explanation, PartOfLogit
 from components.report.model import Model
-from components.report.rows import Floats, Rows, columns_of
 from components.report.texts import shown
 from schema.feature_spec import FeatureSpec, Numeric
 from trainer.models.attribution import Features, Share, Term
@@ -93,7 +93,7 @@ def of_typical_list(model: Model, spec: FeatureSpec, rows: Rows) -> Explanation 
     """Explains the best items of the list whose NDCG@10 is the median of all that have one; None where none has."""
     lists = [
         (group_ndcg(rows.labels[members], rows.candidate.values[members]), members)
-        for members in measures.of_groups(rows)
+        for members in bootstrap.of_groups(rows)
     ]
     known = sorted(((value, members) for value, members in lists if np.isfinite(value)), key=lambda each: each[0])
     if not known:

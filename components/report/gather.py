@@ -14,23 +14,10 @@ from typing import Any
 import tensorflow as tf
 import yaml
 
-from components import gate, infra_check
-from components.eval_config import computed
-from components.report import (
-    comparison,
-    curves,
-    data,
-    evaluation,
-    explanation,
-    items,
-    judgement,
-    measures,
-    memory,
-    ranking,
-    rows,
-    vocabularies,
-    worst,
-)
+from components import infra_check
+from components.evaluation import bootstrap, gate, intervals, results, rows
+from components.evaluation.tfma_config import computed
+from components.report import comparison, curves, data, explanation, items, memory, ranking, vocabularies, worst
 from components.report.document import Epoch, Gate, Made, Origin, Report, Served, Training, Verdict
 from components.report.model import Looked, Model
 from schema.feature_spec import SPLITS, FeatureSpec
@@ -46,7 +33,7 @@ class Run:
     Attributes:
         run_id: its name.
         spec: the resolved feature spec.
-        config: of the run, as `pipeline.config.RunConfig` is dumped.
+        config: of the run, as `pipeline.config.run.RunConfig` is dumped.
         files: what was read, as `components.example_gen.fingerprinted` gives it.
         code: a digest of our sources.
         span: the last one that the data is of; empty for data that does not come in spans.
@@ -78,9 +65,9 @@ class Run:
 def gather(run: Run) -> Report:
     """Reads what there is to tell of a run."""
     spec, folders = run.spec, run.folders
-    found = evaluation.read(folders["evaluation"])
+    found = results.read(folders["evaluation"])
     kept = rows.read(folders["evaluation"], spec)
-    counted = measures.counts(kept)
+    counted = bootstrap.counts(kept)
     model = Model(folders["model"], folders["transform_graph"], spec)
     looked = model.look(kept) if model.is_told_apart else Looked({}, {}, 0.0)
     neighbours, item_map = (
@@ -89,7 +76,7 @@ def gather(run: Run) -> Report:
     verdict = gate.read(folders["evaluation"])
     served, of_limits = _served(folders["infra_blessing"])
     names = computed(spec)
-    slices, more_slices = judgement.slices(names, kept, counted, found)
+    slices, more_slices = intervals.slices(names, kept, counted, found)
     return Report(
         run_id=run.run_id,
         dataset=spec.name,
@@ -114,7 +101,7 @@ def gather(run: Run) -> Report:
         columns=data.columns(folders["statistics"], folders["schema"], spec, SPLITS, folders.get("drift")),
         span=run.span,
         warnings=run.warnings,
-        metrics=judgement.metrics(names, kept, counted, found[()]),
+        metrics=intervals.metrics(names, kept, counted, found[()]),
         slices=slices,
         more_slices=more_slices,
         comparison=comparison.comparison(kept, slices) if kept.baseline else None,

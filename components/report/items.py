@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 import sklearn.decomposition  # type: ignore[import-untyped]
 
+from components.evaluation.rows import Floats, Rows
 from components.report.document import Map, Neighbours, Place
 from components.report.model import Model
-from components.report.rows import Floats, Rows
 from schema.feature_spec import FeatureSpec
 
 _CHOSEN, _NEAR = 8, 5

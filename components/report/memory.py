@@ -7,11 +7,11 @@ from collections.abc import Mapping
 import numpy as np
 import sklearn.metrics  # type: ignore[import-untyped]
 
-from components.report import judgement, measures
+from components.evaluation import bootstrap, intervals
+from components.evaluation.bootstrap import Counts
+from components.evaluation.rows import Rows
 from components.report.document import Familiarity, Part, Weight
-from components.report.measures import Counts
 from components.report.model import Ints, Looked, Model
-from components.report.rows import Rows
 from schema.feature_spec import FeatureSpec
 
 _BINS = (("not in the vocabulary", -1, 0), ("in up to 99 rows", 0, 99), ("in 100 to 999 rows", 99, 999),
@@ -35,10 +35,10 @@ def familiarity(rows: Rows, counted: Counts, model: Model, spec: FeatureSpec, lo
         for title, above, most in _BINS:
             mask = (times > above) & (times <= most)
             if mask.sum() >= _FEW_ROWS:
-                own, first = rows[mask], judgement.FIRST[rows.kind]
-                sliced = judgement.sliced(own, [first])
+                own, first = rows[mask], intervals.FIRST[rows.kind]
+                sliced = intervals.sliced(own, [first])
                 if first in sliced.candidate:
-                    metric = judgement.metric(first, own, counted[:, mask], sliced)
+                    metric = intervals.metric(first, own, counted[:, mask], sliced)
                     found.append(Familiarity(what=name, seen=title, rows=len(own), metric=metric))
         result += found if len(found) > 1 else []
     return result
@@ -55,7 +55,7 @@ def parts(rows: Rows, looked: Looked) -> list[Part]:
     """What each part says of the rows."""
     spreads = {name: float(np.sqrt(np.cov(share, aweights=rows.weights))) for name, share in looked.parts.items()}
     total = sum(spreads.values()) or 1.0
-    told = measures.has_both_classes(rows)
+    told = bootstrap.has_both_classes(rows)
     return [
         Part(
             name=name,

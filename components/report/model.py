@@ -12,7 +12,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from tfx.utils import path_utils
 
-from components.report.rows import Floats, Rows
+from components.evaluation.rows import Floats, Rows
 from schema.feature_spec import FeatureSpec
 from trainer import restore, seen
 from trainer.input_columns import Ids, ids_of

@@ -9,8 +9,9 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from components.metrics import MEANINGS
-from components.report import charts, measures
+from components.evaluation import bootstrap
+from components.evaluation.metrics.names import MEANINGS
+from components.report import charts
 from components.report.comparison import better
 from components.report.document import (
     Compared,
@@ -125,8 +126,8 @@ def _rendered(
         {name: _SECTIONS[name] for name in sections},
         drawn,
         report.unit,
-        confidence=measures.CONFIDENCE,
-        replicates=measures.REPLICATES,
+        confidence=bootstrap.CONFIDENCE,
+        replicates=bootstrap.REPLICATES,
         drift_limit=_DRIFT_LIMIT,
         **values,
     )

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from components.metrics import OF_RANKING
-from components.report import measures
+from components.evaluation import bootstrap
+from components.evaluation.bootstrap import Counts
+from components.evaluation.metrics.names import OF_RANKING
+from components.evaluation.rows import Floats, Rows
 from components.report.document import Estimate, GroupSize, Ranking
-from components.report.measures import Counts
-from components.report.rows import Floats, Rows
 from schema.feature_spec import FeatureSpec
 
 LENGTH = 10
@@ -30,7 +30,7 @@ def ranking(rows: Rows, counted: Counts, spec: FeatureSpec, share_of: Callable[[
     assert spec.ranking is not None, "asked for rankings only"
     items = rows.columns[spec.ranking.item]
     shown, lengths = np.zeros(len(rows), bool), np.zeros(len(rows), np.int64)
-    for members in measures.of_groups(rows):
+    for members in bootstrap.of_groups(rows):
         best = np.argsort(-rows.candidate.values[members], kind="stable")[:LENGTH]
         shown[members[best]] = True
         lengths[members] = len(members)
@@ -41,7 +41,7 @@ def ranking(rows: Rows, counted: Counts, spec: FeatureSpec, share_of: Callable[[
     sizes = [
         GroupSize(
             name=name,
-            groups=len(measures.of_groups(rows[mask])),
+            groups=len(bootstrap.of_groups(rows[mask])),
             rows=int(mask.sum()),
             metrics=_metrics(rows[mask], counted[:, mask]),
             coverage=len(set(items[mask & shown])) / len(set(items[mask])),
@@ -54,15 +54,15 @@ def ranking(rows: Rows, counted: Counts, spec: FeatureSpec, share_of: Callable[[
 
 
 def _metrics(rows: Rows, counted: Counts) -> dict[str, Estimate]:
-    found = {name: measures.measure(name, rows, rows.candidate) for name in OF_RANKING}
-    found[f"recall@{LENGTH}"] = measures.of_lists(rows, rows.candidate, list_recall)
-    found["mrr"] = measures.of_lists(rows, rows.candidate, list_reciprocal_rank)
+    found = {name: bootstrap.measure(name, rows, rows.candidate) for name in OF_RANKING}
+    found[f"recall@{LENGTH}"] = bootstrap.of_lists(rows, rows.candidate, list_recall)
+    found["mrr"] = bootstrap.of_lists(rows, rows.candidate, list_reciprocal_rank)
     metrics = {}
     for kind, measure in found.items():
-        value = measures.once(measure, rows.weights)
+        value = bootstrap.once(measure, rows.weights)
         if np.isfinite(value):
-            replicates = measures.replicated(measure, rows.weights, counted)
-            interval = measures.interval(value, replicates, measures.units(rows), within=(0.0, 1.0))
+            replicates = bootstrap.replicated(measure, rows.weights, counted)
+            interval = bootstrap.interval(value, replicates, bootstrap.units(rows), within=(0.0, 1.0))
             metrics[kind] = Estimate(value=value, interval=interval)
     return metrics
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from components.report import measures
+from components.evaluation import bootstrap
+from components.evaluation.rows import Rows
 from components.report.document import Error
-from components.report.rows import Rows
 from components.report.texts import shown
 from schema.feature_spec import FeatureSpec
 
@@ -15,7 +15,7 @@ _ROWS = 10
 
 def errors(rows: Rows, spec: FeatureSpec) -> list[Error]:
     """The ten with the highest loss, each of another group where there are groups."""
-    losses = measures.losses(rows, rows.candidate)
+    losses = bootstrap.losses(rows, rows.candidate)
     found: list[int] = []
     groups: set[int] = set()
     for place in np.argsort(-losses, kind="stable"):

@@ -13,11 +13,11 @@ from pathlib import Path
 
 from rich.table import Table
 
-from pipeline import local
-from pipeline.config import RunConfig
-from pipeline.console import quiet
-from pipeline.layout import Layout
-from pipeline.spans import dataset_in_window
+from pipeline.config.run import RunConfig
+from pipeline.run import local
+from pipeline.run.layout import Layout
+from pipeline.run.spans import dataset_in_window
+from pipeline.terminal.console import quiet
 
 _MEBIBYTE = 1024  # of ru_maxrss's kibibytes
 

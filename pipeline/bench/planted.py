@@ -19,7 +19,7 @@ from rich import box
 from rich.table import Table
 from scipy import special
 
-from pipeline.compare.metrics import mean_and_deviation
+from pipeline.jobs.compare.metrics import mean_and_deviation
 from schema.criteo.generator import CROSSED, IDS, INTERACTING, LOW_RANK, NUMBERS, Generator, Rows
 from schema.feature_spec import LABEL, WEIGHT, Part
 from trainer import models

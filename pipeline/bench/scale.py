@@ -27,12 +27,12 @@ import yaml
 from pyarrow import parquet
 from rich.table import Table
 
-from pipeline import config as configuration
+from pipeline.config import run as configuration
 from pipeline.flink import cluster
-from pipeline.graph import create_pipeline
-from pipeline.local import SPLITS_READ
-from pipeline.node import REFUSED, CompiledPipeline
-from pipeline.text_table import add_row, new_table
+from pipeline.run.graph import create_pipeline
+from pipeline.run.local import SPLITS_READ
+from pipeline.run.node import REFUSED, CompiledPipeline
+from pipeline.terminal.tables import add_row, new_table
 from schema.criteo.generator import Generator
 from schema.criteo.source import as_table, write
 from schema.dataset import find, spec_path
@@ -192,7 +192,7 @@ class _Chain:
         data = str(self.folder / "rows")
         given = {"dataset": data, "root": str(self.root), "train": {"epochs": 1}}
         config = configuration.resolve(given, {}, self.settings, "bench-scale")
-        command = ["pipeline.node", "--run-id=scale", f"--config={json.dumps(given)}"]
+        command = ["pipeline.run.node", "--run-id=scale", f"--config={json.dumps(given)}"]
         command.append(f"--settings={json.dumps(self.settings)}")
         costs = {}
         names = list(CompiledPipeline(create_pipeline(config, find(data)), "").node_ids())

@@ -26,11 +26,11 @@ import portpicker
 from rich.table import Table
 from tensorflow_serving.apis import predict_pb2
 
-from pipeline.layout import Layout
-from pipeline.load import requests
-from pipeline.rollout import pushed_versions
-from pipeline.serving import beside
-from pipeline.text_table import add_row, new_table
+from pipeline.live.load import requests
+from pipeline.live.rollout import pushed_versions
+from pipeline.live.server import beside
+from pipeline.run.layout import Layout
+from pipeline.terminal.tables import add_row, new_table
 from schema.dataset import Dataset
 from schema.errors import RanklineError
 from serving import load

@@ -9,9 +9,9 @@ from typing import Literal
 
 import click
 
-from pipeline.as_json import as_json
 from pipeline.commands import options
-from pipeline.console import busy, console, counted, quiet
+from pipeline.terminal.console import busy, console, counted, quiet
+from pipeline.terminal.json import as_json
 from schema.finite import FiniteRange
 
 
@@ -26,8 +26,8 @@ def bench(dataset: str | None, model: str | None, json_path: Path | None) -> Non
     """
     start = time.monotonic()
     with quiet(Path(os.devnull)) as terminal, busy(terminal, "Loading TFX"):
-        from pipeline import config as configuration
         from pipeline.bench import chain
+        from pipeline.config import run as configuration
 
     imported = time.monotonic() - start
     run_config = configuration.load(None, {"dataset": dataset, "train.model": model}, ())

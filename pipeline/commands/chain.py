@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from pipeline.commands import options
-from pipeline.console import busy, quiet
+from pipeline.terminal.console import busy, quiet
 
 
 @click.command()
@@ -39,8 +39,8 @@ def run(
     refused.
     """
     with quiet(Path(os.devnull)) as terminal, busy(terminal, "Loading TFX"):
-        from pipeline import config as configuration
-        from pipeline.main_job import run_and_show
+        from pipeline.config import run as configuration
+        from pipeline.jobs.run import run_and_show
 
         run_config = configuration.load(
             config,
@@ -84,8 +84,8 @@ def backfill(
     model of any span was refused.
     """
     with quiet(Path(os.devnull)) as terminal, busy(terminal, "Loading TFX"):
-        from pipeline import config as configuration
-        from pipeline.backfill.job import backfill_and_show
+        from pipeline.config import run as configuration
+        from pipeline.jobs.backfill.job import backfill_and_show
 
         run_config = configuration.load(config, {"dataset": dataset, "train.model": model, "root": root}, settings)
     sys.exit(backfill_and_show(run_config, first, last))

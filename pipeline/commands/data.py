@@ -6,7 +6,7 @@ import click
 from rich.markup import escape
 
 from pipeline.commands import options
-from pipeline.console import busy, console
+from pipeline.terminal.console import busy, console
 
 
 @click.command()

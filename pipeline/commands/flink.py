@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from pipeline.commands import options
-from pipeline.console import busy, console
+from pipeline.terminal.console import busy, console
 
 
 @click.command("flink-up")

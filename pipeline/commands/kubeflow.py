@@ -14,14 +14,14 @@ import click
 from rich.markup import escape
 
 from pipeline.commands import options
-from pipeline.console import busy, console, quiet
+from pipeline.terminal.console import busy, console, quiet
 from schema.errors import RanklineError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from pipeline.config import RunConfig
-    from pipeline.kubeflow_server import Package
+    from pipeline.config.run import RunConfig
+    from pipeline.platforms.kubeflow.server import Package
 
 
 def _on_kubeflow(command: Callable[..., None]) -> Callable[..., None]:
@@ -91,7 +91,7 @@ def _compiled(
     target: str = "kubeflow",
 ) -> RunConfig:
     """Writes what a platform runs; gives what it was made of."""
-    from pipeline import config as configuration
+    from pipeline.config import run as configuration
     from schema.explain import read_yaml
 
     _need_kfp()
@@ -100,11 +100,11 @@ def _compiled(
         given, {"dataset": dataset, "train.model": model}, settings, str(config) if config else "configuration"
     )
     if target == "vertex":
-        from pipeline.vertex import compile_job
+        from pipeline.platforms.vertex import compile_job
 
         compile_job(run_config, output)
     else:
-        from pipeline.kubeflow import compile_package
+        from pipeline.platforms.kubeflow.package import compile_package
 
         compile_package(run_config, given, settings, output)
     return run_config
@@ -150,8 +150,8 @@ def submit(
     """
     with quiet(Path(os.devnull)) as terminal, _packaged(terminal, dataset, model, config, settings) as compiled:
         run_config, package = compiled
-        from pipeline.kubeflow_access import connected
-        from pipeline.kubeflow_server import Server
+        from pipeline.platforms.kubeflow.client import connected
+        from pipeline.platforms.kubeflow.server import Server
 
         with connected(**server) as client:
             kubeflow = Server(client)
@@ -161,7 +161,7 @@ def submit(
             what = f"{run_config.train.model} on {run_config.dataset}"
             terminal.print(escape(f"Submitted {what}: {kubeflow.link(job_id)}"))
             if wait:
-                from pipeline.waiting import show
+                from pipeline.platforms.kubeflow.progress import show
 
                 show(kubeflow.progress(package, job_id), len(package.tasks), terminal)
 
@@ -193,13 +193,13 @@ def schedule(
 
     One run at a time; what was missed is not made up for. `rankline schedules` lists the schedules, and stops them.
     """
-    from pipeline.cron import with_seconds
+    from pipeline.platforms.kubeflow.cron import with_seconds
 
     when = with_seconds(cron)
     with quiet(Path(os.devnull)) as terminal, _packaged(terminal, dataset, model, config, settings) as compiled:
         run_config, package = compiled
-        from pipeline.kubeflow_access import connected
-        from pipeline.kubeflow_server import Server
+        from pipeline.platforms.kubeflow.client import connected
+        from pipeline.platforms.kubeflow.server import Server
 
         name = name or package.pipeline
         with connected(**server) as client, busy(terminal, "Scheduling"):
@@ -218,7 +218,7 @@ def _packaged(
         output = Path(folder) / "package.yaml"
         with busy(terminal, "Compiling"):
             run_config = _compiled(dataset, model, config, settings, output)
-            from pipeline.kubeflow_server import Package
+            from pipeline.platforms.kubeflow.server import Package
 
             package = Package(output)
         yield run_config, package
@@ -241,8 +241,8 @@ def schedules(enable: str | None, disable: str | None, delete: str | None, serve
     with quiet(Path(os.devnull)) as terminal:
         with busy(terminal, "Loading"):
             _need_kfp()
-            from pipeline.kubeflow_access import connected
-            from pipeline.kubeflow_server import Server
+            from pipeline.platforms.kubeflow.client import connected
+            from pipeline.platforms.kubeflow.server import Server
             from pipeline.tables import schedules_table
         with connected(**server) as client, busy(terminal, "Asking the server"):
             kubeflow = Server(client)

@@ -14,8 +14,8 @@ from schema.finite import FiniteRange
 if TYPE_CHECKING:
     from ml_metadata.proto.metadata_store_pb2 import ConnectionConfig
 
-    from pipeline.layout import Layout
-    from pipeline.metadata import MetadataStore
+    from pipeline.run.layout import Layout
+    from pipeline.run.metadata import MetadataStore
 
 dataset = click.option("--dataset", "-d", help="A name from `rankline datasets`, or a folder.  [default: movielens]")
 dataset_or_default = click.option(
@@ -65,7 +65,7 @@ def encrypted(command: Callable[..., None]) -> Callable[..., None]:
 
 def layout(dataset: str, root: Path | None) -> Layout:
     """Where the runs on a dataset are."""
-    from pipeline.layout import Layout
+    from pipeline.run.layout import Layout
     from schema.dataset import find
 
     return Layout(root or Path("runs"), find(dataset).name)
@@ -80,12 +80,12 @@ def keep(numbers: str, path: Path | None) -> None:
 
 def metadata(root: Path | None, config: Path | None) -> ConnectionConfig:
     """Where past runs are known."""
-    from pipeline.layout import Layout
-    from pipeline.metadata import Sqlite, connection
+    from pipeline.run.layout import Layout
+    from pipeline.run.metadata import Sqlite, connection
 
     metadata: MetadataStore = Sqlite()
     if config:
-        from pipeline import config as configuration
+        from pipeline.config import run as configuration
 
         run_config = configuration.load(config, {"root": root}, ())
         metadata, root = run_config.metadata, run_config.root

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from pipeline.commands import options
-from pipeline.console import busy, console, quiet
+from pipeline.terminal.console import busy, console, quiet
 
 
 @click.command()
@@ -23,7 +23,7 @@ def runs(root: Path | None, config: Path | None, limit: int) -> None:
     With their dataset, model and metrics, whether they were blessed and pushed, and why not. A configuration says
     where they are kept, if that is not a file in the root.
     """
-    from pipeline.runs import list_runs
+    from pipeline.run.history import list_runs
     from pipeline.tables import runs_table
 
     found = list_runs(options.metadata(root, config))
@@ -58,7 +58,7 @@ def report(
     configuration says where runs are kept, if that is not a file in the root.
     """
     from components.report.document import MARKDOWN_FILE, PAGE_FILE
-    from pipeline.runs import with_report
+    from pipeline.run.history import with_report
 
     metadata = options.metadata(root, config)
     if pair:
@@ -66,7 +66,7 @@ def report(
             raise click.UsageError("expected --compare RUN RUN without another RUN, and as HTML")
         folders = [with_report(metadata, each) for each in pair]
         with quiet(Path(os.devnull)) as terminal, busy(terminal, "Comparing"):
-            from pipeline.report import compare
+            from pipeline.jobs.report import compare
 
             page = compare(*map(Path, folders)).rstrip()
         output = output or Path("compare.html")
@@ -112,7 +112,7 @@ def explain(
     """
     with quiet(Path(os.devnull)) as terminal:
         with busy(terminal, "Loading TensorFlow"):
-            from pipeline import explanation
+            from pipeline.jobs import explain as explanation
             from schema.dataset import find
 
             ranking = explanation.explain(find(dataset), options.metadata(root, config), group, items, top, run_id)
@@ -144,8 +144,8 @@ def compare(
     training, and how much of the catalogue the models recommend; writes a picture and the numbers.
     """
     with quiet(Path(os.devnull)) as terminal, busy(terminal, "Loading TFX"):
-        from pipeline import config as configuration
-        from pipeline.compare.job import compare_and_show
+        from pipeline.config import run as configuration
+        from pipeline.jobs.compare.job import compare_and_show
 
         configs = {
             name: configuration.load(config, {"dataset": dataset, "root": root, "train.model": name}, settings)

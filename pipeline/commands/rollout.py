@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.commands import options
-from pipeline.console import busy, console
+from pipeline.terminal.console import busy, console
 from schema.finite import FiniteRange
 
 if TYPE_CHECKING:
-    from pipeline.layout import Layout
+    from pipeline.run.layout import Layout
     from serving.channel import Tls
     from serving.rollout import Rollout
 
@@ -47,7 +47,7 @@ class _Servers:
 
     def labels(self) -> AbstractContextManager[Rollout]:
         """The labels, as long as a `with` block lasts."""
-        from pipeline.rollout import rollout
+        from pipeline.live.rollout import rollout
 
         return rollout(self.layout, self.targets, self.config_file, self.base_path, self.tls)
 
@@ -84,7 +84,7 @@ def versions(dataset: str, root: Path | None, targets: tuple[str, ...], tls: Tls
 
     Both those that were pushed and those that a server has or had.
     """
-    from pipeline.rollout import pushed_versions, rollout
+    from pipeline.live.rollout import pushed_versions, rollout
     from pipeline.tables import versions_table
 
     terminal = console()
@@ -114,9 +114,9 @@ def canary(servers: _Servers, version: int | None, seconds: float, max_errors: f
 
     Exit status: 0 if it may be promoted, 3 if it was taken back.
     """
-    from pipeline.rollout import pushed_versions
+    from pipeline.live.rollout import pushed_versions
+    from pipeline.live.trial import Limits, run
     from pipeline.tables import trial_table
-    from pipeline.trial import Limits, run
     from schema.dataset import find
 
     terminal = console()

@@ -12,7 +12,7 @@ import click
 from rich.markup import escape
 
 from pipeline.commands import options
-from pipeline.console import busy, console, quiet
+from pipeline.terminal.console import busy, console, quiet
 from schema.finite import FiniteRange
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def serve(dataset: str, root: Path | None, port: int, rest_api_port: int, log_re
 
     Newer versions are taken over as they come. What TensorFlow says is in runs/DATASET/serve.log.
     """
-    from pipeline.serving import exec_server
+    from pipeline.live.server import exec_server
 
     exec_server(options.layout(dataset, root), port, rest_api_port, log_requests)
 
@@ -96,9 +96,9 @@ def monitor(
     """
     with quiet(Path(os.devnull)) as terminal:
         with busy(terminal, "Reading the request log"):
-            from pipeline.as_json import as_json
-            from pipeline.monitor import job, page
-            from pipeline.monitor.judge import Limits
+            from pipeline.jobs.monitor import job, page
+            from pipeline.jobs.monitor.judge import Limits
+            from pipeline.terminal.json import as_json
 
             limits = Limits(max_skew, max_drift, max_auc_drop, max_calibration)
             layout = options.layout(dataset, root)
@@ -124,7 +124,7 @@ def monitor(
 @click.option("--all", "include_seen", is_flag=True, help="Rank items too that the user has seen.")
 def rank(dataset: str, group: str, k: int, target: str, tls: Tls | None, label: str, include_seen: bool) -> None:
     """Ask a running server for the best items for a user."""
-    from pipeline.ranking import Ranker
+    from pipeline.live.ranking import Ranker
     from pipeline.tables import ranking_table
     from schema import dataset as datasets
 
@@ -176,7 +176,7 @@ def load(
 
     Exit status: 0 if any request was answered, else 1.
     """
-    from pipeline.load import run
+    from pipeline.live.load import run
     from pipeline.tables import load_tables
     from schema.dataset import find
 

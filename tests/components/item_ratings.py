@@ -7,7 +7,7 @@ import tensorflow as tf
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
-from pipeline.beam import Direct
+from pipeline.config.beam import Direct
 
 SCHEMA = text_format.Parse(
     """

@@ -14,13 +14,12 @@ from sklearn.metrics import log_loss, ndcg_score, roc_auc_score
 from tfx.types import standard_artifacts
 from tfx.utils import proto_utils
 
-from components import evaluated_rows, gate
-from components.eval_config import eval_config
+from components.evaluation import evaluated_rows, gate, results
+from components.evaluation.metrics.names import METRICS_PROPERTY, REFUSALS_PROPERTY
+from components.evaluation.tfma_config import eval_config
+from components.evaluation.thresholds import GateParams, SliceBounds, Threshold
 from components.evaluator import Executor
-from components.metrics import METRICS_PROPERTY, REFUSALS_PROPERTY
 from components.properties import UNJUDGED_PROPERTY, WARNINGS_PROPERTY
-from components.report import evaluation
-from components.thresholds import GateParams, SliceBounds, Threshold
 from components.trainer import COLUMNS_PROPERTY
 
 _RUNNER = "--runner=apache_beam.runners.portability.fn_api_runner.fn_runner.FnApiRunner"
@@ -99,33 +98,33 @@ def evaluate(tmp_path_factory, dataset, examples, make_model):
         min_of_class: int = 30,
     ) -> Verdict:  # fmt: skip
         folder = tmp_path_factory.mktemp("verdict")
-        evaluation, blessing = standard_artifacts.ModelEvaluation(), standard_artifacts.ModelBlessing()
-        evaluation.uri, blessing.uri = str(folder / "evaluation"), str(folder / "blessing")
+        results, blessing = standard_artifacts.ModelEvaluation(), standard_artifacts.ModelBlessing()
+        results.uri, blessing.uri = str(folder / "evaluation"), str(folder / "blessing")
         inputs = {"examples": [examples], "model": [artifact(model, 2, {})]}
         if baseline:
             inputs["baseline_model"] = [artifact(baseline, 1, read_before or {"x": "float"})]
         context = Executor.Context(beam_pipeline_args=[_RUNNER], tmp_dir=str(folder), unique_id="0")
         Executor(context).Do(
             inputs,
-            {"evaluation": [evaluation], "blessing": [blessing]},
+            {"evaluation": [results], "blessing": [blessing]},
             {
                 "eval_config": proto_utils.proto_to_json(eval_config(dataset.spec)),
                 "spec": dataset.spec.model_dump_json(),
                 "thresholds": json.dumps({name: each.model_dump() for name, each in thresholds.items()}),
                 "params": GateParams(min_of_class=min_of_class).model_dump_json(),
                 "example_splits": '["test"]',
-                "module_path": "components.extracts",
+                "module_path": "components.evaluation.tfma_extracts",
             },
         )
         blessed = os.path.exists(os.path.join(blessing.uri, "BLESSED"))
         assert blessed == (blessing.get_int_custom_property("blessed") == 1)
         return Verdict(
-            metrics=json.loads(evaluation.get_string_custom_property(METRICS_PROPERTY)),
-            refusals=json.loads(evaluation.get_string_custom_property(REFUSALS_PROPERTY)),
-            unjudged=json.loads(evaluation.get_string_custom_property(UNJUDGED_PROPERTY)),
-            told=json.loads(evaluation.get_string_custom_property(WARNINGS_PROPERTY)),
+            metrics=json.loads(results.get_string_custom_property(METRICS_PROPERTY)),
+            refusals=json.loads(results.get_string_custom_property(REFUSALS_PROPERTY)),
+            unjudged=json.loads(results.get_string_custom_property(UNJUDGED_PROPERTY)),
+            told=json.loads(results.get_string_custom_property(WARNINGS_PROPERTY)),
             blessed=blessed,
-            uri=evaluation.uri,
+            uri=results.uri,
         )
 
     return run
@@ -202,7 +201,7 @@ def test_slices_have_metrics_of_their_own(refused):
 
 
 def test_slices_are_called_in_the_order_of_the_description(refused):
-    found = evaluation.read(refused.uri)
+    found = results.read(refused.uri)
     assert found[("user", "u0"), ("city", "Rome")].rows == (USER == 0).sum()
     assert {tuple(column for column, _ in key) for key in found} == {(), ("city",), ("user", "city")}
 

@@ -11,8 +11,8 @@ import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 from tfx.types import artifact_utils, standard_artifacts
 
+from components.evaluation.thresholds import Limits
 from components.infra_check import REPORT_FILE, InfraCheck, InfraCheckError, check
-from components.thresholds import Limits
 from schema.feature_spec import FeatureSpec
 
 ROWS = 250

@@ -12,9 +12,9 @@ import tensorflow_model_analysis as tfma
 from apache_beam.testing import util as beam_testing
 from tensorflow_model_analysis.proto import config_pb2
 
-from components import class_metrics, number_metrics, pointwise_metrics
-from components.eval_config import eval_config, metrics_of
-from components.thresholds import Threshold, applicable
+from components.evaluation.metrics import binary, classes, numbers
+from components.evaluation.tfma_config import eval_config, metrics_of
+from components.evaluation.thresholds import Threshold, applicable
 from schema.errors import SpecError
 from schema.feature_spec import FeatureSpec
 
@@ -33,7 +33,7 @@ def test_numbers_by_hand():
     """Errors 1, -2, 0 with weights 1, 1, 2: squares 5 / 4, absolute 3 / 4. Labels 1, 2, 3: mean 9 / 4, their squared
     deviations (5² + 1 + 2 · 3²) / 16 = 44 / 16, so that R² is 1 - 5 · 16 / 44.
     """
-    sums = added(number_metrics.Sums(), [(1.0, 2.0, 1.0), (2.0, 0.0, 1.0), (3.0, 3.0, 2.0)])
+    sums = added(numbers.Sums(), [(1.0, 2.0, 1.0), (2.0, 0.0, 1.0), (3.0, 3.0, 2.0)])
     assert sums.result("rmse") == pytest.approx(math.sqrt(5 / 4))
     assert sums.result("mae") == pytest.approx(3 / 4)
     assert sums.result("r2") == pytest.approx(1 - 5 * 16 / 44)
@@ -43,42 +43,42 @@ def test_numbers_as_sklearn():
     random = np.random.default_rng(0)
     labels, weights = random.normal(5, 3, 500), random.uniform(0.5, 2, 500)
     predictions = labels + random.normal(0, 1, 500)
-    sums = added(number_metrics.Sums(), zip(labels, predictions, weights, strict=True))
+    sums = added(numbers.Sums(), zip(labels, predictions, weights, strict=True))
     assert sums.result("r2") == pytest.approx(sklearn.metrics.r2_score(labels, predictions, sample_weight=weights))
 
 
 def test_equal_labels_have_no_r2_however_their_squares_are_rounded():
     """0.1 · 3 rows: the sum of squares less the square of the sum over 3 is 5.2e-18, and not 0."""
-    sums = added(number_metrics.Sums(), [(0.1, 0.2, 1.0)] * 3 + [(7.0, 0.2, 0.0)])
+    sums = added(numbers.Sums(), [(0.1, 0.2, 1.0)] * 3 + [(7.0, 0.2, 0.0)])
     assert math.isnan(sums.result("r2"))
-    assert not math.isnan(added(number_metrics.Sums(), [(0.1, 0.2, 1.0), (0.2, 0.2, 1.0)]).result("r2"))
+    assert not math.isnan(added(numbers.Sums(), [(0.1, 0.2, 1.0), (0.2, 0.2, 1.0)]).result("r2"))
 
 
-@pytest.mark.parametrize("sums", [number_metrics.Sums(), class_metrics.Sums(), pointwise_metrics.Sums()])
+@pytest.mark.parametrize("sums", [numbers.Sums(), classes.Sums(), binary.Sums()])
 def test_rows_of_weight_0_do_not_count(sums):
-    answer = np.array([0.2, 0.8]) if isinstance(sums, class_metrics.Sums) else 0.8
+    answer = np.array([0.2, 0.8]) if isinstance(sums, classes.Sums) else 0.8
     found = added(sums, [(1.0, answer, 0.5), (0.0, answer, 2.0), (1.0, answer, 0.0)]).compact()
     assert found.result("counted_rows") == 2
-    if isinstance(sums, pointwise_metrics.Sums):
+    if isinstance(sums, binary.Sums):
         assert found.result("counted_positives") == 1
 
 
 def test_the_same_label_everywhere_has_no_r2_and_no_rows_have_nothing():
-    assert math.isnan(added(number_metrics.Sums(), [(1.0, 2.0, 1.0)]).result("r2"))
-    assert math.isnan(number_metrics.Sums().result("mae"))
-    assert math.isnan(class_metrics.Sums().result("accuracy"))
+    assert math.isnan(added(numbers.Sums(), [(1.0, 2.0, 1.0)]).result("r2"))
+    assert math.isnan(numbers.Sums().result("mae"))
+    assert math.isnan(classes.Sums().result("accuracy"))
 
 
 def test_classes_by_hand():
     """Right with weight 2, wrong with weight 1: 2 / 3. -(2 ln .7 + ln .1) / 3."""
     rows = [(1.0, np.array([0.1, 0.7, 0.2]), 2.0), (0.0, np.array([0.1, 0.5, 0.4]), 1.0)]
-    sums = added(class_metrics.Sums(), rows)
+    sums = added(classes.Sums(), rows)
     assert sums.result("accuracy") == pytest.approx(2 / 3)
     assert sums.result("cross_entropy") == pytest.approx(-(2 * math.log(0.7) + math.log(0.1)) / 3)
 
 
 def test_a_class_that_was_ruled_out_has_a_finite_loss():
-    sums = added(class_metrics.Sums(), [(0.0, np.array([0.0, 1.0]), 1.0)])
+    sums = added(classes.Sums(), [(0.0, np.array([0.0, 1.0]), 1.0)])
     assert sums.result("cross_entropy") == pytest.approx(-math.log(1e-7))
 
 

@@ -11,9 +11,9 @@ import pytest
 import tensorflow as tf
 
 from components import model_servers
+from components.evaluation.thresholds import Limits
 from components.infra_check import InfraCheckError, check
 from components.model_servers import BINARY_VARIABLE, DOCKER, EMBEDDED, ModelServerError, chosen, serving
-from components.thresholds import Limits
 from schema.feature_spec import FeatureSpec
 
 PROJECT = Path(__file__).parents[2]

@@ -11,13 +11,13 @@ import tensorflow as tf
 from tfx.types import standard_artifacts
 from tfx.utils import proto_utils
 
-from components import gate
-from components.eval_config import computed, eval_config
+from components.evaluation import bootstrap, gate, intervals, results, rows
+from components.evaluation.metrics.names import METRICS_PROPERTY
+from components.evaluation.tfma_config import computed, eval_config
+from components.evaluation.thresholds import DEFAULT_THRESHOLDS, GateParams, applicable
 from components.evaluator import Executor
-from components.metrics import METRICS_PROPERTY
-from components.report import charts, curves, evaluation, judgement, measures, rows
+from components.report import charts, curves
 from components.report.document import Metric
-from components.thresholds import DEFAULT_THRESHOLDS, GateParams, applicable
 
 _RUNNER = "--runner=apache_beam.runners.portability.fn_api_runner.fn_runner.FnApiRunner"
 HEADER = "y,w,user,x,city,bought"
@@ -145,7 +145,7 @@ def evaluate(tmp_path_factory, make_dataset, make_examples):
                 "thresholds": json.dumps({name: each.model_dump() for name, each in thresholds.items()}),
                 "params": GateParams().model_dump_json(),
                 "example_splits": '["test"]',
-                "module_path": "components.extracts",
+                "module_path": "components.evaluation.tfma_extracts",
             },
         )
         metrics = json.loads(made.get_string_custom_property(METRICS_PROPERTY), parse_constant=pytest.fail)
@@ -172,10 +172,10 @@ def test_it_is_told_and_the_page_goes_without(evaluate, description, lines, told
 
 def report_on(found: Evaluated) -> tuple[list[Metric], object]:
     """What the report makes of the kept rows: metrics, slices with their chart, and curves."""
-    kept, sliced, names = rows.read(found.folder, found.spec), evaluation.read(found.folder), computed(found.spec)
-    counted = measures.counts(kept)
-    metrics = judgement.metrics(names, kept, counted, sliced[()])
-    slices, _ = judgement.slices(names, kept, counted, sliced)
+    kept, sliced, names = rows.read(found.folder, found.spec), results.read(found.folder), computed(found.spec)
+    counted = bootstrap.counts(kept)
+    metrics = intervals.metrics(names, kept, counted, sliced[()])
+    slices, _ = intervals.slices(names, kept, counted, sliced)
     assert charts.slices(slices, metrics[0]).startswith("<svg")
     assert all(np.isfinite(metric.estimate.value) for metric in metrics if metric.estimate.value is not None)
     return metrics, curves.curves(kept, counted)

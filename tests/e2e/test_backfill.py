@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from tensorflow_serving.apis.predict_pb2 import PredictResponse
 
-from pipeline.layout import Layout
-from pipeline.load import requests
-from pipeline.serving import server
+from pipeline.live.load import requests
+from pipeline.live.server import server
+from pipeline.run.layout import Layout
 from schema.dataset import find
 from serving import load
 from serving.channel import connect

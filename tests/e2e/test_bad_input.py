@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.ranking import Ranker
+from pipeline.live.ranking import Ranker
 from schema.dataset import find
 from serving.server import Server, ServerOptions
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from pipeline.compare.run import OFTEN
-from pipeline.metadata import Sqlite, connection
-from pipeline.runs import list_runs
+from pipeline.jobs.compare.run import OFTEN
+from pipeline.run.history import list_runs
+from pipeline.run.metadata import Sqlite, connection
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.layout import Layout
-from pipeline.lock import locked
+from pipeline.run.layout import Layout
+from pipeline.run.lock import locked
 from tests.e2e.conftest import SETTINGS, Root, Stranger
 from tests.forking import started_rankline
 from tests.pipeline.consistency import check_metadata

@@ -20,11 +20,11 @@ import tensorflow_model_analysis as tfma
 import tensorflow_transform as tft
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
-from pipeline.config import load
+from pipeline.config.run import load
 from pipeline.flink import cluster
 from pipeline.flink.jars import jars
-from pipeline.graph import create_pipeline
-from pipeline.node import CompiledPipeline
+from pipeline.run.graph import create_pipeline
+from pipeline.run.node import CompiledPipeline
 from schema.dataset import find
 from schema.errors import RanklineError
 

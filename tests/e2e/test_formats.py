@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
 
-from pipeline.config import RunConfig
-from pipeline.graph import create_pipeline
-from pipeline.node import CompiledPipeline
+from pipeline.config.run import RunConfig
+from pipeline.run.graph import create_pipeline
+from pipeline.run.node import CompiledPipeline
 from schema.dataset import find
 
 DESCRIPTION = """

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from components.metrics import OF_LABEL, OF_RANKING
+from components.evaluation.metrics.names import OF_LABEL, OF_RANKING
 from components.report.document import Report
 from serving.client import Client
 from serving.server import Server, ServerOptions

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.layout import Layout
-from pipeline.serving import server
+from pipeline.live.server import server
+from pipeline.run.layout import Layout
 from serving.client import Client
 
 

@@ -17,7 +17,7 @@ from ml_metadata.proto import metadata_store_pb2
 from sklearn.metrics import roc_auc_score
 from tfx.types import artifact_utils, standard_artifacts
 
-from components import extracts
+from components.evaluation import tfma_extracts
 from components.evaluator import Executor
 from schema.dataset import find
 from schema.feature_spec import LABEL, FeatureSpec
@@ -101,7 +101,7 @@ _evaluated: dict[bytes, float] = {}
 def with_a_look_at_predictions(**arguments: Any) -> list[tfma.extractors.Extractor]:
     """The Evaluator's own extractors, and one that notes what the model has said, before all but numbers is dropped."""
     look = tfma.extractors.Extractor(stage_name="Look", ptransform="Look" >> beam.Map(_note))
-    extractors = extracts.custom_extractors(**arguments)
+    extractors = tfma_extracts.custom_extractors(**arguments)
     before = [extractor.stage_name for extractor in extractors].index("KeepWhatMetricsRead")
     return [*extractors[:before], look, *extractors[before:]]
 

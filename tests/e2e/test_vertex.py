@@ -12,8 +12,9 @@ import tensorflow as tf
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
-from pipeline import vertex, vertex_params
-from pipeline.config import load
+from pipeline.config import vertex as vertex_params
+from pipeline.config.run import load
+from pipeline.platforms import vertex
 
 pytestmark = pytest.mark.long
 

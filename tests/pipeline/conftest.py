@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline import kubeflow_server
+from pipeline.platforms.kubeflow import server as kubeflow_server
 from tests.pipeline.pipelines_server import PipelinesServer, serving
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from ml_metadata.proto import metadata_store_pb2
 
 from components.digests import DIGEST_PROPERTY, digest_of
-from pipeline.metadata import Sqlite, connection, open_store
+from pipeline.run.metadata import Sqlite, connection, open_store
 
 _STATE = metadata_store_pb2.Execution
 _LIVE = metadata_store_pb2.Artifact.LIVE

@@ -4,11 +4,12 @@ import random
 import time
 from pathlib import Path
 
-from pipeline.layout import Layout
-from pipeline.lock import locked
+from tests.pipeline.test_node import chain
+
+from pipeline.run.layout import Layout
+from pipeline.run.lock import locked
 from tests.forking import started
 from tests.pipeline.consistency import check_metadata, times_made
-from tests.pipeline.test_node import chain
 
 KILLS = 10
 

@@ -8,7 +8,7 @@ import portpicker
 import pytest
 
 from pipeline.cli import main
-from pipeline.console import quiet
+from pipeline.terminal.console import quiet
 from schema.errors import RanklineError
 from serving.server import Server, ServerOptions
 

@@ -1,7 +1,7 @@
 from rich.console import Console
 
-from pipeline.ranking import RankedItem, RankedList
-from pipeline.runs import Run
+from pipeline.live.ranking import RankedItem, RankedList
+from pipeline.run.history import Run
 from pipeline.tables import ranking_table, runs_table
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from components.report import curves, measures
+from components.evaluation import bootstrap
+from components.evaluation.rows import Answers, Rows
+from components.report import curves
 from components.report.document import (
     Column,
     Comparison,
@@ -35,7 +37,6 @@ from components.report.document import (
     Vocabulary,
     Weight,
 )
-from components.report.rows import Answers, Rows
 
 NO_HTML = "<i>x</i> × y"
 
@@ -113,7 +114,7 @@ def report(make_rows) -> Report:
         comparison=Comparison(
             mean_change=0.1, flipped=0.05, correlation=0.9, overlap=0.8, wins=["city = a|b"], losses=[]
         ),
-        curves=curves.curves(rows, measures.counts(rows)),
+        curves=curves.curves(rows, bootstrap.counts(rows)),
         vocabularies=[
             Vocabulary(
                 name="a_x_b", is_cross=True, tokens=3, buckets=1, unknown={"train": 0.1}, possible=4,

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from components.report import comparison, judgement, measures
+from components.evaluation import bootstrap, intervals
+from components.report import comparison
 from components.report.document import Estimate, Metric
 
 
@@ -32,8 +33,8 @@ def test_slices_that_are_better_or_worse_by_more_than_chance(make_rows):
     rows.columns["city"][:] = np.array(["Oslo"] * 1000 + ["Rome"] * 1000 + ["Kyiv"] * 1000, object)
     rows.candidate.values[:1000] = rows.baseline.values[:1000]
     rows.candidate.values[1000:2000] = np.random.default_rng(1).random(1000)
-    counted = measures.counts(rows)
-    slices, _ = judgement.slices(["auc"], rows, counted, judgement.sliced_by(rows, [["city"]]))
+    counted = bootstrap.counts(rows)
+    slices, _ = intervals.slices(["auc"], rows, counted, intervals.sliced_by(rows, [["city"]]))
     found = comparison.comparison(rows, slices)
     assert (found.wins, found.losses) == (["city = Kyiv"], ["city = Rome"])
 

@@ -5,14 +5,15 @@ import pytest
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import auc, average_precision_score, roc_auc_score
 
-from components.report import curves, measures
-from components.report.rows import Answers
+from components.evaluation import bootstrap
+from components.evaluation.rows import Answers
+from components.report import curves
 
 
 @pytest.fixture
 def found(make_rows):
     rows = make_rows(5000)
-    return rows, curves.curves(rows, measures.counts(rows))
+    return rows, curves.curves(rows, bootstrap.counts(rows))
 
 
 def test_the_area_under_the_roc_curve_is_the_auc(found):
@@ -33,7 +34,7 @@ def test_precision_by_recall(found):
 def test_deciles_are_scikit_learns(make_rows):
     rows = make_rows(5000)
     rows.weights[:] = 1
-    drawn = curves.curves(rows, measures.counts(rows))
+    drawn = curves.curves(rows, bootstrap.counts(rows))
     observed, predicted = calibration_curve(rows.labels, rows.candidate.values, n_bins=10, strategy="quantile")
     assert [decile.predicted for decile in drawn.calibration] == pytest.approx(predicted, abs=1e-3)
     assert [decile.observed.value for decile in drawn.calibration] == pytest.approx(observed, abs=2e-3)
@@ -52,22 +53,22 @@ def test_each_kind_of_rows_is_spread_over_all_bins(found):
 def test_labels_of_one_class_have_no_roc_curve(make_rows):
     rows = make_rows()
     rows.labels[:] = 1
-    drawn = curves.curves(rows, measures.counts(rows))
+    drawn = curves.curves(rows, bootstrap.counts(rows))
     assert (drawn.roc, drawn.precision_recall, len(drawn.calibration)) == ([], [], 10)
 
 
 def test_rows_of_weight_0_are_no_class_of_their_own(make_rows):
     rows = make_rows()
     rows.weights[rows.labels == 1] = 0
-    drawn = curves.curves(rows, measures.counts(rows))
+    drawn = curves.curves(rows, bootstrap.counts(rows))
     assert (drawn.roc, drawn.precision_recall) == ([], [])
-    assert not measures.has_both_classes(rows)
+    assert not bootstrap.has_both_classes(rows)
 
 
 def test_of_many_classes_confidence_is_compared_with_being_right(make_rows):
     rows = make_rows()
     object.__setattr__(rows, "kind", "classes")
     object.__setattr__(rows, "candidate", Answers(np.full(400, 0.5), np.ones(400, int), np.full(400, 0.7)))
-    drawn = curves.curves(rows, measures.counts(rows))
+    drawn = curves.curves(rows, bootstrap.counts(rows))
     assert drawn.calibration[0].predicted == pytest.approx(0.7)
     assert set(drawn.distribution.shares) == {"right", "wrong"}

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import ndcg_score, roc_auc_score
 
-from components.report import items, measures, memory, ranking, vocabularies, worst
+from components.evaluation import bootstrap
+from components.report import items, memory, ranking, vocabularies, worst
 from components.report.model import Looked, Model
 from schema.feature_spec import FeatureSpec
 from trainer.input_columns import Ids
@@ -62,7 +63,7 @@ def test_metrics_by_how_often_a_value_was_seen(model, make_rows):
     rows = make_rows(400, groups=None)
     ids = {"item": np.where(np.arange(400) < 100, 12, np.where(np.arange(400) < 250, 5, 0))[:, np.newaxis]}
     looked = Looked(ids, {}, 0.0)
-    found = memory.familiarity(rows, measures.counts(rows), model, SPEC, looked)
+    found = memory.familiarity(rows, bootstrap.counts(rows), model, SPEC, looked)
     assert [(each.what, each.seen, each.rows) for each in found] == [
         ("item", "not in the vocabulary", 100), ("item", "in up to 99 rows", 150), ("item", "in 100 to 999 rows", 150),
     ]  # fmt: skip
@@ -111,11 +112,11 @@ def test_a_model_without_embeddings_of_items_has_no_map(model):
 def test_lists_are_judged_by_their_length(make_rows):
     rows = make_rows(600, groups=30)
     rows.columns["item"] = np.array([f"i{place % 50}" for place in range(600)], object)
-    found = ranking.ranking(rows, measures.counts(rows), SPEC, lambda shown: np.full(len(shown), 0.25))
+    found = ranking.ranking(rows, bootstrap.counts(rows), SPEC, lambda shown: np.full(len(shown), 0.25))
     everything, *parts = found.sizes
     assert (everything.name, everything.groups, everything.rows) == ("all", 30, 600)
     assert (sum(size.groups for size in parts), sum(size.rows for size in parts)) == (30, 600)
-    lists = measures.of_groups(rows)
+    lists = bootstrap.of_groups(rows)
     exact = [ndcg_score([rows.labels[own]], [rows.candidate.values[own]], k=10) for own in lists]
     mean = np.average(exact, weights=[rows.weights[own].mean() for own in lists])
     assert everything.metrics["ndcg@10"].value == pytest.approx(mean)
@@ -126,7 +127,7 @@ def test_long_lists_show_only_some_of_their_items(make_rows):
     """Of a list of 3 rows all are shown, of one of 12 rows the first 10; the two have no item in common."""
     rows = dataclasses.replace(make_rows(15), groups=np.repeat([0, 1], [3, 12]))
     rows.columns["item"] = np.array([f"i{place}" for place in range(15)], object)
-    everything, short, long = ranking.ranking(rows, measures.counts(rows), SPEC, lambda shown: None).sizes
+    everything, short, long = ranking.ranking(rows, bootstrap.counts(rows), SPEC, lambda shown: None).sizes
     assert (everything.coverage, short.coverage, long.coverage) == (13 / 15, 1, 10 / 12)
     assert everything.novelty is None
 

@@ -2,8 +2,8 @@ import json
 
 from rich.console import Console
 
-from pipeline.as_json import as_json
 from pipeline.bench.chain import ChainBenchmark, table
+from pipeline.terminal.json import as_json
 
 BENCHMARK = ChainBenchmark(
     dataset="toys",

@@ -11,10 +11,10 @@ from click.testing import CliRunner
 from pyarrow import parquet
 from rich.console import Console
 
-from pipeline.as_json import as_json
 from pipeline.bench.scale import _BY_BEAM, Cost, ScaleBenchmark, tables, write_dataset
 from pipeline.bench.sides import frame, measured
 from pipeline.cli import cli
+from pipeline.terminal.json import as_json
 from schema.criteo.generator import IDS, NUMBERS
 from schema.dataset import find
 from schema.reader import read

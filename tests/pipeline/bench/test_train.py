@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from pipeline.as_json import as_json
 from pipeline.bench import train
 from pipeline.bench.sides.worker import Job, Rows
 from pipeline.bench.train import Measured, Setting, TrainBenchmark
+from pipeline.terminal.json import as_json
 from schema.errors import SpecError
 
 NO_PEERS = Path("no-such-environment/bin/python")

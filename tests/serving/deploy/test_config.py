@@ -6,7 +6,7 @@ import pytest
 from tensorflow.core.protobuf.config_pb2 import ConfigProto
 from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
-from pipeline.layout import Layout
+from pipeline.run.layout import Layout
 from serving.server import config_files, monitoring
 from tests.manifests import documents
 from tests.serving.deploy.files import DEPLOY, composed, flags, settings

@@ -1,0 +1,63 @@
+"""Whether the last blessed model can be asked about the rows that a candidate is judged on."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
+from tfx import types
+from tfx.utils import path_utils
+
+from components.evaluation.tfma_config import ANSWER
+from components.properties import splits_of
+from components.trainer import COLUMNS_PROPERTY
+from schema.feature_spec import FeatureSpec
+from schema.split_record import overlap
+
+_Shape = tuple[int, ...]
+
+
+def misfits(baseline: types.Artifact, candidate: types.Artifact, spec: FeatureSpec) -> list[str]:
+    """Why an earlier model cannot be compared with a candidate; none if it can.
+
+    Args:
+        baseline: the earlier model.
+        candidate: the one that was trained on the dataset as it is.
+        spec: the resolved spec of that dataset.
+
+    Returns:
+        What no longer fits, a clause each: columns that the earlier model reads and that are gone or of another type,
+        answers that it does not give, rows of the test split that it may have been trained on.
+    """
+    then = json.loads(baseline.get_string_custom_property(COLUMNS_PROPERTY) or "{}")
+    problems = []
+    for name, kind in then.items():
+        if name not in spec.columns:
+            problems.append(f"it reads {name!r} ({kind}), which the data no longer has")
+        elif spec.columns[name] != kind:
+            problems.append(f"it reads {name!r} as {kind}, which is now {spec.columns[name]}")
+    needed = [ANSWER[spec.label.kind], *(f"probability_{other}" for other in spec.other_labels)]
+    answers, answers_now = _answers(baseline), _answers(candidate)
+    for name in needed:
+        if name not in answers:
+            problems.append(f"it does not answer with {name!r}, but with {', '.join(sorted(answers))}")
+        elif answers[name] != answers_now[name]:
+            problems.append(f"its {name!r} are {_counted(answers[name])}, now {_counted(answers_now[name])}")
+    if overlapping := overlap(splits_of(baseline), splits_of(candidate)):
+        problems.append(f"it may have been trained on rows of the test split: {overlapping}")
+    return problems
+
+
+def _answers(model: types.Artifact) -> dict[str, _Shape]:
+    """Answer -> its shape for one row. Read without loading the model."""
+    path = os.path.join(path_utils.serving_model_path(model.uri), tf.saved_model.SAVED_MODEL_FILENAME_PB)
+    with tf.io.gfile.GFile(path, "rb") as file:
+        graph = saved_model_pb2.SavedModel.FromString(file.read()).meta_graphs[0]
+    outputs = graph.signature_def["serving_default"].outputs
+    return {name: tuple(size.size for size in info.tensor_shape.dim[1:]) for name, info in outputs.items()}
+
+
+def _counted(shape: _Shape) -> str:
+    return " x ".join(map(str, shape)) or "1"

@@ -1,0 +1,155 @@
+"""The rows that a report looks at: those that the Evaluator kept, taken apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import tensorflow as tf
+
+from components.evaluation import evaluated_rows
+from components.evaluation.evaluated_rows import BASELINE, CANDIDATE
+from schema.feature_spec import LABEL, MISSING, WEIGHT, FeatureSpec
+from trainer.raw_columns import raw_column
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+_LABELS = {
+    LABEL: tf.io.FixedLenFeature([], tf.float32),
+    WEIGHT: tf.io.FixedLenFeature([], tf.float32, 1.0),
+}
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a model said of each row.
+
+    Attributes:
+        values: [rows], the probability of a positive label; of the right one of many classes; the predicted number.
+        classes: [rows], of a label of many classes, the place of the likeliest one; else empty.
+        confidences: [rows], its probability; else empty.
+    """
+
+    values: Floats
+    classes: Ints
+    confidences: Floats
+
+    def __getitem__(self, rows: Any) -> Answers:
+        if not len(self.classes):
+            return replace(self, values=self.values[rows])
+        return Answers(self.values[rows], self.classes[rows], self.confidences[rows])
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of the test split.
+
+    Attributes:
+        kind: of the label.
+        labels: [rows], as in examples.
+        weights: [rows].
+        candidate: of the model that the report is about.
+        baseline: of the one that it was compared with, if any.
+        groups: [rows], codes of the ranking's groups, from 0; None without a ranking.
+        columns: the raw columns, each a value or a list of them per row; None or empty where missing.
+        examples: [rows], serialized.
+    """
+
+    kind: Literal["binary", "classes", "number"]
+    labels: Floats
+    weights: Floats
+    candidate: Answers
+    baseline: Answers | None
+    groups: Ints | None
+    columns: Mapping[str, npt.NDArray[np.object_]]
+    examples: npt.NDArray[np.object_]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, rows: Mask | Ints) -> Rows:
+        """Some of the rows."""
+        return Rows(
+            kind=self.kind,
+            labels=self.labels[rows],
+            weights=self.weights[rows],
+            candidate=self.candidate[rows],
+            baseline=None if self.baseline is None else self.baseline[rows],
+            groups=None if self.groups is None else self.groups[rows],
+            columns={name: values[rows] for name, values in self.columns.items()},
+            examples=self.examples[rows],
+        )
+
+
+def read(folder: str, spec: FeatureSpec) -> Rows:
+    """The rows in an evaluation artifact's folder.
+
+    Args:
+        folder: of the artifact.
+        spec: the resolved spec of its dataset.
+    """
+    table = evaluated_rows.read(folder)
+    examples = table[evaluated_rows.EXAMPLE].to_numpy()
+    parsed = tf.io.parse_example(tf.constant(examples, tf.string), _LABELS)
+    columns = columns_of(examples, spec)
+    group = spec.ranking.group if spec.ranking else None
+    return Rows(
+        kind=spec.label.kind,
+        labels=parsed[LABEL].numpy().astype(np.float64),
+        weights=parsed[WEIGHT].numpy().astype(np.float64),
+        candidate=_answers(table, CANDIDATE),
+        baseline=_answers(table, BASELINE) if BASELINE in table.column_names else None,
+        groups=_codes(columns[group]) if group else None,
+        columns=columns,
+        examples=examples,
+    )
+
+
+def _codes(values: npt.NDArray[np.object_]) -> Ints:
+    """Equal values as the same number."""
+    codes: Ints = np.unique(values.astype(str), return_inverse=True)[1]
+    return codes
+
+
+def columns_of(examples: Sequence[bytes], spec: FeatureSpec) -> dict[str, npt.NDArray[np.object_]]:
+    """The raw columns of serialized examples, as `Rows` has them."""
+    raw = {name: raw_column(kind) for name, kind in spec.columns.items()}
+    features = {
+        name: tf.io.RaggedFeature(column.dtype) if column.multivalent else column.feature
+        for name, column in raw.items()
+    }
+    parsed = tf.io.parse_example(tf.constant(examples, tf.string), features)
+    return {name: _values(parsed[name], kind) for name, kind in spec.columns.items()}
+
+
+def _values(column: tf.Tensor | tf.RaggedTensor, kind: str) -> npt.NDArray[np.object_]:
+    """Texts as such, lists as tuples, None for what is missing."""
+    found: npt.NDArray[np.object_]
+    if isinstance(column, tf.RaggedTensor):
+        found = np.empty(column.nrows(), object)
+        found[:] = [tuple(map(_text, values)) for values in column.to_list()]
+        return found
+    found = column.numpy().astype(object)
+    if kind == "string":
+        found = np.array([_text(value) or None for value in found], object)
+    found[found == MISSING[kind]] = None
+    return found
+
+
+def _text(value: Any) -> Any:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+
+
+def _answers(table: pa.Table, name: str) -> Answers:
+    def column(suffix: str) -> npt.NDArray[Any]:
+        return table[name + suffix].to_numpy() if name + suffix in table.column_names else np.zeros(0)
+
+    return Answers(
+        column("").astype(np.float64), column("_class").astype(np.int64), column("_confidence").astype(np.float64)
+    )

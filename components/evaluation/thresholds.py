@@ -1,0 +1,183 @@
+"""What a model has to keep to be pushed, as a run's configuration says it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
+
+from components.evaluation.metrics.names import OF_RANKING
+from components.evaluation.tfma_config import metrics_of
+from schema.errors import SpecError, listing, nearest
+from schema.feature_spec import FeatureSpec
+
+MIN_ROWS = 100
+"""Fewer rows of a slice say too little about it."""
+
+Confidence = Annotated[float, Field(ge=0, lt=1)]
+SlicePattern = tuple[tuple[str, str | None], ...]
+"""Column and value, of each column that a slice is about; None is every value."""
+
+
+class Bounds(BaseModel):
+    """Between what a metric must be. Bounds are inclusive."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    min: float | None = None
+    max: float | None = None
+    max_drop: NonNegativeFloat | None = None
+    """By so much may the metric be worse than the last blessed model's. Not for calibration."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"expected min up to max, received {self.min:g} and {self.max:g}")
+        return self
+
+
+class SliceBounds(Bounds):
+    """The same of slices. What is not said of one value of a column is as said of every value of it."""
+
+    confidence: Confidence | None = None
+    """As of the metric, where it is not given."""
+    min_rows: NonNegativeInt | None = None
+    """A slice with fewer rows is not judged, which is told. `MIN_ROWS`, where it is not given."""
+    min_of_class: NonNegativeInt | None = None
+    """The same of its positive and of its negative rows. As of `GateParams`, where it is not given."""
+
+
+class Threshold(Bounds):
+    """When a metric refuses a model."""
+
+    # A model that is as good as a bound asks misses it every other time, by chance alone: with a bound on the number
+    # itself, whether it is pushed would be a coin's decision. What is missed within noise is told.
+    confidence: Confidence = 0.95
+    """Only what is missed by more than noise refuses a model: the whole interval of this confidence is on the wrong
+    side. With 0 it is the number that counts."""
+    slices: Mapping[str, SliceBounds] = {}
+    """`column`, `column = value`, or of slices by several columns these with commas -> what is asked of such rows."""
+
+
+DEFAULT_THRESHOLDS: Mapping[str, Threshold] = {
+    # A model that orders no better than a coin, whose loss is past that of always saying "1 in 2", or that is no better
+    # than the mean, is broken.
+    "auc": Threshold(min=0.55, max_drop=0.01),
+    "logloss": Threshold(max=0.6931, max_drop=0.02),
+    "calibration": Threshold(min=0.7, max=1.4),
+    "accuracy": Threshold(max_drop=0.01),
+    "cross_entropy": Threshold(max_drop=0.02),
+    "r2": Threshold(min=0.0, max_drop=0.02),
+}
+"""Of those metrics that a dataset has."""
+
+
+class GateParams(BaseModel):
+    """How many rows it takes to judge a model, and what comes of one that cannot be judged."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    min_rows: NonNegativeInt = MIN_ROWS
+    """Of the test split. Of slices see `SliceBounds.min_rows`."""
+    # With n rows of the rarer class the 95 % interval of an AUC reaches up to .57/√n either way, and that of a
+    # calibration 196/√n percent: of 30 it is .10 and 36 %, about as far as the default bounds are from a good model.
+    min_of_class: NonNegativeInt = 30
+    """Of a label of two classes, so many positive rows and so many negative ones; also in slices."""
+    unjudged: Literal["push", "keep", "refuse"] = "keep"
+    """What comes of a model that cannot be judged over the whole test split: `push` blesses it with a warning, `refuse`
+    does not, `keep` blesses it only where there is no blessed model yet."""
+
+
+class Limits(BaseModel):
+    """What a model may take where it is served. Measured in the server that the infra check starts, on its machine."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    latency_ms: PositiveFloat | None = None
+    """The most milliseconds that an answer may take, at `percentile`."""
+    percentile: Annotated[float, Field(gt=0, le=100)] = 99
+    """Of the answers' times."""
+    candidates: PositiveInt = 100
+    """How many rows a request asks about: the candidates of a ranking."""
+    size_mb: PositiveFloat | None = None
+    """The most megabytes (10⁶ bytes) that the SavedModel's files may have together."""
+
+    @property
+    def are_set(self) -> bool:
+        """Whether there are any."""
+        return self.latency_ms is not None or self.size_mb is not None
+
+
+def applicable(thresholds: Mapping[str, Threshold], spec: FeatureSpec) -> dict[str, Threshold]:
+    """The thresholds of those metrics that a dataset has.
+
+    Args:
+        thresholds: metric (of `METRICS`) -> threshold.
+        spec: the resolved feature spec.
+
+    Raises:
+        SpecError: one that is no default is of a metric that the dataset cannot have, or of slices that it has not.
+    """
+    metrics = metrics_of(spec)
+    for name, threshold in thresholds.items():
+        if name not in metrics:
+            if threshold == DEFAULT_THRESHOLDS.get(name) or threshold == Threshold():
+                continue
+            if name in OF_RANKING and spec.label.kind == "binary":
+                raise SpecError(
+                    f"thresholds.{name}: expected a dataset with 'ranking' in its features.yaml, received none"
+                )
+            raise SpecError(
+                f"thresholds: expected metrics of a label of this kind, {listing(metrics)}, received {name!r}"
+            )
+        for key in threshold.slices:
+            pattern(key, spec, f"thresholds.{name}.slices")
+    return {name: thresholds[name] for name in metrics if name in thresholds}
+
+
+def pattern(key: str, spec: FeatureSpec, where: str) -> SlicePattern:
+    """The slices that a key of `Threshold.slices` is about.
+
+    Args:
+        key: such as `device`, `device = phone`, or of slices by two columns `city, device = phone`.
+        spec: has the slices.
+        where: the key is found, for errors.
+
+    Raises:
+        SpecError: the dataset has no such slices.
+    """
+    meant = []
+    for columns in spec.slices:
+        parts = [rf"\s*{re.escape(column)}\s*(?:=\s*(.*?)\s*)?" for column in columns]
+        if match := re.fullmatch(",".join(parts), key, re.DOTALL):
+            meant.append(tuple(zip(columns, match.groups(), strict=True)))
+    if len(meant) > 1:
+        raise SpecError(
+            f"{where}: expected one of the dataset's slices, received {key!r}, which can be of "
+            f"{' or '.join(repr(', '.join(column for column, _ in each)) for each in meant)}; rename a column"
+        )
+    if meant:
+        return meant[0]
+    column = re.split(r"[=,]", key)[0].strip()
+    known = [", ".join(columns) for columns in spec.slices]
+    if column in spec.columns and column not in known:
+        mend = f"; add {column!r} to 'slices' in the dataset's features.yaml"
+    else:
+        mend = nearest(column, known)
+    expected = (
+        f"slices of the dataset ({listing(known)}), such as 'COLUMN' or 'COLUMN = VALUE'"
+        if known
+        else ("a dataset with 'slices' in its features.yaml")
+    )
+    raise SpecError(f"{where}: expected {expected}, received {key!r}{mend}")

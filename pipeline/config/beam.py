@@ -1,0 +1,269 @@
+"""What runs the components' Beam pipelines: this process, or an engine such as Flink."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from apache_beam.options.pipeline_options import PipelineOptions
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, field_validator, model_validator
+
+from pipeline.config.patterns import like
+from pipeline.flink.cluster import Cluster, worker_command
+from schema.errors import listing
+
+# Beam's DirectRunner, without its attempt to download and start another runner first.
+_IN_PROCESS = "apache_beam.runners.portability.fn_api_runner.fn_runner.FnApiRunner"
+
+_ENVIRONMENT_CACHE_MS = 30_000
+"""A worker is kept for so long where no step needs it: to start another takes as long as to import TensorFlow."""
+
+_Endpoint = Annotated[str, like(r"[^\s:/]+:\d{1,5}", "host:port such as 10.0.0.5:8099")]
+_GcsPath = Annotated[str, like(r"gs://[a-z0-9][-_a-z0-9.]+[a-z0-9]/.*", "a path such as gs://bucket/tmp")]
+_Project = Annotated[str, like(r"[a-z][-a-z0-9:.]+[a-z0-9]", "the id of a Google Cloud project")]
+_Label = Annotated[str, like(r"[-_a-z0-9]{1,63}", "a label of lower-case letters, digits, - and _")]
+
+
+class _Runner(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    options: tuple[str, ...] = ()
+    """Any other of Beam's pipeline options, such as `--experiments=…`."""
+
+    @field_validator("options")
+    @classmethod
+    def _are_options_of_beam(cls, options: tuple[str, ...]) -> tuple[str, ...]:
+        for option in options:
+            if option.partition("=")[0] == "--runner":
+                raise ValueError(f"expected other options than the runner, which is name, received {option!r}")
+        known, everything = (_parsed(options, retain) for retain in (False, True))
+        if unknown := [f"--{name}" for name in everything if name not in known]:
+            raise ValueError(f"expected options that Beam knows, received {listing(unknown)}")
+        if stray := [option for option in options if not option.startswith("--")]:
+            raise ValueError(f"expected --name=value, received {listing(stray)}")
+        return options
+
+    def arguments(self, root: Path) -> list[str]:
+        """All of Beam's pipeline options.
+
+        Args:
+            root: of all runs.
+
+        Raises:
+            RanklineError: what the fields refer to is not there.
+        """
+        return [*self._of_fields(root), *self.options]
+
+    @abstractmethod
+    def _of_fields(self, root: Path) -> Iterator[str]:
+        """Those that the fields of the kind of runner say."""
+
+
+class Direct(_Runner):
+    """This process, and others of this machine."""
+
+    name: Literal["direct"] = "direct"
+    workers: NonNegativeInt = 1
+    """How many there are; 0 is one for each core."""
+    mode: Literal["in_memory", "multi_threading", "multi_processing"] = "in_memory"
+    """What they are. A process imports TensorFlow before it does anything."""
+
+    @model_validator(mode="after")
+    def _several_are_somewhere(self) -> Self:
+        if self.workers != 1 and self.mode == "in_memory":
+            raise ValueError(f"expected workers: 1 with mode: in_memory, received {self.workers}")
+        return self
+
+    def _of_fields(self, root: Path) -> Iterator[str]:
+        yield f"--runner={_IN_PROCESS}"
+        if self.workers != 1:
+            yield f"--direct_num_workers={self.workers}"
+            yield f"--direct_running_mode={self.mode}"
+
+
+class _Portable(_Runner):
+    """An engine that is asked through a job server of Beam's; its workers are Python processes beside its own."""
+
+    job_endpoint: _Endpoint | None = None
+    """Where Beam's job server for the engine listens."""
+    worker_pool: _Endpoint | None = None
+    """Where a worker pool (`apache_beam.runners.worker.worker_pool_main`) listens, as seen from a machine of the
+    engine's, such as localhost:50000."""
+    image: str | None = None
+    """Of the workers' containers, where the engine's machines have docker: Beam's, with this environment in it."""
+    workers_per_machine: PositiveInt = 1
+    """Processes of Python beside each of the engine's."""
+
+    @property
+    def _place(self) -> str | None:
+        """Where its workers are, as the name of a field."""
+        return "worker_pool" if self.worker_pool else "image" if self.image else None
+
+    @model_validator(mode="after")
+    def _workers_are_in_one_place(self) -> Self:
+        if self.worker_pool and self.image:
+            raise ValueError("expected worker_pool or image, received both")
+        return self
+
+    def _environment(self) -> Iterator[str]:
+        if self.worker_pool:
+            yield from ("--environment_type=EXTERNAL", f"--environment_config={self.worker_pool}")
+        elif self.image:
+            # The second spares TFX to build a package of itself, which is in the image.
+            yield from ("--environment_type=DOCKER", f"--environment_config={self.image}")
+            yield f"--sdk_container_image={self.image}"
+        yield f"--sdk_worker_parallelism={self.workers_per_machine}"
+        yield f"--environment_cache_millis={_ENVIRONMENT_CACHE_MS}"
+
+
+class Flink(_Portable):
+    """Apache Flink: the cluster of `rankline flink-up`, or another one by its job server."""
+
+    name: Literal["flink"] = "flink"
+    parallelism: PositiveInt | None = None
+    """Into how many parts the rows are divided. None is as many as the cluster of `rankline flink-up` has slots, or
+    what the other one's job server has as its default."""
+
+    @model_validator(mode="after")
+    def _has_workers(self) -> Self:
+        if self.job_endpoint and not self._place:
+            raise ValueError("expected worker_pool or image with job_endpoint, received neither")
+        if self._place and not self.job_endpoint:
+            raise ValueError(
+                f"expected job_endpoint with {self._place}, received none; that of `rankline flink-up` needs neither"
+            )
+        return self
+
+    def _of_fields(self, root: Path) -> Iterator[str]:
+        yield "--runner=FlinkRunner"
+        # What steps make goes to Flink's disks. Where steps ran side by side, what one makes would wait in memory for
+        # another that needs more than it yet: all rows, up to a gigabyte.
+        yield "--execution_mode_for_batch=BATCH_FORCED"
+        parallelism = self.parallelism
+        if self.job_endpoint:
+            yield f"--job_endpoint={self.job_endpoint}"
+        else:
+            cluster = Cluster.running(root)
+            parallelism = parallelism or cluster.slots
+            yield f"--job_endpoint={cluster.job_endpoint}"
+            yield "--environment_type=PROCESS"
+            yield f"--environment_config={json.dumps({'command': str(worker_command(root))})}"
+        yield from self._environment()
+        if parallelism:
+            yield f"--parallelism={parallelism}"
+
+
+class Spark(_Portable):
+    """Apache Spark, through Beam's job server, or one that Beam starts for a master."""
+
+    name: Literal["spark"] = "spark"
+    master: Annotated[str, like(r"spark://[^\s:/]+:\d{1,5}", "a URL such as spark://10.0.0.5:7077")] | None = None
+    """Of the cluster, where there is no job server: Beam starts one here."""
+    job_server_jar: str | None = None
+    """Path or URL of that job server; None is Beam's released one, which it downloads."""
+
+    @model_validator(mode="after")
+    def _is_reached_in_one_way(self) -> Self:
+        if bool(self.job_endpoint) == bool(self.master):
+            received = "both" if self.master else "neither"
+            raise ValueError(f"expected job_endpoint or master, received {received}")
+        if self.job_server_jar and not self.master:
+            raise ValueError("expected master with job_server_jar, received none")
+        if not self._place:
+            raise ValueError("expected worker_pool or image, received neither")
+        return self
+
+    def _of_fields(self, root: Path) -> Iterator[str]:
+        yield "--runner=SparkRunner"
+        if self.job_endpoint:
+            yield f"--job_endpoint={self.job_endpoint}"
+        if self.master:
+            yield f"--spark_master_url={self.master}"
+        if self.job_server_jar:
+            yield f"--spark_job_server_jar={self.job_server_jar}"
+        yield from self._environment()
+
+
+class Dataflow(_Runner):
+    """Google Cloud Dataflow."""
+
+    name: Literal["dataflow"] = "dataflow"
+    project: _Project
+    region: Annotated[str, like(r"[a-z]+-[a-z]+\d+", "a region such as europe-west4")]
+    temp_location: _GcsPath
+    """A folder for what a job needs while it runs."""
+    staging_location: _GcsPath | None = None
+    """A folder for what the workers are given; None is `temp_location`."""
+    image: Annotated[str, Field(min_length=1)]
+    """Of the workers: Beam's for this version of Python, with this environment in it."""
+    machine_type: str | None = None
+    """Of the workers, such as n2-standard-4; None is Dataflow's choice, as of the following."""
+    disk_gb: PositiveInt | None = None
+    workers: PositiveInt | None = None
+    """How many there are at first."""
+    max_workers: PositiveInt | None = None
+    """How many there may be."""
+    service_account: str | None = None
+    """As which the workers run: an e-mail address."""
+    subnetwork: str | None = None
+    """Of the workers, such as regions/europe-west4/subnetworks/private."""
+    public_ips: bool = True
+    """Whether the workers have addresses outside of that."""
+    labels: Mapping[_Label, _Label] = {}
+    """Of the jobs, by which Google's bill tells them apart."""
+
+    @model_validator(mode="after")
+    def _begins_with_no_more_than_there_may_be(self) -> Self:
+        if self.workers and self.max_workers and self.workers > self.max_workers:
+            raise ValueError(f"expected workers up to max_workers ({self.max_workers}), received {self.workers}")
+        return self
+
+    def _of_fields(self, root: Path) -> Iterator[str]:
+        yield "--runner=DataflowRunner"
+        for flag, value in (
+            ("project", self.project),
+            ("region", self.region),
+            ("temp_location", self.temp_location),
+            ("staging_location", self.staging_location),
+            ("sdk_container_image", self.image),
+            ("worker_machine_type", self.machine_type),
+            ("disk_size_gb", self.disk_gb),
+            ("num_workers", self.workers),
+            ("max_num_workers", self.max_workers),
+            ("service_account_email", self.service_account),
+            ("subnetwork", self.subnetwork),
+        ):
+            if value is not None:
+                yield f"--{flag}={value}"
+        yield "--sdk_location=container"
+        if not self.public_ips:
+            yield "--no_use_public_ips"
+        for key, value in self.labels.items():
+            yield f"--labels={key}={value}"
+
+
+BeamRunner = Annotated[Direct | Flink | Spark | Dataflow, Field(discriminator="name")]
+
+
+def _parsed(options: tuple[str, ...], retain_unknown: bool) -> Mapping[str, object]:
+    """What Beam makes of options: name -> value.
+
+    Raises:
+        ValueError: a value that it refuses.
+    """
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            found: Mapping[str, object] = PipelineOptions(list(options)).get_all_options(
+                retain_unknown_options=retain_unknown
+            )
+    except SystemExit:
+        # Such as `usage: …` and `prog: error: argument --parallelism: invalid int value: 'x'`.
+        said = complaint.getvalue().strip().splitlines()[-1].partition("error: ")[2]
+        raise ValueError(f"expected options that Beam takes, received {listing(options)}: {said}") from None
+    return found

@@ -1,0 +1,141 @@
+"""`rankline backfill` as a person sees it."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.markup import escape
+
+from pipeline.config.run import RunConfig
+from pipeline.jobs.backfill import show
+from pipeline.jobs.backfill.judge import judge
+from pipeline.jobs.backfill.walk import Step, walk
+from pipeline.jobs.run import PUSHED
+from pipeline.run import local
+from pipeline.run.layout import Layout
+from pipeline.run.node import REFUSED
+from pipeline.run.spans import SpanParams, dataset_in_window
+from pipeline.terminal.console import counted, quiet
+from schema.dataset import Dataset, find
+from schema.errors import SpecError
+
+_MAKES_NO_OTHER_MODEL: Any = {
+    **dict.fromkeys(("root", "metadata", "beam", "cache", "kubeflow"), True),
+    # What a span may be like can be decided when one has stopped the backfill, which then goes on.
+    "spans": set(SpanParams.model_fields) - {"window"},
+}
+"""Keys of the configuration."""
+
+
+def backfill_and_show(config: RunConfig, first: str | None, last: str | None) -> int:
+    """Runs the pipeline for each of some spans, and shows and writes what training anew each time is worth.
+
+    Args:
+        config: of each run, but for the span.
+        first: the span to begin with; None is the first that there is.
+        last: the span to end with; None is the last.
+
+    Returns:
+        The exit status: `PUSHED`, or `REFUSED` where the model of any span was refused.
+
+    Raises:
+        SpecError: data without spans, or whose label has not two classes, or no span from `first` to `last`.
+        RanklineError: what stopped a run.
+    """
+    dataset = find(config.dataset)
+    spans = _chosen(dataset, first, last)
+    layout = Layout(config.root, dataset.name)
+    folder = layout.backfill(f"{spans[0]}-{_digest(config)}")
+    log = folder / local.LOG_FILE
+    with quiet(log) as console:
+        console.print(
+            f"Backfill of [bold]{escape(dataset.name)}[/]: {len(spans):,} spans from {spans[0]} to {spans[-1]}, "
+            f"{config.train.model}, windows of {config.spans.window:,}"
+        )
+        console.print(f"  [dim]log: {escape(str(log))}[/]")
+        steps = []
+        with counted(console) as progress:
+            task = progress.add_task("", total=len(spans))
+
+            def judge_span(span: str, once: str, continuous: str, path: Path) -> None:
+                judge(dataset.of_span(_number(dataset, span)), once, continuous).save(path)
+
+            def run_span(span: str) -> Step:
+                progress.update(task, description=span)
+                return _run(config, span, layout)
+
+            for step, done_before in walk(spans, folder, judge_span, run_span):
+                steps.append(step)
+                progress.advance(task)
+                console.print(_line(step, done_before))
+        backfill = show.Backfill.read(dataset.name, steps, folder)
+        console.print()
+        console.print(show.table(backfill))
+        for path in show.write(backfill, folder):
+            console.print(f"  [dim]{escape(str(path))}[/]")
+    return REFUSED if any(step.refusals for step in steps) else PUSHED
+
+
+def _chosen(dataset: Dataset, first: str | None, last: str | None) -> list[str]:
+    """Names of the spans from the first to the last."""
+    if dataset.spans is None:
+        raise SpecError(
+            f"backfill: expected a dataset whose source.files has {{SPAN}} or {{YYYY}}, {{MM}} and {{DD}} in it, "
+            f"received {dataset.name}, which has not"
+        )
+    if dataset.spec.label.kind != "binary":
+        received = "a number" if dataset.spec.label.number else "one of many"
+        raise SpecError(f"backfill: expected a label of two classes, received {received}")
+    there = list(dataset.spans.files)
+    low = there[0] if first is None else _number(dataset, first)
+    high = there[-1] if last is None else _number(dataset, last)
+    spans = dataset.spans.names(span for span in there if low <= span <= high)
+    if not spans:
+        raise SpecError(
+            f"backfill: expected spans from {dataset.spans.name(low)} to {dataset.spans.name(high)}, found none; "
+            f"{dataset.name} has {dataset.spans.name(there[0])} to {dataset.spans.name(there[-1])}"
+        )
+    return spans
+
+
+def _number(dataset: Dataset, span: str) -> int:
+    assert dataset.spans is not None, "checked before"
+    return dataset.spans.number(span)
+
+
+def _digest(config: RunConfig) -> str:
+    """Tells backfills apart, so that one that goes on has the same configuration as before."""
+    return hashlib.sha256(config.model_dump_json(exclude=_MAKES_NO_OTHER_MODEL).encode()).hexdigest()[:8]
+
+
+def _run(config: RunConfig, span: str, layout: Layout) -> Step:
+    start = time.monotonic()
+    config = config.model_copy(update={"spans": config.spans.model_copy(update={"span": span})})
+    dataset, warnings = dataset_in_window(config.dataset, config.spans)
+    run_id = local.new_run_id()
+    with quiet(layout.logs(run_id) / local.LOG_FILE) as console:  # which is the backfill's log
+        result = local.run(config, dataset, run_id, console, warnings)
+    return Step(
+        span=span,
+        run_id=run_id,
+        seconds=round(time.monotonic() - start, 1),
+        rows=sum(result.rows.values()),
+        pushed=result.pushed,
+        refusals=result.refusals,
+        warnings=result.warnings,
+        ids=result.ids,
+        known_ids=result.known_ids,
+    )
+
+
+def _line(step: Step, done_before: bool) -> str:
+    mark, took = ("[dim]=[/]", "done before") if done_before else ("[green]✓[/]", f"{step.seconds:.1f} s")
+    if step.refusals:
+        mark, came = "[red]✗[/]", f"refused: {'; '.join(step.refusals)}"
+    else:
+        came = f"version {Path(step.pushed or '').name}"
+    line = f"  {mark} {step.span:<12} {took:>11} {step.rows:>12,} rows  [dim]{escape(came)}[/]"
+    return "\n".join([line, *(local.warning_line(warning) for warning in step.warnings)])

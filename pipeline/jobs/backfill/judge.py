@@ -1,0 +1,92 @@
+"""What pushed models say of a span that they have not seen."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import tensorflow as tf
+from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
+
+from components.example_gen import as_lists
+from pipeline.jobs.compare.metrics import Floats, JudgedRows
+from schema.dataset import Dataset
+from schema.errors import RanklineError
+from schema.feature_spec import LABEL, WEIGHT
+from schema.reader import read
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The rows of one span or of several, and two models' logits.
+
+    Attributes:
+        labels: [rows], 0 or 1.
+        weights: [rows].
+        once: [rows], of the first model that was pushed.
+        continuous: [rows], of the one that was served when the rows came.
+    """
+
+    labels: Floats
+    weights: Floats
+    once: Floats
+    continuous: Floats
+
+    def metrics(self) -> dict[str, dict[str, float]]:
+        """`once` and `continuous` -> metric -> value."""
+        rows = JudgedRows(self.labels, self.weights, None)
+        return {"once": rows.metrics(self.once), "continuous": rows.metrics(self.continuous)}
+
+    def save(self, path: Path) -> None:
+        """Writes an `.npz` file, all of it or nothing."""
+        partial = path.with_suffix(".partial.npz")
+        np.savez(partial, **vars(self))
+        partial.rename(path)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """What `save` has written."""
+        with np.load(path) as arrays:
+            return cls(**arrays)
+
+    @classmethod
+    def joined(cls, several: Iterable[Self]) -> Self:
+        """The rows of all."""
+        columns = [vars(each) for each in several]
+        return cls(**{name: np.concatenate([column[name] for column in columns]) for name in columns[0]})
+
+
+def judge(dataset: Dataset, once: str, continuous: str) -> Judged:
+    """Asks two models for all rows of a dataset's files.
+
+    Args:
+        dataset: whose label has two classes.
+        once: folder of the SavedModel that was pushed first.
+        continuous: of the one that is served.
+    """
+    spec = dataset.spec
+    found: dict[str, list[Floats]] = {name: [] for name in ("labels", "weights", "once", "continuous")}
+    encoder = RecordBatchToExamplesEncoder()
+    for path in (path for paths in dataset.files.values() for path in paths):
+        for batch in read(path, spec):
+            labels = batch[LABEL].to_numpy().astype(np.float64)
+            found["labels"].append(labels)
+            found["weights"].append(
+                batch[WEIGHT].to_numpy().astype(np.float64) if spec.weight else np.ones_like(labels)
+            )
+            examples = tf.constant(encoder.encode(as_lists(batch)))
+            for name, folder in (("once", once), ("continuous", continuous)):
+                found[name].append(_model(folder)(examples)["logit"].numpy().astype(np.float64))
+    return Judged(**{name: np.concatenate(arrays) for name, arrays in found.items()})
+
+
+@functools.lru_cache(maxsize=2)
+def _model(folder: str) -> Any:
+    """The function that takes serialized examples."""
+    if not Path(folder).is_dir():
+        raise RanklineError(f"{folder}: expected the version that was pushed, found none; put it back, or begin anew")
+    return tf.saved_model.load(folder).signatures["serving_default"]

@@ -1,0 +1,145 @@
+"""Trains the models of a comparison and judges each on the same rows."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from pipeline.jobs.compare import metrics
+from pipeline.jobs.compare.data import Columns, ComparedData, RankedLists
+from pipeline.jobs.compare.metrics import Floats, Ints
+from trainer import calibration, models
+from trainer.fit import Epoch, fit
+from trainer.models.joint import Joint
+from trainer.params import TrainParams
+
+FAMILIARITY = ("never", "rarely", "often")
+"""How often what a row is about was seen in training: not at all, in fewer than `OFTEN` rows, in more."""
+OFTEN = 10
+LIST_LENGTH = 10
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One model with one seed.
+
+    Attributes:
+        metrics: metric -> value over the test split.
+        by_familiarity: what was counted -> familiarity -> AUC over those rows, NaN without both classes.
+        coverage: share of the items in some group's first `LIST_LENGTH`; None without a ranking.
+        novelty: of the items in these lists, in bits; None without a ranking.
+        parameters: number of weights.
+        rows_per_second: trained on, without evaluations.
+        epochs: until the best one.
+    """
+
+    metrics: Mapping[str, float]
+    by_familiarity: Mapping[str, Mapping[str, float]]
+    coverage: float | None
+    novelty: float | None
+    parameters: int
+    rows_per_second: float
+    epochs: int
+
+
+@dataclass
+class Comparison:
+    """All trainings, by model, a `Trained` per seed.
+
+    Attributes:
+        dataset: its name.
+        seeds: in the order of each model's trainings.
+        rows: what was counted -> familiarity -> number of test rows.
+        models: model -> its trainings.
+    """
+
+    dataset: str
+    seeds: Sequence[int]
+    rows: Mapping[str, Mapping[str, int]]
+    models: dict[str, list[Trained]] = field(default_factory=dict)
+
+
+def compare(
+    dataset: str,
+    data: ComparedData,
+    params: Mapping[str, TrainParams],
+    seeds: Sequence[int],
+    on_start: Callable[[str, int], None],
+    on_end: Callable[[], None],
+) -> Comparison:
+    """Trains each model with each seed, all on the same examples.
+
+    Args:
+        dataset: name.
+        data: what they are trained and judged on.
+        params: model -> how it is trained, but for the seed; each is compared with the first.
+        seeds: at least two tell a difference from chance.
+        on_start: called before each training, with model and seed.
+        on_end: called after each training.
+    """
+    rows = {
+        name: {kind: int(mask.sum()) for kind, mask in _by_familiarity(counts).items()}
+        for name, counts in data.seen.items()
+    }
+    comparison = Comparison(dataset, seeds, rows)
+    for name, of_model in params.items():
+        comparison.models[name] = []
+        for seed in seeds:
+            on_start(name, seed)
+            comparison.models[name].append(_train(data, of_model.model_copy(update={"seed": seed})))
+            on_end()
+    return comparison
+
+
+def _train(data: ComparedData, params: TrainParams) -> Trained:
+    keras.utils.set_random_seed(params.seed)
+    model = models.build(data.columns, params)
+    with tempfile.TemporaryDirectory(prefix="rankline-compare-") as folder:
+        history = fit(model, params, data.train, data.held_out, folder, _ignore)
+    score = tf.function(lambda columns: tf.squeeze(model(columns, training=False), axis=1), reduce_retracing=True)
+    logits = np.concatenate([_scores(score, model, columns) for columns in data.test])
+    if params.calibration != "none":
+        calibrate = calibration.fitted(params.calibration, model, data.held_out)
+        logits = calibrate(tf.constant(logits, tf.float32)).numpy().astype(np.float64)
+    lists = _best(score, model, data.lists) if data.lists else None
+    return Trained(
+        metrics=data.judged.metrics(logits),
+        by_familiarity={
+            name: {
+                kind: metrics.auc(data.judged.labels[mask], logits[mask], data.judged.weights[mask])
+                for kind, mask in _by_familiarity(counts).items()
+            }
+            for name, counts in data.seen.items()
+        },
+        coverage=metrics.coverage(lists, len(data.lists.shown)) if lists and data.lists else None,
+        novelty=metrics.novelty(lists, data.lists.shown) if lists and data.lists else None,
+        parameters=sum(math.prod(variable.shape) for variable in model.trainable_variables),
+        rows_per_second=data.train.rows * len(history.epochs) / sum(epoch.seconds for epoch in history.epochs),
+        epochs=history.best + 1,
+    )
+
+
+def _ignore(index: int, epoch: Epoch) -> None:
+    pass
+
+
+def _by_familiarity(counts: Ints) -> dict[str, Any]:
+    """Familiarity -> which rows, bool [rows]."""
+    return dict(zip(FAMILIARITY, (counts == 0, (counts > 0) & (counts < OFTEN), counts >= OFTEN), strict=True))
+
+
+def _scores(score: Callable[[Columns], tf.Tensor], model: Joint, columns: Columns) -> Floats:
+    logits: Floats = score({column.name: columns[column.name] for column in model.columns}).numpy().astype(np.float64)
+    return logits
+
+
+def _best(score: Callable[[Columns], tf.Tensor], model: Joint, lists: RankedLists) -> list[Ints]:
+    """The first `LIST_LENGTH` items of each list."""
+    return [np.argsort(-_scores(score, model, columns), kind="stable")[:LIST_LENGTH] for columns in lists.columns]

@@ -1,0 +1,78 @@
+"""`rankline monitor` as a person sees it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+from ml_metadata.proto.metadata_store_pb2 import ConnectionConfig
+from rich.table import Table
+
+from pipeline.jobs.monitor import served
+from pipeline.jobs.monitor.judge import Findings, Limits, Unit, judge
+from pipeline.run.history import origin_of
+from pipeline.run.layout import Layout
+from pipeline.terminal.tables import add_row, new_table
+from schema.dataset import find
+from schema.errors import SpecError
+
+_OUTPUTS = {"binary": "probability", "number": "prediction"}
+"""Kind of label -> the score in a response."""
+_MOST_COLUMNS = 20
+
+
+def run(
+    dataset: str,
+    layout: Layout,
+    metadata: ConnectionConfig,
+    pattern: str | None,
+    labels: Sequence[Path],
+    unit: Unit,
+    limits: Limits,
+) -> Findings:
+    """Reads a request log and compares it with the run that pushed the newest version in it.
+
+    Args:
+        dataset: a name, or a path.
+        layout: of its runs.
+        metadata: where runs are known.
+        pattern: of the log's files; None is that of `rankline serve --log-requests`.
+        labels: files that say what became of candidates.
+        unit: of the windows.
+        limits: for the alarms.
+
+    Raises:
+        RanklineError: no log, no run, labels of nothing that was served, or a dataset whose rankings have no score.
+    """
+    spec = find(dataset).spec
+    if spec.label.kind not in _OUTPUTS:
+        raise SpecError(f"monitor: expected a label of two classes or a number, received {spec.label.kind}")
+    if labels and (spec.label.kind != "binary" or spec.ranking is None):
+        raise SpecError("--labels: expected a dataset with a ranking and a label of two classes")
+    log = served.read(pattern or str(layout.requests / "*.tfrecord"), spec, _OUTPUTS[spec.label.kind])
+    return judge(log, spec, origin_of(metadata, layout.dataset, max(log.versions)), unit, limits, labels)
+
+
+def tables(findings: Findings) -> Iterator[Table]:
+    """All of it, for people."""
+    labelled = any(window.labelled for window in findings.windows)
+    headings = ["window", "requests#", "candidates#", "mean score#", "drift#"]
+    shown = new_table("What was served", *headings, *(["labelled#", "auc#", "calibration#"] if labelled else []))
+    for window in findings.windows:
+        cells = [f"{window.requests:,}", f"{window.candidates:,}", f"{window.mean_score:.4f}", _number(window.drift, 3)]
+        if labelled:
+            cells += [f"{window.labelled:,}", _number(window.auc, 4), _number(window.calibration, 3)]
+        add_row(shown, window.name, *cells)
+    metrics = [f"{name} {findings.judged[name]:.4f}" for name in ("auc", "calibration") if name in findings.judged]
+    shown.caption = f"On the test split: {', '.join(metrics)}; its scores are {findings.scores:.3f} from these."
+    yield shown
+    shown = new_table("Columns", "column", "from training#", "from the window before#")
+    for name, distance in islice(findings.skew.items(), _MOST_COLUMNS):
+        add_row(shown, name, f"{distance:.3f}", _number(findings.drift.get(name), 3))
+    yield shown
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "" if value is None or math.isnan(value) else f"{value:.{digits}f}"

@@ -1,0 +1,56 @@
+"""Reports of runs, read again: to compare two, and for notebooks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from components.report import page
+from components.report.comparison import compare as compared
+from components.report.document import FACTS_FILE, Report
+from pipeline.config.run import RunConfig
+from pipeline.run.history import with_report
+from pipeline.run.layout import Layout
+from pipeline.run.metadata import connection
+from schema.dataset import find
+from schema.errors import RanklineError
+
+
+def read(folder: Path) -> Report:
+    """The facts in the folder of a report.
+
+    Raises:
+        RanklineError: another version of Rankline wrote it.
+    """
+    path = folder / FACTS_FILE
+    try:
+        return Report.model_validate_json(path.read_text())
+    except ValidationError as error:
+        raise RanklineError(
+            f"{path}: expected a report as this version of Rankline writes it, received another: "
+            f"{error.errors()[0]['loc'][0]}; `rankline run` writes one"
+        ) from error
+
+
+def latest(config: RunConfig) -> Report:
+    """What is known of the latest run of the configuration's dataset that came to its end.
+
+    Raises:
+        RanklineError: there is no such dataset, or no such run.
+    """
+    layout = Layout(config.root, find(config.dataset).name)
+    return read(Path(with_report(connection(config.metadata, layout.metadata), None, layout.dataset)))
+
+
+def compare(baseline: Path, candidate: Path) -> str:
+    """A page about how the model of one run differs from that of another.
+
+    Args:
+        baseline: the folder of the report of the run that is compared with.
+        candidate: that of the run that is compared.
+
+    Raises:
+        RanklineError: they were not judged on the same rows, or another version of Rankline wrote one of them.
+    """
+    return page.compared_html(compared(read(baseline), read(candidate)))

@@ -1,0 +1,1 @@
+"""Servers that run, and what is asked of them."""

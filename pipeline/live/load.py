@@ -1,0 +1,83 @@
+"""Rankings of a dataset's own users and items, as load on a server."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+
+import numpy as np
+
+from pipeline.live.errors import errors_for_people, wait_while_loading
+from pipeline.live.ranking import candidates
+from schema.catalogue import catalogue
+from schema.dataset import Dataset
+from serving import load
+from serving.channel import Tls, connect
+from serving.client import CallError, Client
+from serving.load import Report
+
+_USERS = 200
+_TIMEOUT_S = 10.0
+
+
+def requests(dataset: Dataset, client: Client, size: int) -> list[bytes]:
+    """Rankings for the users that were seen last, of items that are drawn for each, the same in every run.
+
+    Args:
+        dataset: with a ranking group and item.
+        client: of a server of the dataset's model, which says what it takes.
+        size: how many candidates; beyond the number of items, some occur more than once.
+
+    Returns:
+        Serialized PredictRequests.
+
+    Raises:
+        RanklineError: the server serves a model of other data.
+    """
+    items = catalogue(dataset)
+    random = np.random.default_rng(0)
+    drawn: list[bytes] = []
+    for user in items.latest_groups(_USERS):
+        rows = random.choice(len(items.items), size, replace=size > len(items.items))
+        with errors_for_people():
+            asked = items.context(user), candidates(items.items.take(rows), dataset.spec)
+            if not drawn:
+                with contextlib.suppress(CallError):  # which the load will show
+                    client.rank(*asked)  # tells it whether the server wants the context once for each candidate
+            drawn.append(client.rank_request(*asked).SerializeToString())
+    return drawn
+
+
+def run(
+    dataset: Dataset,
+    target: str,
+    size: int,
+    clients: int,
+    seconds: float,
+    rate: float | None = None,
+    warm_up_s: float = 1.0,
+    label: str = "",
+    tls: Tls | None = None,
+) -> Report:
+    """Sends such rankings to a server.
+
+    Args:
+        dataset: with a ranking group and item.
+        target: the server's gRPC address.
+        size: candidates of each ranking.
+        clients: see `serving.load.run`, as for `seconds`, `rate` and `warm_up_s`.
+        seconds: how long.
+        rate: how often.
+        warm_up_s: how long before that.
+        label: ask the version that has this label; "" is the latest.
+        tls: None is no TLS.
+
+    Raises:
+        RanklineError: the server does not answer, or serves a model of other data.
+    """
+    with Client(target, dataset.name, label=label, tls=tls) as client:
+        wait_while_loading(client)
+        messages = requests(dataset, client, size)
+    with connect(target, tls) as channel:
+        call = functools.partial(channel.unary_unary(load.PREDICT), timeout=_TIMEOUT_S)
+        return load.run(call, messages, clients, seconds, rate, warm_up_s)

@@ -1,0 +1,125 @@
+"""Who gets what: asks a server to rank the items of a dataset's catalogue for a user (or query)."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import pyarrow as pa
+
+from pipeline.live.errors import errors_for_people, wait_while_loading
+from schema.catalogue import Catalogue, catalogue
+from schema.dataset import Dataset
+from schema.feature_spec import FeatureSpec
+from serving.client import Client, Tls
+
+_START_S = 60.0
+"""How long a server may take until it listens and has heard of the model."""
+
+
+@dataclass(frozen=True)
+class RankedItem:
+    """An item's place in a list."""
+
+    item: str
+    title: str
+    score: float
+
+
+@dataclass(frozen=True)
+class RankedList:
+    """The best items for a group, the best first."""
+
+    group: str
+    candidates: int
+    """How many items were ranked."""
+    items: tuple[RankedItem, ...]
+
+
+def candidates(items: pa.Table, spec: FeatureSpec) -> dict[str, list[Any]]:
+    """Items as `Client.rank` takes them: the columns that a model is asked with."""
+    return {name: items[name].to_pylist() for name in items.column_names if name in spec.input_columns}
+
+
+class Ranker:
+    """Ranks for the groups of a dataset; a context manager.
+
+    Args:
+        dataset: with a ranking group and item.
+        target: gRPC address of a server that serves the dataset's model under the dataset's name.
+        label: ask the version that has this label there; "" is the latest.
+        tls: None is no TLS.
+    """
+
+    def __init__(self, dataset: Dataset, target: str, label: str = "", tls: Tls | None = None) -> None:
+        self._dataset = dataset
+        self._client = Client(target, dataset.name, label=label, tls=tls)
+
+    def wait_for(self, version: int, timeout_s: float) -> int:
+        """Waits until the server, which may still have to start, serves a version, or a later one.
+
+        Returns:
+            The version that is served.
+
+        Raises:
+            RanklineError: it cannot load it, or takes longer; or nobody listens.
+        """
+        with errors_for_people():
+            return self._client.wait_until_available(timeout_s, version, grace_s=_START_S)
+
+    def wait_while_loading(self) -> None:
+        """Waits as long as a server that is there is loading the model.
+
+        Raises:
+            RanklineError: nobody listens, or who does cannot load it, or takes too long.
+        """
+        wait_while_loading(self._client)
+
+    @functools.cached_property
+    def _catalogue(self) -> Catalogue:
+        return catalogue(self._dataset)
+
+    def latest_groups(self, count: int) -> list[str]:
+        """The groups that were seen last, the last one first."""
+        return self._catalogue.latest_groups(count)
+
+    def check(self, group: str) -> None:
+        """Raises the RanklineError of a group that is not in the data, for which no server has to be there."""
+        self._catalogue.context(group)
+
+    def rank(self, group: str, k: int, include_seen: bool = False) -> RankedList:
+        """The k items with the highest score for a group.
+
+        Args:
+            group: a value of the ranking group's column.
+            k: how many.
+            include_seen: rank items too that the group has met in the data; who has met all gets all.
+
+        Raises:
+            RanklineError: a group that is not in the data, or a server that does not answer, or serves a model of
+                other data.
+        """
+        items = self._catalogue.unseen(group)
+        ranking = self._dataset.spec.ranking
+        assert ranking is not None, "catalogue() refuses datasets without"
+        if include_seen or not len(items):
+            items = self._catalogue.items
+        with errors_for_people():
+            best = self._client.rank(self._catalogue.context(group), candidates(items, self._dataset.spec), k)
+        ids = items[ranking.item]
+        titles = items[ranking.title] if ranking.title else ids
+        return RankedList(
+            group=group,
+            candidates=len(items),
+            items=tuple(RankedItem(str(ids[entry.index]), str(titles[entry.index]), entry.score) for entry in best),
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._client.close()

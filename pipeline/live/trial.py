@@ -1,0 +1,146 @@
+"""A canary beside the stable version: the same requests to both, by turns, and whether it does worse."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from pipeline.live.ranking import candidates
+from schema.catalogue import catalogue
+from schema.dataset import Dataset
+from serving.client import CallError, Client, FeatureError, Tls
+from serving.features import Value
+from serving.rollout import CANARY, STABLE
+
+_TOP = 10
+_USERS = 200
+
+
+@dataclass
+class Answers:
+    """What one label answered.
+
+    Attributes:
+        milliseconds: of each request that was answered.
+        errors: how many requests failed, by what the server said.
+        best: the indices of the best candidates, by user.
+    """
+
+    milliseconds: list[float] = field(default_factory=list)
+    errors: dict[str, int] = field(default_factory=dict)
+    best: dict[str, frozenset[int]] = field(default_factory=dict)
+
+    @property
+    def requests(self) -> int:
+        """All that were sent."""
+        return len(self.milliseconds) + sum(self.errors.values())
+
+    @property
+    def error_rate(self) -> float:
+        """The share that failed."""
+        return sum(self.errors.values()) / self.requests
+
+    def percentile(self, percent: float) -> float:
+        """Of the milliseconds; NaN if nothing was answered."""
+        return float(np.percentile(self.milliseconds, percent)) if self.milliseconds else float("nan")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much worse a canary may be.
+
+    Attributes:
+        errors: its error rate, beyond that of the stable version.
+        slower: its 99th percentile, as a multiple of that of the stable version.
+    """
+
+    errors: float
+    slower: float
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What came of it."""
+
+    answers: dict[str, Answers]
+    """By label."""
+    problems: tuple[str, ...]
+    """Why the canary does worse than it may; empty if it does not."""
+
+    @property
+    def overlap(self) -> float:
+        """The share of the stable version's ten best items that the canary puts among its own, mean over users."""
+        stable, canary = self.answers[STABLE].best, self.answers[CANARY].best
+        shared = [len(stable[user] & canary[user]) / len(stable[user]) for user in stable.keys() & canary.keys()]
+        return float(np.mean(shared)) if shared else float("nan")
+
+
+def run(dataset: Dataset, target: str, seconds: float, limits: Limits, tls: Tls | None = None) -> Trial:
+    """Sends rankings for the users that were seen last to both labels, one after the other.
+
+    Args:
+        dataset: with a ranking group and item.
+        target: the server's gRPC address.
+        seconds: for how long.
+        limits: what is too bad.
+        tls: None is no TLS.
+
+    Returns:
+        Both labels' answers and the verdict.
+    """
+    items = catalogue(dataset)
+    users = items.latest_groups(_USERS)
+    everything = candidates(items.items, dataset.spec)
+    contexts = {user: items.context(user) for user in users}
+    answers = {STABLE: Answers(), CANARY: Answers()}
+    clients = {label: Client(target, dataset.name, label=label, tls=tls) for label in answers}
+    try:
+        for client in clients.values():
+            _ask(client, Answers(), users[0], contexts[users[0]], everything)  # connects, and asks for the signature
+        deadline = time.monotonic() + seconds
+        for number, user in enumerate(itertools.cycle(users), start=1):
+            if time.monotonic() >= deadline:
+                break
+            # Who comes second finds warmer caches: take turns.
+            for label in list(answers)[:: 1 if number % 2 else -1]:
+                _ask(clients[label], answers[label], user, contexts[user], everything)
+    finally:
+        for client in clients.values():
+            client.close()
+    return Trial(answers, tuple(_problems(answers[STABLE], answers[CANARY], limits)))
+
+
+def _ask(
+    client: Client, answers: Answers, user: str, context: Mapping[str, Value], items: Mapping[str, Sequence[Value]]
+) -> None:
+    start = time.monotonic()
+    try:
+        ranked = client.rank(context, items, _TOP)
+    except (CallError, FeatureError) as error:
+        name = error.code.name if isinstance(error, CallError) else type(error).__name__
+        answers.errors[name] = answers.errors.get(name, 0) + 1
+        return
+    answers.milliseconds.append((time.monotonic() - start) * 1000)
+    answers.best[user] = frozenset(entry.index for entry in ranked)
+
+
+def _problems(stable: Answers, canary: Answers, limits: Limits) -> list[str]:
+    if not canary.requests:
+        return ["no request was sent: the trial was too short"]
+    problems = []
+    if canary.error_rate > stable.error_rate + limits.errors:
+        problems.append(
+            f"error rate: expected at most {limits.errors:.2%} beyond the stable version's {stable.error_rate:.2%}, "
+            f"got {canary.error_rate:.2%} ({', '.join(f'{count} {name}' for name, count in canary.errors.items())})"
+        )
+    slow, usual = canary.percentile(99), stable.percentile(99)
+    if slow > limits.slower * usual:
+        problems.append(
+            f"99th percentile: expected at most {limits.slower:g} times the stable version's {usual:.1f} ms, "
+            f"got {slow:.1f} ms"
+        )
+    return problems

@@ -1,0 +1,1 @@
+"""Kubeflow Pipelines: packages, and the cluster that runs them."""

@@ -1,0 +1,86 @@
+"""Compiles the pipeline into a job for Vertex AI, by TFX's own runner for it.
+
+Unlike in Kubeflow's package, the platform itself launches the components: it finds inputs, by its own resolvers, keeps
+metadata and caches. So a job is for the files that the dataset has when it is compiled.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner
+
+from pipeline.config.run import RunConfig
+from pipeline.config.vertex import MOUNTS
+from pipeline.run.graph import create_pipeline
+from pipeline.run.layout import Layout
+from schema.dataset import Dataset, find
+from schema.errors import SpecError
+
+_PLACEHOLDER = "{{$"
+
+
+def compile_job(config: RunConfig, output: Path) -> None:
+    """Writes the job, as Vertex AI's client reads it.
+
+    Args:
+        config: with a `vertex` section.
+        output: the JSON file.
+
+    Raises:
+        SpecError: no `vertex` section, a name that is not a JSON file's or that Vertex AI does not allow, data that its
+            containers do not see, or a warm start, which its resolvers cannot choose a model for.
+    """
+    if output.suffix != ".json":
+        raise SpecError(f"--output: expected a name that ends in .json, received {str(output)!r}")
+    vertex = config.vertex
+    if vertex is None:
+        raise SpecError("vertex: expected a section with an image and a root in a bucket, received none")
+    if config.train.warm_start:
+        raise SpecError(
+            "train.warm_start: expected false for Vertex AI, received true: of models trained on other data only "
+            "Rankline's own resolvers know"
+        )
+    dataset = find(config.dataset)
+    _check(dataset)
+    _check_names(dataset)
+    pipeline = create_pipeline(
+        config.model_copy(update={"root": vertex.mounted_root}), dataset, with_own_resolvers=False
+    )
+    # Paths in the containers all, but for those of artifacts, which Vertex AI gives itself.
+    pipeline.pipeline_info.pipeline_root = f"{vertex.root}/{Layout(Path(), dataset.name).artifacts}"
+    runner = kubeflow_v2_dag_runner.KubeflowV2DagRunner(
+        kubeflow_v2_dag_runner.KubeflowV2DagRunnerConfig(default_image=vertex.image, use_pipeline_spec_2_1=True)
+    )
+    job = runner.run(pipeline, write_out=False)
+    for component in pipeline.components:
+        if getattr(component, "ALWAYS_RUNS", False):
+            job["pipelineSpec"]["root"]["dag"]["tasks"][component.id].pop("cachingOptions", None)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps(job, indent=2, sort_keys=True) + "\n")
+
+
+def _check_names(dataset: Dataset) -> None:
+    """Vertex AI puts something else in the place of what it takes for a placeholder, names of columns included."""
+    for name in (*dataset.spec.columns, *(cross.name for cross in dataset.spec.crosses)):
+        if _PLACEHOLDER in name:
+            raise SpecError(
+                f"dataset: expected names without {_PLACEHOLDER} for Vertex AI, received {name!r}; rename it, or add "
+                "the column to 'ignore'"
+            )
+
+
+def _check(dataset: Dataset) -> None:
+    if not re.fullmatch("[a-z0-9][a-z0-9-]{0,127}", dataset.name):
+        raise SpecError(
+            f"name: expected small letters, digits and - for Vertex AI, received {dataset.name!r}; give the dataset "
+            "such a name in its features.yaml"
+        )
+    for file in (file for files in dataset.files.values() for file in files):
+        if not file.is_relative_to(MOUNTS):
+            raise SpecError(
+                f"dataset: expected files below {MOUNTS}, where Vertex AI has buckets mounted, received {file}; mount "
+                "the bucket there on this machine too, with gcsfuse"
+            )

@@ -1,0 +1,287 @@
+"""What ML Metadata knows about past runs."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ml_metadata.proto import metadata_store_pb2
+
+from components.evaluation.metrics.names import METRICS_PROPERTY, REFUSALS_PROPERTY
+from components.properties import REPORT_TYPE, SPAN_NAME_PROPERTY, UNJUDGED_PROPERTY
+from pipeline.run.metadata import open_store
+from schema.errors import RanklineError, listing, nearest
+from schema.feature_spec import FeatureSpec
+
+_State = metadata_store_pb2.Execution
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of the pipeline, finished or not."""
+
+    run_id: str
+    dataset: str
+    model: str | None = None
+    """None where training was not reached."""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """Of the test split; empty where evaluation was not reached."""
+    blessed: bool | None = None
+    """None where evaluation was not reached."""
+    pushed_version: str | None = None
+    report: str | None = None
+    """The folder of the report; None where that was not reached."""
+    failed: str | None = None
+    """The component that stopped the run."""
+    unfinished: str | None = None
+    """The component that is running, or was when the run was killed."""
+    refusals: Sequence[str] = ()
+    """Why the model was refused."""
+    unjudged: Sequence[str] = ()
+    """The metrics that could not be judged over the whole test split, and why not."""
+
+
+def list_runs(connection: metadata_store_pb2.ConnectionConfig) -> list[Run]:
+    """All runs in a metadata store that trained a model, or should have, newest first.
+
+    Args:
+        connection: to the store; an SQLite file that is missing holds no runs.
+    """
+    store = _opened(connection)
+    if store is None:
+        return []
+    types = {kind.id: kind.name for kind in store.get_execution_types()}
+    # Their names sort by time only where we have given them.
+    contexts = sorted(store.get_contexts_by_type("pipeline_run"), key=lambda context: context.id, reverse=True)
+    runs = [_run(store, types, context) for context in contexts]
+    # A comparison of models only prepares their data through the pipeline.
+    return [run for run in runs if run.model or run.failed or run.unfinished]
+
+
+def with_report(connection: metadata_store_pb2.ConnectionConfig, run_id: str | None, dataset: str | None = None) -> str:
+    """The folder of a run's report.
+
+    Args:
+        connection: as of `list_runs`.
+        run_id: the run's name; None for the latest that has one.
+        dataset: only its runs count; None for those of all.
+
+    Raises:
+        RanklineError: there is no such run, or it has no report.
+    """
+    runs = [run for run in list_runs(connection) if dataset in (None, run.dataset)]
+    latest = next((run for run in runs if run.report), None)
+    folder = _chosen(runs, run_id, latest, "report", "a run that came to its end").report
+    if folder is None:
+        raise RanklineError(f"report: expected a run that came to its end, received {run_id}, which did not")
+    return folder
+
+
+def _chosen(runs: Sequence[Run], run_id: str | None, latest: Run | None, who: str, expected: str) -> Run:
+    """The run of that name, or the latest that will do where none is given.
+
+    Raises:
+        RanklineError: there is none.
+    """
+    found = latest if run_id is None else next((run for run in runs if run.run_id == run_id), None)
+    if found is not None:
+        return found
+    if run_id is None:
+        raise RanklineError(f"{who}: expected {expected}, found none; `rankline run` makes one")
+    names = [run.run_id for run in runs]
+    raise RanklineError(
+        f"{who}: expected one of the runs {listing(names)}, received {run_id!r}{nearest(run_id, names)}"
+    )
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model that a run has trained and judged.
+
+    Attributes:
+        run_id: of the run.
+        name: of the kind of model.
+        spec: the resolved feature spec that it was trained by.
+        model: the folder of the model.
+        transform_graph: that of the graph that its data went through.
+        evaluation: that of the evaluation.
+    """
+
+    run_id: str
+    name: str
+    spec: FeatureSpec
+    model: str
+    transform_graph: str
+    evaluation: str
+
+
+def trained(connection: metadata_store_pb2.ConnectionConfig, dataset: str, run_id: str | None) -> Trained:
+    """The model of a run.
+
+    Args:
+        connection: as of `list_runs`.
+        dataset: which it has to be of.
+        run_id: the run's name; None for the latest whose model was blessed.
+
+    Raises:
+        RanklineError: there is no such run, or it has not judged a model.
+    """
+    runs = [run for run in list_runs(connection) if run.dataset == dataset]
+    latest = next((run for run in runs if run.blessed), None)
+    run = _chosen(runs, run_id, latest, dataset, "a run whose model was blessed")
+    if run.blessed is None:
+        raise RanklineError(f"{dataset}: expected a run that has judged its model, received {run_id}, which has not")
+    store = _opened(connection)
+    types = {kind.id: kind.name for kind in store.get_execution_types()}
+    executions = _executions(store, types, store.get_context_by_type_and_name("pipeline_run", run.run_id))
+    artifacts = _outputs(store, executions.values())
+    return Trained(
+        run_id=run.run_id,
+        name=run.model or "",
+        spec=FeatureSpec.model_validate_json(_config(executions["Trainer"])["spec"]),
+        model=artifacts["Model"].uri,
+        transform_graph=artifacts["TransformGraph"].uri,
+        evaluation=artifacts["ModelEvaluation"].uri,
+    )
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a pushed version came of.
+
+    Attributes:
+        version: its number.
+        schema: the folder of the schema.
+        statistics: that of the splits' statistics.
+        evaluation: that of the evaluation.
+        metrics: on the test split.
+    """
+
+    version: int
+    schema: str
+    statistics: str
+    evaluation: str
+    metrics: Mapping[str, float]
+
+
+def origin_of(connection: metadata_store_pb2.ConnectionConfig, dataset: str, version: int) -> Origin:
+    """The origin of a version.
+
+    Args:
+        connection: as of `list_runs`.
+        dataset: whose model it is of.
+        version: its number.
+
+    Raises:
+        RanklineError: no run is known that pushed it.
+    """
+    store = _opened(connection)
+    for context in store.get_contexts_by_type("pipeline_run") if store else ():
+        artifacts = _outputs(store, store.get_executions_by_context(context.id))
+        pushed = artifacts.get("PushedModel")
+        (pipeline,) = [each for each in store.get_parent_contexts_by_context(context.id) if each.type == "pipeline"]
+        if pipeline.name != dataset or pushed is None:
+            continue
+        if pushed.custom_properties["pushed_version"].string_value == str(version):
+            evaluation = artifacts["ModelEvaluation"]
+            return Origin(
+                version=version,
+                schema=artifacts["Schema"].uri,
+                statistics=artifacts["ExampleStatistics"].uri,
+                evaluation=evaluation.uri,
+                metrics=json.loads(evaluation.custom_properties[METRICS_PROPERTY].string_value),
+            )
+    raise RanklineError(f"{dataset}: expected a run that pushed version {version}, found none; see `rankline runs`")
+
+
+def span_of_run(connection: metadata_store_pb2.ConnectionConfig, run_id: str) -> str | None:
+    """The span of the examples that a run has made or taken, as people write it; None if there are none yet.
+
+    Args:
+        connection: as of `list_runs`.
+        run_id: names the run.
+    """
+    store = _opened(connection)
+    context = store.get_context_by_type_and_name("pipeline_run", run_id) if store else None
+    if store is None or context is None:
+        return None
+    spans = {
+        artifact.id: artifact.custom_properties[SPAN_NAME_PROPERTY].string_value
+        for artifact in store.get_artifacts_by_context(context.id)
+        if SPAN_NAME_PROPERTY in artifact.custom_properties
+    }
+    return spans[max(spans)] or None if spans else None
+
+
+def _opened(connection: metadata_store_pb2.ConnectionConfig) -> Any:
+    """The store, to be read; None for an SQLite file that is missing."""
+    if connection.HasField("sqlite"):
+        if not Path(connection.sqlite.filename_uri).exists():
+            return None
+        connection = copy.deepcopy(connection)
+        connection.sqlite.connection_mode = metadata_store_pb2.SqliteMetadataSourceConfig.READONLY
+    return open_store(connection)
+
+
+def _run(store: Any, types: Mapping[int, str], context: Any) -> Run:
+    executions = _executions(store, types, context)
+    artifacts = _outputs(store, executions.values())
+    (pipeline,) = [c for c in store.get_parent_contexts_by_context(context.id) if c.type == "pipeline"]
+    model = None
+    if "Trainer" in executions:
+        model = json.loads(_config(executions["Trainer"])["params"])["model"]
+    evaluation, blessing = artifacts.get("ModelEvaluation"), artifacts.get("ModelBlessing")
+    refusals = tuple(
+        line for made in (evaluation, artifacts.get("InfraBlessing")) for line in _noted(made, REFUSALS_PROPERTY)
+    )
+    pushed, report = artifacts.get("PushedModel"), artifacts.get(REPORT_TYPE)
+    return Run(
+        run_id=context.name,
+        dataset=pipeline.name,
+        model=model,
+        metrics=json.loads(evaluation.custom_properties[METRICS_PROPERTY].string_value) if evaluation else {},
+        blessed=blessing.custom_properties["blessed"].int_value == 1 and not refusals if blessing else None,
+        refusals=refusals,
+        unjudged=tuple(_noted(evaluation, UNJUDGED_PROPERTY)),
+        pushed_version=(pushed.custom_properties["pushed_version"].string_value or None) if pushed else None,
+        report=report.uri if report else None,
+        failed=_in_state(executions, _State.FAILED),
+        unfinished=_in_state(executions, _State.RUNNING),
+    )
+
+
+def _executions(store: Any, types: Mapping[int, str], context: Any) -> dict[str, Any]:
+    """Those of a run, by component."""
+    return {types[e.type_id].split(".")[-1]: e for e in store.get_executions_by_context(context.id)}
+
+
+def _config(trainer: Any) -> Mapping[str, str]:
+    """What the Trainer was told, as `pipeline.run.graph` has it."""
+    told: Mapping[str, str] = json.loads(trainer.custom_properties["custom_config"].string_value)
+    return told
+
+
+def _noted(artifact: Any, name: str) -> list[str]:
+    """As `components.properties.noted`, of what the store has."""
+    found: list[str] = []
+    if artifact is not None and name in artifact.custom_properties:
+        found = json.loads(artifact.custom_properties[name].string_value or "[]")
+    return found
+
+
+def _in_state(executions: Mapping[str, Any], state: int) -> str | None:
+    return next((name for name, execution in executions.items() if execution.last_known_state == state), None)
+
+
+def _outputs(store: Any, executions: Iterable[Any]) -> dict[str, Any]:
+    """Type -> the artifact of it that executions made or took from former ones.
+
+    A run has other artifacts, too: the resolver's, which are another run's model and blessing.
+    """
+    events = store.get_events_by_execution_ids([execution.id for execution in executions])
+    ids = {event.artifact_id for event in events if event.type == metadata_store_pb2.Event.OUTPUT}
+    return {artifact.type: artifact for artifact in store.get_artifacts_by_id(ids)}
