@@ -8,9 +8,10 @@ from typing import Any
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 from tfx import types
 from tfx.components.example_validator import component, executor
-from tfx.dsl.components.base import executor_spec
+from tfx.dsl.components.base import base_component, executor_spec
 from tfx.dsl.io import fileio
-from tfx.types import artifact_utils, standard_component_specs
+from tfx.types import Channel, artifact_utils, component_spec, standard_artifacts, standard_component_specs
+from tfx.utils import json_utils
 
 from schema.errors import DataError
 
@@ -53,7 +54,33 @@ def _lines(anomalies: types.Artifact, split: str) -> list[str]:
     return lines
 
 
-class ExampleValidator(component.ExampleValidator):  # type: ignore[misc]
-    """`tfx.components.ExampleValidator` with the executor above; the inputs and outputs are the same."""
+class _Spec(standard_component_specs.ExampleValidatorSpec):  # type: ignore[misc]
+    PARAMETERS = {  # noqa: RUF012 (TFX's attribute)
+        **standard_component_specs.ExampleValidatorSpec.PARAMETERS,
+        "code": component_spec.ExecutionParameter(type=str),
+    }
 
+
+class ExampleValidator(component.ExampleValidator):  # type: ignore[misc]
+    """`tfx.components.ExampleValidator` with the executor above.
+
+    Args:
+        statistics: of the examples.
+        schema: that they are to follow.
+        code: version of the code that does it, so that its change leads to a new validation.
+    """
+
+    SPEC_CLASS = _Spec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+
+    def __init__(self, statistics: types.BaseChannel, schema: types.BaseChannel, code: str) -> None:
+        anomalies = Channel(type=standard_artifacts.ExampleAnomalies)
+        spec = _Spec(
+            statistics=statistics,
+            schema=schema,
+            anomalies=anomalies,
+            exclude_splits=json_utils.dumps([]),
+            custom_validation_config=None,
+            code=code,
+        )
+        base_component.BaseComponent.__init__(self, spec=spec)

@@ -27,6 +27,7 @@ def SchemaGen(  # noqa: N802 (a TFX component)
     statistics: InputArtifact[standard_artifacts.ExampleStatistics],
     schema: OutputArtifact[standard_artifacts.Schema],
     spec: Parameter[str],
+    code: Parameter[str],
     given: Parameter[str] = "",
 ) -> None:
     """Writes the schema that all later components read examples with.
@@ -35,8 +36,10 @@ def SchemaGen(  # noqa: N802 (a TFX component)
         statistics: of the train split at least.
         schema: receives `schema.pbtxt`.
         spec: the resolved feature spec as JSON.
+        code: version of the code that does it, so that its change leads to a new schema.
         given: the dataset's own schema, see `read_given`; empty to infer one.
     """
+    del code  # part of the cache key only
     feature_spec = FeatureSpec.model_validate_json(spec)
     if given:
         proto = text_format.Parse(given, schema_pb2.Schema())

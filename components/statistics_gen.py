@@ -6,7 +6,9 @@ from typing import Any
 
 from tfx import types
 from tfx.components.statistics_gen import component, executor
-from tfx.dsl.components.base import executor_spec
+from tfx.dsl.components.base import base_beam_component, executor_spec
+from tfx.types import Channel, component_spec, standard_artifacts, standard_component_specs
+from tfx.utils import json_utils
 
 from components.example_batches import read_in_batches
 
@@ -23,7 +25,25 @@ class Executor(executor.Executor):  # type: ignore[misc]
             super().Do(input_dict, output_dict, exec_properties)
 
 
-class StatisticsGen(component.StatisticsGen):  # type: ignore[misc]
-    """Computes statistics of each split's columns; see TFX for the arguments."""
+class _Spec(standard_component_specs.StatisticsGenSpec):  # type: ignore[misc]
+    PARAMETERS = {  # noqa: RUF012 (TFX's attribute)
+        **standard_component_specs.StatisticsGenSpec.PARAMETERS,
+        "code": component_spec.ExecutionParameter(type=str),
+    }
 
+
+class StatisticsGen(component.StatisticsGen):  # type: ignore[misc]
+    """Computes statistics of each split's columns.
+
+    Args:
+        examples: raw.
+        code: version of the code that does it, so that its change leads to new statistics.
+    """
+
+    SPEC_CLASS = _Spec
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
+
+    def __init__(self, examples: types.BaseChannel, code: str) -> None:
+        statistics = Channel(type=standard_artifacts.ExampleStatistics)
+        spec = _Spec(examples=examples, statistics=statistics, exclude_splits=json_utils.dumps([]), code=code)
+        base_beam_component.BaseBeamComponent.__init__(self, spec=spec)

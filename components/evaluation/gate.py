@@ -1,8 +1,8 @@
 """Judges what the Evaluator has found by what a configuration asks, and says why.
 
 TFMA's own validation knows the numbers only. Here a bound that is missed refuses a model if it is missed by more than
-noise: by an interval from resampled groups of a ranking, or rows (see `components.evaluation.bootstrap`), of the change to
-the last blessed model on the same rows for both. What is resampled is the sample that the Evaluator keeps (see
+noise: by an interval from resampled groups of a ranking, or rows (see `components.evaluation.bootstrap`), of the change
+to the last blessed model on the same rows for both. What is resampled is the sample that the Evaluator keeps (see
 `components.evaluation.evaluated_rows`), whose size is bounded; the values themselves are of all rows.
 
 Where there are too few rows, or a metric has no value, nothing is judged, for better or worse: of few rows an interval
@@ -24,12 +24,12 @@ from components.evaluation.metrics.names import METRICS, NEEDS
 from components.evaluation.results import Sliced, SliceKey
 from components.evaluation.tfma_config import computed
 from components.evaluation.thresholds import MIN_ROWS, GateParams, SliceBounds, SlicePattern, Threshold, pattern
-from components.report.document import Condition, Estimate, Gate, Interval, Metric
+from components.evaluation.verdict import Condition, Estimate, Gate, Interval, Metric
 from schema.errors import listing, nearest
 from schema.feature_spec import FeatureSpec
 
 FILE = "gate.json"
-"""In the artifact's folder: a `components.report.document.Gate`."""
+"""In the artifact's folder: a `components.evaluation.verdict.Gate`."""
 
 _NOT_JUDGED = "not judged: "
 _LOSS: Mapping[str, str] = {"binary": "logloss", "classes": "cross_entropy", "number": "rmse"}

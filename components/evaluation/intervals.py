@@ -15,7 +15,7 @@ from components.evaluation.metrics.names import METRICS, RANGES
 from components.evaluation.results import Sliced, SliceKey
 from components.evaluation.rows import Answers, Floats, Mask, Rows
 from components.evaluation.thresholds import MIN_ROWS
-from components.report.document import Estimate, Metric, Slice
+from components.evaluation.verdict import Estimate, Metric, Slice
 
 _FEW_GROUPS = 10
 """Fewer of the ranking's groups in a slice say too little about it."""

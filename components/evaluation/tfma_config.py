@@ -47,7 +47,7 @@ def computed(spec: FeatureSpec) -> list[str]:
 
 
 def eval_config(spec: FeatureSpec) -> config_pb2.EvalConfig:
-    """TFMA's configuration: the metrics overall and by the spec's slices. What is asked of them is `components.evaluation.gate`'s.
+    """TFMA's configuration: the metrics overall and by the spec's slices. What is asked of them is the gate's matter.
 
     Args:
         spec: the resolved feature spec.

@@ -20,18 +20,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from components.report.document import (
-    Curves,
-    Distribution,
-    Estimate,
-    Explained,
-    Familiarity,
-    Map,
-    Metric,
-    Place,
-    Slice,
-    Training,
-)
+from components.evaluation.verdict import Estimate, Metric, Slice
+from components.report.document import Curves, Distribution, Explained, Familiarity, Map, Place, Training
 
 INK = "#010203"
 _SCALE = 1.5

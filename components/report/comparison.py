@@ -11,7 +11,8 @@ from scipy import stats
 
 from components.evaluation import bootstrap, intervals, rows
 from components.evaluation.rows import Answers, Floats, Rows
-from components.report.document import Compared, Comparison, Interval, Metric, Report, Slice
+from components.evaluation.verdict import Interval, Metric, Slice
+from components.report.document import Compared, Comparison, Report
 from components.report.ranking import LENGTH
 from schema.errors import RanklineError
 from schema.feature_spec import FeatureSpec

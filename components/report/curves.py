@@ -8,7 +8,8 @@ import sklearn.metrics  # type: ignore[import-untyped]
 from components.evaluation import bootstrap
 from components.evaluation.bootstrap import Counts
 from components.evaluation.rows import Floats, Rows
-from components.report.document import Curves, Decile, Distribution, Estimate, Point
+from components.evaluation.verdict import Estimate
+from components.report.document import Curves, Decile, Distribution, Point
 
 _POINTS = 200
 _DECILES = 10

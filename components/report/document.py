@@ -5,78 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from components.evaluation.verdict import Condition, Estimate, Fact, Latency, Metric, Slice
 
 PAGE_FILE, MARKDOWN_FILE, FACTS_FILE = "report.html", "report.md", "report.json"
 """In the report artifact's folder."""
 
-Interval = tuple[float, float] | None
-"""Where a value may lie, with `measures.CONFIDENCE`; None where that cannot be said."""
 Point = tuple[float, float]
 
 
-class _Fact(BaseModel):
-    # No NaN in JSON: what has no value is None.
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Estimate(_Fact):
-    """A number that would be another one on other rows."""
-
-    value: float | None
-    interval: Interval = None
-
-
-class Metric(_Fact):
-    """A metric of the test split."""
-
-    name: str
-    better: Literal["higher", "lower", "neither"]
-    estimate: Estimate
-    baseline: float | None = None
-    """Of the model that this one was compared with."""
-    change: Estimate | None = None
-    """Against that model, on the same rows."""
-
-
-class Condition(_Fact):
-    """One condition of the gate, and what came of it."""
-
-    what: str
-    """Such as: auc; auc of device = phone; latency."""
-    expected: str
-    """Such as: at least 0.55."""
-    is_overall: bool = False
-    """Whether it is about the whole test split."""
-    is_change: bool = False
-    """Whether it is about the difference to the last blessed model."""
-    received: float | None = None
-    interval: Interval = None
-    """With the confidence that was asked for; of slices only where the bound is missed."""
-    room: float | None = None
-    """How far from the bound on the right side of it; negative on the wrong one."""
-    outcome: Literal["kept", "within noise", "not judged", "broken"]
-    """Of those that are not kept only a broken one refuses the model."""
-    reason: str = ""
-    """One sentence; empty where it is kept."""
-
-
-class Gate(_Fact):
-    """All conditions of the Evaluator, or of the infra check."""
-
-    conditions: Sequence[Condition]
-    unjudged: Sequence[str] = []
-    """Metrics that could not be judged over the whole test split, and why not; empty where all were."""
-    remarks: Sequence[str] = ()
-    """What else is to be known of the verdict, a sentence each: what was not compared or asked."""
-
-    @property
-    def refusals(self) -> list[str]:
-        """Every reason to refuse the model; none for a good one."""
-        return [each.reason for each in self.conditions if each.outcome == "broken"]
-
-
-class Verdict(_Fact):
+class Verdict(Fact):
     """Whether the model may be served, and why."""
 
     blessed: bool
@@ -92,18 +29,7 @@ class Verdict(_Fact):
     """Whether that version was being served already."""
 
 
-class Latency(_Fact):
-    """How long the server of the infra check took to answer, on its machine, to a client with one request at a time."""
-
-    signature: str
-    candidates: int
-    """Rows of a request."""
-    requests: int
-    percentiles: Mapping[str, float]
-    """Such as p99 -> milliseconds."""
-
-
-class Served(_Fact):
+class Served(Fact):
     """What the infra check found."""
 
     server: str
@@ -115,7 +41,7 @@ class Served(_Fact):
     """Of the SavedModel's files."""
 
 
-class Split(_Fact):
+class Split(Fact):
     """A part of the data."""
 
     name: str
@@ -124,7 +50,7 @@ class Split(_Fact):
     """The share of positive rows, or the mean; None for a label of many classes."""
 
 
-class Column(_Fact):
+class Column(Fact):
     """A raw column of the train split."""
 
     name: str
@@ -142,19 +68,7 @@ class Column(_Fact):
     span's are from those of the one before, as Jensen-Shannon divergences from 0 to 1."""
 
 
-class Slice(_Fact):
-    """The rows of the test split that are alike in something."""
-
-    name: str
-    rows: int
-    groups: int | None
-    """Of the ranking, that have such rows; None without a ranking."""
-    metrics: Sequence[Metric]
-    few: bool
-    """Whether these are too few to tell."""
-
-
-class Decile(_Fact):
+class Decile(Fact):
     """A tenth of the rows, by what was predicted."""
 
     predicted: float
@@ -162,7 +76,7 @@ class Decile(_Fact):
     rows: int
 
 
-class Distribution(_Fact):
+class Distribution(Fact):
     """How predictions are spread, in bins of equal width."""
 
     edges: Sequence[float]
@@ -170,7 +84,7 @@ class Distribution(_Fact):
     """Kind of rows -> their share in each bin."""
 
 
-class Curves(_Fact):
+class Curves(Fact):
     """What lies behind the metrics."""
 
     roc: Sequence[Point]
@@ -185,7 +99,7 @@ class Curves(_Fact):
     distribution: Distribution
 
 
-class Vocabulary(_Fact):
+class Vocabulary(Fact):
     """The ids of a column or cross, and how many of its values they are for."""
 
     name: str
@@ -201,7 +115,7 @@ class Vocabulary(_Fact):
     """The tokens in most rows of the train split, with how many these are."""
 
 
-class Epoch(_Fact):
+class Epoch(Fact):
     """A pass over the train split."""
 
     loss: float
@@ -209,7 +123,7 @@ class Epoch(_Fact):
     eval_auc: float | None
 
 
-class Training(_Fact):
+class Training(Fact):
     """How the model became what it is."""
 
     parameters: int
@@ -220,7 +134,7 @@ class Training(_Fact):
     epochs: Sequence[Epoch]
 
 
-class GroupSize(_Fact):
+class GroupSize(Fact):
     """The lists of a ranking that are about as long."""
 
     name: str
@@ -233,7 +147,7 @@ class GroupSize(_Fact):
     """The mean of -log₂ of the shown items' shares of the training rows, in bits; None where these are not known."""
 
 
-class Ranking(_Fact):
+class Ranking(Fact):
     """How well lists are ordered, and what they show."""
 
     length: int
@@ -242,7 +156,7 @@ class Ranking(_Fact):
     """All lists first, then by their length."""
 
 
-class Familiarity(_Fact):
+class Familiarity(Fact):
     """Rows whose value of a column was about as often seen in training."""
 
     what: str
@@ -251,7 +165,7 @@ class Familiarity(_Fact):
     metric: Metric
 
 
-class Part(_Fact):
+class Part(Fact):
     """A part of the model alone."""
 
     name: str
@@ -263,7 +177,7 @@ class Part(_Fact):
     """The AUC of its share alone; None where a label has not two classes."""
 
 
-class Weight(_Fact):
+class Weight(Fact):
     """A weight of the wide part."""
 
     what: str
@@ -273,7 +187,7 @@ class Weight(_Fact):
     """Of the train split, that have it."""
 
 
-class Contribution(_Fact):
+class Contribution(Fact):
     """What a column or cross adds to the logit of a row."""
 
     part: str
@@ -286,7 +200,7 @@ class Contribution(_Fact):
     """Of the train split, that have the value; None for numbers, and values without an id of their own."""
 
 
-class PartOfLogit(_Fact):
+class PartOfLogit(Fact):
     """A part's share of a row's logit: what it says of an average row, the contributions of its columns, and a gap."""
 
     name: str
@@ -297,7 +211,7 @@ class PartOfLogit(_Fact):
     """Of integrated gradients; 0 for a linear part, which is told exactly."""
 
 
-class Explained(_Fact):
+class Explained(Fact):
     """Why an item has its place."""
 
     place: int
@@ -316,7 +230,7 @@ class Explained(_Fact):
     """Of all parts, the largest first."""
 
 
-class Explanation(_Fact):
+class Explanation(Fact):
     """Why a list is ordered as it is."""
 
     column: str
@@ -332,7 +246,7 @@ class Explanation(_Fact):
     items: Sequence[Explained]
 
 
-class ExplainedRanking(_Fact):
+class ExplainedRanking(Fact):
     """A list that someone has asked about, and the model that orders it so."""
 
     run_id: str
@@ -341,7 +255,7 @@ class ExplainedRanking(_Fact):
     explanation: Explanation
 
 
-class Neighbours(_Fact):
+class Neighbours(Fact):
     """What the model has learned to be like an item."""
 
     item: str
@@ -350,7 +264,7 @@ class Neighbours(_Fact):
     """Other items with the cosine of the angle between the embeddings, the nearest first."""
 
 
-class Place(_Fact):
+class Place(Fact):
     """An item on the map."""
 
     name: str
@@ -359,7 +273,7 @@ class Place(_Fact):
     rows: int
 
 
-class Map(_Fact):
+class Map(Fact):
     """Items by the first two principal components of their embeddings."""
 
     places: Sequence[Place]
@@ -367,7 +281,7 @@ class Map(_Fact):
     """Share of the variance that can be seen."""
 
 
-class Error(_Fact):
+class Error(Fact):
     """A row of which the model was sure, and wrong."""
 
     label: str
@@ -376,7 +290,7 @@ class Error(_Fact):
     values: Mapping[str, str]
 
 
-class Comparison(_Fact):
+class Comparison(Fact):
     """How differently two models answer the same rows."""
 
     mean_change: float
@@ -393,7 +307,7 @@ class Comparison(_Fact):
     """Slices that are worse by more than chance."""
 
 
-class Made(_Fact):
+class Made(Fact):
     """An artifact that the model comes from, or that came of it."""
 
     what: str
@@ -402,7 +316,7 @@ class Made(_Fact):
     notes: str = ""
 
 
-class Origin(_Fact):
+class Origin(Fact):
     """What would have to be the same to get the same again."""
 
     artifacts: Sequence[Made]
@@ -417,7 +331,7 @@ class Origin(_Fact):
     versions: Mapping[str, str]
 
 
-class Report(_Fact):
+class Report(Fact):
     """All that is known of a run and its model."""
 
     run_id: str
@@ -459,7 +373,7 @@ class Report(_Fact):
     origin: Origin
 
 
-class Compared(_Fact):
+class Compared(Fact):
     """What is known of two runs that were judged on the same rows."""
 
     run_ids: tuple[str, str]

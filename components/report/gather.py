@@ -17,8 +17,9 @@ import yaml
 from components import infra_check
 from components.evaluation import bootstrap, gate, intervals, results, rows
 from components.evaluation.tfma_config import computed
+from components.evaluation.verdict import Gate
 from components.report import comparison, curves, data, explanation, items, memory, ranking, vocabularies, worst
-from components.report.document import Epoch, Gate, Made, Origin, Report, Served, Training, Verdict
+from components.report.document import Epoch, Made, Origin, Report, Served, Training, Verdict
 from components.report.model import Looked, Model
 from schema.feature_spec import SPLITS, FeatureSpec
 

@@ -11,17 +11,10 @@ from markupsafe import Markup
 
 from components.evaluation import bootstrap
 from components.evaluation.metrics.names import MEANINGS
+from components.evaluation.verdict import Condition, Estimate, Metric
 from components.report import charts
 from components.report.comparison import better
-from components.report.document import (
-    Compared,
-    Condition,
-    Estimate,
-    ExplainedRanking,
-    Explanation,
-    Metric,
-    Report,
-)
+from components.report.document import Compared, ExplainedRanking, Explanation, Report
 
 _SECTIONS = {
     "gate": "Gate",

@@ -11,7 +11,8 @@ from components.evaluation import bootstrap
 from components.evaluation.bootstrap import Counts
 from components.evaluation.metrics.names import OF_RANKING
 from components.evaluation.rows import Floats, Rows
-from components.report.document import Estimate, GroupSize, Ranking
+from components.evaluation.verdict import Estimate
+from components.report.document import GroupSize, Ranking
 from schema.feature_spec import FeatureSpec
 
 LENGTH = 10

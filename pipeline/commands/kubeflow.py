@@ -242,8 +242,7 @@ def schedules(enable: str | None, disable: str | None, delete: str | None, serve
         with busy(terminal, "Loading"):
             _need_kfp()
             from pipeline.platforms.kubeflow.client import connected
-            from pipeline.platforms.kubeflow.server import Server
-            from pipeline.tables import schedules_table
+            from pipeline.platforms.kubeflow.server import Server, schedules_table
         with connected(**server) as client, busy(terminal, "Asking the server"):
             kubeflow = Server(client)
             for change, name in (

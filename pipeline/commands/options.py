@@ -14,8 +14,8 @@ from schema.finite import FiniteRange
 if TYPE_CHECKING:
     from ml_metadata.proto.metadata_store_pb2 import ConnectionConfig
 
+    from pipeline.config.metadata import MetadataStore
     from pipeline.run.layout import Layout
-    from pipeline.run.metadata import MetadataStore
 
 dataset = click.option("--dataset", "-d", help="A name from `rankline datasets`, or a folder.  [default: movielens]")
 dataset_or_default = click.option(
@@ -80,8 +80,9 @@ def keep(numbers: str, path: Path | None) -> None:
 
 def metadata(root: Path | None, config: Path | None) -> ConnectionConfig:
     """Where past runs are known."""
+    from pipeline.config.metadata import Sqlite
     from pipeline.run.layout import Layout
-    from pipeline.run.metadata import Sqlite, connection
+    from pipeline.run.metadata import connection
 
     metadata: MetadataStore = Sqlite()
     if config:

@@ -23,8 +23,7 @@ def runs(root: Path | None, config: Path | None, limit: int) -> None:
     With their dataset, model and metrics, whether they were blessed and pushed, and why not. A configuration says
     where they are kept, if that is not a file in the root.
     """
-    from pipeline.run.history import list_runs
-    from pipeline.tables import runs_table
+    from pipeline.run.history import list_runs, runs_table
 
     found = list_runs(options.metadata(root, config))
     console().print(runs_table(found[:limit]) if found else "No runs yet: `rankline run` makes one.")

@@ -84,8 +84,7 @@ def versions(dataset: str, root: Path | None, targets: tuple[str, ...], tls: Tls
 
     Both those that were pushed and those that a server has or had.
     """
-    from pipeline.live.rollout import pushed_versions, rollout
-    from pipeline.tables import versions_table
+    from pipeline.live.rollout import pushed_versions, rollout, versions_table
 
     terminal = console()
     layout = options.layout(dataset, root)
@@ -115,8 +114,7 @@ def canary(servers: _Servers, version: int | None, seconds: float, max_errors: f
     Exit status: 0 if it may be promoted, 3 if it was taken back.
     """
     from pipeline.live.rollout import pushed_versions
-    from pipeline.live.trial import Limits, run
-    from pipeline.tables import trial_table
+    from pipeline.live.trial import Limits, run, trial_table
     from schema.dataset import find
 
     terminal = console()

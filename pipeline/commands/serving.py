@@ -124,8 +124,7 @@ def monitor(
 @click.option("--all", "include_seen", is_flag=True, help="Rank items too that the user has seen.")
 def rank(dataset: str, group: str, k: int, target: str, tls: Tls | None, label: str, include_seen: bool) -> None:
     """Ask a running server for the best items for a user."""
-    from pipeline.live.ranking import Ranker
-    from pipeline.tables import ranking_table
+    from pipeline.live.ranking import Ranker, ranking_table
     from schema import dataset as datasets
 
     found = datasets.find(dataset)
@@ -176,8 +175,7 @@ def load(
 
     Exit status: 0 if any request was answered, else 1.
     """
-    from pipeline.live.load import run
-    from pipeline.tables import load_tables
+    from pipeline.live.load import load_tables, run
     from schema.dataset import find
 
     terminal = console()

@@ -7,14 +7,12 @@ import io
 import json
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, NamedTuple, Self
 
 from apache_beam.options.pipeline_options import PipelineOptions
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, field_validator, model_validator
 
 from pipeline.config.patterns import like
-from pipeline.flink.cluster import Cluster, worker_command
 from schema.errors import listing
 
 # Beam's DirectRunner, without its attempt to download and start another runner first.
@@ -27,6 +25,20 @@ _Endpoint = Annotated[str, like(r"[^\s:/]+:\d{1,5}", "host:port such as 10.0.0.5
 _GcsPath = Annotated[str, like(r"gs://[a-z0-9][-_a-z0-9.]+[a-z0-9]/.*", "a path such as gs://bucket/tmp")]
 _Project = Annotated[str, like(r"[a-z][-a-z0-9:.]+[a-z0-9]", "the id of a Google Cloud project")]
 _Label = Annotated[str, like(r"[-_a-z0-9]{1,63}", "a label of lower-case letters, digits, - and _")]
+
+
+class LocalCluster(NamedTuple):
+    """The Flink cluster of `rankline flink-up`.
+
+    Attributes:
+        job_endpoint: host:port of Beam's job server.
+        slots: how many parts of a job run at once.
+        worker: the path of what is run for a worker.
+    """
+
+    job_endpoint: str
+    slots: int
+    worker: str
 
 
 class _Runner(BaseModel):
@@ -48,19 +60,21 @@ class _Runner(BaseModel):
             raise ValueError(f"expected --name=value, received {listing(stray)}")
         return options
 
-    def arguments(self, root: Path) -> list[str]:
+    @property
+    def needs_local_cluster(self) -> bool:
+        """Whether it is the cluster of `rankline flink-up` that is used."""
+        return False
+
+    def arguments(self, cluster: LocalCluster | None = None) -> list[str]:
         """All of Beam's pipeline options.
 
         Args:
-            root: of all runs.
-
-        Raises:
-            RanklineError: what the fields refer to is not there.
+            cluster: of this machine, if it is needed.
         """
-        return [*self._of_fields(root), *self.options]
+        return [*self._of_fields(cluster), *self.options]
 
     @abstractmethod
-    def _of_fields(self, root: Path) -> Iterator[str]:
+    def _of_fields(self, cluster: LocalCluster | None) -> Iterator[str]:
         """Those that the fields of the kind of runner say."""
 
 
@@ -79,7 +93,7 @@ class Direct(_Runner):
             raise ValueError(f"expected workers: 1 with mode: in_memory, received {self.workers}")
         return self
 
-    def _of_fields(self, root: Path) -> Iterator[str]:
+    def _of_fields(self, cluster: LocalCluster | None) -> Iterator[str]:
         yield f"--runner={_IN_PROCESS}"
         if self.workers != 1:
             yield f"--direct_num_workers={self.workers}"
@@ -129,6 +143,11 @@ class Flink(_Portable):
     """Into how many parts the rows are divided. None is as many as the cluster of `rankline flink-up` has slots, or
     what the other one's job server has as its default."""
 
+    @property
+    def needs_local_cluster(self) -> bool:
+        """Whether it is the cluster of `rankline flink-up` that is used."""
+        return not self.job_endpoint
+
     @model_validator(mode="after")
     def _has_workers(self) -> Self:
         if self.job_endpoint and not self._place:
@@ -139,7 +158,7 @@ class Flink(_Portable):
             )
         return self
 
-    def _of_fields(self, root: Path) -> Iterator[str]:
+    def _of_fields(self, cluster: LocalCluster | None) -> Iterator[str]:
         yield "--runner=FlinkRunner"
         # What steps make goes to Flink's disks. Where steps ran side by side, what one makes would wait in memory for
         # another that needs more than it yet: all rows, up to a gigabyte.
@@ -148,11 +167,11 @@ class Flink(_Portable):
         if self.job_endpoint:
             yield f"--job_endpoint={self.job_endpoint}"
         else:
-            cluster = Cluster.running(root)
+            assert cluster is not None, "the caller has asked for it"
             parallelism = parallelism or cluster.slots
             yield f"--job_endpoint={cluster.job_endpoint}"
             yield "--environment_type=PROCESS"
-            yield f"--environment_config={json.dumps({'command': str(worker_command(root))})}"
+            yield f"--environment_config={json.dumps({'command': cluster.worker})}"
         yield from self._environment()
         if parallelism:
             yield f"--parallelism={parallelism}"
@@ -178,7 +197,7 @@ class Spark(_Portable):
             raise ValueError("expected worker_pool or image, received neither")
         return self
 
-    def _of_fields(self, root: Path) -> Iterator[str]:
+    def _of_fields(self, cluster: LocalCluster | None) -> Iterator[str]:
         yield "--runner=SparkRunner"
         if self.job_endpoint:
             yield f"--job_endpoint={self.job_endpoint}"
@@ -223,7 +242,7 @@ class Dataflow(_Runner):
             raise ValueError(f"expected workers up to max_workers ({self.max_workers}), received {self.workers}")
         return self
 
-    def _of_fields(self, root: Path) -> Iterator[str]:
+    def _of_fields(self, cluster: LocalCluster | None) -> Iterator[str]:
         yield "--runner=DataflowRunner"
         for flag, value in (
             ("project", self.project),

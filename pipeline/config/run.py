@@ -14,9 +14,9 @@ from components.evaluation.thresholds import DEFAULT_THRESHOLDS, GateParams, Lim
 from components.model_servers import EMBEDDED
 from pipeline.config.beam import BeamRunner, Direct
 from pipeline.config.kubeflow import Kubeflow
+from pipeline.config.metadata import MetadataStore, Sqlite
+from pipeline.config.spans import SpanParams
 from pipeline.config.vertex import Vertex
-from pipeline.run.metadata import MetadataStore, Sqlite
-from pipeline.run.spans import SpanParams
 from schema.dataset import spec_path
 from schema.errors import SpecError, listing, nearest
 from schema.explain import explain, read_yaml

@@ -12,13 +12,12 @@ from components.evaluation.metrics.names import MEANINGS
 from components.schema_gen import FILE_NAME as SCHEMA_FILE
 from pipeline.config.run import RunConfig
 from pipeline.live.errors import LOADING_S
-from pipeline.live.ranking import Ranker
+from pipeline.live.ranking import Ranker, ranking_table
 from pipeline.live.server import server
 from pipeline.run import local
 from pipeline.run.layout import Layout
 from pipeline.run.node import REFUSED
 from pipeline.run.spans import dataset_in_window
-from pipeline.tables import ranking_table
 from pipeline.terminal.console import busy, quiet
 from schema.dataset import Dataset
 

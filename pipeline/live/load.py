@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import functools
+from collections.abc import Iterator
 
 import numpy as np
+from rich.bar import Bar
+from rich.markup import escape
+from rich.table import Table
 
 from pipeline.live.errors import errors_for_people, wait_while_loading
 from pipeline.live.ranking import candidates
+from pipeline.terminal.tables import add_row, new_table
 from schema.catalogue import catalogue
 from schema.dataset import Dataset
 from serving import load
 from serving.channel import Tls, connect
 from serving.client import CallError, Client
-from serving.load import Report
+from serving.load import PERCENTILES, Report
+
+_BAR_WIDTH = 40
+
 
 _USERS = 200
 _TIMEOUT_S = 10.0
@@ -81,3 +89,23 @@ def run(
     with connect(target, tls) as channel:
         call = functools.partial(channel.unary_unary(load.PREDICT), timeout=_TIMEOUT_S)
         return load.run(call, messages, clients, seconds, rate, warm_up_s)
+
+
+def load_tables(report: Report) -> Iterator[Table]:
+    """What a server did under load, and how its latencies are distributed."""
+    headings = [f"{name} ms#" for name in PERCENTILES]
+    table = new_table("", "answers#", "per second#", *headings, "errors#")
+    latencies = [f"{report.percentile(percent):,.2f}" if report.answered else "" for percent in PERCENTILES.values()]
+    add_row(table, f"{report.answered:,}", f"{report.qps:,.1f}", *latencies, f"{report.failed:,}")
+    notes = [f"{count:,} {code}" for code, count in report.errors.items()]
+    if report.unsent:
+        notes.append(f"{report.unsent:,} were due and not sent: all clients were waiting for answers")
+    table.caption = escape(", ".join(notes))
+    yield table
+
+    bins = report.histogram()
+    table = new_table("", "from ms#", "to ms#", "answers#", "")
+    for bar in bins:
+        blocks = Bar(max(each.count for each in bins), 0, bar.count, width=_BAR_WIDTH)
+        table.add_row(f"{bar.low_ms:,.2f}", f"{bar.high_ms:,.2f}", f"{bar.count:,}", blocks)
+    yield table

@@ -8,8 +8,10 @@ from types import TracebackType
 from typing import Any, Self
 
 import pyarrow as pa
+from rich.table import Table
 
 from pipeline.live.errors import errors_for_people, wait_while_loading
+from pipeline.terminal.tables import add_row, new_table
 from schema.catalogue import Catalogue, catalogue
 from schema.dataset import Dataset
 from schema.feature_spec import FeatureSpec
@@ -123,3 +125,11 @@ class Ranker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._client.close()
+
+
+def ranking_table(ranked: RankedList) -> Table:
+    """A ranked list."""
+    table = new_table(f"For {ranked.group}, the best of {ranked.candidates:,}", "##", "score#", "item", "title")
+    for place, item in enumerate(ranked.items, start=1):
+        add_row(table, str(place), f"{item.score:.3f}", item.item, item.title)
+    return table

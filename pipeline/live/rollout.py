@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+
+from rich.table import Table
 
 from pipeline.live.errors import no_server
 from pipeline.run.layout import Layout
+from pipeline.terminal.tables import add_row, new_table
 from schema.errors import RanklineError
 from serving.channel import Tls
 from serving.rollout import Rollout, UnreachableError
@@ -51,3 +54,12 @@ def pushed_versions(layout: Layout) -> list[int]:
     if not found:
         raise RanklineError(f"{layout.serving}: expected pushed versions, got none; `rankline run` makes one")
     return found
+
+
+def versions_table(states: Mapping[int, str], labels: Mapping[str, int], pushed: Collection[int]) -> Table:
+    """A model's versions, the newest first: those that were pushed and those that a server knows."""
+    table = new_table("", "version", "labels", "state", "pushed")
+    for version in sorted({*states, *pushed}, reverse=True):
+        named = ", ".join(label for label, labelled in labels.items() if labelled == version)
+        add_row(table, str(version), named, states.get(version, ""), "yes" if version in pushed else "gone")
+    return table

@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from rich.table import Table
 
 from pipeline.live.ranking import candidates
+from pipeline.terminal.tables import add_row, new_table
 from schema.catalogue import catalogue
 from schema.dataset import Dataset
 from serving.client import CallError, Client, FeatureError, Tls
@@ -144,3 +146,13 @@ def _problems(stable: Answers, canary: Answers, limits: Limits) -> list[str]:
             f"got {slow:.1f} ms"
         )
     return problems
+
+
+def trial_table(trial: Trial) -> Table:
+    """What both labels answered."""
+    table = new_table("", "label", "requests#", "errors#", "p50 ms#", "p99 ms#")
+    for label, answers in trial.answers.items():
+        times = [f"{answers.percentile(percent):.1f}" for percent in (50, 99)]
+        add_row(table, label, f"{answers.requests:,}", f"{answers.error_rate:.2%}" if answers.requests else "", *times)
+    table.caption = f"Of the ten best items of the stable version, the canary also has {trial.overlap:.0%}."
+    return table

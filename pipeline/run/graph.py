@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.dsl.components.common.resolver import Resolver
@@ -29,16 +29,17 @@ from components.statistics_gen import StatisticsGen
 from components.trainer import Trainer
 from components.transform import Transform
 from components.tuner import tuner
+from pipeline.config.beam import LocalCluster
 from pipeline.config.run import RunConfig
+from pipeline.config.spans import SpanParams
+from pipeline.flink.cluster import Cluster, worker_command
+from pipeline.run.code import code_version
 from pipeline.run.layout import Layout
 from pipeline.run.metadata import connection
-from pipeline.run.spans import SpanParams
 from schema.dataset import Dataset
 from schema.errors import SpecError, listing, nearest
 from schema.reader import arrow_schema
 from trainer import models
-
-_SOURCES = Path(__file__).parent.parent
 
 
 def create_pipeline(config: RunConfig, dataset: Dataset, with_own_resolvers: bool = True) -> Pipeline:
@@ -55,6 +56,35 @@ def create_pipeline(config: RunConfig, dataset: Dataset, with_own_resolvers: boo
         SpecError: there is no such model, the dataset's `schema.pbtxt` is none, or the root is no path for TFX.
         ModelServerError: there is no such model server.
     """
+    layout = Layout(config.root.resolve(), dataset.name)
+    _check(config, dataset, layout)
+    data = _data(config, dataset)
+    training = _training(config, dataset, layout, data)
+    judging = _judging(config, dataset, data, training, with_own_resolvers)
+    delivery = _delivery(config, dataset, layout, data, training, judging)
+    return Pipeline(
+        pipeline_name=dataset.name,
+        pipeline_root=str(layout.artifacts),
+        components=[*data.nodes, *training.nodes, *judging.nodes, *delivery],
+        metadata_connection_config=connection(config.metadata, layout.metadata),
+        enable_cache=config.cache,
+        beam_pipeline_args=beam_arguments(config),
+    )
+
+
+def beam_arguments(config: RunConfig) -> list[str]:
+    """Beam's pipeline options.
+
+    Raises:
+        RanklineError: there is no Flink cluster of `rankline flink-up` where one is to be used.
+    """
+    if not config.beam.needs_local_cluster:
+        return config.beam.arguments()
+    cluster = Cluster.running(config.root)
+    return config.beam.arguments(LocalCluster(cluster.job_endpoint, cluster.slots, str(worker_command(config.root))))
+
+
+def _check(config: RunConfig, dataset: Dataset, layout: Layout) -> None:
     for name in (config.train.model, *config.models):
         models.check(name)
     if config.train.calibration != "none" and dataset.spec.label.kind != "binary":
@@ -62,27 +92,58 @@ def create_pipeline(config: RunConfig, dataset: Dataset, with_own_resolvers: boo
             f"train.calibration: expected 'none' for a label that has not two classes, received "
             f"{config.train.calibration!r}"
         )
-    layout = Layout(config.root.resolve(), dataset.name)
     if any(letter in str(layout.root) for letter in "*?["):
         raise SpecError(f"root: expected a path without * ? [, by which TFX tells patterns, received {layout.root}")
-    spec = dataset.spec.model_dump_json()
 
+
+@dataclass(frozen=True)
+class _Data:
+    """From rows to transformed examples."""
+
+    example_gen: BaseNode
+    statistics: BaseNode
+    schema: BaseNode
+    validators: Sequence[BaseNode]
+    transform: BaseNode
+
+    @property
+    def nodes(self) -> list[BaseNode]:
+        return [self.example_gen, self.statistics, self.schema, *self.validators, self.transform]
+
+    @property
+    def examples(self) -> Channel:
+        return self.example_gen.outputs["examples"]
+
+    @property
+    def transformed(self) -> Channel:
+        return self.transform.outputs["transformed_examples"]
+
+
+def _data(config: RunConfig, dataset: Dataset) -> _Data:
+    spec = dataset.spec.model_dump_json()
     in_span = {"span": dataset.window[-1], "span_name": dataset.spans.name(dataset.window[-1])} if dataset.spans else {}
     example_gen = ExampleGen(
         spec=spec,
         files=fingerprinted(dataset),
         remarks=json.dumps(dataset.remarks),
-        code=code_version("schema", "components/example_gen.py"),
+        code=code_version("components.example_gen"),
         **in_span,
     )
     examples = example_gen.outputs["examples"]
-    statistics = StatisticsGen(examples=examples)
+    statistics = StatisticsGen(examples=examples, code=code_version("components.statistics_gen"))
     schema = SchemaGen(
         statistics=statistics.outputs["statistics"],
         spec=spec,
         given=read_given(dataset.schema_path) if dataset.schema_path else "",
+        code=code_version("components.schema_gen"),
     )
-    validators = [ExampleValidator(statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"])]
+    validators = [
+        ExampleValidator(
+            statistics=statistics.outputs["statistics"],
+            schema=schema.outputs["schema"],
+            code=code_version("components.example_validator"),
+        )
+    ]
     if dataset.spans:
         validators.append(_drift_validator(dataset, config.spans, schema.outputs["schema"]))
         validators[-1].add_upstream_node(validators[0])
@@ -94,103 +155,116 @@ def create_pipeline(config: RunConfig, dataset: Dataset, with_own_resolvers: boo
         splits_config=transform_pb2.SplitsConfig(analyze=["train"], transform=["train", "eval"]),
         disable_statistics=True,
         disable_analyzer_cache=True,
-        custom_config={
-            "spec": spec,
-            "code": code_version(
-                "schema",
-                "trainer/preprocessing.py",
-                "trainer/vocabulary.py",
-                "components/transform.py",
-                "components/example_batches.py",
-            ),
-        },
+        custom_config={"spec": spec, "code": code_version("components.transform", "trainer.preprocessing")},
     )
     # Nothing may be trained on data that failed its validation.
     transform.add_upstream_node(validators[-1])
-    transformed = transform.outputs["transformed_examples"]
-    training = {
-        "spec": spec,
+    return _Data(example_gen, statistics, schema, validators, transform)
+
+
+@dataclass(frozen=True)
+class _Training:
+    """What comes before the training, and the training."""
+
+    before: Sequence[BaseNode]
+    trainer: BaseNode
+
+    @property
+    def nodes(self) -> list[BaseNode]:
+        return [*self.before, self.trainer]
+
+    @property
+    def model(self) -> Channel:
+        return self.trainer.outputs["model"]
+
+
+def _training(config: RunConfig, dataset: Dataset, layout: Layout, data: _Data) -> _Training:
+    transform_graph = data.transform.outputs["transform_graph"]
+    custom_config = {
+        "spec": dataset.spec.model_dump_json(),
         "params": config.train.model_dump_json(),
         "work_dir": str(layout.work),
-        "code": code_version("schema", "trainer"),
+        "code": code_version("components.trainer", "trainer"),
     }
-    before_training: list[BaseNode] = []
     search, earlier = None, None
     if config.tune:
-        search = tuner(
-            transformed, transform.outputs["transform_graph"], training | {"search": config.tune.model_dump_json()}
-        )
-        before_training.append(search)
+        search = tuner(data.transformed, transform_graph, custom_config | {"search": config.tune.model_dump_json()})
     if config.train.warm_start:
         earlier = Resolver(
             strategy_class=LatestBlessedModelOfOtherExamplesStrategy,
             model=Channel(type=Model),
             model_blessing=Channel(type=ModelBlessing),
-            examples=transformed,
-            raw_examples=examples,
+            examples=data.transformed,
+            raw_examples=data.examples,
         ).with_id("EarlierModel")
-        before_training.append(earlier)
     trainer = Trainer(
-        examples=transformed,
-        raw_examples=examples,
-        transform_graph=transform.outputs["transform_graph"],
-        custom_config=training,
+        examples=data.transformed,
+        raw_examples=data.examples,
+        transform_graph=transform_graph,
+        custom_config=custom_config,
         base_model=earlier.outputs["model"] if earlier else None,
         hyperparameters=search.outputs["best_hyperparameters"] if search else None,
     )
+    return _Training([node for node in (search, earlier) if node], trainer)
+
+
+@dataclass(frozen=True)
+class _Judging:
+    """The last blessed model, and the candidate's verdict."""
+
+    blessed: BaseNode
+    evaluator: BaseNode
+
+    @property
+    def nodes(self) -> list[BaseNode]:
+        return [self.blessed, self.evaluator]
+
+
+def _judging(
+    config: RunConfig, dataset: Dataset, data: _Data, training: _Training, with_own_resolvers: bool
+) -> _Judging:
     blessed = Resolver(
         strategy_class=LatestOtherBlessedModelStrategy if with_own_resolvers else LatestBlessedModelStrategy,
         model=Channel(type=Model),
         model_blessing=Channel(type=ModelBlessing),
-        **(
-            {"infra_blessing": Channel(type=InfraBlessing), "candidate": trainer.outputs["model"]}
-            if with_own_resolvers
-            else {}
-        ),
+        **({"infra_blessing": Channel(type=InfraBlessing), "candidate": training.model} if with_own_resolvers else {}),
     ).with_id("LatestBlessedModel")
     evaluator = Evaluator(
-        examples=examples,
-        model=trainer.outputs["model"],
+        examples=data.examples,
+        model=training.model,
         baseline_model=blessed.outputs["model"],
-        schema=schema.outputs["schema"],
+        schema=data.schema.outputs["schema"],
         spec=dataset.spec,
         thresholds=applicable(config.thresholds, dataset.spec),
         params=config.gate,
         split="test",
+        # TFMA is told the extractors and metrics by name.
         code=code_version(
-            "components/evaluator.py",
-            "components/evaluation/tfma_config.py",
-            "components/evaluation/gate.py",
-            "components/evaluation/metrics/names.py",
-            "components/evaluation/baseline.py",
-            "components/evaluation/results.py",
-            "components/evaluation/intervals.py",
-            "components/evaluation/bootstrap.py",
-            "components/evaluation/rows.py",
-            "components/evaluation/evaluated_rows.py",
-            "components/example_batches.py",
-            "trainer/raw_columns.py",
-            "components/evaluation/tfma_extracts.py",
-            "components/evaluation/metrics/classes.py",
-            "components/evaluation/metrics/numbers.py",
-            "components/evaluation/metrics/binary.py",
-            "components/evaluation/metrics/lists.py",
-            "components/evaluation/metrics/combiners.py",
+            "components.evaluator", "components.evaluation.tfma_extracts", "components.evaluation.metrics"
         ),
     )
+    return _Judging(blessed, evaluator)
+
+
+def _delivery(
+    config: RunConfig, dataset: Dataset, layout: Layout, data: _Data, training: _Training, judging: _Judging
+) -> list[BaseNode]:
+    """The check of what is served, the push, and the report."""
+    spec = dataset.spec.model_dump_json()
     infra_check = InfraCheck(
-        model=trainer.outputs["model"],
-        model_blessing=evaluator.outputs["blessing"],
-        examples=examples,
+        model=training.model,
+        model_blessing=judging.evaluator.outputs["blessing"],
+        examples=data.examples,
         spec=spec,
         limits=config.limits.model_dump_json(),
         rows=config.infra_check_rows,
         server=model_servers.chosen(config.infra_check_server),
-        code=code_version("serving", "components/infra_check.py", "components/model_servers.py", "trainer/warmup.py"),
+        # The server is a process of its own.
+        code=code_version("components.infra_check", "serving.server"),
     )
     pusher = Pusher(
-        model=trainer.outputs["model"],
-        model_blessing=evaluator.outputs["blessing"],
+        model=training.model,
+        model_blessing=judging.evaluator.outputs["blessing"],
         infra_blessing=infra_check.outputs["blessing"],
         push_destination=pusher_pb2.PushDestination(
             filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=str(layout.serving))
@@ -200,40 +274,21 @@ def create_pipeline(config: RunConfig, dataset: Dataset, with_own_resolvers: boo
         spec=spec,
         config=config.as_file(),
         files=fingerprinted(dataset),
-        code=code_version("schema", "trainer", "components", "pipeline", "serving"),
-        examples=examples,
-        statistics=statistics.outputs["statistics"],
-        schema=schema.outputs["schema"],
-        transform_graph=transform.outputs["transform_graph"],
-        model=trainer.outputs["model"],
-        evaluation=evaluator.outputs["evaluation"],
-        model_blessing=evaluator.outputs["blessing"],
+        # It says by which code all was done.
+        code=code_version("pipeline", "components", "trainer", "schema", "serving"),
+        examples=data.examples,
+        statistics=data.statistics.outputs["statistics"],
+        schema=data.schema.outputs["schema"],
+        transform_graph=data.transform.outputs["transform_graph"],
+        model=training.model,
+        evaluation=judging.evaluator.outputs["evaluation"],
+        model_blessing=judging.evaluator.outputs["blessing"],
         infra_blessing=infra_check.outputs["blessing"],
         pushed_model=pusher.outputs["pushed_model"],
-        baseline_model=blessed.outputs["model"],
-        **({"drift": validators[-1].outputs["anomalies"]} if dataset.spans else {}),
+        baseline_model=judging.blessed.outputs["model"],
+        **({"drift": data.validators[-1].outputs["anomalies"]} if dataset.spans else {}),
     )
-    return Pipeline(
-        pipeline_name=dataset.name,
-        pipeline_root=str(layout.artifacts),
-        components=[
-            example_gen,
-            statistics,
-            schema,
-            *validators,
-            transform,
-            *before_training,
-            trainer,
-            blessed,
-            evaluator,
-            infra_check,
-            pusher,
-            report,
-        ],
-        metadata_connection_config=connection(config.metadata, layout.metadata),
-        enable_cache=config.cache,
-        beam_pipeline_args=config.beam.arguments(config.root),
-    )
+    return [infra_check, pusher, report]
 
 
 def _drift_validator(dataset: Dataset, params: SpanParams, schema: Channel) -> BaseNode:
@@ -257,24 +312,6 @@ def _drift_validator(dataset: Dataset, params: SpanParams, schema: Channel) -> B
         files_before="" if before is None else fingerprinted(dataset.of_span(before)),
         max_drift=json.dumps(params.max_drift, sort_keys=True),
         severity=params.drift,
-        code=code_version(
-            "schema", "components/drift_validator.py", "components/distances.py", "components/example_gen.py"
-        ),
+        code=code_version("components.drift_validator"),
     )
     return node
-
-
-def code_version(*paths: str) -> str:
-    """A digest of our own sources, so that a component runs again when what it calls has changed.
-
-    TFX does this for module files; ours are importable functions, which it does not look into.
-
-    Args:
-        paths: packages (folders) and modules (files), relative to the project.
-    """
-    digest = hashlib.sha256()
-    for path in paths:
-        source = _SOURCES / path
-        for file in sorted(source.rglob("*.py")) if source.is_dir() else [source]:
-            digest.update(file.relative_to(_SOURCES).as_posix().encode() + b"\0" + file.read_bytes())
-    return digest.hexdigest()[:16]

@@ -10,12 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from ml_metadata.proto import metadata_store_pb2
+from rich.console import Console
+from rich.table import Table
 
-from components.evaluation.metrics.names import METRICS_PROPERTY, REFUSALS_PROPERTY
+from components.evaluation.metrics.names import METRICS, METRICS_PROPERTY, REFUSALS_PROPERTY
 from components.properties import REPORT_TYPE, SPAN_NAME_PROPERTY, UNJUDGED_PROPERTY
 from pipeline.run.metadata import open_store
+from pipeline.terminal.tables import add_row, new_table
 from schema.errors import RanklineError, listing, nearest
 from schema.feature_spec import FeatureSpec
+
+_ANY_WIDTH = 10_000
+
 
 _State = metadata_store_pb2.Execution
 
@@ -285,3 +291,18 @@ def _outputs(store: Any, executions: Iterable[Any]) -> dict[str, Any]:
     events = store.get_events_by_execution_ids([execution.id for execution in executions])
     ids = {event.artifact_id for event in events if event.type == metadata_store_pb2.Event.OUTPUT}
     return {artifact.type: artifact for artifact in store.get_artifacts_by_id(ids)}
+
+
+def runs_table(runs: Sequence[Run]) -> Table:
+    """Runs, a line each."""
+    shown = [name for name in METRICS if any(name in run.metrics for run in runs)]
+    table = new_table("", "run", "dataset", "model", *(f"{name}#" for name in shown), "blessed", "pushed")
+    for run in runs:
+        metrics = [f"{run.metrics[name]:.4f}" if name in run.metrics else "" for name in shown]
+        blessed = {True: "unjudged" if run.unjudged else "yes", False: "no", None: ""}[run.blessed]
+        if run.failed or run.unfinished:
+            blessed = f"stopped: {run.failed}" if run.failed else f"unfinished: {run.unfinished}"
+        add_row(table, run.run_id, run.dataset, run.model or "", *metrics, blessed, run.pushed_version or "")
+    # Where lines are longer than the terminal's, it breaks them; rich would break up every word.
+    table.width = Console(width=_ANY_WIDTH).measure(table).maximum
+    return table

@@ -1,7 +1,7 @@
 """Launches one node of the pipeline, as a local run does in turn and as a pod of a cluster does alone.
 
-`python -m pipeline.run.node` is the command of a pod: it makes the pipeline anew from the configuration that it is given,
-and finds what the nodes before have done by the run's id, in ML Metadata.
+`python -m pipeline.run.node` is the command of a pod: it makes the pipeline anew from the configuration that it is
+given, and finds what the nodes before have done by the run's id, in ML Metadata.
 """
 
 from __future__ import annotations
@@ -31,12 +31,13 @@ from components.evaluation.metrics.names import REFUSALS_PROPERTY
 from components.properties import WARNINGS_PROPERTY, noted
 from pipeline.config import run as configuration
 from pipeline.config.run import RunConfig
+from pipeline.config.spans import SpanParams
 from pipeline.run.cache import EXECUTOR_OPERATORS, CacheCheck
 from pipeline.run.graph import create_pipeline
 from pipeline.run.history import span_of_run
 from pipeline.run.layout import Layout
 from pipeline.run.metadata import connection, open_store
-from pipeline.run.spans import SpanParams, dataset_in_window
+from pipeline.run.spans import dataset_in_window
 from schema.errors import RanklineError, SpecError, listing, nearest
 from schema.spans import LATEST
 

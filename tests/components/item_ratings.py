@@ -1,7 +1,5 @@
 """Examples of an item, which may be missing, and a rating; and the pipelines that tests send them through."""
 
-from pathlib import Path
-
 import apache_beam as beam
 import tensorflow as tf
 from google.protobuf import text_format
@@ -29,4 +27,4 @@ def example(item: str | None, rating: float) -> tf.train.Example:
 
 def pipeline() -> beam.Pipeline:
     """As in a run of ours: one worker, whose order is known."""
-    return beam.Pipeline(argv=Direct().arguments(Path()))
+    return beam.Pipeline(argv=Direct().arguments())

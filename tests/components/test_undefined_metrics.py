@@ -15,9 +15,9 @@ from components.evaluation import bootstrap, gate, intervals, results, rows
 from components.evaluation.metrics.names import METRICS_PROPERTY
 from components.evaluation.tfma_config import computed, eval_config
 from components.evaluation.thresholds import DEFAULT_THRESHOLDS, GateParams, applicable
+from components.evaluation.verdict import Metric
 from components.evaluator import Executor
 from components.report import charts, curves
-from components.report.document import Metric
 
 _RUNNER = "--runner=apache_beam.runners.portability.fn_api_runner.fn_runner.FnApiRunner"
 HEADER = "y,w,user,x,city,bought"

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
+from pipeline.config.metadata import Sqlite
 from pipeline.jobs.compare.run import OFTEN
 from pipeline.run.history import list_runs
-from pipeline.run.metadata import Sqlite, connection
+from pipeline.run.metadata import connection
 
 
 @pytest.fixture(scope="module")

@@ -17,10 +17,11 @@ import pytest
 import tensorflow as tf
 from ml_metadata.proto import metadata_store_pb2
 
+from pipeline.config.metadata import PostgreSql, Sqlite
 from pipeline.config.run import resolve
 from pipeline.platforms.kubeflow.package import compile_package
 from pipeline.run.history import list_runs
-from pipeline.run.metadata import PostgreSql, Sqlite, connection, open_store
+from pipeline.run.metadata import connection, open_store
 from pipeline.run.node import REFUSED
 from tests.e2e.conftest import files_that_tell
 from tests.pipeline.packages import SUCCEEDED, Package

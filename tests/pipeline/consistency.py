@@ -10,7 +10,8 @@ from typing import Any
 from ml_metadata.proto import metadata_store_pb2
 
 from components.digests import DIGEST_PROPERTY, digest_of
-from pipeline.run.metadata import Sqlite, connection, open_store
+from pipeline.config.metadata import Sqlite
+from pipeline.run.metadata import connection, open_store
 
 _STATE = metadata_store_pb2.Execution
 _LIVE = metadata_store_pb2.Artifact.LIVE

@@ -1,8 +1,7 @@
 from rich.console import Console
 
-from pipeline.live.ranking import RankedItem, RankedList
-from pipeline.run.history import Run
-from pipeline.tables import ranking_table, runs_table
+from pipeline.live.ranking import RankedItem, RankedList, ranking_table
+from pipeline.run.history import Run, runs_table
 
 
 def shown(table, width: int) -> list[list[str]]:

@@ -10,6 +10,7 @@ from typing import Any
 from rich.markup import escape
 
 from pipeline.config.run import RunConfig
+from pipeline.config.spans import SpanParams
 from pipeline.jobs.backfill import show
 from pipeline.jobs.backfill.judge import judge
 from pipeline.jobs.backfill.walk import Step, walk
@@ -17,7 +18,7 @@ from pipeline.jobs.run import PUSHED
 from pipeline.run import local
 from pipeline.run.layout import Layout
 from pipeline.run.node import REFUSED
-from pipeline.run.spans import SpanParams, dataset_in_window
+from pipeline.run.spans import dataset_in_window
 from pipeline.terminal.console import counted, quiet
 from schema.dataset import Dataset, find
 from schema.errors import SpecError

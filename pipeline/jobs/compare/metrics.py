@@ -32,7 +32,7 @@ class JudgedRows:
     groups: Ints | None
 
     def metrics(self, logits: Floats) -> dict[str, float]:
-        """The metrics of `components.evaluation.metrics.names.METRICS` that the dataset can have, by name; NaN where one has no value.
+        """The metrics that the dataset can have, by name; NaN where one has no value.
 
         The same as the Evaluator's, but for its AUC, which rounds logits to 0.002.
         """

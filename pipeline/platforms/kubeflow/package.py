@@ -1,4 +1,4 @@
-"""Compiles the pipeline into a package for Kubeflow Pipelines 2: for each node a container that runs `pipeline.run.node`.
+"""Compiles the pipeline into a package for Kubeflow Pipelines 2, in which each node is a container of its own.
 
 TFX's own runner for Kubeflow leaves resolvers, drivers and schemas of artifacts to the platform, and the open-source
 platform does not have them. Here the tasks exchange nothing through Kubeflow: each rebuilds the pipeline and finds its
@@ -15,9 +15,9 @@ from typing import Any
 from kfp import compiler, dsl, kubernetes
 
 from pipeline.config.kubeflow import Kubeflow, Task
+from pipeline.config.metadata import Sqlite
 from pipeline.config.run import RunConfig
 from pipeline.run.graph import create_pipeline
-from pipeline.run.metadata import Sqlite
 from schema.dataset import find
 from schema.errors import SpecError, listing, nearest
 

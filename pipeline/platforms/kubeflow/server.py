@@ -11,7 +11,7 @@ import datetime
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -21,8 +21,10 @@ import kfp_server_api
 import tenacity
 import urllib3
 from kfp.components import load_component_from_file
+from rich.table import Table
 
 from pipeline.platforms.kubeflow.client import Client
+from pipeline.terminal.tables import add_row, new_table
 from schema.errors import RanklineError, listing, nearest
 
 POLL_S = 5.0
@@ -302,3 +304,11 @@ def _schedule(run: Any) -> Schedule:
     return Schedule(
         run.recurring_run_id, run.display_name, when, run.status == "ENABLED", f"{run.created_at:%Y-%m-%d %H:%M}"
     )
+
+
+def schedules_table(schedules: Sequence[Schedule]) -> Table:
+    """What a cluster runs by itself."""
+    table = new_table("", "schedule", "seconds to weekday", "runs", "made", "id")
+    for each in schedules:
+        add_row(table, each.name, each.when, "yes" if each.enabled else "no", each.created, each.id)
+    return table

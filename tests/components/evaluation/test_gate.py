@@ -9,7 +9,7 @@ from components.evaluation import bootstrap, gate, intervals
 from components.evaluation.results import Sliced
 from components.evaluation.rows import Answers, Rows
 from components.evaluation.thresholds import GateParams, SliceBounds, Threshold
-from components.report.document import Condition, Gate
+from components.evaluation.verdict import Condition, Gate
 from schema.feature_spec import FeatureSpec
 
 SPEC = FeatureSpec.model_validate({"label": "y", "slices": [["city"], ["city", "device"]]}).model_copy(

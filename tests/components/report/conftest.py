@@ -7,22 +7,20 @@ import pytest
 
 from components.evaluation import bootstrap
 from components.evaluation.rows import Answers, Rows
+from components.evaluation.verdict import Condition, Estimate, Metric, Slice
 from components.report import curves
 from components.report.document import (
     Column,
     Comparison,
-    Condition,
     Contribution,
     Epoch,
     Error,
-    Estimate,
     Explained,
     Explanation,
     Familiarity,
     GroupSize,
     Made,
     Map,
-    Metric,
     Neighbours,
     Origin,
     Part,
@@ -30,7 +28,6 @@ from components.report.document import (
     Place,
     Ranking,
     Report,
-    Slice,
     Split,
     Training,
     Verdict,

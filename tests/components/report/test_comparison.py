@@ -7,8 +7,8 @@ import pytest
 from scipy.stats import spearmanr
 
 from components.evaluation import bootstrap, intervals
+from components.evaluation.verdict import Estimate, Metric
 from components.report import comparison
-from components.report.document import Estimate, Metric
 
 
 def test_how_far_answers_are_from_each_other(make_rows):

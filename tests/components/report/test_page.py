@@ -9,8 +9,9 @@ from importlib import resources
 import markdown_it
 import pytest
 
+from components.evaluation.verdict import Estimate, Metric
 from components.report import charts, page
-from components.report.document import Compared, Estimate, ExplainedRanking, Map, Metric, Place, Report
+from components.report.document import Compared, ExplainedRanking, Map, Place, Report
 from tests import chromium
 
 PAIRS = [

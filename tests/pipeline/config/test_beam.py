@@ -11,6 +11,7 @@ from apache_beam.transforms.environments import DockerEnvironment, ExternalEnvir
 
 from pipeline.config.run import RunConfig, load
 from pipeline.flink import cluster
+from pipeline.run.graph import beam_arguments
 from schema.errors import RanklineError, SpecError
 
 FLINK = "{name: flink, job_endpoint: flink:8099, worker_pool: localhost:50000, parallelism: 8}"
@@ -27,7 +28,7 @@ DIRECT = "{name: direct, workers: 2, mode: multi_processing, options: [--direct_
 
 def arguments(beam: str, root: str = "runs") -> list[str]:
     config = load(None, {"root": root}, [f"beam={beam}"])
-    return config.beam.arguments(config.root)
+    return beam_arguments(config)
 
 
 def options(beam: str) -> PipelineOptions:
@@ -49,7 +50,7 @@ def test_beam_knows_every_option_and_finds_nothing_wrong(beam, for_the_job_serve
 
 
 def test_without_a_word_beam_runs_in_this_process():
-    assert RunConfig().beam.arguments(RunConfig().root) == [
+    assert beam_arguments(RunConfig()) == [
         "--runner=apache_beam.runners.portability.fn_api_runner.fn_runner.FnApiRunner"
     ]
 

@@ -1,17 +1,20 @@
 """The wiring, without running it."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tfx.dsl.components.common.resolver import Resolver
 
 from components.evaluation.thresholds import Threshold
 from pipeline.config.run import RunConfig, load
-from pipeline.run import graph
-from pipeline.run.graph import code_version, create_pipeline
-from pipeline.run.spans import SpanParams
+from pipeline.config.spans import SpanParams
+from pipeline.run import code
+from pipeline.run.code import code_version
+from pipeline.run.graph import create_pipeline
 from schema.dataset import find
 from schema.errors import SpecError
 
@@ -27,6 +30,20 @@ def dataset(tmp_path):
 
 def components(config, dataset):
     return {component.id: component for component in create_pipeline(config, dataset).components}
+
+
+@pytest.fixture
+def changed_source(tmp_path, monkeypatch):
+    """Changes a file of a copy of our sources, which is digested instead of these."""
+    for folder in ("schema", "components", "trainer", "serving", "pipeline"):
+        shutil.copytree(code._SOURCES / folder, tmp_path / "sources" / folder)
+    monkeypatch.setattr(code, "_SOURCES", tmp_path / "sources")
+
+    def change(source: str) -> None:
+        with (tmp_path / "sources" / source).open("a") as file:
+            file.write("# changed\n")
+
+    return change
 
 
 IN_ANY_CASE = {"Report"}
@@ -120,32 +137,55 @@ def test_a_setting_makes_its_component_run_again_and_no_other(dataset, setting, 
 @pytest.mark.parametrize(
     ("source", "changed"),
     [
-        ("components/example_gen.py", {"ExampleGen"}),
-        ("trainer/vocabulary.py", {"Transform", "Trainer"}),
+        ("components/example_gen.py", {"ExampleGen", "Transform"}),
+        ("components/statistics_gen.py", {"StatisticsGen"}),
+        ("components/schema_gen.py", {"SchemaGen"}),
+        ("components/example_validator.py", {"ExampleValidator"}),
+        ("trainer/vocabulary.py", {"Transform", "Trainer", "Evaluator", "InfraCheck"}),
         ("trainer/models/wide.py", {"Trainer"}),
         ("components/evaluation/metrics/binary.py", {"Evaluator"}),
+        ("components/evaluation/metrics/names.py", {"Evaluator", "InfraCheck"}),
         ("components/evaluation/metrics/lists.py", {"Evaluator"}),
         ("components/evaluation/metrics/combiners.py", {"Evaluator"}),
+        ("components/evaluation/thresholds.py", {"Evaluator", "InfraCheck"}),
+        ("components/evaluation/verdict.py", {"Evaluator", "InfraCheck"}),
         ("components/evaluation/evaluated_rows.py", {"Evaluator"}),
-        ("components/example_batches.py", {"Transform", "Evaluator"}),
+        ("components/example_batches.py", {"StatisticsGen", "Transform", "Evaluator"}),
         ("components/infra_check.py", {"InfraCheck"}),
         ("components/report/page.py", set()),
         ("components/model_servers.py", {"InfraCheck"}),
+        ("trainer/raw_columns.py", {"Trainer", "Evaluator", "InfraCheck"}),
         ("serving/server/predict.py", {"InfraCheck"}),
         ("pipeline/cli.py", set()),
     ],
 )
-def test_a_change_of_our_code_makes_what_calls_it_run_again(dataset, tmp_path, monkeypatch, source, changed):
-    for folder in ("schema", "components", "trainer", "serving", "pipeline"):
-        shutil.copytree(graph._SOURCES / folder, tmp_path / "sources" / folder)
-    monkeypatch.setattr(graph, "_SOURCES", tmp_path / "sources")
+def test_a_change_of_our_code_makes_what_calls_it_run_again(dataset, changed_source, source, changed):
     before = components(RunConfig(), dataset)
-    with (tmp_path / "sources" / source).open("a") as file:
-        file.write("# changed\n")
+    changed_source(source)
     after = components(RunConfig(), dataset)
     assert {
         name for name in before if before[name].exec_properties != after[name].exec_properties
     } == changed | IN_ANY_CASE
+
+
+def test_every_component_but_the_pusher_has_a_version_of_its_code(dataset, spans):
+    """The Pusher runs always."""
+    config = load(None, {"train.warm_start": True}, ["tune.space={dropout: [0.1, 0.2]}"])
+    for chain in (components(config, dataset), components(config, find(spans, "4", 3))):
+        for name, component in chain.items():
+            properties = component.exec_properties
+            versions = str([properties.get("code"), properties.get("custom_config")])
+            is_ours = not isinstance(component, Resolver) and name != "Pusher"
+            assert bool(re.search("[0-9a-f]{16}", versions)) == is_ours, name
+
+
+def test_another_version_of_a_library_makes_all_run_again(dataset, monkeypatch):
+    before = components(RunConfig(), dataset)
+    libraries = [*code._libraries(), "new_library-1.0.dist-info"]
+    monkeypatch.setattr(code, "_libraries", lambda: libraries)
+    after = components(RunConfig(), dataset)
+    unchanged = {name for name in before if before[name].exec_properties == after[name].exec_properties}
+    assert unchanged == {"LatestBlessedModel", "Pusher"}
 
 
 def test_parameters_are_searched_for_and_an_earlier_model_is_found_before_the_training(dataset):
@@ -165,7 +205,7 @@ def test_more_trials_make_the_tuner_run_again_and_no_other(dataset):
 
 def test_beam_is_given_what_is_configured(dataset):
     config = load(None, {}, ["beam={name: flink, job_endpoint: 'flink:8099', image: shop}"])
-    assert create_pipeline(config, dataset).beam_pipeline_args == config.beam.arguments(config.root)
+    assert create_pipeline(config, dataset).beam_pipeline_args == config.beam.arguments()
 
 
 def test_an_unknown_model_is_refused_before_anything_runs(dataset):
@@ -194,18 +234,11 @@ def test_a_threshold_for_a_metric_that_the_dataset_cannot_have_is_a_mistake(data
         create_pipeline(config, dataset)
 
 
-def test_code_version_changes_with_the_sources_it_names(tmp_path, monkeypatch):
-    for name in ("schema", "components"):
-        shutil.copytree(graph._SOURCES / name, tmp_path / name)
-    monkeypatch.setattr(graph, "_SOURCES", tmp_path)
-    before = code_version("schema", "components/example_gen.py")
-
-    (tmp_path / "components" / "pusher.py").write_text("")
-    (tmp_path / "schema" / "notes.txt").write_text("no source")
-    assert code_version("schema", "components/example_gen.py") == before
-    source = tmp_path / "schema" / "reader.py"
-    source.write_text(source.read_text() + "\n")
-    changed = code_version("schema", "components/example_gen.py")
-    assert changed != before
-    source.rename(source.with_name("renamed.py"))
-    assert code_version("schema", "components/example_gen.py") not in (before, changed)
+def test_code_versions_go_by_names_and_contents_of_sources(changed_source):
+    before = code_version("components.example_gen")
+    assert code_version("components.example_gen") == before
+    changed_source("components/pusher.py")
+    assert code_version("components.example_gen") == before
+    changed_source("schema/conversion.py")  # imported by what it imports
+    assert code_version("components.example_gen") != before
+    assert code_version("schema.errors") != code_version("schema.times")

@@ -17,8 +17,9 @@ from tfx.types.standard_artifacts import Model, ModelBlessing, ModelEvaluation, 
 
 from components.report.component import ReportArtifact
 from pipeline.commands.results import runs
+from pipeline.config.metadata import Sqlite
 from pipeline.run.history import Run, list_runs, with_report
-from pipeline.run.metadata import Sqlite, connection
+from pipeline.run.metadata import connection
 from pipeline.run.node import CompiledPipeline
 from schema.errors import RanklineError
 

@@ -8,8 +8,9 @@ from ml_metadata.proto import metadata_store_pb2
 from tests.pipeline.test_node import chain
 from tfx.orchestration.portable import cache_utils
 
+from pipeline.config.metadata import MySql, PostgreSql, Sqlite
 from pipeline.config.run import load
-from pipeline.run.metadata import MySql, PostgreSql, Sqlite, connection, open_store
+from pipeline.run.metadata import connection, open_store
 from schema.errors import SpecError
 from tests.pipeline.postgres import PASSWORD, postgres
 

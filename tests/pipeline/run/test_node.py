@@ -11,7 +11,8 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.orchestration.pipeline import Pipeline
 from tfx.types import standard_artifacts
 
-from pipeline.run.metadata import Sqlite, connection
+from pipeline.config.metadata import Sqlite
+from pipeline.run.metadata import connection
 from pipeline.run.node import CompiledPipeline, _refusal
 from schema.errors import DataError, RanklineError
 

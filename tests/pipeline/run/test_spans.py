@@ -7,7 +7,8 @@ import datetime
 import pytest
 
 from pipeline.config.run import load
-from pipeline.run.spans import SpanParams, dataset_in_window
+from pipeline.config.spans import SpanParams
+from pipeline.run.spans import dataset_in_window
 from schema.errors import DataError, SpecError
 
 TODAY = datetime.date(2026, 3, 6)

@@ -6,8 +6,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from pipeline.config.metadata import PostgreSql
 from pipeline.config.run import load
-from pipeline.run.metadata import PostgreSql
 from tests.manifests import KUBERNETES, ROOT, documents, kustomized, of_kind
 from tests.test_readme import fences, section
 

@@ -1,0 +1,51 @@
+"""Where ML Metadata is kept."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Sqlite(BaseModel):
+    """A file: for one machine, or for pods that come one after the other."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Literal["sqlite"] = "sqlite"
+    path: Path | None = None
+    """None is `metadata.sqlite` in the root of all runs."""
+
+
+class _Server(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    host: str
+    database: str = "rankline"
+    """Made where the server has none of this name."""
+    user: str = "rankline"
+    password_env: str = "MLMD_PASSWORD"  # noqa: S105 (the name of a variable)
+    """The environment variable that holds the password, which thus is in no file; unset is none."""
+
+    @property
+    def password(self) -> str:
+        return os.environ.get(self.password_env, "")
+
+
+class MySql(_Server):
+    """A MySQL server."""
+
+    name: Literal["mysql"]
+    port: Annotated[int, Field(ge=1, le=65535)] = 3306
+
+
+class PostgreSql(_Server):
+    """A PostgreSQL server."""
+
+    name: Literal["postgresql"]
+    port: Annotated[int, Field(ge=1, le=65535)] = 5432
+
+
+MetadataStore = Annotated[Sqlite | MySql | PostgreSql, Field(discriminator="name")]
