@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from unittest import mock
 
 import apache_beam as beam
 import pyarrow as pa
@@ -20,13 +19,15 @@ from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 from tfx_bsl.tfxio.record_based_tfxio import AppendRawRecordColumn
 from tfx_bsl.tfxio.tf_example_record import TFExampleRecord
 
+from trainer.patches import replaced
+
 ROWS_PER_BATCH = 4096
 
 
 @contextlib.contextmanager
 def read_in_batches() -> Iterator[None]:
     """Has TFX's executors read `Examples` meanwhile; they cannot be told what to read with."""
-    with mock.patch.object(tfxio_utils.tf_example_record, TFExampleRecord.__name__, Examples):
+    with replaced(tfxio_utils.tf_example_record, TFExampleRecord.__name__, Examples, "tfx"):
         yield
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
-from unittest import mock
 
 import apache_beam as beam
 import pyarrow as pa
@@ -25,6 +24,7 @@ from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 from components.example_batches import ROWS_PER_BATCH, read_in_batches
 from components.example_gen import GZIP, ROWS_PER_SHARD
 from trainer import transform_sources
+from trainer.patches import replaced
 
 
 class Executor(executor.Executor):  # type: ignore[misc]
@@ -38,7 +38,7 @@ class Executor(executor.Executor):  # type: ignore[misc]
         with (
             read_in_batches(),
             transform_sources.found_together(),
-            mock.patch.object(executor, "TransformProcessor", _Processor),
+            replaced(executor, "TransformProcessor", _Processor, "tfx"),
         ):
             super().Do(input_dict, output_dict, exec_properties)
 

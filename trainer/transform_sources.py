@@ -9,18 +9,19 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any
-from unittest import mock
 
 import tensorflow as tf
 import tensorflow_transform as tft
 from tensorflow.python.util.object_identity import ObjectIdentitySet
 from tensorflow_transform.saved import saved_transform_io_v2
 
+from trainer.patches import replaced
+
 
 @contextlib.contextmanager
 def found_together() -> Iterator[None]:
     """Has TFT find them so meanwhile; it cannot be told how."""
-    with mock.patch.object(saved_transform_io_v2, "_get_output_to_inputs_map", of_outputs):
+    with replaced(saved_transform_io_v2, "_get_output_to_inputs_map", of_outputs, "tensorflow-transform"):
         yield
 
 
