@@ -6,19 +6,19 @@ and encodes a batch at a time.
 """
 
 import contextlib
-import functools
 import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import tensorflow as tf
+from pydantic import TypeAdapter
 from tfx.components.util import examples_utils
 from tfx.dsl.component.experimental.annotations import BeamComponentParameter, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
@@ -32,8 +32,9 @@ from components.properties import SPAN_NAME_PROPERTY, SPLITS_PROPERTY, WARNINGS_
 from schema import reader, split_record, splits
 from schema.checks import Checks, SplitSummary
 from schema.dataset import Dataset
-from schema.feature_spec import SPLITS, FeatureSpec, Split
-from schema.identity import called, splits_by_hash
+from schema.feature_spec import LABEL, SPLITS, FeatureSpec, Split
+from schema.identity import called
+from schema.split_record import Signature, Signatures
 
 
 class Part(NamedTuple):
@@ -52,7 +53,7 @@ class Part(NamedTuple):
     given: Split | None
 
 
-_SUMMARY_FILE, _REMARKS_FILE = "summary.json", "remarks.json"
+_SUMMARY_FILE, _REMARKS_FILE, _SIGNATURES_FILE = "summary.json", "remarks.json", "signatures.json"
 ROWS_PER_SHARD = 250_000
 """How many rows there are in a file, at most, of those that are read in parallel."""
 GZIP = tf.io.TFRecordOptions(compression_type="GZIP", compression_level=1)
@@ -89,8 +90,6 @@ def ExampleGen(  # noqa: N802 (a TFX component)
     feature_spec = FeatureSpec.model_validate_json(spec)
     parts = parts_of(files, feature_spec)
     boundaries = splits.time_boundaries(dict.fromkeys(part.path for part in parts), feature_spec)
-    record = _record(parts, feature_spec, boundaries)
-    examples.set_string_custom_property(SPLITS_PROPERTY, record.model_dump_json())
     examples.span = span
     examples.set_string_custom_property(SPAN_NAME_PROPERTY, span_name)
     examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
@@ -107,9 +106,12 @@ def ExampleGen(  # noqa: N802 (a TFX component)
             | "Merge" >> beam.CombineGlobally(_merged).without_defaults()
             | "Verify" >> beam.Map(_verify, examples.uri)
         )
-    with fileio.open(os.path.join(examples.uri, _REMARKS_FILE)) as file:
-        lines = [*json.loads(remarks), *json.loads(file.read())]
+    lines = [*json.loads(remarks), *_read_json(examples.uri, _REMARKS_FILE)]
     examples.set_string_custom_property(WARNINGS_PROPERTY, json.dumps(lines))
+    signatures = TypeAdapter(dict[str, Signature]).validate_python(_read_json(examples.uri, _SIGNATURES_FILE))
+    of_test = {part.called: part.path for part in parts if part.given == "test"}
+    record = split_record.record(feature_spec, signatures, of_test, bool(span_name), boundaries)
+    examples.set_string_custom_property(SPLITS_PROPERTY, record.model_dump_json())
 
 
 def fingerprinted(dataset: Dataset) -> str:
@@ -131,21 +133,19 @@ def parts_of(files: str, spec: FeatureSpec) -> list[Part]:
     ]
 
 
-def _record(parts: Sequence[Part], spec: FeatureSpec, boundaries: splits.Boundaries | None) -> split_record.SplitRecord:
-    of_test = {part.called: part.path for part in parts if part.given == "test"}
-    others = {part.called: part.path for part in parts if part.given != "test"}
-    return split_record.record(spec, others, of_test, boundaries)
-
-
 def read_summary(uri: str) -> dict[str, SplitSummary]:
     """Split name -> its size, from the URI of an examples artifact."""
-    with fileio.open(os.path.join(uri, _SUMMARY_FILE)) as file:
-        summary: dict[str, SplitSummary] = json.loads(file.read())
+    summary: dict[str, SplitSummary] = _read_json(uri, _SUMMARY_FILE)
     return summary
 
 
+def _read_json(uri: str, name: str) -> Any:
+    with fileio.open(os.path.join(uri, name)) as file:
+        return json.loads(file.read())
+
+
 class _Convert(beam.DoFn):  # type: ignore[misc]
-    """A part of a file -> its examples in the splits' folders; yields the part's checks.
+    """A part of a file -> its examples in the splits' folders; yields the part's checks, and its rows' signatures.
 
     Examples are written from here, not handed to a Beam sink, which costs as much per row as everything else
     together. A part that Beam tries again writes the same files again.
@@ -156,20 +156,22 @@ class _Convert(beam.DoFn):  # type: ignore[misc]
         self._boundaries = boundaries
         self._folders = folders
 
-    def process(self, element: tuple[int, Part]) -> Iterator[Checks]:
+    def process(self, element: tuple[int, Part]) -> Iterator[tuple[Checks, Signatures]]:
         index, part = element
-        checks, unknown = Checks(self._spec), set[str]()
-        called_as = part.called if splits_by_hash(self._spec) else None
+        checks, unknown, signatures = Checks(self._spec), set[str](), Signatures()
+        row = reader.first_row(part.path, self._spec, part.number)
         encoder = RecordBatchToExamplesEncoder()
         with contextlib.ExitStack() as stack:
             shards = {split: stack.enter_context(_Shards(folder, index)) for split, folder in self._folders.items()}
-            batches = reader.read(part.path, self._spec, part=part.number, called=called_as, unknown=unknown)
+            batches = reader.read(part.path, self._spec, part=part.number, called=part.called, unknown=unknown)
             for batch in batches:
+                signatures.add(part.called, row, batch[LABEL])
+                row += len(batch)
                 for split, rows in splits.split(batch, self._spec, part.given, self._boundaries).items():
                     checks.add(split, rows, part.path)
                     shards[split].write(encoder.encode(as_lists(rows)))
         checks.add_unknown(unknown, part.path)
-        yield checks
+        yield checks, signatures
 
 
 class _Shards:
@@ -220,12 +222,22 @@ def _as_list(column: pa.Array) -> pa.Array:
     return lists.cast(pa.large_list(pa.large_binary() if pa.types.is_string(values.type) else values.type))
 
 
-def _merged(parts: Iterable[Checks]) -> Checks:
-    return functools.reduce(Checks.merge, parts)
+def _merged(parts: Iterable[tuple[Checks, Signatures]]) -> tuple[Checks, Signatures]:
+    (checks, signatures), *others = parts
+    for more_checks, more_signatures in others:
+        checks.merge(more_checks)
+        signatures.merge(more_signatures)
+    return checks, signatures
 
 
-def _verify(checks: Checks, folder: str) -> None:
+def _verify(found: tuple[Checks, Signatures], folder: str) -> None:
+    checks, signatures = found
     checks.verify()
-    for name, content in ((_SUMMARY_FILE, checks.summary()), (_REMARKS_FILE, checks.remarks())):
+    of_files = {file: signature.model_dump() for file, signature in signatures.result().items()}
+    for name, content in (
+        (_SUMMARY_FILE, checks.summary()),
+        (_REMARKS_FILE, checks.remarks()),
+        (_SIGNATURES_FILE, of_files),
+    ):
         with fileio.open(os.path.join(folder, name), "w") as file:
             file.write(json.dumps(content, indent=2) + "\n")

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from schema.dataset import Dataset
 from schema.errors import DataError, RanklineError, SpecError, listing
 from schema.feature_spec import TimeSplits
+from schema.identity import TIME
 from schema.reader import read
 
 Rows = npt.NDArray[np.int64]
@@ -126,16 +127,16 @@ def catalogue(dataset: Dataset) -> Catalogue:
 
 def _rows(dataset: Dataset, columns: list[str]) -> pa.Table:
     """All rows of those columns, the latest at the end."""
-    splits = dataset.spec.splits
-    time = [splits.column] if isinstance(splits, TimeSplits) else []
-    names = list(dict.fromkeys([*columns, *time]))
+    names = list(dict.fromkeys(columns))
     batches = (
-        batch for paths in dataset.files.values() for path in paths for batch in read(path, dataset.spec, only=names)
+        batch
+        for paths in dataset.files.values()
+        for path in paths
+        for batch in read(path, dataset.spec, only=names, called="")
     )
     table = pa.Table.from_batches(batches)
-    if time:
-        order = np.argsort(table[time[0]].to_numpy(), kind="stable")
-        table = table.take(pa.array(order))
+    if isinstance(dataset.spec.splits, TimeSplits):
+        table = table.take(pa.array(np.argsort(table[TIME].to_numpy(), kind="stable")))
     return table.combine_chunks()
 
 

@@ -12,8 +12,9 @@ from typing import Self, TypedDict
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schema.errors import DataError
+from schema.errors import DataError, listing
 from schema.feature_spec import LABEL, SPLITS, WEIGHT, FeatureSpec, Split
+from schema.identity import key_columns, splits_by_hash
 from schema.oddities import Oddities
 from schema.reader import first_missing, frequent_values, is_missing
 
@@ -37,8 +38,8 @@ class _Counts:
     lowest: float = math.inf
     highest: float = -math.inf
     weight: float = 0
-    positive_weight: float = 0
-    """Of the rows with a label of 1."""
+    weight_of_class: Counter[int] = field(default_factory=Counter)
+    """Of the rows with each of two labels."""
     missing: Counter[str] = field(default_factory=Counter)
     files: set[Path] = field(default_factory=set)
     files_with_missing: dict[str, Path] = field(default_factory=dict)
@@ -69,7 +70,9 @@ class Checks:
             counts.lowest, counts.highest = min(counts.lowest, extremes["min"]), max(counts.highest, extremes["max"])
             if self._spec.weight:
                 counts.weight += pc.sum(rows[WEIGHT]).as_py()
-                counts.positive_weight += pc.sum(rows[WEIGHT].filter(pc.equal(rows[LABEL], 1))).as_py() or 0
+                for label in (0, 1):
+                    of_class = rows[WEIGHT].filter(pc.equal(rows[LABEL], label)).cast(pa.float64())
+                    counts.weight_of_class[label] += pc.sum(of_class).as_py() or 0
         counts.files.add(path)
         self._oddities.add(rows, path)
         for name in self._spec.features:
@@ -85,7 +88,7 @@ class Checks:
             counts.labels += more.labels
             counts.lowest, counts.highest = min(counts.lowest, more.lowest), max(counts.highest, more.highest)
             counts.weight += more.weight
-            counts.positive_weight += more.positive_weight
+            counts.weight_of_class.update(more.weight_of_class)
             counts.missing += more.missing
             counts.files |= more.files
             for name, path in more.files_with_missing.items():
@@ -124,7 +127,7 @@ class Checks:
     def _problems(self, split: Split) -> Iterator[str]:
         counts = self._splits[split]
         if not counts.rows:
-            yield f"{split} split: expected rows, received none; change 'splits', or bring more data"
+            yield f"{split} split: expected rows, received none; {self._more_rows()}"
             return
         if counts.lowest == counts.highest:
             yield f"{min(counts.files)}: {self._spec.label.column}: {self._same_label(split, counts)}"
@@ -141,6 +144,14 @@ class Checks:
                     f"mend the data, add the column to 'ignore' or raise features.{name}.max_missing"
                 )
 
+    def _more_rows(self) -> str:
+        if splits_by_hash(self._spec) and (key := key_columns(self._spec)):
+            return (
+                f"rows that are alike in {listing(key)} stay together, so say splits.key with columns of more "
+                "different values, or bring more data"
+            )
+        return "change 'splits', or bring more data"
+
     def _weightless(self, split: Split, counts: _Counts) -> Iterator[str]:
         """Rows without any weight train and judge nothing."""
         column = f"{min(counts.files)}: {self._spec.weight}"
@@ -148,8 +159,8 @@ class Checks:
         if not counts.weight:
             yield f"{column}: {expected}, received 0 in all of its {counts.rows:,} rows"
         elif self._spec.label.kind == "binary":
-            for label, weight in ((1, counts.positive_weight), (0, counts.weight - counts.positive_weight)):
-                if weight <= 0:
+            for label in (1, 0):
+                if not counts.weight_of_class[label]:
                     yield f"{column}: {expected} for rows of both labels, received 0 in all rows with the label {label}"
 
     def _same_label(self, split: Split, counts: _Counts) -> str:

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schema import times
+from schema.errors import listing
 from schema.features import ColumnType
 from schema.rows import NULL_VALUES, Label
 
@@ -124,10 +125,11 @@ def plain(array: pa.Array, marks: Sequence[str] = NULL_VALUES) -> pa.Array:
 
     Args:
         array: of any type.
-        marks: texts that stand for a missing value, also among spaces.
+        marks: texts that stand for a missing value.
 
     Returns:
-        Texts as strings, half floats as float32, lists of any layout as lists of such values; other types as they are.
+        Texts as strings without spaces around them, half floats as float32, lists of any layout as lists of such
+        values; other types as they are.
 
     Raises:
         BadValueError: the first value that is no UTF-8 text.
@@ -149,8 +151,8 @@ def plain(array: pa.Array, marks: Sequence[str] = NULL_VALUES) -> pa.Array:
     if is_text(kind):
         advice = "add the column to 'ignore', or bring it as text"
         array = _cast_all(array, [lambda part: part.cast(pa.string())], "UTF-8 text", advice)
-        is_mark = pc.is_in(pc.utf8_trim_whitespace(array), pa.array(marks, pa.string()))
-        return null_where(is_mark, array)
+        array = pc.utf8_trim_whitespace(array)
+        return null_where(pc.is_in(array, pa.array(marks, pa.string())), array)
     return array
 
 
@@ -161,6 +163,7 @@ def null_where(wrong: pa.Array, texts: pa.Array) -> pa.Array:
 
 
 _LEADING_ZERO = "^[+-]?0[0-9]+$"
+_DIGITS_LOST = "^[+-]?(0[0-9]+|[0-9]{19,})$"
 
 
 def convert(
@@ -170,6 +173,7 @@ def convert(
     *,
     marks: Sequence[str] = NULL_VALUES,
     holds_times: bool = False,
+    keep_digits: bool = False,
 ) -> pa.Array:
     """A column in the Arrow type of `wanted`.
 
@@ -179,11 +183,16 @@ def convert(
         separator: splits texts into lists.
         marks: texts that stand for a missing value.
         holds_times: whether its texts are dates and times; else they are numbers.
+        keep_digits: refuses texts of which a float would lose digits.
 
     Raises:
         BadValueError: the first value that cannot be converted.
     """
-    return _converted(_readable(array, marks), wanted, separator, holds_times)
+    array = _readable(array, marks)
+    if keep_digits and wanted == "float" and is_text(array.type):
+        advice = "if these are names, say columns: {COLUMN: string}; if quantities, features: {COLUMN: numeric}"
+        _refuse_where(pc.match_substring_regex(array, _DIGITS_LOST), array, "a number", advice)
+    return _converted(array, wanted, separator, holds_times)
 
 
 def _readable(array: pa.Array, marks: Sequence[str]) -> pa.Array:
@@ -233,9 +242,11 @@ def labels(array: pa.Array, label: Label, required: bool = True, *, marks: Seque
             array, value = _truths(array, value)
         shown = value if isinstance(value, str) else f"{value:g}"
         compared = _compared(array, [value], f"label.positive ({comparison} {shown})")
+        _refuse_misspelt(compared, [value])
         return _COMPARISONS[comparison](compared, value).cast(pa.float32())
     if label.positive:
         compared = _compared(array, label.positive, "label.positive")
+        _refuse_misspelt(compared, label.positive)
         found = pc.is_in(compared, pa.array(label.positive, compared.type)).cast(pa.float32())
         return pc.if_else(pc.is_valid(compared), found, pa.scalar(None, pa.float32()))
     advice = f"say which values are positive, such as label: {{column: {label.column}, positive: …}}"
@@ -246,6 +257,23 @@ def labels(array: pa.Array, label: Label, required: bool = True, *, marks: Seque
     neither = pc.and_(pc.is_valid(numbers), pc.invert(pc.is_in(numbers, pa.array([0.0, 1.0]))))
     _refuse_where(neither, array, "0 or 1 as the label", advice)
     return numbers.cast(pa.float32())
+
+
+def _refuse_misspelt(array: pa.Array, positive: Sequence[str | float]) -> None:
+    """Raises where a text is one of the positive ones but for capitals or a `.0`: it would count as negative."""
+    if not pa.types.is_string(array.type):
+        return
+    exact = pa.array([str(value) for value in positive], pa.string())
+    alike = pc.is_in(_unspelt(array), _unspelt(exact))
+    said = listing(repr(value) for value in positive)
+    _refuse_where(
+        pc.and_(alike, pc.invert(pc.is_in(array, exact))), array, f"a label spelled as in label.positive ({said})",
+        "bring all labels to one spelling, or list each in label.positive",
+    )  # fmt: skip
+
+
+def _unspelt(texts: pa.Array) -> pa.Array:
+    return pc.replace_substring_regex(pc.utf8_lower(texts), r"^(-?[0-9]+)\.0*$", r"\1")
 
 
 def _class_places(array: pa.Array, classes: int | Sequence[str] | Sequence[float]) -> pa.Array:
@@ -260,6 +288,10 @@ def _class_places(array: pa.Array, classes: int | Sequence[str] | Sequence[float
     return places.cast(pa.float32())
 
 
+_MOST_WEIGHT = 1e9
+"""Sums of larger ones, times a loss, are beyond what float32 holds."""
+
+
 def weights(array: pa.Array, *, marks: Sequence[str] = NULL_VALUES) -> pa.Array:
     """A column of example weights as float32.
 
@@ -271,14 +303,33 @@ def weights(array: pa.Array, *, marks: Sequence[str] = NULL_VALUES) -> pa.Array:
         array = _single_values(array)
     numbers = _float32(array)
     _refuse_where(pc.fill_null(pc.less(numbers, 0), True), array, "a weight of at least 0 in every row")
+    _refuse_where(pc.greater(numbers, _MOST_WEIGHT), array, f"a weight of at most {_MOST_WEIGHT:g}")
     return numbers
 
 
 def _truths(array: pa.Array, value: bool) -> tuple[pa.Array, str | float]:
-    """A column and a truth as what it is compared with there: texts, which may be in capitals, or 0 and 1."""
+    """A column, in which texts may say true, false, 1 and 0, as 0 and 1; and a truth as one of these."""
     if is_text(array.type):
-        return pc.utf8_lower(pc.utf8_trim_whitespace(array)), str(value).lower()
+        array = _cast_all(array, [_booleans], "true or false, since label.positive compares with one")
     return array, float(value)
+
+
+def moments(array: pa.Array, *, marks: Sequence[str] = NULL_VALUES, holds_times: bool = False) -> pa.Array:
+    """A column to split by as float64, which tells seconds and milliseconds since 1970 apart.
+
+    Raises:
+        BadValueError: the first value that is missing, or neither a number nor a time.
+    """
+    array = _readable(array, marks)
+    if is_list(array.type):
+        array = _single_values(array)
+    if pa.types.is_float32(array.type):
+        lost = pc.fill_null(pc.greater(pc.abs(array), 2.0**24), False)
+        expected = "a time up to 2^24, since larger floats of 32 bits have lost digits"
+        _refuse_where(lost, array, expected, "store times as integers")
+    found = _times(array).cast(pa.float64(), safe=False) if holds_times else _numbers(array)
+    _refuse_where(found.is_null(), array, "a time in every row, to split by")
+    return found
 
 
 _COMPARISONS: dict[str, Callable[[pa.Array, str | float], pa.Array]] = {

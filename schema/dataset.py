@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from schema import beside
 from schema.errors import DataError, SpecError, listing, nearest
 from schema.feature_spec import SPLITS, FeatureSpec, Split, load
 from schema.fetching import fetched
@@ -121,7 +122,11 @@ def find(name_or_path: str | Path, span: str | None = None, window: int = 1) -> 
         schema_path=schema if schema.is_file() else None,
         spans=spans,
         window=tuple(chosen),
-        remarks=[*found.remarks, *_taken_for_ours(spec, resolved, path)],
+        remarks=[
+            *found.remarks,
+            *_taken_for_ours(spec, resolved, path),
+            *beside.remarks(files if spans is None else _merged(spans.files.values()), base),
+        ],
     )
 
 

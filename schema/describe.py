@@ -190,7 +190,7 @@ def _split_words(spec: FeatureSpec) -> str:
         return f"the time in {spec.splits.column}"
     if not splits_by_hash(spec):
         return "files"
-    by_hash = "a hash of " + (" and ".join(key_columns(spec)) or "each row's place in its file")
+    by_hash = "a hash of " + (listing(key_columns(spec), 5) or "each row's place in its file")
     if not key_columns(spec):
         by_hash += "; say splits.key if files are written anew with their rows in another order"
     return by_hash if isinstance(spec.splits, RandomSplits) else f"files, train and eval by {by_hash}"

@@ -106,6 +106,8 @@ class FeatureSpec(Described):
     In a resolved spec: of all columns that examples hold."""
     times: tuple[str, ...] = ()
     """Columns of dates and times, which become seconds since 1970 in UTC. In a resolved spec: all that hold such."""
+    by_default: tuple[str, ...] = ()
+    """In a resolved spec: the features of which the description says nothing."""
     ranking: Ranking | None = None
     splits: Splits = RandomSplits()
     features: Mapping[str, Feature] = {}
@@ -333,6 +335,7 @@ class FeatureSpec(Described):
             columns[self.splits.column] = "integer"
         ignore = (*self.ignore, *unused, *(name for name in columns if self._is_taken_for_ours(name)))
         features, problems = self._completed_features(columns, ignore)
+        by_default = (*self.by_default, *(name for name in features if name not in self.features))
         _refuse(path, problems)
 
         types: dict[str, ColumnType] = {}
@@ -347,7 +350,9 @@ class FeatureSpec(Described):
             types.setdefault(name, columns[name])
         numbers = [name for name, kind in types.items() if not kind.startswith("string")]
         held = tuple(name for name in numbers if name in {*self.times, *times})
-        resolved = self.model_copy(update={"features": features, "columns": types, "times": held, "ignore": ignore})
+        resolved = self.model_copy(
+            update={"features": features, "columns": types, "times": held, "ignore": ignore, "by_default": by_default}
+        )
         _refuse(path, [*problems, *resolved._unfit_names(), *resolved._name_clashes(), *resolved._unfit_uses()])
         return resolved
 
@@ -405,7 +410,8 @@ class FeatureSpec(Described):
         ranked = {self.ranking.group, self.ranking.item} if self.ranking else set()
         shared = {feature.shares for feature in self.features.values() if not isinstance(feature, Numeric)}
         crossed = {name for cross in self.crosses for name in cross.columns}
-        return {*ranked, *(name for name in shared if name), *crossed}
+        sliced = {name for names in self.slices for name in names}
+        return {*ranked, *(name for name in shared if name), *crossed, *sliced}
 
     def _is_taken_for_ours(self, name: str) -> bool:
         """Whether a column that nothing is said of is called as only Rankline's own are."""
@@ -449,6 +455,15 @@ class FeatureSpec(Described):
             for name in names:
                 if self.columns[name] in ("float", "floats"):
                     yield f"slices[{index}]: expected columns of strings or integers, received numbers in {name!r}"
+        if self.ranking:
+            for key, name in (("group", self.ranking.group), ("item", self.ranking.item)):
+                kind = self.columns[name]
+                if kind not in ("string", "integer") and (kind.endswith("s") or name in self.by_default):
+                    received = "decimals" if kind == "float" else f"lists ({kind})"
+                    yield (
+                        f"ranking.{key}: expected a column of texts or whole numbers, received {received} in {name!r}; "
+                        f"say columns: {{{name}: string}} if its values are names"
+                    )
         if isinstance(self.splits, TimeSplits) and self.columns[self.splits.column] not in ("integer", "float"):
             yield (
                 "splits.column: expected a column of numbers or times, "

@@ -181,7 +181,8 @@ _NOUNS = "user|item|product|sku|query|movie|video|song|track|artist|album|book|a
 _ID = re.compile(
     rf"(?i:(?:.*[_.-])?[gu]?u?id|{_NOUNS}|(?:.*[_.-])?(?:{_NOUNS}|session|account|customer|client|visitor|member|profile"
     r"|device|cookie|request|impression|campaign|category|brand|shop|store|seller|merchant|order|page|site|app|doc"
-    r"|document|post|news|author|hotel|listing)id)|.*[a-z0-9](?:Id|ID)"
+    r"|document|post|news|author|hotel|listing|adgroup)id"
+    r"|zip|(?:zip|postal)[_.-]?code|isbn|ean|gtin|hash)|.*[a-z0-9](?:Id|ID)"
 )
 """Names of ids. Not all that ends with `id`: a bid, or what is paid, is a quantity."""
 

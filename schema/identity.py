@@ -8,7 +8,7 @@ same.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +20,8 @@ import pyarrow.compute as pc
 from schema.conversion import convert, is_list, null_where, plain
 from schema.feature_spec import FeatureSpec, GivenSplits, RandomSplits, TimeSplits
 
-ROW = "_row"
-"""Column of hashes of the rows' identities, uint64."""
+ROW, TIME = "_row", "_time"
+"""Columns of hashes of the rows' identities, uint64, and of the times to split by, float64."""
 
 Hashes = npt.NDArray[np.uint64]
 
@@ -48,7 +48,14 @@ def called(path: Path, base: Path) -> str:
     return path.relative_to(base).as_posix() if path.is_relative_to(base) else str(path)
 
 
-def identities(keys: Mapping[str, pa.Array], file: str, first_row: int, rows: int, marks: Sequence[str]) -> pa.Array:
+def identities(
+    keys: Mapping[str, pa.Array],
+    file: str,
+    first_row: int,
+    rows: int,
+    marks: Sequence[str],
+    times: Collection[str] = (),
+) -> pa.Array:
     """A hash of the identity of each row, the same in every run and process.
 
     Args:
@@ -56,7 +63,8 @@ def identities(keys: Mapping[str, pa.Array], file: str, first_row: int, rows: in
         file: what the file is called.
         first_row: the place of the first row in it.
         rows: how many there are.
-        marks: texts that stand for a missing value. A row without a value in all of `keys` is known by its place.
+        marks: texts that stand for a missing value. A row that lacks one of `keys` is known by its place.
+        times: those of `keys` that hold dates and times.
 
     Returns:
         uint64 [rows].
@@ -65,7 +73,7 @@ def identities(keys: Mapping[str, pa.Array], file: str, first_row: int, rows: in
     name: Hashes = pd.util.hash_array(np.array([file], object), categorize=False)
     hashes: Hashes = pd.util.hash_array(name * _ODD + places)
     if keys:
-        texts = [_text(array, marks) for array in keys.values()]
+        texts = [_text(array, marks, name in times) for name, array in keys.items()]
         by_key: Hashes = np.zeros(rows, np.uint64)
         known = np.ones(rows, bool)
         for text in texts:
@@ -80,15 +88,26 @@ def shares(hashes: pa.Array) -> npt.NDArray[np.float64]:
     return (np.asarray(hashes) >> np.uint64(11)) / 2.0**53  # 53 bits, so that none rounds up to 1
 
 
-def _text(array: pa.Array, marks: Sequence[str]) -> pa.Array:
+_DECIMAL = r"^[+-]?(?:(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[0-9]+[eE][+-]?[0-9]+)$"
+
+
+def _text(array: pa.Array, marks: Sequence[str], holds_times: bool) -> pa.Array:
     """The values as texts that do not depend on their type; a list as its entries one after the other."""
     array = plain(array, marks)
+    if holds_times and not is_list(array.type):
+        return convert(array, "integer", marks=marks, holds_times=True).cast(pa.string())
     if is_list(array.type):
         texts = convert(array, "strings", marks=marks)
         joined = pc.binary_join(texts, _SEPARATOR)
         return null_where(pc.equal(joined, ""), joined)
-    texts = pc.utf8_trim_whitespace(convert(array, "string", marks=marks))
-    return pc.replace_substring_regex(texts, r"^\+?(-?[0-9]+)\.0*$", r"\1")
+    texts = pc.replace_substring_regex(convert(array, "string", marks=marks), r"^\+?(-?[0-9]+)\.0*$", r"\1")
+    texts = pc.replace_substring_regex(texts, "^(?:True|TRUE)$", "true")
+    texts = pc.replace_substring_regex(texts, "^(?:False|FALSE)$", "false")
+    is_decimal = pc.match_substring_regex(texts, _DECIMAL)
+    if not pc.any(is_decimal).as_py():
+        return texts
+    decimals = convert(texts.filter(pc.fill_null(is_decimal, False)).cast(pa.float64()), "string", marks=marks)
+    return pc.replace_with_mask(texts, pc.fill_null(is_decimal, False), decimals)
 
 
 def _hashes(texts: pa.Array) -> Hashes:

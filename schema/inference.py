@@ -26,6 +26,10 @@ from schema.raw_file import RawFile, open_file
 
 _MOST = 0.9
 """Of a column's values: where so many are numbers, the others are worth a word."""
+_SOME = 0.4
+"""The same, where the others are a few marks."""
+_LEAST = 10
+"""Numbers at the least, with these marks."""
 _SHOWN = 3
 """Different values that are shown of those that are no numbers."""
 
@@ -142,10 +146,11 @@ class _Look:
         """Texts of which not all can be read as something else."""
         self.begins_as = self.begins_as or "texts"
         self.has_names |= _any(texts, _LEADING_ZERO) or _any(texts, _TOO_MANY_DIGITS)
-        is_number, is_date = (pc.match_substring_regex(texts, pattern) for pattern in (_NUMBER, _DATE))
-        is_odd = pc.invert(pc.or_(is_number, is_date))
-        self.numbers += pc.sum(is_number).as_py()
-        self.dates += pc.sum(is_date).as_py()
+        is_number, is_date = pc.match_substring_regex(texts, _NUMBER), _are_dates(texts)
+        numbers, dates = pc.sum(is_number).as_py(), pc.sum(is_date).as_py()
+        self.numbers += numbers
+        self.dates += dates
+        is_odd = pc.invert(is_number if numbers > dates else is_date)
         self.amounts += pc.sum(pc.and_(is_odd, pc.match_substring_regex(texts, _AMOUNT))).as_py()
         for each in pc.value_counts(texts.filter(is_odd)).to_pylist():
             self.odd[each["values"]] += each["counts"]
@@ -167,7 +172,7 @@ class _Look:
             # Beside numbers, texts count as what they say.
             element = functools.reduce(_wider, self.typed - {"string"})
             element = _wider(element, self.read_as or element)
-        if element == "string" and self.begins_as == "numbers" and self.numeric:
+        if element == "string" and self.begins_as == "numbers" and self.numeric and not self.has_names:
             element = self.numeric
         # Lists beside single values are refused where they are read, unless each has one value.
         return cast(ColumnType, element + "s" * (self.lists > 0 and not self.singles))
@@ -176,13 +181,16 @@ class _Look:
         """What to say of a column of texts that was probably meant as something else."""
         if self.kind != "string" or self.has_names or not self.odd:
             return None
-        shown = listing(f"{value!r} ({count:,})" for value, count in self.odd.most_common(_SHOWN))
+        shown = listing((f"{value!r} ({count:,})" for value, count in self.odd.most_common()), _SHOWN)
         as_texts = f"so the column is read as texts; say columns: {{{name}: string}} if that is meant"
-        if self.numbers + self.amounts >= _MOST * self.values:
+        nearly = self.numbers + self.amounts >= _MOST * self.values
+        few_marks = len(self.odd) <= _SHOWN and self.numbers >= max(_LEAST, _SOME * self.values)
+        if nearly or few_marks:
             mend = (
                 "write numbers without signs and thousands separators"
                 if self.amounts > len(self.odd) / 2
-                else "add what stands for a missing value to source.null_values, or mend the data"
+                else "list what stands for a missing value in source.null_values, beside those that it has by default, "
+                "or mend the data"
             )
             return (
                 f"{self.first_odd}: {name}: {self.numbers:,} of the {self.values:,} values looked at are numbers, "
@@ -302,6 +310,21 @@ def _texts_are(texts: pa.Array) -> tuple[ColumnType, bool]:
     except pa.ArrowInvalid:
         return "string", False
     return "integer", True
+
+
+def _are_dates(texts: pa.Array) -> pa.Array:
+    """Which texts are dates or times."""
+    look_like = pc.fill_null(pc.match_substring_regex(texts, _DATE), False)
+    candidates = texts.filter(look_like).unique()
+    return pc.is_in(texts, candidates.filter(pa.array([_is_date(each) for each in candidates], pa.bool_())))
+
+
+def _is_date(text: pa.Scalar) -> bool:
+    try:
+        times.seconds(pa.array([text.as_py()]))
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def _any(texts: pa.Array, pattern: str) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import functools
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -16,34 +18,46 @@ from schema.errors import listing
 from schema.feature_spec import FeatureSpec, Numeric, TimeSplits
 from schema.precision import coarse
 from schema.reader import first_place
-from schema.times import in_unit, unit_since_1970
+from schema.times import in_unit, is_calendar, unit_since_1970
 
 _LINE_BREAK = "[\r\n]"
 
 
+_SECONDS = "seconds since 1970"
+
+
+def _unit(number: float) -> str | None:
+    """What a time is, if it is one that is known by its size."""
+    if unit := unit_since_1970(number):
+        return f"{unit} since 1970"
+    return "dates such as 20261129" if is_calendar(number) else None
+
+
+def _as(since_1970: float, unit: str) -> str:
+    """Seconds since 1970 in another unit."""
+    if unit.startswith("dates"):
+        return datetime.datetime.fromtimestamp(since_1970, datetime.UTC).strftime("%Y%m%d")
+    return f"{in_unit(since_1970, unit.split()[0]):.0f}"
+
+
 @dataclass
 class _Range:
-    """The extremes of a column, and a file that each is in."""
+    """The extremes of a column, and of how many values."""
 
     lowest: float = math.inf
     highest: float = -math.inf
-    lowest_file: Path | None = None
-    highest_file: Path | None = None
     values: int = 0
 
-    def add(self, column: pa.Array, path: Path) -> None:
-        """Adds the values of a column that are from a file."""
+    def add(self, column: pa.Array) -> None:
+        """Adds the values of a column."""
         values = len(column) - column.null_count
         if values:
             extremes = pc.min_max(column).as_py()
-            self.merge(_Range(extremes["min"], extremes["max"], path, path, values))
+            self.merge(_Range(extremes["min"], extremes["max"], values))
 
     def merge(self, other: _Range) -> None:
         """Takes over another range."""
-        if other.lowest < self.lowest:
-            self.lowest, self.lowest_file = other.lowest, other.lowest_file
-        if other.highest > self.highest:
-            self.highest, self.highest_file = other.highest, other.highest_file
+        self.lowest, self.highest = min(self.lowest, other.lowest), max(self.highest, other.highest)
         self.values += other.values
 
 
@@ -56,7 +70,7 @@ class Oddities:
 
     def __init__(self, spec: FeatureSpec) -> None:
         self._spec = spec
-        self._times = _Range()
+        self._times: dict[Path, _Range] = {}
         self._numbers = {name: _Range() for name, feature in spec.features.items() if isinstance(feature, Numeric)}
         self._unknown: dict[str, Path] = {}
         self._line_breaks: Counter[str] = Counter()
@@ -64,9 +78,9 @@ class Oddities:
     def add(self, rows: pa.RecordBatch, path: Path) -> None:
         """Looks at rows of the file `path`."""
         if isinstance(self._spec.splits, TimeSplits):
-            self._times.add(rows[self._spec.splits.column], path)
+            self._times.setdefault(path, _Range()).add(rows[self._spec.splits.column])
         for name, numbers in self._numbers.items():
-            numbers.add(rows[name], path)
+            numbers.add(rows[name])
         for name in self._spec.features.keys() - self._numbers.keys():
             column = rows[name]
             values = column.flatten() if pa.types.is_list(column.type) else column
@@ -80,7 +94,8 @@ class Oddities:
 
     def merge(self, other: Oddities) -> Self:
         """Takes over what another accumulator has gathered."""
-        self._times.merge(other._times)
+        for path, times in other._times.items():
+            self._times.setdefault(path, _Range()).merge(times)
         for name, numbers in self._numbers.items():
             numbers.merge(other._numbers[name])
         self._line_breaks += other._line_breaks
@@ -93,31 +108,47 @@ class Oddities:
         return list(self._units())
 
     def _units(self) -> Iterator[str]:
-        splits, times = self._spec.splits, self._times
-        if not isinstance(splits, TimeSplits) or times.lowest_file is None or times.highest_file is None:
+        splits, files = self._spec.splits, {path: times for path, times in self._times.items() if times.values}
+        if not isinstance(splits, TimeSplits) or not files:
             return
-        lowest, highest = unit_since_1970(times.lowest), unit_since_1970(times.highest)
-        if lowest and highest and lowest != highest:
-            place = first_place(
-                times.highest_file, self._spec, splits.column, lambda column: pc.equal(column, times.highest)
-            )
-            yield (
-                f"{times.highest_file}: {place}: {splits.column}: expected {lowest} since 1970, as {times.lowest:.0f} "
-                f"in {times.lowest_file}, received {times.highest:.0f}, which are {highest}; bring all to one unit"
-            )
+        first = min(files)
+        # By the latest time of a file, since zeros and -1 stand for missing ones.
+        unit = _unit(files[first].highest)
+        for path, times in sorted(files.items()):
+            odd = next((each for each in (times.highest, times.lowest) if _unit(each) not in (None, unit)), None)
+            if odd is None and _unit(times.highest) != unit:
+                odd = times.highest
+            if odd is not None:
+                place = first_place(path, self._spec, splits.column, functools.partial(pc.equal, odd))
+                yield (
+                    f"{path}: {place}: {splits.column}: expected {unit or 'numbers'}, as {files[first].highest:.0f} in "
+                    f"{first}, received {odd:.0f}{f', {_unit(odd)}' if _unit(odd) else ''}; bring all to one unit"
+                )
+                return
         boundary = splits.boundaries[0] if splits.boundaries else None
-        unit = unit_since_1970(boundary) if boundary is not None else None
-        if boundary is not None and splits.boundaries and lowest and unit == "seconds" and unit != lowest:
-            numbers = listing(f"{in_unit(each, lowest):.0f}" for each in splits.boundaries)
-            yield (
-                f"splits.boundaries: expected numbers like the column's, which are {lowest} since 1970 "
-                f"({times.lowest:.0f} in {times.lowest_file}), received {boundary:.0f}, seconds, as dates are; "
-                f"say boundaries: [{numbers}]"
-            )
+        if boundary is None or not unit or _unit(boundary) != _SECONDS or unit == _SECONDS:
+            return
+        yield (
+            f"splits.boundaries: expected numbers like the column's, {unit} ({files[first].highest:.0f} in {first}), "
+            f"received {boundary:.0f}, {_SECONDS}, as dates are; say boundaries: "
+            f"[{listing(_as(each, unit) for each in splits.boundaries or ())}]"
+        )
+
+    def _before_1970(self) -> Iterator[str]:
+        """Marks of missing times, which as times are earlier than all others."""
+        for path, times in sorted(self._times.items()):
+            if times.values and times.lowest <= 0 and _unit(times.highest) == _SECONDS:
+                assert isinstance(self._spec.splits, TimeSplits), "else there are no times"
+                yield (
+                    f"{path}: {self._spec.splits.column}: the earliest time is {times.lowest:.0f}; if that stands for "
+                    "a missing one, remove such rows, since all of them train"
+                )
+                return
 
     def remarks(self) -> list[str]:
         """What is odd and no mistake, a sentence each."""
         return [
+            *self._before_1970(),
             *(
                 f"{path} has the column {name!r}, which no row had that was looked at before; it is not used"
                 for name, path in sorted(self._unknown.items())

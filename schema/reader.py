@@ -6,21 +6,29 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schema.conversion import ARROW_TYPES, BadValueError, convert, labels, weights
+from schema.conversion import ARROW_TYPES, BadValueError, convert, labels, moments, plain, weights
 from schema.errors import DataError, listing, nearest
-from schema.feature_spec import LABEL, WEIGHT, FeatureSpec, Multivalent, TimeSplits
-from schema.identity import ROW, identities, key_columns
+from schema.feature_spec import LABEL, WEIGHT, FeatureSpec, Multivalent, Numeric, TimeSplits
+from schema.identity import ROW, TIME, identities, key_columns, splits_by_hash
 from schema.parquet_file import ParquetFile
 from schema.raw_file import RawFile, open_file
+
+_UNIT_SEPARATOR = "\x1f"
 
 
 def parts(path: Path, spec: FeatureSpec) -> int:
     """In how many parts a file can be read independently: the row groups of a Parquet file, else 1."""
     file = open_file(path, spec.source)
     return file.row_groups if isinstance(file, ParquetFile) else 1
+
+
+def first_row(path: Path, spec: FeatureSpec, part: int) -> int:
+    """The place in a file of the first row of a part."""
+    return open_file(path, spec.source, part).first_row
 
 
 def arrow_schema(spec: FeatureSpec) -> pa.Schema:
@@ -46,12 +54,13 @@ def read(
         spec: a resolved spec.
         part: index of the part to read, see `parts`; None: the whole file.
         only: columns of the result to limit it to; None: all.
-        called: what the file is called in the identities of its rows, see `schema.identity`; None: without these.
+        called: what the file is called in the identities of its rows, see `schema.identity`; None: without what rows
+            are split by.
         unknown: receives columns of which the spec knows nothing, as rows of TFRecord files can have.
 
     Yields:
-        Batches with the columns of `arrow_schema(spec)`, and with `schema.identity.ROW` if they are to have it. A
-        missing value is null, and NaN is a missing value.
+        Batches with the columns of `arrow_schema(spec)`, and with `schema.identity.ROW` or `TIME`, by which the spec
+        splits, if they are to have it. A missing value is null, and NaN is a missing value.
 
     Raises:
         DataError: naming the file, the row as an editor would show it (in a CSV file the line, the header being line
@@ -62,23 +71,29 @@ def read(
     wanted = wanted if only is None else pa.schema([wanted.field(name) for name in only])
     sources = {field.name: _source_column(spec, field.name) for field in wanted}
     key = key_columns(spec) if called is not None else ()
-    raw_names = list(dict.fromkeys([*sources.values(), *key]))
+    time = [spec.splits.column] if called is not None and isinstance(spec.splits, TimeSplits) else []
+    raw_names = list(dict.fromkeys([*sources.values(), *key, *time]))
     rows = 0
     for batch in file.batches(_present(raw_names, file, path)):
         arrays, raw_name = {}, ""
         try:
             for name, raw_name in sources.items():
                 arrays[name] = _converted(spec, name, batch[raw_name])
-            if called is not None:
+            if called is not None and splits_by_hash(spec):
                 keys = {raw_name: batch[raw_name] for raw_name in key}
-                arrays[ROW] = identities(keys, called, file.first_row + rows, len(batch), spec.source.null_values)
+                first, marks = file.first_row + rows, spec.source.null_values
+                arrays[ROW] = identities(keys, called, first, len(batch), marks, spec.times)
+            if called is not None and isinstance(spec.splits, TimeSplits):
+                raw_name = spec.splits.column
+                marks, holds_times = spec.source.null_values, raw_name in spec.times
+                arrays[TIME] = moments(batch[raw_name], marks=marks, holds_times=holds_times)
         except BadValueError as error:
             place = f" {file.place(rows + error.row)}:" if error.row >= 0 else ""
             raise DataError(f"{path}:{place} {error.of(raw_name)}") from None
         rows += len(batch)
         yield pa.RecordBatch.from_pydict(arrays)
     if unknown is not None:
-        unknown |= set(file.names) - {*sources.values(), *spec.columns, *spec.ignore}
+        unknown |= set(file.names) - {"", *sources.values(), *spec.columns, *spec.ignore}
 
 
 def _present(names: Sequence[str], file: RawFile, path: Path) -> Sequence[str]:
@@ -117,10 +132,11 @@ def frequent_values(paths: Iterable[Path], spec: FeatureSpec, column: str, most:
     counts: Counter[object] = Counter()
     for path in paths:
         for batch in open_file(path, spec.source).batches([column]):
-            values = batch[column].flatten() if pa.types.is_list(batch[column].type) else batch[column]
+            values = plain(batch[column], ())
+            values = values.flatten() if pa.types.is_list(values.type) else values
+            values = values.cast(pa.float32()) if pa.types.is_decimal(values.type) else values
             for each in values.value_counts().to_pylist():
-                value = each["values"]
-                counts[value.decode("utf-8", "replace") if isinstance(value, bytes) else value] += each["counts"]
+                counts[each["values"]] += each["counts"]
     return counts.most_common(most)
 
 
@@ -145,7 +161,29 @@ def _converted(spec: FeatureSpec, name: str, raw: pa.Array) -> pa.Array:
         return weights(raw, marks=marks)
     feature = spec.features.get(name)
     separator = feature.separator if isinstance(feature, Multivalent) else None
-    column = convert(raw, spec.columns[name], separator, marks=marks, holds_times=name in spec.times)
+    column = convert(
+        raw,
+        spec.columns[name],
+        separator,
+        marks=marks,
+        holds_times=name in spec.times,
+        keep_digits=name in spec.by_default,
+    )
     if isinstance(spec.splits, TimeSplits) and name == spec.splits.column and column.null_count:
         raise BadValueError(pc.index(pc.is_null(column), True).as_py(), "a time in every row, to split by", None)
+    if feature is not None and not isinstance(feature, Numeric):
+        _refuse_separators(column)
     return column
+
+
+def _refuse_separators(column: pa.Array) -> None:
+    """Raises for tokens with the character that joins them in vocabularies and crosses."""
+    values, rows = column, np.arange(len(column))
+    if pa.types.is_list(column.type):
+        values, rows = column.flatten(), np.asarray(pc.list_parent_indices(column))
+    if pa.types.is_string(values.type):
+        found = pc.index(pc.match_substring(values, _UNIT_SEPARATOR), True).as_py()
+        if found >= 0:
+            raise BadValueError(
+                int(rows[found]), "text without the control character U+001F", values[found].as_py(), "replace it"
+            )

@@ -1,20 +1,111 @@
-"""Which rows a model was trained on, in few words, and whether a later test split may have any of them."""
+"""Which rows a model was trained on, in few words, and whether a later test split may have any of them.
+
+Where a row's place decides about its split, the rows must be where they were. Whether they are is told by their labels,
+which are there whatever becomes of other columns: sums of hashes of place and label over blocks of rows.
+"""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from schema.errors import listing
 from schema.feature_spec import FeatureSpec, RandomSplits, TimeSplits
 from schema.identity import key_columns
+from schema.times import unit_since_1970
 
-_HEAD_BYTES = 1 << 16
-_MOST_FILES = 1000
+_FINE = 64
+"""Rows of a block while they are read."""
+_MOST_BLOCKS = 4096
+"""Blocks that are kept, of all files together."""
+
+Sums = npt.NDArray[np.uint64]
+
+
+class Signature(BaseModel):
+    """Which labels stand where in a file.
+
+    Attributes:
+        rows: how many there are.
+        block: rows of a block: a power of two.
+        sums: of the hashes of the rows in each block.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    rows: int
+    block: int
+    sums: tuple[int, ...]
+
+    def begins_like(self, earlier: Signature) -> bool:
+        """Whether the file holds all rows of an earlier state of it, in their places, and perhaps more behind them."""
+        if self.rows < earlier.rows:
+            return False
+        block = max(self.block, earlier.block)
+        now, then = (_coarser(np.array(each.sums, np.uint64), block // each.block) for each in (self, earlier))
+        # The last block of then has more rows now, unless the file has not grown.
+        whole = len(then) if self.rows == earlier.rows else earlier.rows // block
+        return np.array_equal(now[:whole], then[:whole])
+
+
+class Signatures:
+    """An accumulator over the rows of files: `add` batches, in any order and on any number of workers, `merge`."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, int] = {}
+        self._sums: dict[str, Sums] = {}
+
+    def add(self, file: str, first_row: int, labels: pa.Array) -> None:
+        """Adds rows.
+
+        Args:
+            file: what it is called.
+            first_row: the place of the first of them.
+            labels: float32 [rows].
+        """
+        places = np.arange(first_row, first_row + len(labels))
+        values = np.nan_to_num(labels.to_numpy(zero_copy_only=False)).astype(np.float32).view(np.uint32)
+        hashes = pd.util.hash_array((places.astype(np.uint64) << np.uint64(32)) ^ values.astype(np.uint64))
+        sums: Sums = np.zeros(len(places) and places[-1] // _FINE + 1, np.uint64)
+        np.add.at(sums, places // _FINE, hashes)
+        self._add(file, len(labels), sums)
+
+    def _add(self, file: str, rows: int, sums: Sums) -> None:
+        self._rows[file] = self._rows.get(file, 0) + rows
+        before = self._sums.get(file, np.zeros(0, np.uint64))
+        longer, shorter = (sums, before) if len(sums) > len(before) else (before, sums)
+        longer[: len(shorter)] += shorter
+        self._sums[file] = longer
+
+    def merge(self, other: Signatures) -> None:
+        """Takes over what another accumulator has added up."""
+        for file, sums in other._sums.items():
+            self._add(file, other._rows[file], sums)
+
+    def result(self) -> dict[str, Signature]:
+        """Of each file."""
+        most, found = max(1, _MOST_BLOCKS // max(1, len(self._sums))), {}
+        for file, sums in sorted(self._sums.items()):
+            times = 1
+            while len(sums) > times * most:
+                times *= 2
+            coarse = _coarser(sums, times)
+            found[file] = Signature(rows=self._rows[file], block=_FINE * times, sums=tuple(coarse.tolist()))
+        return found
+
+
+def _coarser(sums: Sums, times: int) -> Sums:
+    """Sums of so many blocks together."""
+    padded = np.concatenate([sums, np.zeros(-len(sums) % times, np.uint64)])
+    found: Sums = padded.reshape(-1, times).sum(axis=1, dtype=np.uint64)
+    return found
 
 
 class SplitRecord(BaseModel):
@@ -23,31 +114,38 @@ class SplitRecord(BaseModel):
     Attributes:
         by: as in the description.
         columns: of a hash those of the key, none where a row's place decides; of a split by time that one.
+        null_values: which texts are no key.
         train_end: where the train split ends, exclusive: a share of all hashes, or a time.
         test_start: where the test split begins, inclusive.
-        files: what a file is called -> a digest of its beginning, of the files whose rows' places decide, and of the
-            train split's given files.
-        test_files: of given test files.
+        come_and_go: whether a file may be gone without its rows being elsewhere, as of a window of spans.
+        files: what a file is called -> its signature, of the files whose rows' places decide, and of given files that
+            are not the test split's.
+        test_files: of given files those of the test split.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     by: Literal["random", "time", "given"]
     columns: tuple[str, ...] = ()
+    null_values: tuple[str, ...] = ()
     train_end: float = 0
     test_start: float = 0
-    files: Mapping[str, str] = {}
-    test_files: Mapping[str, str] = {}
+    come_and_go: bool = False
+    files: Mapping[str, Signature] = {}
+    test_files: tuple[str, ...] = ()
 
 
-def record(spec: FeatureSpec, files: Mapping[str, Path], test_files: Mapping[str, Path],
-           boundaries: tuple[float, float] | None) -> SplitRecord:  # fmt: skip
+def record(
+    spec: FeatureSpec, signatures: Mapping[str, Signature], test_files: Mapping[str, Path], has_spans: bool,
+    boundaries: tuple[float, float] | None,
+) -> SplitRecord:  # fmt: skip
     """The record of a dataset's splits.
 
     Args:
         spec: the resolved spec.
-        files: what a file is called -> where it is; of given files without those of the test split.
-        test_files: of given files those of the test split.
+        signatures: of all files.
+        test_files: of given files those of the test split, by what they are called.
+        has_spans: whether a run reads a window of what there is.
         boundaries: from `schema.splits.time_boundaries`.
     """
     splits = spec.splits
@@ -56,10 +154,17 @@ def record(spec: FeatureSpec, files: Mapping[str, Path], test_files: Mapping[str
         return SplitRecord(by="time", columns=(splits.column,), train_end=boundaries[0], test_start=boundaries[1])
     if isinstance(splits, RandomSplits):
         key = key_columns(spec)
-        train, test = splits.fractions["train"], splits.fractions["test"]
-        heads = {} if key else _heads(files)
-        return SplitRecord(by="random", columns=key, train_end=train, test_start=1 - test, files=heads)
-    return SplitRecord(by="given", files=_heads(files), test_files=_heads(test_files))
+        return SplitRecord(
+            by="random",
+            columns=key,
+            null_values=tuple(sorted(spec.source.null_values)) if key else (),
+            train_end=splits.fractions["train"],
+            test_start=1 - splits.fractions["test"],
+            come_and_go=has_spans,
+            files={} if key else signatures,
+        )
+    train = {name: signature for name, signature in signatures.items() if name not in test_files}
+    return SplitRecord(by="given", come_and_go=has_spans, files=train, test_files=tuple(sorted(test_files)))
 
 
 def overlap(then: SplitRecord | None, now: SplitRecord | None) -> str | None:
@@ -73,36 +178,33 @@ def overlap(then: SplitRecord | None, now: SplitRecord | None) -> str | None:
         return None
     if then is None:
         return "nothing is recorded of the splits that it was trained with"
-    if then.by != now.by:
+    if (then.by, then.columns) != (now.by, now.columns):
         return f"it was trained with splits by {_words(then)}, now they are by {_words(now)}"
-    if then.by == "given":
-        both = set(then.files.values()) & set(now.test_files.values())
-        names = [name for name, digest in now.test_files.items() if digest in both]
-        return f"it was trained on {listing(names)}, now a test file" if names else None
-    if then.columns != now.columns:
-        return f"it was trained with splits by {_words(then)}, now they are by {_words(now)}"
+    if then.null_values != now.null_values:
+        return "other values of the key count as missing now"
+    if now.by == "time" and unit_since_1970(then.train_end) != unit_since_1970(now.test_start):
+        return "the times that rows are split by are in another unit now"
     if then.train_end > now.test_start + 1e-9:
         return f"its train split ends at {then.train_end:.10g}, and the test split begins at {now.test_start:.10g}"
-    changed = [name for name, digest in now.files.items() if then.files.get(name, digest) != digest]
+    if names := [name for name in now.test_files if name in then.files]:
+        return f"it was trained on {listing(names)}, now a test file"
+    return _moved(then, now)
+
+
+def _moved(then: SplitRecord, now: SplitRecord) -> str | None:
+    """Why rows may be elsewhere than they were."""
+    gone = [name for name in then.files if name not in now.files]
+    if gone and not then.come_and_go:
+        return f"{listing(gone, 3)} is gone since, and its rows may be in other files"
+    changed = [
+        name
+        for name, signature in now.files.items()
+        if name in then.files and not signature.begins_like(then.files[name])
+    ]
     if changed:
-        return f"rows of {listing(changed, 3)} may have changed places since, by which they are split"
+        return f"rows of {listing(changed, 3)} are in other places than then, or have other labels"
     return None
 
 
 def _words(record: SplitRecord) -> str:
     return f"{record.by} ({listing(record.columns)})" if record.columns else record.by
-
-
-def _heads(files: Mapping[str, Path]) -> dict[str, str]:
-    """Digests of the files' beginnings: rows are appended at the end."""
-    return {name: _head(path) for name, path in list(files.items())[:_MOST_FILES]}
-
-
-def _head(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.blake2b(file.read(_HEAD_BYTES), digest_size=8).hexdigest()
-
-
-def names(record: SplitRecord) -> Sequence[str]:
-    """The files that are recorded."""
-    return [*record.files, *record.test_files]

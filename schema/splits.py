@@ -12,7 +12,7 @@ import pyarrow as pa
 from schema.dataset import Dataset
 from schema.errors import DataError
 from schema.feature_spec import SPLITS, FeatureSpec, GivenSplits, Split, TimeSplits
-from schema.identity import ROW, called, shares, splits_by_hash
+from schema.identity import ROW, TIME, called, shares
 from schema.reader import read
 
 _SORTED_AT_ONCE = 1 << 20
@@ -42,8 +42,8 @@ def time_boundaries(files: Iterable[Path], spec: FeatureSpec) -> Boundaries | No
     if splits.boundaries:
         return splits.boundaries
     paths = list(files)
-    batches = (batch for path in paths for batch in read(path, spec, only=[splits.column]))
-    times, counts = _count(batch.column(0).to_numpy().astype(np.float64) for batch in batches)
+    batches = (batch for path in paths for batch in read(path, spec, only=[], called=""))
+    times, counts = _count(batch[TIME].to_numpy() for batch in batches)
     if len(times) < len(SPLITS):
         raise DataError(
             f"{paths[0]}: {splits.column}: expected at least three different times to split by, received {len(times)}"
@@ -99,13 +99,13 @@ def split(
     """The rows of a batch by split.
 
     Args:
-        batch: rows as `schema.reader.read` gives them; with `schema.identity.ROW`, where the spec splits by hash.
+        batch: rows as `schema.reader.read` gives them, with what the spec splits by.
         spec: a resolved spec.
         given: the split whose file the batch is from, where the spec gives files by split.
         boundaries: from `time_boundaries`, where the spec splits by time.
 
     Returns:
-        A batch for each split that has any of the rows, which keep their order; without `ROW`.
+        A batch for each split that has any of the rows, which keep their order; without what they are split by.
 
     Raises:
         ValueError: `given` or `boundaries` is missing where the spec needs it.
@@ -115,22 +115,21 @@ def split(
         if given is None:
             raise ValueError("expected the split of the file, where the spec gives files by split")
         if given != "train" or (isinstance(spec.source.files, Mapping) and "eval" in spec.source.files):
-            return {given: _without_identities(batch)} if len(batch) else {}
+            return {given: _columns_alone(batch)} if len(batch) else {}
         place = np.where(shares(batch[ROW]) < splits.eval_fraction, 1, 0)
     elif isinstance(splits, TimeSplits):
         if boundaries is None:
             raise ValueError("expected the boundaries, where the spec splits by time")
-        times = batch[splits.column].to_numpy().astype(np.float64)
-        place = np.searchsorted(np.asarray(boundaries), times, side="right")
+        place = np.searchsorted(np.asarray(boundaries), batch[TIME].to_numpy(), side="right")
     else:
         ends = np.cumsum([splits.fractions[name] for name in SPLITS[:-1]])
         place = np.searchsorted(ends, shares(batch[ROW]), side="right")
-    batch = _without_identities(batch)
+    batch = _columns_alone(batch)
     return {name: batch.filter(pa.array(place == index)) for index, name in enumerate(SPLITS) if (place == index).any()}
 
 
-def _without_identities(batch: pa.RecordBatch) -> pa.RecordBatch:
-    return batch.select([name for name in batch.schema.names if name != ROW])
+def _columns_alone(batch: pa.RecordBatch) -> pa.RecordBatch:
+    return batch.select([name for name in batch.schema.names if name not in (ROW, TIME)])
 
 
 def read_splits(
@@ -146,12 +145,10 @@ def read_splits(
     Raises:
         DataError: what `schema.reader.read` raises.
     """
-    by_hash = splits_by_hash(dataset.spec)
     for key, paths in dataset.files.items():
         for path in paths:
             more = set[str]()
-            name = called(path, dataset.base) if by_hash else None
-            for batch in read(path, dataset.spec, called=name, unknown=more):
+            for batch in read(path, dataset.spec, called=called(path, dataset.base), unknown=more):
                 for part, rows in split(batch, dataset.spec, None if key == "all" else key, boundaries).items():
                     yield part, rows, path
             if unknown and more:

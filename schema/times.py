@@ -63,6 +63,13 @@ def unit_since_1970(number: float) -> str | None:
     return next((unit for unit, factor in _UNITS if _FIRST * factor <= number < _LAST * factor), None)
 
 
+def is_calendar(number: float) -> bool:
+    """Whether a number is a date as in 20261129, which is no count of anything."""
+    year, rest = divmod(int(number), 10_000)
+    month, day = divmod(rest, 100)
+    return number == int(number) and 1970 <= year <= 2286 and 1 <= month <= 12 and 1 <= day <= 31
+
+
 def in_unit(since_1970: float, unit: str) -> float:
     """Seconds since 1970 in another unit."""
     return since_1970 * dict(_UNITS)[unit]

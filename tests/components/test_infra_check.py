@@ -152,7 +152,7 @@ def test_a_model_that_is_not_blessed_is_not_checked(infra_check, tmp_path):
     blessing = infra_check(tmp_path / "no model here", blessed=False)
 
     assert blessing.get_string_custom_property("blessing_status") == "INFRA_NOT_BLESSED"
-    assert report_of(blessing) == {"checked": False, "gate": {"conditions": [], "remarks": []}}
+    assert report_of(blessing) == {"checked": False, "gate": {"conditions": [], "unjudged": [], "remarks": []}}
     assert blessing.get_int_custom_property("checked") == 0
 
 

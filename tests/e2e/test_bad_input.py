@@ -82,24 +82,25 @@ def without_price(lines):
 
 
 @pytest.mark.parametrize(
-    ("broken", "message"),
+    ("broken", "message", "by"),
     [
-        (without_price, "day2.csv: expected a column 'price', received the columns user, movie, title, tags, stars"),
+        (without_price, "day2.csv: expected a column 'price', received the columns user, movie, title, tags, stars",
+         "ExampleGen"),
         (lambda lines: replaced(lines, 500, lambda line: line + ",7"),
-         "day2.csv: line 500: expected 6 fields, received 7"),
+         "day2.csv: line 500: expected 6 fields, received 7", None),
         (lambda lines: replaced(lines, 321, field(COLUMNS["price"], "abc")),
-         "day2.csv: line 321: price: expected a number, received 'abc'"),
-        (lambda lines: "", "day2.csv: expected rows, received an empty file"),
+         "day2.csv: line 321: price: expected a number, received 'abc'", "ExampleGen"),
         (lambda lines: replaced(lines, 77, field(COLUMNS["title"], "Amélie")).encode("latin-1"),
-         "day2.csv: line 77: title: expected UTF-8 text, received byte 0xe9 at offset "),
+         "day2.csv: line 77: title: expected UTF-8 text, received byte 0xe9 at offset ", None),
     ],
-    ids=["missing column", "broken row", "text for a number", "empty", "not UTF-8"],
+    ids=["missing column", "broken row", "text for a number", "not UTF-8"],
 )  # fmt: skip
-def test_a_file_that_is_broken(stranger, is_refused, tmp_path, broken, message):
+def test_a_file_that_is_broken(stranger, is_refused, tmp_path, broken, message, by):
+    """What shows at a file's beginning is told before any component runs."""
     folder = stranger.copy(tmp_path / "broken", day2_csv=broken(rows(stranger)))
     said, component = is_refused(folder)
     assert said.startswith(message)
-    assert component == "ExampleGen"
+    assert component == by
 
 
 def everywhere(stranger, column: str, text: str) -> dict[str, str]:
@@ -152,7 +153,8 @@ def test_parquet_with_other_columns(stranger, is_refused, tmp_path):
 
     said, component = is_refused(folder)
     assert said == (
-        "day2.parquet: expected a column 'price', received the columns user, movie, title, tags, cost, stars"
+        "day2.parquet: expected a column 'price', received the columns user, movie, title, tags, cost, stars; add it "
+        "to 'ignore' if it is no longer there"
     )
     assert component == "ExampleGen"
 
@@ -161,14 +163,14 @@ def test_parquet_with_other_columns(stranger, is_refused, tmp_path):
     ("changed", "message"),
     [
         ({"day1_csv": None, "day2_csv": None}, "features.yaml: source.files: expected data files"),
-        ({"day1_csv": ""}, "day1.csv: expected rows, received an empty file"),
-        ({"day1_csv": "user,movie\nu1,1\n"},
+        ({"day1_csv": "", "day2_csv": "user,movie\n"}, "day1.csv, day2.csv: expected rows, received none"),
+        ({"day1_csv": "user,movie\nu1,1\n", "day2_csv": None},
          "features.yaml: label.column: expected a column of the data (user, movie), received 'stars'"),
     ],
     ids=["no file", "empty", "other columns"],
 )  # fmt: skip
 def test_a_first_file_that_is_broken(stranger, is_refused, tmp_path, changed, message):
-    """Of the first file the columns are told, before any component runs."""
+    """The columns are told before any component runs."""
     said, component = is_refused(stranger.copy(tmp_path / "broken", **changed))
     assert said.startswith(message)
     assert component is None

@@ -65,7 +65,7 @@ features: {user: , price: {type: numeric, buckets: 4}}
 crosses: [{columns: [user, price]}]
 ignore: [comment]
 """
-    rows = [f"{1 + row % 5},u{row % 3},m{row % 4},{row / 10},fine" for row in range(200)]
+    rows = [f"{1 + row % 5},u{row % 3},m{row % 50},{row / 10},fine" for row in range(200)]
     (tmp_path / "features.yaml").write_text(description)
     (tmp_path / "log.csv").write_text("\n".join(["stars,user,movie,price,comment", *rows, ""]))
     done = rankline("validate", "--dataset", str(tmp_path))

@@ -104,7 +104,11 @@ def test_an_empty_split(make_folder):
     lines = complaints(folder)
     assert len(lines) == 2  # all rows have the same key, so that two of three splits are empty
     assert all(
-        line.endswith("split: expected rows, received none; change 'splits', or bring more data") for line in lines
+        line.endswith(
+            "split: expected rows, received none; rows that are alike in k stay together, so say splits.key with "
+            "columns of more different values, or bring more data"
+        )
+        for line in lines
     )
 
 

@@ -185,7 +185,8 @@ def test_files_per_split_are_given_splits(tmp_path):
             "labl: clicked",
             [
                 "labl: expected one of the keys name, description, source, label, other_labels, weight, ignore, "
-                "columns, times, ranking, splits, features, crosses, slices, received 'labl'; did you mean 'label'?"
+                "columns, times, by_default, ranking, splits, features, crosses, slices, received 'labl'; "
+                "did you mean 'label'?"
             ],
         ),
         ("description: nothing", ["label: expected a value, received none"]),

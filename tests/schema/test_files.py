@@ -109,6 +109,11 @@ READ = {
                        [10, 20, 30, 86400]),
     "numbers as texts to split by": ("{label: y, columns: {v: integer}, splits: {by: time, column: v}}", "v",
                                      ["10", "20", "30", "40"], [10, 20, 30, 40]),
+    "times as floats": ("{label: y, splits: {by: time, column: v}}", "_time",
+                        [10.0, 20.0, 20.5, 40.0], [10, 20, 20.5, 40]),
+    "truths": ("label: {column: v, positive: '== true'}", "_label", ["True", "false", "1", "0"], [1, 0, 1, 0]),
+    "spaces": ("label: y", "v", ["a ", " a", "a", "b"], ["a", "a", "a", "b"]),
+    "whole numbers to slice by": ("{label: y, slices: [v]}", "v", [3.0, None, 4.0, 3.0], [3, None, 4, 3]),
     "slices": ("{label: y, slices: [v]}", "v", ["a", "b", "a", "b"], ["a", "b", "a", "b"]),
 }  # fmt: skip
 
@@ -135,6 +140,16 @@ REFUSED = {
                                "v: expected a weight of at least 0 in every row, received none"),
     "weight that is no number": ("{label: y, weight: v}", ["1", "1", "1", "a"], 3,
                                  "v: expected a number, received 'a'"),
+    "weight beyond all measure": ("{label: y, weight: v}", ["1", "1", "3e38", "1"], 2,
+                                  "v: expected a weight of at most"),
+    "label in other letters": ("label: {column: v, positive: [yes]}", ["yes", "no", "Yes", "no"], 2,
+                               "v: expected a label spelled as in label.positive ('yes'), received 'Yes'"),
+    "label with a fraction": ("label: {column: v, positive: ['1']}", ["1", "0", "0", "1.0"], 3,
+                              "v: expected a label spelled as in label.positive ('1'), received '1.0'"),
+    "no truth": ("label: {column: v, positive: '== true'}", ["true", "false", "true", "maybe"], 3,
+                 "v: expected true or false, since label.positive compares with one, received 'maybe'"),
+    "a unit separator": ("label: y", ["a", "b\x1fc", "d", "e"], 1,
+                         "v: expected text without the control character U+001F, received 'b\\x1fc'"),
     "no number": ("{label: y, features: {v: numeric}}", ["1", "2", "3", "unknown"], 3,
                   "v: expected a number, received 'unknown'; for texts say columns: {v: string}"),
     "an amount": ("{label: y, features: {v: numeric}}", ["1", "$5", "3", "4"], 1,
@@ -167,6 +182,19 @@ def test_values_are_refused_alike(tmp_path, kind, case):
     index, place = divmod(row, 2) if kind.startswith("two ") else (0, row)
     shown = f"line {place + 2}" if "sv" in kind else f"row {place + 1}"
     assert str(caught.value).startswith(f"{tmp_path}/{index}.{kind.split()[-1]}: {shown}: {message}")
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_seconds_as_floats(tmp_path, kind):
+    times = [1709251719.0, 1709251720.0, 1709251721.5, 1709251722.0]
+    columns = {"y": [1, 0, 1, 0], "n": [1, 2, 3, 4], "v": times}
+    dataset = dataset_of(tmp_path, "{label: y, splits: {by: time, column: v}}", columns, kind)
+
+    if "tfrecord" in kind:  # which holds 32 bits
+        with pytest.raises(DataError, match=r"row 1: v: expected a time up to 2\^24, .*; store times as integers"):
+            rows(dataset, "_time")
+    else:
+        assert rows(dataset, "_time") == times
 
 
 def test_the_formats_differ_in_nothing_that_is_described(tmp_path):

@@ -198,3 +198,19 @@ def test_shares_are_uniform():
 
     # Chi-squared with 9 degrees of freedom exceeds 27.9 once in a thousand times.
     assert ((counts - 1000) ** 2 / 1000).sum() < 27.9
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "times"),
+    [
+        (["True", "false"], [True, False], ()),
+        (["1e-07", "0.5"], [1e-7, 0.5], ()),
+        (["1.50", "2.0"], [1.5, 2.0], ()),
+        (["2024-03-01", "2024-03-01 00:00:01"], [1_709_251_200, 1_709_251_201], ("k",)),
+    ],
+)
+def test_texts_are_known_as_the_values_that_they_say(one, other, times):
+    typed = pa.array(other, pa.timestamp("s")) if times else pa.array(other)
+    found = [identities({"k": array}, "a", 0, 2, NULL_VALUES, times) for array in (pa.array(one), typed)]
+
+    assert found[0] == found[1]

@@ -101,11 +101,12 @@ def test_types_of_several_parquet_files(tmp_path, first, second, kind):
 
 
 def test_what_is_a_number_in_one_file_and_a_text_in_the_next_is_told(tmp_path):
-    (remark,) = inspected(tmp_path, column(["a"] * 20), column(["1"] * 20)).remarks
+    (remark,) = inspected(tmp_path, column(list("abcdefgh")), column(["1"] * 2)).remarks
 
     assert remark == (
         f"{tmp_path}/0.csv: line 2: v: all values that were looked at in {tmp_path}/1.csv are numbers, here are "
-        "others: 'a' (20), so the column is read as texts; say columns: {v: string} if that is meant"
+        "others: 'a' (1), 'b' (1), 'c' (1) and 5 more, so the column is read as texts; say columns: "
+        "{v: string} if that is meant"
     )
 
 
@@ -118,8 +119,8 @@ def test_numbers_with_a_mark_are_told(tmp_path, mark, as_csv):
     place = f"{tmp_path}/0.csv: line 20" if as_csv else f"{tmp_path}/0.parquet: row 19"
     assert remark == (
         f"{place}: v: 19 of the 20 values looked at are numbers, others are not: {mark!r} (1), so the column is "
-        "read as texts; say columns: {v: string} if that is meant; else add what stands for a missing value to "
-        "source.null_values, or mend the data"
+        "read as texts; say columns: {v: string} if that is meant; else list what stands for a missing value in "
+        "source.null_values, beside those that it has by default, or mend the data"
     )
     for settled in (
         {"columns": {"v": "string"}},
@@ -280,3 +281,52 @@ def test_underscores_are_told_or_refused(make_folder):
             find(folder)
     (folder / "features.yaml").write_text("{label: y, ignore: [_user]}\n")
     assert not find(folder).remarks
+
+
+@pytest.mark.parametrize("odd", ["0000-00-00", "0000-00-00 00:00:00", "0", "2024-02-30", "2024-03-01 10:00:00 PST"])
+def test_what_looks_like_a_date_and_is_none_is_told(tmp_path, odd):
+    (remark,) = inspected(tmp_path, column(["2024-03-01"] * 19 + [odd])).remarks
+
+    assert remark.startswith(f"{tmp_path}/0.csv: line 21: v: 19 of the 20 values looked at are dates or times")
+    assert repr(odd) in remark
+
+
+def test_a_few_marks_in_many_rows_are_told(tmp_path):
+    (remark,) = inspected(tmp_path, column(["1.5", "-"] * 20)).remarks
+
+    assert "20 of the 40 values looked at are numbers, others are not: '-' (20)" in remark
+
+
+@pytest.mark.parametrize("first", [["10001"], ["10001.5"]])
+def test_names_in_a_later_file_make_names_of_all(tmp_path, first):
+    found = inspected(tmp_path, column(first), column(["02139"]))
+
+    assert found.columns["v"] == "string"
+
+
+def test_digits_that_a_number_would_lose_are_refused_where_nothing_is_said_of_the_column(make_folder):
+    from schema.reader import read
+
+    rows = "1,10001\n" * (_BLOCK_BYTES // 4)
+    folder = make_folder("label: y", {"a.csv": f"y,v\n{rows}0,02139\n"})
+    with pytest.raises(DataError, match=r"v: expected a number, received '02139'; if these are names, say columns: "):
+        list(read(folder / "a.csv", find(folder).spec))
+    (folder / "features.yaml").write_text("{label: y, features: {v: numeric}}")
+    assert list(read(folder / "a.csv", find(folder).spec))[-1]["v"][-1].as_py() == 2139
+
+
+@pytest.mark.parametrize("values", [["1.23000E+11", "2"], ["10.5", "2"], ["3e3", "4"]])
+def test_a_group_of_decimals_is_refused(make_folder, values):
+    from schema.errors import SpecError
+
+    text = "y,u,i\n" + "".join(f"1,{value},a\n" for value in values)
+    with pytest.raises(SpecError, match=r"ranking\.group: expected a column of texts or whole numbers, received dec"):
+        find(make_folder("{label: y, ranking: {group: u, item: i}}", {"a.csv": text}))
+
+
+def test_a_group_of_lists_is_refused(make_folder):
+    from schema.errors import SpecError
+
+    table = pa.table({"y": [1, 0], "u": [["a", "b"], ["c"]], "i": ["x", "y"]})
+    with pytest.raises(SpecError, match=r"ranking\.group: expected a column of texts or whole numbers, received lists"):
+        find(make_folder("{label: y, ranking: {group: u, item: i}}", {"a.parquet": table}))

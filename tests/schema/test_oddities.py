@@ -37,8 +37,8 @@ def test_seconds_in_one_file_and_milliseconds_in_the_next(make_folder):
         checked(folder).verify()
 
     assert str(caught.value) == (
-        f"{folder}/b.csv: line 41: t: expected seconds since 1970, as 1709251200 in {folder}/a.csv, received "
-        "1709253540000, which are milliseconds; bring all to one unit"
+        f"{folder}/b.csv: line 41: t: expected seconds since 1970, as 1709253540 in {folder}/a.csv, received "
+        "1709253540000, milliseconds since 1970; bring all to one unit"
     )
 
 
@@ -50,9 +50,41 @@ def test_boundaries_that_are_dates_of_a_column_of_milliseconds(make_folder):
         checked(folder).verify()
 
     assert str(caught.value) == (
-        f"splits.boundaries: expected numbers like the column's, which are milliseconds since 1970 (1709251200000 in "
-        f"{folder}/a.csv), received 1709252400, seconds, as dates are; say boundaries: [1709252400000, 1709253000000]"
+        f"splits.boundaries: expected numbers like the column's, milliseconds since 1970 (1709253540000 in "
+        f"{folder}/a.csv), received 1709252400, seconds since 1970, as dates are; say boundaries: [1709252400000, "
+        "1709253000000]"
     )
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (log(20240301, 1, 20), log(SECONDS, 60)),  # dates, then seconds
+        (log(45352, 1), log(SECONDS, 60)),  # Excel's days
+        (log(SECONDS, 60) + "1,-1,x\n", log(SECONDS * 1000, 60_000)),  # one mark of a missing time
+        (log(SECONDS, 60) + f"1,{SECONDS * 1000},x\n", log(SECONDS, 60)),  # one row in one file
+    ],
+)
+def test_other_units_beside_each_other(make_folder, one, other):
+    folder = make_folder("{label: y, splits: {by: time, column: t}}", {"a.csv": one, "b.csv": other})
+
+    with pytest.raises(DataError, match=r"[ab]\.csv: line \d+: t: expected .*, received .*; bring all to one unit"):
+        checked(folder).verify()
+
+
+def test_dates_as_numbers_beside_boundaries_that_are_dates(make_folder):
+    splits = "splits: {by: time, column: t, boundaries: [2024-03-10, '2024-03-20']}"
+    folder = make_folder(f"label: y\n{splits}", {"a.csv": log(20240301, 1, 31)})
+
+    with pytest.raises(DataError, match=r"say boundaries: \[20240310, 20240320\]$"):
+        checked(folder).verify()
+
+
+def test_marks_of_missing_times_are_told(make_folder):
+    folder = make_folder("{label: y, splits: {by: time, column: t}}", {"a.csv": log(SECONDS, 60) + "1,-1,x\n0,-1,x\n"})
+
+    (remark,) = checked(folder).remarks()
+    assert remark.startswith(f"{folder}/a.csv: t: the earliest time is -1; if that stands for a missing one")
 
 
 @pytest.mark.parametrize("text", [log(SECONDS, 60), log(1, 1), log(SECONDS * 1000, 60_000)])

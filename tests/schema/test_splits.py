@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from schema.errors import DataError
 from schema.feature_spec import FeatureSpec
-from schema.identity import ROW, identities
+from schema.identity import ROW, TIME, identities
 from schema.reader import read
 from schema.rows import NULL_VALUES
 from schema.splits import _SORTED_AT_ONCE, _count, _cut, split, time_boundaries
@@ -77,7 +77,7 @@ def test_no_row_of_a_later_split_is_earlier(tmp_path):
 
     found: dict[str, list[int]] = {"train": [], "eval": [], "test": []}
     for path in files:
-        for batch in read(path, spec):
+        for batch in read(path, spec, called=path.name):
             for name, part in split(batch, spec, boundaries=boundaries).items():
                 found[name] += part["t"].to_pylist()
 
@@ -128,7 +128,7 @@ def test_too_few_times(tmp_path):
 
 def test_boundaries_that_the_spec_names_need_no_files():
     spec = spec_with({"by": "time", "column": "t", "boundaries": [100, 200]})
-    batch = pa.record_batch({"t": pa.array([200, 99, 100, 199])})
+    batch = pa.record_batch({"t": pa.array([200, 99, 100, 199]), TIME: pa.array([200.0, 99, 100, 199])})
 
     found = split(batch, spec, boundaries=time_boundaries([], spec))
 

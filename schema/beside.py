@@ -1,0 +1,92 @@
+"""Files that lie beside a dataset's, and the same rows in several: what a pattern has missed, or taken twice."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from schema.errors import listing
+from schema.raw_file import ENDINGS
+from schema.spans import Files
+
+_FORMATS = "|".join([*map(re.escape, ENDINGS), r"\.jsonl", r"\.orc", r"\.avro", r"\.xlsx?", r"/part-\d[^.]*"])
+_DATA = re.compile(rf"({_FORMATS})(\.(gz|zip|bz2|zst|xz|snappy|lz4))?$", re.IGNORECASE)
+"""Names of files that hold rows, in formats that are read and in others."""
+_PARTITION = re.compile(r"[^/=]+=[^/]+")
+_MOST_FILES = 10_000
+_HEAD_BYTES = 1 << 16
+_SHOWN = 5
+
+
+def remarks(files: Files, base: Path) -> list[str]:
+    """What is odd about where files are, a sentence each.
+
+    Args:
+        files: all of the dataset, whatever a run reads of them.
+        base: the dataset's folder.
+    """
+    paths = [path for several in files.values() for path in several]
+    found = []
+    if unread := _unread(paths, base):
+        found.append(f"not read: {listing(unread, _SHOWN)}; see source.files if they hold rows of this dataset")
+    found += [
+        f"{path} is in {listing(splits)}, so that the same rows train and judge"
+        for path, splits in _shared(files).items()
+        if len(splits) > 1
+    ]
+    for same in _equal(paths):
+        found.append(f"{listing(map(str, same), _SHOWN)} hold the same, so that their rows are there more than once")
+    inside = [path.relative_to(base).parent for path in paths if path.is_relative_to(base)]
+    partitions = sorted({part for folder in inside for part in folder.parts if _PARTITION.fullmatch(part)})
+    if partitions:
+        found.append(
+            f"folders such as {listing(partitions, 2)} are no columns: write what their names say into the files"
+        )
+    return found
+
+
+def _shared(files: Files) -> dict[Path, list[str]]:
+    """File -> the splits that it is in."""
+    splits: dict[Path, list[str]] = defaultdict(list)
+    for split, paths in files.items():
+        for path in paths:
+            splits[path].append(split)
+    return splits
+
+
+def _unread(paths: Sequence[Path], base: Path) -> list[str]:
+    """Files with rows in the folders of those that are read, and below the dataset's own."""
+    folders = {path.parent for path in paths if path.is_relative_to(base)}
+    if base in folders:
+        folders |= {path for path in base.iterdir() if path.is_dir() and not path.name.startswith(".")}
+    taken = set(paths)
+    candidates = (each for folder in sorted(folders) for each in sorted(folder.iterdir()))
+    names = (each for each in candidates if each not in taken and _DATA.search(f"/{each.name}") and each.is_file())
+    return [str(each.relative_to(base)) for each in names]
+
+
+def _equal(paths: Iterable[Path]) -> list[list[Path]]:
+    """Files of equal contents. Those of other sizes, or another beginning, are not read."""
+    same = [sorted(set(paths))[:_MOST_FILES]]
+    for alike in (lambda path: path.stat().st_size, _head, _digest):
+        groups: list[list[Path]] = []
+        for several in same:
+            found: dict[object, list[Path]] = defaultdict(list)
+            for path in several:
+                found[alike(path)].append(path)
+            groups += [group for group in found.values() if len(group) > 1]
+        same = groups
+    return [several for several in same if several[0].stat().st_size]
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(_HEAD_BYTES)
+
+
+def _digest(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "blake2b").digest()
