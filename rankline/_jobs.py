@@ -14,6 +14,7 @@ from schema.errors import RanklineError, disk_errors
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
     from components.report.document import ExplainedRanking, Report
     from pipeline.config.run import RunConfig
@@ -170,6 +171,20 @@ def compare(
         raise RanklineError(f"seeds: expected a number of at least 1, received {seeds}")
     configs = {name: load_config(config, dataset=dataset, model=name, root=root) for name in models}
     return compare_and_show(configs, range(seeds), silent=not show)
+
+
+def picture(comparison: Comparison) -> Figure:
+    """What `compare` found, as a picture: the metrics with their seeds, and AUC by what was seen how often.
+
+    Args:
+        comparison: of the models.
+
+    Returns:
+        A figure, which a notebook shows.
+    """
+    from pipeline.jobs.compare import show
+
+    return show.picture(comparison)
 
 
 @disk_errors()

@@ -100,7 +100,7 @@ def test_another_package_of_that_name_is_told(name: str, in_the_way: tuple[Path,
     done = python(ROOT, "-c", f"{first}import rankline", before=folder)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (
-        f"schema.errors.RanklineError: {name}: expected Rankline's own package, {ROOT / name / '__init__.py'}, received "
-        f"{file}, which is in its way; install Rankline into an environment of its own, without that on PYTHONPATH or "
-        "in the folder that Python is started in"
+        f"schema.errors.RanklineError: {name}: expected Rankline's own package, {ROOT / name / '__init__.py'}, "
+        f"received {file}, which is in its way; install Rankline into an environment of its own, without that on "
+        "PYTHONPATH or in the folder that Python is started in"
     )

@@ -19,8 +19,10 @@ def test_a_part_is_replaced_meanwhile():
 @pytest.mark.parametrize("library", WRITTEN_FOR)
 def test_another_version_is_refused(monkeypatch, library):
     monkeypatch.setattr(importlib.metadata, "version", lambda name: "9.9.0")
-    with pytest.raises(
-        RanklineError, match=rf"^{library}: expected version 1\.21, of which .* received 9\.9\.0; install"
+    with (
+        pytest.raises(
+            RanklineError, match=rf"^{library}: expected version 1\.21, of which .* received 9\.9\.0; install"
+        ),
+        replaced(executor, "TransformProcessor", "another one", library),
     ):
-        with replaced(executor, "TransformProcessor", "another one", library):
-            pass
+        pass
