@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from schema.feature_spec import Split
 
     AnyConfig: TypeAlias = RunConfig | Mapping[str, object] | str | Path
-AnyDataset: TypeAlias = Dataset | str | Path
+    AnyDataset: TypeAlias = Dataset | str | Path
 
 
 @disk_errors()
@@ -122,8 +122,9 @@ def run(
         show: print how it goes, as the command does.
 
     Returns:
-        What it gave. Where the model was refused, `refusals` says why and `version` is None. `metrics` are those of
-        the test split, `warnings` what is odd about data and model, `report` is the page about it all.
+        What it gave. Where the model was refused, `refusals` says why and `version` is None; where it was blessed
+        unjudged, `unjudged` does. `metrics` are those of the test split, `warnings` what is odd about data and model,
+        `report` is the page about it all.
 
     Raises:
         RanklineError: what stopped the run.

@@ -22,7 +22,7 @@ def check() -> None:
     """
     for name in PACKAGES:
         found, ours = _found(name), _FOLDER / name / "__init__.py"
-        if found is None or found.resolve() != ours:
+        if found is None or found.resolve() != ours.resolve():
             raise _error()(
                 f"{name}: expected Rankline's own package, {ours}, received {found or 'none'}, which is in its way; "
                 "install Rankline into an environment of its own, without that on PYTHONPATH or in the folder that "

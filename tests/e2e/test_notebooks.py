@@ -81,7 +81,7 @@ def test_comparing(run) -> None:
 
 
 def test_reading_an_evaluation(run, stranger) -> None:
-    text = run(EVALUATION, pictures=2)
+    text = run(EVALUATION, pictures=3)
     assert "wide_deep on stranger" in text
     assert "Blessed." in text
     assert "at least 0.55" in text
