@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import sys
 
 import click
 
 from pipeline.commands import bench, chain, data, flink, kubeflow, results, rollout, serving
-from schema.errors import RanklineError
-
-_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO)
-"""Errors for which no line of ours is to blame."""
+from schema.errors import RanklineError, disk_errors
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -55,7 +51,8 @@ for command in (
 def main() -> None:
     """Runs a command; what the user can mend is one paragraph on standard error, and exit status 1."""
     try:
-        cli.main(standalone_mode=False)
+        with disk_errors():
+            cli.main(standalone_mode=False)
     except click.exceptions.Abort:
         click.echo("Interrupted.", err=True)
         sys.exit(130)
@@ -64,9 +61,4 @@ def main() -> None:
         sys.exit(error.exit_code)
     except RanklineError as error:
         click.echo(f"Error: {error}", err=True)
-        sys.exit(1)
-    except OSError as error:
-        if error.errno not in _OF_THE_DISK:
-            raise
-        click.echo(f"Error: {error.filename or 'the disk'}: {error.strerror}", err=True)
         sys.exit(1)

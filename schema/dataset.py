@@ -28,6 +28,7 @@ class Dataset:
 
     Attributes:
         name: the spec's name, by default that of its folder.
+        path: of its description.
         folder: where its `features.yaml` is.
         spec: resolved against the columns of the files.
         base: the folder to which `source.files` is relative.
@@ -39,6 +40,7 @@ class Dataset:
     """
 
     name: str
+    path: Path
     folder: Path
     spec: FeatureSpec
     base: Path
@@ -115,6 +117,7 @@ def find(name_or_path: str | Path, span: str | None = None, window: int = 1) -> 
     resolved = spec.resolve(found.columns, path, times=found.times, whole=found.whole, unused=found.unused)
     return Dataset(
         name=spec.name,
+        path=path.resolve(),
         folder=folder,
         spec=resolved,
         base=base,

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-from collections.abc import Iterable
+import errno
+from collections.abc import Iterable, Iterator
 
 from schema.names import shown
+
+_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO)
 
 
 class RanklineError(Exception):
@@ -37,3 +41,18 @@ def listing(names: Iterable[str], limit: int = 12) -> str:
     names = [shown(name) for name in names]
     cut = f" and {len(names) - limit} more" if len(names) > limit else ""
     return ", ".join(names[:limit]) + cut
+
+
+@contextlib.contextmanager
+def disk_errors() -> Iterator[None]:
+    """Says what the disk objects to, for which no line of ours is to blame.
+
+    Raises:
+        RanklineError: it is full, or a file cannot be read or written.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _OF_THE_DISK:
+            raise
+        raise RanklineError(f"{error.filename or 'the disk'}: {error.strerror}") from error

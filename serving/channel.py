@@ -54,7 +54,7 @@ class Tls:
         """gRPC itself says no more than that it cannot connect."""
         if (self.cert is None) != (self.key is None):
             given, missing = ("certificate", "private key") if self.cert else ("private key", "certificate")
-            raise TlsError(f"{self.cert or self.key}: got a client's {given}, expected its {missing} too")
+            raise TlsError(f"{self.cert or self.key}: expected a client's {missing} with its {given}, received none")
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         if self.ca:
             try:

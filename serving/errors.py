@@ -5,8 +5,10 @@ from typing import Any
 
 import grpc
 
+from schema.errors import RanklineError
 
-class CallError(Exception):
+
+class CallError(RanklineError):
     """The server answered with an error, or not at all.
 
     Attributes:
@@ -30,7 +32,7 @@ class NotFoundError(CallError):
     """The server does not serve this model."""
 
 
-class LoadError(Exception):
+class LoadError(RanklineError):
     """The server could not load the model, and serves no other version of it."""
 
 
@@ -50,7 +52,7 @@ def call_error(error: Any, target: str, timeout_s: float) -> CallError:
 def _message(code: grpc.StatusCode, details: str, target: str, timeout_s: float) -> str:
     match code:
         case grpc.StatusCode.DEADLINE_EXCEEDED:
-            return f"{target} did not answer within {timeout_s:g} s"
+            return f"{target}: expected an answer within {timeout_s:g} s, received none"
         # Of several addresses of one name only the last is told of: another may have failed in another way.
         case grpc.StatusCode.UNAVAILABLE if re.search(f":{re.escape(target)}: .*Connection refused", details):
             return f"nobody listens at {target}"

@@ -6,7 +6,6 @@ is written as "" for strings, NaN for floats and the smallest int64 for integers
 than others are filled up with it.
 """
 
-import difflib
 import itertools
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,12 +15,18 @@ import numpy as np
 from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 
+from schema.errors import RanklineError, listing, nearest
+from schema.features import MISSING
 from serving.tensors import Array
 
 Scalar: TypeAlias = int | float | str | bytes | None
 Value: TypeAlias = Scalar | Sequence[Scalar]
 
-_MISSING: dict[str, Any] = {"string": b"", "float32": np.float32("nan"), "int64": np.iinfo(np.int64).min}
+_MISSING: dict[str, Any] = {
+    "string": str(MISSING["string"]).encode(),
+    "float32": MISSING["float"],
+    "int64": MISSING["integer"],
+}
 _TYPE_NAMES = {types_pb2.DT_STRING: "string", types_pb2.DT_FLOAT: "float32", types_pb2.DT_INT64: "int64"}
 
 
@@ -45,7 +50,7 @@ def _float32(value: Any) -> Any:
 _CONVERTED: dict[str, Callable[[Any], Any]] = {"string": _string, "int64": _int64, "float32": _float32}
 
 
-class FeatureError(ValueError):
+class FeatureError(RanklineError, ValueError):
     """A feature that the model does not have, or a value that it does not take."""
 
 
@@ -104,7 +109,7 @@ class Column:
         if isinstance(value, str | bytes) or not isinstance(value, Iterable):
             raise FeatureError(
                 f"feature {self.name!r}, {place.format(index)}: expected a list of {self.type} values, "
-                f"got {_described(value)}; write [{value!r}] for a single value"
+                f"received {_described(value)}; write [{value!r}] for a single value"
             )
         return list(_plain(value))
 
@@ -116,7 +121,7 @@ class Column:
             wrong = converted.index(None)
             raise FeatureError(
                 f"feature {self.name!r}, {place.format(rows[wrong])}: expected {self.type}, "
-                f"got {_described(values[wrong])}"
+                f"received {_described(values[wrong])}"
             )
         return converted
 
@@ -132,7 +137,7 @@ def columns_of(signature: meta_graph_pb2.SignatureDef) -> dict[str, Column]:
         dimensions = len(info.tensor_shape.dim)
         if info.dtype not in _TYPE_NAMES or dimensions not in (1, 2):
             raise FeatureError(
-                f"input {name!r}: expected int64, float32 or string with one or two dimensions, got "
+                f"input {name!r}: expected int64, float32 or string with one or two dimensions, received "
                 f"{types_pb2.DataType.Name(info.dtype)} with {dimensions}"
             )
         columns[name] = Column(name, _TYPE_NAMES[info.dtype], multivalent=dimensions == 2)
@@ -177,18 +182,18 @@ def number_of(candidates: Mapping[str, Sequence[Value]]) -> int:
     """
     if not candidates:
         raise FeatureError(
-            "expected at least one feature of the candidates, got none: how many there are is unknown; "
+            "expected at least one feature of the candidates, received none: how many there are is unknown; "
             "if there are none, give one an empty list"
         )
     for name, values in candidates.items():
         if isinstance(values, str | bytes) or not hasattr(values, "__len__"):
             raise FeatureError(
-                f"feature {name!r}: expected a list with a value for each candidate, got {_described(values)}"
+                f"feature {name!r}: expected a list with a value for each candidate, received {_described(values)}"
             )
     lengths = {name: len(values) for name, values in candidates.items()}
     if len(set(lengths.values())) > 1:
         raise FeatureError(
-            "expected as many values of each feature as there are candidates, got "
+            "expected as many values of each feature as there are candidates, received "
             + ", ".join(f"{length} of {name!r}" for name, length in lengths.items())
         )
     return next(iter(lengths.values()))
@@ -197,12 +202,13 @@ def number_of(candidates: Mapping[str, Sequence[Value]]) -> int:
 def _check_names(known: Collection[str], context: Collection[str], candidates: Collection[str]) -> None:
     for name in [*context, *candidates]:
         if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else "."
-            raise FeatureError(f"feature {name!r}: the model has no such input{hint} Its inputs: {', '.join(known)}")
+            raise FeatureError(
+                f"feature {name!r}: expected one of the model's inputs {listing(known)}, received another"
+                f"{nearest(name, known)}"
+            )
     for name in context:
         if name in candidates:
-            raise FeatureError(f"feature {name!r}: expected in the context or in the candidates, got it in both")
+            raise FeatureError(f"feature {name!r}: expected in the context or in the candidates, received in both")
 
 
 def _plain(values: Any) -> Any:

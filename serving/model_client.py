@@ -111,11 +111,11 @@ class ModelClient(abc.ABC):
             TlsError: a file of `tls` does not hold what it should.
         """
         if not timeout_s > 0:
-            raise ValueError(f"timeout_s: expected a positive number of seconds, got {timeout_s}")
+            raise ValueError(f"timeout_s: expected a positive number of seconds, received {timeout_s}")
         if version is not None and label:
-            raise ValueError(f"expected a version or a label, got both: {version} and {label!r}")
+            raise ValueError(f"expected a version or a label, received both: {version} and {label!r}")
         if chunk is not None and chunk < 1:
-            raise ValueError(f"chunk: expected a positive number of candidates or None, got {chunk}")
+            raise ValueError(f"chunk: expected a positive number of candidates or None, received {chunk}")
         self._target = target
         self._model = model_pb2.ModelSpec(name=model_name)
         if version is not None:
@@ -150,7 +150,7 @@ class ModelClient(abc.ABC):
         self, context: Mapping[str, Value], candidates: Mapping[str, Sequence[Value]], k: int | None
     ) -> list[Ranked]:
         if k is not None and k < 1:
-            raise ValueError(f"k: expected a positive number of candidates or None, got {k}")
+            raise ValueError(f"k: expected a positive number of candidates or None, received {k}")
         if features.number_of(candidates) == 0:
             return []
         scores = await self._rank_scores(context, candidates)
@@ -233,7 +233,7 @@ class ModelClient(abc.ABC):
         if name is None:
             raise FeatureError(
                 f"model {self._model.name}: expected one of the outputs {', '.join(_SCORES)} to rank by, "
-                f"got {', '.join(sorted(answers[0]))}"
+                f"received {', '.join(sorted(answers[0]))}"
             )
         return np.concatenate([answer[name] for answer in answers])
 
@@ -258,7 +258,7 @@ class ModelClient(abc.ABC):
         if RANK_SIGNATURE not in signatures.signature_def:
             raise FeatureError(
                 f"model {self._model.name} version {version}: expected a signature {RANK_SIGNATURE!r}, "
-                f"got {', '.join(sorted(signatures.signature_def))}"
+                f"received {', '.join(sorted(signatures.signature_def))}"
             )
         self._signature = _Signature(version, features.columns_of(signatures.signature_def[RANK_SIGNATURE]))
         return self._signature

@@ -98,7 +98,7 @@ class Rollout:
         first, *others = found.values()
         if any(labels != first for labels in others):
             raise RolloutError(
-                "expected the same labels on all servers, got "
+                "expected the same labels on all servers, received "
                 + "; ".join(f"{target}: {_listed(labels)}" for target, labels in found.items())
                 + "; give one server at a time and bring them together"
             )
@@ -214,12 +214,14 @@ class Rollout:
         try:
             text_format.Parse(self._config_file.read_text(encoding="utf-8"), config)
         except (OSError, UnicodeDecodeError, text_format.ParseError) as error:
-            raise RolloutError(f"{self._config_file}: expected a ModelServerConfig as text, got {error}") from error
+            raise RolloutError(
+                f"{self._config_file}: expected a ModelServerConfig as text, received {error}"
+            ) from error
         names = [entry.name for entry in config.model_config_list.config]
         if names.count(self._model_name) != 1:
             raise RolloutError(
                 f"{self._config_file}: expected one config with the name {self._model_name!r}, "
-                f"got {', '.join(map(repr, names)) or 'none'}"
+                f"received {', '.join(map(repr, names)) or 'none'}"
             )
         return config
 

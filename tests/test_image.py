@@ -98,7 +98,7 @@ def installed(context, tmp_path_factory):
 
 def test_all_sources_and_nothing_else_get_into_it(context, installed):
     packages = {path.name for path in installed.iterdir() if path.is_dir() and (path / "__init__.py").exists()}
-    assert packages == {"components", "pipeline", "schema", "serving", "trainer"}
+    assert packages == {"components", "pipeline", "rankline", "schema", "serving", "trainer"}
     have = {str(path.relative_to(installed)) for name in packages for path in (installed / name).rglob("*")}
     want = {str(path.relative_to(context)) for name in packages for path in (context / name).rglob("*")}
     assert {name for name in have if "__pycache__" not in name} == want

@@ -41,6 +41,7 @@ def run(
     with quiet(Path(os.devnull)) as terminal, busy(terminal, "Loading TFX"):
         from pipeline.config import run as configuration
         from pipeline.jobs.run import run_and_show
+        from pipeline.run.node import PUSHED, REFUSED
 
         run_config = configuration.load(
             config,
@@ -54,7 +55,7 @@ def run(
             },
             settings,
         )
-    sys.exit(run_and_show(run_config, serve=serve))
+    sys.exit(REFUSED if run_and_show(run_config, serve=serve).refusals else PUSHED)
 
 
 @click.command()

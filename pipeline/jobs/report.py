@@ -13,7 +13,8 @@ from pipeline.config.run import RunConfig
 from pipeline.run.history import with_report
 from pipeline.run.layout import Layout
 from pipeline.run.metadata import connection
-from schema.dataset import find
+from schema import feature_spec
+from schema.dataset import spec_path
 from schema.errors import RanklineError
 
 
@@ -33,14 +34,18 @@ def read(folder: Path) -> Report:
         ) from error
 
 
-def latest(config: RunConfig) -> Report:
-    """What is known of the latest run of the configuration's dataset that came to its end.
+def of_run(config: RunConfig, run_id: str | None) -> Report:
+    """What is known of a run of the configuration's dataset.
+
+    Args:
+        config: the dataset, and where its runs are known.
+        run_id: the run's name; None for the latest that came to its end.
 
     Raises:
         RanklineError: there is no such dataset, or no such run.
     """
-    layout = Layout(config.root, find(config.dataset).name)
-    return read(Path(with_report(connection(config.metadata, layout.metadata), None, layout.dataset)))
+    layout = Layout(config.root, feature_spec.load(spec_path(config.dataset)).name)
+    return read(Path(with_report(connection(config.metadata, layout.metadata), run_id, layout.dataset)))
 
 
 def compare(baseline: Path, candidate: Path) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
@@ -16,27 +15,24 @@ from pipeline.live.ranking import Ranker, ranking_table
 from pipeline.live.server import server
 from pipeline.run import local
 from pipeline.run.layout import Layout
-from pipeline.run.node import REFUSED
 from pipeline.run.spans import dataset_in_window
 from pipeline.terminal.console import busy, quiet
 from schema.dataset import Dataset
-
-PUSHED = 0
-"""Exit status of a run that has pushed its model; else it is `REFUSED`, where it came to its end."""
 
 _DEMO_USERS = 3
 _DEMO_ITEMS = 5
 
 
-def run_and_show(config: RunConfig, serve: bool) -> int:
+def run_and_show(config: RunConfig, serve: bool, silent: bool = False) -> local.RunResult:
     """Runs the pipeline, shows how it goes and what it gave, and asks the served model for rankings.
 
     Args:
         config: the run.
         serve: start a server on the pushed model and ask it.
+        silent: show nothing.
 
     Returns:
-        The exit status: `PUSHED` or `REFUSED`.
+        What it gave, also for a model that was refused.
 
     Raises:
         RanklineError: what stopped the run.
@@ -46,7 +42,7 @@ def run_and_show(config: RunConfig, serve: bool) -> int:
     layout = Layout(config.root, dataset.name)
     log = layout.logs(run_id) / local.LOG_FILE
     with contextlib.ExitStack() as stack:
-        console = stack.enter_context(quiet(log))
+        console = stack.enter_context(quiet(log, silent))
         console.print(
             f"[bold]{config.train.model}[/] on [bold]{escape(dataset.name)}[/], run {run_id}{_of_spans(dataset)}"
         )
@@ -57,11 +53,9 @@ def run_and_show(config: RunConfig, serve: bool) -> int:
         target = stack.enter_context(server(layout, layout.logs(run_id) / "server.log")) if serve else None
         result = local.run(config, dataset, run_id, console, warnings)
         _show(console, result, dataset, layout, run_id)
-        if result.refusals:
-            return REFUSED
-        if target and dataset.spec.ranking:
-            _rank_for_some(console, dataset, target, result)
-    return PUSHED
+        if target and dataset.spec.ranking and result.version is not None:
+            _rank_for_some(console, dataset, target, result.version)
+    return result
 
 
 def _of_spans(dataset: Dataset) -> str:
@@ -96,23 +90,23 @@ def _show(console: Console, result: local.RunResult, dataset: Dataset, layout: L
         console.print("\n[bold yellow]Blessed although it could not be judged[/] by")
         for line in result.unjudged:
             console.print(escape(f"  {line}"))
-    serving, version = escape(str(layout.serving)), Path(result.pushed or "").name
+    serving = escape(str(layout.serving))
     if result.refusals:
         console.print("\n[bold red]Refused[/]: the model is not pushed.")
         for reason in result.refusals:
             console.print(escape(f"  {reason}"))
     elif "Pusher" in result.unchanged:
-        console.print(f"\nVersion {version} in {serving} is this model already.")
+        console.print(f"\nVersion {result.version} in {serving} is this model already.")
     else:
-        console.print(f"\n[bold green]Pushed[/] version {version} to {serving}")
+        console.print(f"\n[bold green]Pushed[/] version {result.version} to {serving}")
     console.print(f"  [dim]report: {escape(local.relative(result.report or ''))}[/]")
     console.print(f"  [dim]artifacts: {escape(str(layout.artifacts))}[/]")
 
 
-def _rank_for_some(console: Console, dataset: Dataset, target: str, result: local.RunResult) -> None:
+def _rank_for_some(console: Console, dataset: Dataset, target: str, pushed: int) -> None:
     with Ranker(dataset, target) as ranker:
         with busy(console, "Waiting for the server"):
-            version = ranker.wait_for(int(Path(result.pushed or "").name), LOADING_S)
+            version = ranker.wait_for(pushed, LOADING_S)
         console.print(f"\n[bold]Ranked over gRPC[/] by version {version} at {target}")
         for group in ranker.latest_groups(_DEMO_USERS):
             console.print(ranking_table(ranker.rank(group, _DEMO_ITEMS)))

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 
 from schema.errors import RanklineError
-from serving.client import CallError, Client, FeatureError, LoadError, NotFoundError, UnavailableError
+from serving.client import Client, NotFoundError, UnavailableError
 
 _GRACE_S = 0.3
 """How long a command looks for a server that listens and has the model."""
@@ -27,8 +27,6 @@ def errors_for_people() -> Iterator[None]:
         raise no_server(error) from error
     except NotFoundError as error:
         raise RanklineError(f"{error}; it serves another dataset's models, or has none yet") from error
-    except (CallError, FeatureError, LoadError) as error:
-        raise RanklineError(str(error)) from error
 
 
 def no_server(error: Exception) -> RanklineError:

@@ -79,6 +79,11 @@ class RunResult:
     unchanged: list[str] = field(default_factory=list)
     """Components whose former outputs were taken; with the Pusher among them, the model was the newest version."""
 
+    @property
+    def version(self) -> int | None:
+        """The pushed version; None where the model was refused."""
+        return int(Path(self.pushed).name) if self.pushed else None
+
 
 def new_run_id() -> str:
     """The UTC time, to the millisecond, in a form that sorts and is a good folder name."""

@@ -43,8 +43,8 @@ from schema.spans import LATEST
 
 _Content = TypeVar("_Content")
 
-REFUSED = 3
-"""Exit status where the model was refused."""
+PUSHED, REFUSED = 0, 3
+"""Exit statuses of a run that came to its end: its model was pushed, or refused."""
 
 
 @dataclass(frozen=True)

@@ -65,8 +65,12 @@ def log_to(file: TextIO) -> None:
 
 
 @contextlib.contextmanager
-def quiet(log: Path) -> Iterator[Console]:
+def quiet(log: Path, silent: bool = False) -> Iterator[Console]:
     """Sends what Python and the C++ libraries write to standard output and error to `log`.
+
+    Args:
+        log: the file; what is in it stays.
+        silent: show none of our own lines either.
 
     Yields:
         A console on the real standard output, for our own lines.
@@ -94,7 +98,9 @@ def quiet(log: Path) -> Iterator[Console]:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
         try:
-            yield console(terminal)
+            shown = console(terminal)
+            shown.quiet = silent
+            yield shown
         finally:
             for stream in (sys.stdout, sys.stderr):
                 with contextlib.suppress(OSError):
@@ -103,3 +109,12 @@ def quiet(log: Path) -> Iterator[Console]:
                 os.dup2(original, descriptor)
                 os.close(original)
             root.handlers, root.level = before
+
+
+@contextlib.contextmanager
+def hushed() -> Iterator[None]:
+    """For imports: neither now nor later do TensorFlow and TFX tell what they are doing; they may warn."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with quiet(Path(os.devnull)):
+        yield
+    logging.getLogger("absl").setLevel(logging.WARNING)

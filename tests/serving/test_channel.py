@@ -99,8 +99,8 @@ def test_tls_with_a_server_that_does_not_speak_it(base_path, files):
     [
         ({"ca": "none"}, "none: expected certificates of authorities as PEM: No such file or directory"),
         ({"ca": "junk"}, "junk: expected certificates of authorities as PEM, found something else"),
-        ({"cert": "cert"}, "cert: got a client's certificate, expected its private key too"),
-        ({"key": "key"}, "key: got a client's private key, expected its certificate too"),
+        ({"cert": "cert"}, "cert: expected a client's private key with its certificate, received none"),
+        ({"key": "key"}, "key: expected a client's certificate with its private key, received none"),
         ({"cert": "cert", "key": "another_key"}, "another_key: expected a certificate and its private key, without a "),
         ({"cert": "cert", "key": "none"}, "none: expected a certificate .* as PEM: No such file or directory"),
     ],

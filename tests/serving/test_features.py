@@ -111,30 +111,31 @@ def test_numpy_values_are_as_good_as_pythons():
         (
             {"usr": "ann"},
             {"item": [1]},
-            "feature 'usr': the model has no such input; did you mean 'user'? "
-            "Its inputs: age, genres, item, ratings, user",
+            "feature 'usr': expected one of the model's inputs age, genres, item, ratings, user, received another; "
+            "did you mean 'user'?",
         ),
-        ({}, {"zzz": [1]}, "feature 'zzz': the model has no such input. Its inputs: age, genres, item, ratings, user"),
-        ({"item": 1}, {"item": [1]}, "feature 'item': expected in the context or in the candidates, got it in both"),
-        ({}, {"item": [1, "b"]}, "feature 'item', candidate 1: expected int64, got str ('b')"),
-        ({}, {"item": [1.0]}, "feature 'item', candidate 0: expected int64, got float (1.0)"),
-        ({}, {"item": [True]}, "feature 'item', candidate 0: expected int64, got bool (True)"),
-        ({}, {"item": [2**63]}, "feature 'item', candidate 0: expected int64, got int (9223372036854775808)"),
-        ({"age": "33"}, {"item": [1]}, "feature 'age', context: expected float32, got str ('33')"),
-        ({"user": 42}, {"item": [1]}, "feature 'user', context: expected string, got int (42)"),
-        ({"user": ["ann"]}, {"item": [1]}, "feature 'user', context: expected string, got list (['ann'])"),
+        ({}, {"zzz": [1]}, "feature 'zzz': expected one of the model's inputs age, genres, item, ratings, user, "
+                           "received another"),
+        ({"item": 1}, {"item": [1]}, "feature 'item': expected in the context or in the candidates, received in both"),
+        ({}, {"item": [1, "b"]}, "feature 'item', candidate 1: expected int64, received str ('b')"),
+        ({}, {"item": [1.0]}, "feature 'item', candidate 0: expected int64, received float (1.0)"),
+        ({}, {"item": [True]}, "feature 'item', candidate 0: expected int64, received bool (True)"),
+        ({}, {"item": [2**63]}, "feature 'item', candidate 0: expected int64, received int (9223372036854775808)"),
+        ({"age": "33"}, {"item": [1]}, "feature 'age', context: expected float32, received str ('33')"),
+        ({"user": 42}, {"item": [1]}, "feature 'user', context: expected string, received int (42)"),
+        ({"user": ["ann"]}, {"item": [1]}, "feature 'user', context: expected string, received list (['ann'])"),
         (
             {"genres": "Drama"},
             {"item": [1]},
-            "feature 'genres', context: expected a list of string values, got str ('Drama'); "
+            "feature 'genres', context: expected a list of string values, received str ('Drama'); "
             "write ['Drama'] for a single value",
         ),
-        ({}, {"genres": [["a"], [1]]}, "feature 'genres', candidate 1: expected string, got int (1)"),
+        ({}, {"genres": [["a"], [1]]}, "feature 'genres', candidate 1: expected string, received int (1)"),
         ({}, {"item": [1, 2], "age": [1]}, "expected as many values of each feature as there are candidates, "
-                                           "got 2 of 'item', 1 of 'age'"),
-        ({}, {"user": "ann"}, "feature 'user': expected a list with a value for each candidate, got str ('ann')"),
-        ({}, {"item": 5}, "feature 'item': expected a list with a value for each candidate, got int (5)"),
-        ({"user": "ann"}, {}, "expected at least one feature of the candidates, got none: "
+                                           "received 2 of 'item', 1 of 'age'"),
+        ({}, {"user": "ann"}, "feature 'user': expected a list with a value for each candidate, received str ('ann')"),
+        ({}, {"item": 5}, "feature 'item': expected a list with a value for each candidate, received int (5)"),
+        ({"user": "ann"}, {}, "expected at least one feature of the candidates, received none: "
                               "how many there are is unknown; if there are none, give one an empty list"),
     ],
 )  # fmt: skip
@@ -161,9 +162,9 @@ def test_candidates_are_counted():
     ("bad", "message"),
     [
         ((types_pb2.DT_DOUBLE, 1), "input 'x': expected int64, float32 or string with one or two dimensions, "
-                                   "got DT_DOUBLE with 1"),
+                                   "received DT_DOUBLE with 1"),
         ((types_pb2.DT_FLOAT, 3), "input 'x': expected int64, float32 or string with one or two dimensions, "
-                                  "got DT_FLOAT with 3"),
+                                  "received DT_FLOAT with 3"),
     ],
 )  # fmt: skip
 def test_other_signatures_are_refused(bad, message):

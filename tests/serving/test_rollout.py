@@ -167,7 +167,7 @@ def test_other_models_of_the_configuration_file_stay(
     ("content", "message"),
     [
         ("model_config_list {", "expected a ModelServerConfig as text"),
-        ('model_config_list { config { name: "a" } }', "expected one config with the name 'toy', got 'a'"),
+        ('model_config_list { config { name: "a" } }', "expected one config with the name 'toy', received 'a'"),
     ],
 )
 def test_a_configuration_file_that_does_not_fit(server: Server, tmp_path: Path, content: str, message: str) -> None:

@@ -14,10 +14,9 @@ from pipeline.config.spans import SpanParams
 from pipeline.jobs.backfill import show
 from pipeline.jobs.backfill.judge import judge
 from pipeline.jobs.backfill.walk import Step, walk
-from pipeline.jobs.run import PUSHED
 from pipeline.run import local
 from pipeline.run.layout import Layout
-from pipeline.run.node import REFUSED
+from pipeline.run.node import PUSHED, REFUSED
 from pipeline.run.spans import dataset_in_window
 from pipeline.terminal.console import counted, quiet
 from schema.dataset import Dataset, find

@@ -17,12 +17,13 @@ from schema.errors import SpecError
 from trainer import models
 
 
-def compare_and_show(configs: Mapping[str, RunConfig], seeds: Sequence[int]) -> Comparison:
+def compare_and_show(configs: Mapping[str, RunConfig], seeds: Sequence[int], silent: bool = False) -> Comparison:
     """Transforms the data, trains all models, and shows and writes how they compare.
 
     Args:
         configs: model -> its configuration; the models are compared with the first, and share all but `train`.
         seeds: of each model's trainings.
+        silent: show nothing.
 
     Returns:
         What is shown, for who has more to ask of it.
@@ -40,7 +41,7 @@ def compare_and_show(configs: Mapping[str, RunConfig], seeds: Sequence[int]) -> 
         received = "a number" if dataset.spec.label.number else "one of many"
         raise SpecError(f"compare: expected a label of two classes, received {received}; train one with `rankline run`")
     logs = Layout(config.root, dataset.name).logs(run_id)
-    with quiet(logs / local.LOG_FILE) as console:
+    with quiet(logs / local.LOG_FILE, silent) as console:
         console.print(f"Comparing {escape(', '.join(names))} on [bold]{escape(dataset.name)}[/]")
         console.print(f"  [dim]log: {escape(str(logs / local.LOG_FILE))}[/]")
         folders = local.prepare(config, dataset, run_id, console)

@@ -1,0 +1,124 @@
+"""Rankline in Python: from raw click or rating logs to a validated, versioned, served ranking model.
+
+::
+
+    import rankline
+
+    print(rankline.validate("bookshop").splits)
+    result = rankline.run("bookshop", config={"train": {"epochs": 3}})
+    if result.version is None:
+        print(result.refusals)
+    with rankline.serve("bookshop") as target, rankline.Client(target, "bookshop") as client:
+        client.wait_until_available(60)
+        best = client.rank({"reader": "ann"}, {"book": ["b1", "b2", "b3"]}, k=2)
+
+What is in `__all__` stays as it is within a major version; the packages below (`pipeline`, `components`, `trainer`,
+`schema`, `serving`) may change with any. Whatever a user can mend is raised as a `RanklineError`, with a sentence that
+says what to do. Nothing heavy is imported before it is asked for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+from typing import TYPE_CHECKING
+
+from rankline import _neighbours
+
+if TYPE_CHECKING:
+    from components.report.document import ExplainedRanking, Report
+    from pipeline.config.run import RunConfig
+    from pipeline.jobs.compare.run import Comparison
+    from pipeline.run.local import RunResult
+    from rankline._jobs import (
+        compare,
+        explain,
+        load_catalogue,
+        load_config,
+        load_dataset,
+        load_judged,
+        load_report,
+        load_rows,
+        picture,
+        run,
+        serve,
+        validate,
+    )
+    from schema.catalogue import Catalogue
+    from schema.dataset import Dataset
+    from schema.describe import Description
+    from schema.errors import RanklineError
+    from serving.async_client import AsyncClient
+    from serving.channel import Tls
+    from serving.client import Client
+
+__all__ = [
+    "AsyncClient",
+    "Catalogue",
+    "Client",
+    "Comparison",
+    "Dataset",
+    "Description",
+    "ExplainedRanking",
+    "RanklineError",
+    "Report",
+    "RunConfig",
+    "RunResult",
+    "Tls",
+    "compare",
+    "explain",
+    "load_catalogue",
+    "load_config",
+    "load_dataset",
+    "load_judged",
+    "load_report",
+    "load_rows",
+    "picture",
+    "run",
+    "serve",
+    "validate",
+]
+
+_neighbours.check()
+
+_HOMES = {
+    "AsyncClient": "serving.async_client",
+    "Catalogue": "schema.catalogue",
+    "Client": "serving.client",
+    "Comparison": "pipeline.jobs.compare.run",
+    "Dataset": "schema.dataset",
+    "Description": "schema.describe",
+    "ExplainedRanking": "components.report.document",
+    "RanklineError": "schema.errors",
+    "Report": "components.report.document",
+    "RunConfig": "pipeline.config.run",
+    "RunResult": "pipeline.run.local",
+    "Tls": "serving.channel",
+}
+"""Name -> the module that it is in, where that is not `rankline._jobs`."""
+
+# Type checkers would take any name for one of ours.
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        """Imports what is asked for."""
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        home = _HOMES.get(name, "rankline._jobs")
+        with _imports(home):
+            value = getattr(importlib.import_module(home), name)
+        globals()[name] = value
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def _imports(home: str) -> contextlib.AbstractContextManager[None]:
+    """Silence for those modules that import all of TensorFlow, which is told to nobody."""
+    if not home.startswith(("components.", "pipeline.")):
+        return contextlib.nullcontext()
+    from pipeline.terminal.console import hushed
+
+    return hushed()
