@@ -7,7 +7,7 @@ copyright = "The authors of Rankline, Apache 2.0"
 version = release = version_of("rankline")
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-exclude_patterns = ["generate"]
+exclude_patterns = ["generate", "static"]
 
 myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 4
@@ -16,15 +16,20 @@ myst_heading_anchors = 4
 highlight_language = "none"
 
 autodoc_typehints = "description"
+autoclass_content = "both"
+default_role = "code"
 autodoc_member_order = "bysource"
 
 html_theme = "pydata_sphinx_theme"
 html_title = f"Rankline {version}"
+html_static_path = ["static"]
+html_css_files = ["site.css"]
 html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {
     "navbar_end": ["theme-switcher"],
     "navbar_align": "left",
+    "header_links_before_dropdown": 7,
     "show_prev_next": True,
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
