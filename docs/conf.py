@@ -26,6 +26,9 @@ html_static_path = ["static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
 html_copy_source = False
+# A browser does not let a page that was opened from disk fetch the pages that summaries are from.
+html_show_search_summary = False
+html_context = {"default_mode": "auto"}
 html_theme_options = {
     "navbar_end": ["theme-switcher"],
     "navbar_align": "left",

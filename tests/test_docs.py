@@ -219,6 +219,13 @@ def test_generated_parts_are_what_the_code_says():
     assert checked.returncode == 0, checked.stderr
 
 
+def test_every_command_and_target_is_listed():
+    commands, *_, make = tables(parse("docs/reference/commands.md"))
+    assert [re.findall("`(.*)`", row[0].content) for row in commands] == [[f"rankline {name}"] for name in cli.commands]
+    targets, _ = makefile()
+    assert {span for row in make for span in spans(row[:1])} == {f"make {target}" for target in targets}
+
+
 REFERENCE = ("features", "run", "commands", "server")
 
 
