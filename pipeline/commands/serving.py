@@ -51,7 +51,7 @@ def serve(dataset: str, root: Path | None, port: int, rest_api_port: int, log_re
 @options.config
 @click.option(
     "--logs", metavar="PATTERN",
-    help="The files of the request log, of any TF Serving.  [default: those of `rankline serve --log-requests`]",
+    help="The files of the request log, of any TF Serving.  [default: those of `rankline serve`]",
 )  # fmt: skip
 @click.option(
     "--labels", type=click.Path(path_type=Path, exists=True, dir_okay=False), multiple=True,
