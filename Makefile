@@ -5,7 +5,7 @@ USER_ID ?= 42
 # Each target makes the environment if it is missing, then calls one tool.
 bin := .venv/bin
 
-.PHONY: help setup run serve rank compare validate report runs test test-long test-serving test-flink flink-up flink-down lint audit format bench bench-train bench-serve bench-planted bench-scale lock clean
+.PHONY: help setup run serve rank compare validate report runs test test-long test-serving test-flink flink-up flink-down lint audit format docs bench bench-train bench-serve bench-planted bench-scale lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,11 +56,12 @@ flink-up: setup ## Start a Flink cluster on this machine, for `rankline run --be
 flink-down: setup ## Stop it
 	@$(bin)/rankline flink-down
 
-lint: setup ## Style, types, layers, known vulnerabilities
+lint: setup ## Style, types, layers, generated pages, known vulnerabilities
 	@$(bin)/ruff check .
 	@$(bin)/ruff format --check .
 	@$(bin)/mypy
 	@$(bin)/lint-imports
+	@$(bin)/python -m docs.generate --check
 	@$(MAKE) --no-print-directory audit
 
 osv := https://api.osv.dev/v1/query
@@ -78,6 +79,11 @@ audit: setup ## Known vulnerabilities of the locked packages, where their databa
 format: setup ## Put the code into shape
 	@$(bin)/ruff check --fix .
 	@$(bin)/ruff format .
+
+docs: setup ## The documentation as a site that opens from disk: site/index.html
+	@$(bin)/python -m docs.generate
+	@$(bin)/sphinx-build --fail-on-warning --keep-going --quiet docs site
+	@echo site/index.html
 
 bench: setup ## Seconds and rows/s of each component on DATASET, as a table and as JSON
 	@$(bin)/rankline bench --dataset $(DATASET) --json runs/bench.json
@@ -114,4 +120,4 @@ lock: ## Resolve the dependencies anew into all locks (needs uv and Maven)
 	    (cd $$jars && sha256sum *) >pipeline/flink/jars.sha256 && rm -r $$jars
 
 clean: ## Remove the environment and caches, not the runs
-	rm -rf .venv .venv-bench .pytest_cache .mypy_cache .ruff_cache .import_linter_cache *.egg-info
+	rm -rf .venv .venv-bench .pytest_cache .mypy_cache .ruff_cache .import_linter_cache *.egg-info site

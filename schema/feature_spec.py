@@ -92,28 +92,39 @@ class FeatureSpec(Described):
     """A dataset's description, as in its `features.yaml`."""
 
     name: str = ""
+    """The name of the dataset, in the runs' folder and on the server. By default it is the folder's name."""
     description: str = ""
+    """A line about the dataset, for `rankline datasets`."""
     source: Source = Source()
+    """The files of the dataset, and how to read them."""
     label: Label
+    """The label: a column's name, or a mapping. `label: clicked` is short for `label: {column: clicked}`."""
     other_labels: Mapping[str, Label] = {}
-    """What else is to be predicted of the same rows, by a name: a purchase beside a click. Rows may lack these."""
+    """Further labels of the same rows, by name, such as a purchase beside a click. Rows may lack these."""
     weight: str | None = None
-    """Column with the examples' weights."""
+    """The column with the rows' weights, which are at least 0."""
     ignore: tuple[str, ...] = ()
-    """Columns that are no features."""
+    """The columns that are no features."""
     columns: Mapping[str, ColumnType] = {}
-    """Types of columns that the files leave open or that are to be read otherwise, such as a zip code as a string.
-    In a resolved spec: of all columns that examples hold."""
+    """The types of columns whose files leave them open or show another one, such as a zip code that is a string. In a
+    resolved spec: the types of all columns that examples hold."""
     times: tuple[str, ...] = ()
-    """Columns of dates and times, which become seconds since 1970 in UTC. In a resolved spec: all that hold such."""
+    """The columns of dates and times, which become seconds since 1970 in UTC, beside those that the files show to be
+    such. In a resolved spec: all of them."""
     by_default: tuple[str, ...] = ()
-    """In a resolved spec: the features of which the description says nothing."""
+    """The features of which the description says nothing, as a resolved spec lists them. Not for descriptions."""
     ranking: Ranking | None = None
+    """The lists to rank. Without it the model gives scores, and there are no lists."""
     splits: Splits = RandomSplits()
+    """The rule that splits rows into train, eval and test. By default it is `by: random`, and `by: given` where
+    `source.files` names the files of each split."""
     features: Mapping[str, Feature] = {}
+    """The features, by column: `age: numeric` is short for `age: {type: numeric}`, and `city:` for
+    `city: {type: categorical}`. Columns that are not named become features by their type."""
     crosses: tuple[Cross, ...] = ()
+    """The crosses of features."""
     slices: tuple[tuple[str, ...], ...] = ()
-    """Combinations of columns by whose values the evaluation is broken down."""
+    """The columns, or lists of columns, by whose values the evaluation is broken down."""
 
     @model_validator(mode="before")
     @classmethod

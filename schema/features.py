@@ -37,21 +37,23 @@ class Vocabulary(Described):
     """The tokens that get an id of their own, the most frequent first."""
 
     min_count: PositiveInt = 1
-    """Tokens seen less often in the train split are out of vocabulary."""
+    """The smallest count of a token in the train split; rarer tokens are out of vocabulary."""
     top_k: PositiveInt | None = None
-    """Keep only so many of the most frequent tokens."""
+    """The size of the vocabulary: only the most frequent tokens are kept. By default all are."""
 
 
 class _Ids(Described):
     """What categorical features, multi-valent ones and crosses share: tokens that become ids."""
 
     vocabulary: Vocabulary = Vocabulary()
+    """The tokens that get an id of their own."""
     hash_buckets: Annotated[int, Field(ge=2)] | None = None
-    """Hash tokens into so many ids instead of keeping a vocabulary."""
+    """The number of ids that tokens are hashed into, in place of a vocabulary."""
     oov_buckets: PositiveInt = 1
-    """Ids for tokens out of vocabulary, which are hashed among them."""
+    """The number of ids that tokens out of vocabulary share by hash."""
     embedding: PositiveInt | None = None
-    """Width of the embedding; none: 6 · size^¼ (Deep & Cross Network, section 2.1), see `embedding_width`."""
+    """The width of the embedding. By default it is 6 · ids^¼ (Deep & Cross Network, section 2.1), rounded up to a
+    multiple of 4."""
 
     @model_validator(mode="after")
     def _hash_or_vocabulary(self) -> Self:
@@ -62,9 +64,9 @@ class _Ids(Described):
 
 class _Feature(Described):
     max_missing: Annotated[float, Field(ge=0, le=1)] = 0.95
-    """Refuse data in which a larger share of a split's rows lacks this column."""
+    """The largest share of a split's rows that may lack this column; data with a larger one is refused."""
     parts: Parts = ("wide", "deep")
-    """Which parts of a Wide & Deep model see this feature."""
+    """The parts of a Wide & Deep model that see this feature."""
 
 
 class Categorical(_Ids, _Feature):
@@ -72,7 +74,7 @@ class Categorical(_Ids, _Feature):
 
     type: Literal["categorical"] = "categorical"
     shares: str | None = None
-    """Use that feature's vocabulary (counted over both) and embedding table."""
+    """The feature whose vocabulary (counted over both) and embedding table this one shares."""
 
     def kept_as(self, kind: ColumnType) -> ColumnType:
         """The type that a column of this feature has in examples.
@@ -93,11 +95,11 @@ class Multivalent(_Ids, _Feature):
 
     type: Literal["multivalent"] = "multivalent"
     separator: Annotated[str, Field(min_length=1)] | None = None
-    """Split strings at this; none: the column holds lists."""
+    """The separator of tokens in a string. Without it the column holds lists."""
     combiner: Combiner = "mean"
-    """How the embeddings of a row's tokens become one."""
+    """The function that makes one embedding of those of a row's tokens."""
     shares: str | None = None
-    """Use that feature's vocabulary (counted over both) and embedding table."""
+    """The feature whose vocabulary (counted over both) and embedding table this one shares."""
 
     def kept_as(self, kind: ColumnType) -> ColumnType:
         """The type that a column of this feature has in examples.
@@ -122,12 +124,14 @@ class Numeric(_Feature):
 
     type: Literal["numeric"] = "numeric"
     log1p: bool = False
-    """Take sign(x) · ln(1 + |x|) first: for counts and amounts with a long tail."""
+    """Whether sign(x) · ln(1 + |x|) takes the place of x, for counts and amounts with a long tail."""
     scale: Literal["z_score", "min_max", "none"] = "z_score"
+    """The scaling of the values that the deep part sees."""
     buckets: Annotated[int, Field(ge=2)] | None = None
-    """Also cut the values into so many buckets of equal count; missing values get one more."""
+    """The number of buckets of equal count into which values are also cut, for the wide part and for crosses; missing
+    values get one more."""
     missing_indicator: bool = False
-    """Add an input that is 1 where the value is missing (its scaled value is 0 there)."""
+    """Whether a further input is 1 where the value is missing (its scaled value is 0 there)."""
 
     def kept_as(self, kind: ColumnType) -> ColumnType:
         """The type that a column of this feature has in examples.
@@ -156,9 +160,13 @@ class Cross(_Ids):
     """
 
     columns: Annotated[tuple[str, ...], Field(min_length=2)]
+    """The two or more features whose combinations become tokens."""
     name: str = ""
+    """The name of the cross. By default it is the columns' names with `_x_` between them."""
     combiner: Combiner = "sum"
+    """The function that makes one embedding of those of a row's tokens."""
     parts: Parts = ("wide",)
+    """The parts of a Wide & Deep model that see this cross."""
 
     @model_validator(mode="before")
     @classmethod

@@ -30,17 +30,19 @@ _RULE = re.compile(r"\s*(>=|<=|==|!=|>|<)\s*(.+?)\s*")
 
 
 class Label(Described):
-    """What is to be predicted: `column` itself where it holds 0 and 1, else whether `positive` holds of it; or which of
+    """What the model predicts: `column` itself where it holds 0 and 1, else whether `positive` holds of it; or which of
     the `classes` it holds; or, with `number`, the number that it holds.
     """
 
     column: str
+    """The column that holds the label."""
     positive: str | tuple[str, ...] | tuple[float, ...] | None = None
-    """A rule such as `>= 4`, `== yes` or `== true`, or the list of values that count as positive, texts or numbers."""
-
+    """A rule such as `>= 4`, `== yes` or `== true`, or the list of values that count as positive, texts or numbers.
+    Without it the column holds 0 and 1."""
     classes: int | tuple[str, ...] | tuple[float, ...] | None = None
-    """The values that it can have, texts or numbers; or n, for whole numbers from 0 to n - 1."""
+    """The values of a label of many classes, texts or numbers; or n, for whole numbers from 0 to n - 1."""
     number: bool = False
+    """Whether the label is a number."""
 
     @property
     def kind(self) -> Literal["binary", "classes", "number"]:
@@ -129,16 +131,16 @@ def _are_values(value: object) -> TypeGuard[Sequence[str] | Sequence[float]]:
 
 
 class Ranking(Described):
-    """Who is shown what: a ranked list is judged, and asked for, per `group`."""
+    """The lists to rank: each `group` has one, which is judged and asked for as a whole."""
 
     group: str
     """The column that names the list: a user, a query, a session."""
     item: str
     """The column that names the candidate."""
     item_columns: tuple[str, ...] = ()
-    """Columns that describe the item; all others describe the group or the moment."""
+    """The columns that describe the item; all others describe the group or the moment."""
     title: str | None = None
-    """An item column to show to people."""
+    """The item's column to show to people."""
 
 
 Fractions = Mapping[Split, Annotated[float, Field(gt=0, lt=1)]]
@@ -147,6 +149,7 @@ _FRACTIONS: Fractions = {"train": 0.8, "eval": 0.1, "test": 0.1}
 
 class _BySplit(Described):
     fractions: Fractions = _FRACTIONS
+    """The share of the rows in each split."""
 
     @field_validator("fractions")
     @classmethod
@@ -160,8 +163,8 @@ class _ByHash(Described):
     """By a hash of what identifies a row, see `schema.identity`: it is in the same split in every run."""
 
     key: tuple[str, ...] = ()
-    """Column or columns: rows with the same values stay together, wherever they stand. None: a ranking's group and
-    item; of other datasets the file and the place in it."""
+    """The column or columns whose values keep rows together, wherever they stand. By default they are the ranking's
+    group and item; without a ranking, each row's file and its place in it decide."""
 
     @field_validator("key", mode="before")
     @classmethod
@@ -180,8 +183,9 @@ class TimeSplits(_BySplit):
 
     by: Literal["time"]
     column: str
+    """The column of numbers, dates or times."""
     boundaries: tuple[float, float] | None = None
-    """Where eval and where test begin (inclusive), instead of fractions: dates (in UTC), or numbers like the
+    """The beginnings of eval and of test (inclusive), in place of fractions: dates (in UTC), or numbers like the
     column's."""
 
     @field_validator("boundaries", mode="before")
@@ -213,8 +217,8 @@ class GivenSplits(_ByHash):
 
     by: Literal["given"]
     eval_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
-    """Where no eval files are given, so much of the train rows becomes the eval split, by a hash of what identifies
-    them."""
+    """The share of the train rows that becomes the eval split where no eval files are given, by a hash of what
+    identifies the rows."""
 
 
 Splits = Annotated[RandomSplits | TimeSplits | GivenSplits, Field(discriminator="by")]
@@ -224,27 +228,31 @@ _Character = Annotated[str, Field(min_length=1, max_length=1)]
 
 
 class Source(Described):
-    """Where rows come from. Paths are relative to the dataset's folder."""
+    """The files with the rows. Paths are relative to the dataset's folder."""
 
     files: str | Mapping[Split, str] = ""
-    """A file, a folder or a glob; or one of these for each split. None: all data files of the dataset's folder. With
-    {SPAN}, or {YYYY}, {MM} and {DD}, in it: those of each span, see `schema.spans`."""
+    """A file, a folder or a glob of CSV, Parquet or TFRecord files; or one of these for each of `train`, `test` and
+    perhaps `eval`. By default it is all data files of the dataset's folder. With `{SPAN}`, or `{YYYY}`, `{MM}` and
+    `{DD}`, in it, files come in spans, see [Day by day](../guides/day-by-day.md)."""
     format: Literal["csv", "parquet", "tfrecord"] | None = None
-    """None: told by the file names' ending."""
+    """The format of the files. By default the file names' ending decides."""
     fetch: str | None = None
-    """A Python file whose `fetch(folder: Path) -> None` puts the files into a cache folder, to which `files`
-    is then relative."""
+    """A Python file in the dataset's folder whose `fetch(folder: Path) -> None` puts the files into a cache folder, to
+    which `files` is then relative."""
     delimiter: _Character | None = None
-    """What separates the fields of a CSV file. None: a tab where the file's name says `.tsv`, else a comma."""
+    """The character between the fields of a CSV file. By default it is a tab for `.tsv` files, else a comma."""
     quoting: Literal["minimal", "none"] = "minimal"
-    """Whether a CSV file has fields between double quotes, in which a quote is doubled; or quotes are letters."""
+    """The quoting of a CSV file. With `minimal`, fields may stand between double quotes, in which a quote is doubled;
+    with `none`, quotes are letters."""
     escape: _Character | None = None
-    """What takes the meaning of the quote, delimiter or line end behind it in a CSV file, such as a backslash."""
+    """The character that takes the meaning of the quote, delimiter or line end behind it in a CSV file, such as a
+    backslash (in YAML `'\\'`), as in files of Spark and MySQL; before letters and digits it is a letter itself."""
     header: bool = True
+    """Whether CSV files begin with the columns' names."""
     column_names: tuple[str, ...] = ()
-    """The columns of a CSV file without a header."""
+    """The names of the columns of CSV files without a header."""
     null_values: tuple[str, ...] = NULL_VALUES
-    """Texts that stand for a missing value, in files of any format."""
+    """The texts that stand for a missing value, in files of any format."""
 
     @field_validator("files", mode="before")
     @classmethod

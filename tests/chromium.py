@@ -31,13 +31,15 @@ class Shown:
     """To other places than files."""
 
 
-def show(page: Path, folder: Path, dark: bool = False) -> Shown:
+def show(page: Path, folder: Path, dark: bool = False, query: str = "") -> Shown:
     """Loads a page.
 
     Args:
         page: an HTML file.
         folder: empty, for what the browser writes.
         dark: whether the reader likes it dark.
+        query: what the page is asked for, with a question mark in front; its scripts have ten seconds, by the
+            page's own clock, to answer.
     """
     assert _BROWSER, "tests that call this are marked as `needed`"
     log = folder / "network.json"
@@ -45,7 +47,8 @@ def show(page: Path, folder: Path, dark: bool = False) -> Shown:
         _BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
         "--disable-component-update", "--disable-sync", "--host-resolver-rules=MAP * ~NOTFOUND",
         f"--user-data-dir={folder / 'profile'}", f"--log-net-log={log}", "--enable-logging=stderr",
-        *(["--blink-settings=preferredColorScheme=0"] if dark else []), "--dump-dom", page.as_uri(),
+        *(["--blink-settings=preferredColorScheme=0"] if dark else []),
+        *(["--virtual-time-budget=10000"] if query else []), "--dump-dom", page.as_uri() + query,
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     found = re.findall(r'"url":"(https?://[^"]*)"', log.read_text())

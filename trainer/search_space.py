@@ -26,16 +26,20 @@ _NOT_TUNED = ("model", "seed", "memory_mb", "distribution", "warm_start")
 
 
 class Range(BaseModel):
-    """Numbers between two bounds, both included; whole numbers where both bounds are."""
+    """The numbers between two bounds, both included; whole numbers where both bounds are whole."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     min: int | float
+    """The smallest value."""
     max: int | float
+    """The largest value."""
     scale: Literal["linear", "log"] = "linear"
-    """`log` for learning rates and penalties: each power of ten is tried as often as another."""
+    """The scale of the choice. With `log`, for learning rates and penalties, each power of ten is tried as often as
+    another."""
     step: PositiveFloat | None = None
-    """Only `min` and multiples of this above it; with `scale: log` each is so many times the one before."""
+    """The distance between two values, counted from `min`; with `scale: log` their ratio. By default all values are
+    tried."""
 
     @model_validator(mode="after")
     def _bounds(self) -> Self:
@@ -72,17 +76,17 @@ def _dimension(key: str, value: object) -> object:
 
 
 class SearchParams(BaseModel):
-    """A search by KerasTuner: so many trainings with other parameters, of which the best are taken."""
+    """A search by KerasTuner, which trains with other parameters and takes the best."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     trials: PositiveInt = 20
-    """Trainings; those that a former search of the same space has made count."""
+    """The number of trainings. Those of a former search of the same space count."""
     algorithm: Literal["bayesian", "random", "grid"] = "bayesian"
-    """How the next trial is chosen: by what the former ones came to (a Gaussian process), at random, or all
-    combinations in turn."""
+    """The choice of the next trial: by the results so far (a Gaussian process), at random, or all combinations in
+    turn."""
     space: Annotated[Mapping[str, Range | tuple[Any, ...]], Field(min_length=1)]
-    """Dotted key of `TrainParams`, such as `deep_optimizer.learning_rate` -> a list of values to choose from, or
+    """The values to try, by dotted key of `train`, such as `deep_optimizer.learning_rate`: a list of values, or a range
     `{min: …, max: …}`."""
 
     @field_validator("space", mode="before")

@@ -31,14 +31,16 @@ SlicePattern = tuple[tuple[str, str | None], ...]
 
 
 class Bounds(BaseModel):
-    """Between what a metric must be. Bounds are inclusive."""
+    """The bounds of a metric, both inclusive."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     min: float | None = None
+    """The smallest value. A model below it is refused."""
     max: float | None = None
+    """The largest value. A model above it is refused."""
     max_drop: NonNegativeFloat | None = None
-    """By so much may the metric be worse than the last blessed model's. Not for calibration."""
+    """The largest loss against the last blessed model's metric. Calibration, which is best at 1, has no such bound."""
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -48,26 +50,27 @@ class Bounds(BaseModel):
 
 
 class SliceBounds(Bounds):
-    """The same of slices. What is not said of one value of a column is as said of every value of it."""
+    """The bounds of a metric on the rows of a slice. A slice of one value inherits the bounds of all values."""
 
     confidence: Confidence | None = None
-    """As of the metric, where it is not given."""
+    """The confidence of the interval. By default it is the metric's."""
     min_rows: NonNegativeInt | None = None
-    """A slice with fewer rows is not judged, which is told. `MIN_ROWS`, where it is not given."""
+    """The smallest number of rows that judge a slice; the run tells which slices have fewer. By default it is 100."""
     min_of_class: NonNegativeInt | None = None
-    """The same of its positive and of its negative rows. As of `GateParams`, where it is not given."""
+    """The smallest number of positive rows and of negative rows that judge a slice. By default it is that of `gate`."""
 
 
 class Threshold(Bounds):
-    """When a metric refuses a model."""
+    """The bounds of a metric over all rows and by slice. A model that breaks one is refused."""
 
     # A model that is as good as a bound asks misses it every other time, by chance alone: with a bound on the number
     # itself, whether it is pushed would be a coin's decision. What is missed within noise is told.
     confidence: Confidence = 0.95
-    """Only what is missed by more than noise refuses a model: the whole interval of this confidence is on the wrong
-    side. With 0 it is the number that counts."""
+    """The confidence of the interval that must be on a bound's wrong side as a whole, so that noise refuses no model.
+    With 0 the number alone counts."""
     slices: Mapping[str, SliceBounds] = {}
-    """`column`, `column = value`, or of slices by several columns these with commas -> what is asked of such rows."""
+    """The bounds by slice: `column`, `column = value`, or several of these with commas for slices by several
+    columns."""
 
 
 DEFAULT_THRESHOLDS: Mapping[str, Threshold] = {
@@ -84,34 +87,35 @@ DEFAULT_THRESHOLDS: Mapping[str, Threshold] = {
 
 
 class GateParams(BaseModel):
-    """How many rows it takes to judge a model, and what comes of one that cannot be judged."""
+    """The rows that it takes to judge a model, and the verdict where there are fewer."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     min_rows: NonNegativeInt = MIN_ROWS
-    """Of the test split. Of slices see `SliceBounds.min_rows`."""
+    """The smallest number of test rows that judge a model. Slices have a bound of their own."""
     # With n rows of the rarer class the 95 % interval of an AUC reaches up to .57/√n either way, and that of a
     # calibration 196/√n percent: of 30 it is .10 and 36 %, about as far as the default bounds are from a good model.
     min_of_class: NonNegativeInt = 30
-    """Of a label of two classes, so many positive rows and so many negative ones; also in slices."""
+    """The smallest number of positive rows and of negative rows that judge a model, for a label of two classes; also
+    the default for slices."""
     unjudged: Literal["push", "keep", "refuse"] = "keep"
-    """What comes of a model that cannot be judged over the whole test split: `push` blesses it with a warning, `refuse`
-    does not, `keep` blesses it only where there is no blessed model yet."""
+    """The verdict on a model that cannot be judged over the whole test split: `push` blesses it with a warning,
+    `refuse` never does, and `keep` blesses it with a warning only where there is no blessed model yet."""
 
 
 class Limits(BaseModel):
-    """What a model may take where it is served. Measured in the server that the infra check starts, on its machine."""
+    """The limits of a served model, measured by the infra check in the server that it starts, on its machine."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     latency_ms: PositiveFloat | None = None
-    """The most milliseconds that an answer may take, at `percentile`."""
+    """The longest time of an answer, in milliseconds, at `percentile`."""
     percentile: Annotated[float, Field(gt=0, le=100)] = 99
-    """Of the answers' times."""
+    """The percentile of the answers' times that `latency_ms` bounds."""
     candidates: PositiveInt = 100
-    """How many rows a request asks about: the candidates of a ranking."""
+    """The number of rows in a request: the candidates of a ranking."""
     size_mb: PositiveFloat | None = None
-    """The most megabytes (10⁶ bytes) that the SavedModel's files may have together."""
+    """The largest size of the SavedModel's files together, in megabytes (10⁶ bytes)."""
 
     @property
     def are_set(self) -> bool:

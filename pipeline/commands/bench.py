@@ -38,14 +38,19 @@ def bench(dataset: str | None, model: str | None, json_path: Path | None) -> Non
 
 @click.command("bench-train")
 @click.option(
-    "--models", "-m", default="wide_deep,dcn_v2", show_default=True, metavar="NAME,...", help="Which of these two."
+    "--models",
+    "-m",
+    default="wide_deep,dcn_v2",
+    show_default=True,
+    metavar="NAME,...",
+    help="The models, of these two.",
 )
 @click.option(
     "--ids", default="10000,1000000,10000000", show_default=True, metavar="NUMBER,...",
-    help="Of all categorical columns together.",
+    help="The numbers of ids of all categorical columns together.",
 )  # fmt: skip
-@click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True, help="Turns of each library.")
-@click.option("--steps", type=click.IntRange(min=1), default=10, show_default=True, help="Steps of a turn.")
+@click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True, help="The turns of each library.")
+@click.option("--steps", type=click.IntRange(min=1), default=10, show_default=True, help="The steps of a turn.")
 @options.json
 def bench_train(models: str, ids: str, rounds: int, steps: int, json_path: Path | None) -> None:
     """Measure training steps beside other libraries'.
@@ -65,13 +70,17 @@ def bench_train(models: str, ids: str, rounds: int, steps: int, json_path: Path 
 @click.command("bench-serve")
 @options.dataset_or_default
 @options.root
-@click.option("--rounds", type=click.IntRange(min=1), default=3, show_default=True, help="Turns of each side.")
-@click.option("--seconds", type=FiniteRange(min=0, min_open=True), default=3.0, show_default=True, help="Of a turn.")
-@click.option("--swaps", type=click.IntRange(min=0), default=20, show_default=True, help="New versions under load.")
-@click.option("--flood", type=click.IntRange(min=0), default=10_000, show_default=True, help="Requests sent at once.")
+@click.option("--rounds", type=click.IntRange(min=1), default=3, show_default=True, help="The turns of each side.")
+@click.option(
+    "--seconds", type=FiniteRange(min=0, min_open=True), default=3.0, show_default=True, help="The length of a turn."
+)
+@click.option("--swaps", type=click.IntRange(min=0), default=20, show_default=True, help="The new versions under load.")
+@click.option(
+    "--flood", type=click.IntRange(min=0), default=10_000, show_default=True, help="The requests sent at once."
+)
 @click.option(
     "--soak-minutes", type=click.IntRange(min=0), default=0, show_default=True,
-    help="Of load at the end, with a new version every minute.",
+    help="The minutes of load at the end, with a new version every minute.",
 )  # fmt: skip
 @options.json
 def bench_serve(
@@ -105,15 +114,15 @@ def bench_serve(
 @click.command("bench-scale")
 @click.option(
     "--rows", "sizes", default="100000,1000000,10000000", show_default=True, metavar="NUMBER,...",
-    help="Of the datasets.",
+    help="The numbers of rows of the datasets.",
 )  # fmt: skip
 @click.option(
     "--format", "form", type=click.Choice(["parquet", "csv"]), default="parquet", show_default=True,
-    help="Of their files.",
+    help="The format of their files.",
 )  # fmt: skip
 @click.option(
     "--flink", "task_managers", type=click.IntRange(min=1), multiple=True, metavar="NUMBER",
-    help="Also on a Flink cluster of so many TaskManagers, which is started for it. Repeatable.",
+    help="Run also on a Flink cluster, started for this, of so many TaskManagers. Repeatable.",
 )  # fmt: skip
 @options.settings
 @options.json
@@ -144,10 +153,12 @@ def bench_scale(
 
 
 @click.command("bench-planted")
-@click.option("--rows", type=click.IntRange(min=1000), default=1_000_000, show_default=True, help="To train on.")
-@click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Trainings of each model.")
+@click.option(
+    "--rows", type=click.IntRange(min=1000), default=1_000_000, show_default=True, help="The rows to train on."
+)
+@click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="The trainings of each model.")
 def bench_planted(rows: int, seeds: int) -> None:
-    """Show who memorises and who generalises, where the truth is known.
+    """Show which model memorises and which generalises, where the truth is known.
 
     Trains wide, deep and Wide & Deep on generated clicks in which crosses, low-rank interactions or both are planted,
     and shows how far each stays behind the best possible prediction.

@@ -19,7 +19,9 @@ from pipeline.terminal.console import busy, quiet
 @options.root
 @options.config
 @options.settings
-@click.option("--beam-runner", help="Beam's: direct (this process), flink, spark or dataflow.  [default: direct]")
+@click.option(
+    "--beam-runner", help="Beam's engine: direct (this process), flink, spark or dataflow.  [default: direct]"
+)
 @click.option("--no-cache", is_flag=True, help="Run every component, also those whose inputs are unchanged.")
 @click.option("--serve/--no-serve", default=True, help="Serve the result and ask it for rankings.  [default: serve]")
 def run(
@@ -61,8 +63,8 @@ def run(
 @click.command()
 @options.dataset
 @options.model
-@click.option("--from", "first", metavar="SPAN", help="A date or a number.  [default: the first that there is]")
-@click.option("--to", "last", metavar="SPAN", help="A date or a number.  [default: the last that there is]")
+@click.option("--from", "first", metavar="SPAN", help="The first span: a date or a number.  [default: the earliest]")
+@click.option("--to", "last", metavar="SPAN", help="The last span: a date or a number.  [default: the latest]")
 @options.root
 @options.config
 @options.settings
@@ -78,8 +80,8 @@ def backfill(
     """Run the pipeline for one span after the other, of data that comes in spans.
 
     Each span is first judged by the models from before it: the one that is served then, and the first one. So the
-    table and the picture at the end show what it is worth to train anew each time. Who is interrupted goes on with the
-    same command.
+    table and the picture at the end show what it is worth to train anew each time. After an interruption, the same
+    command continues.
 
     Exit status: 0 if a model was pushed for each span, 1 if something stopped a run, 2 for wrong options, 3 if the
     model of any span was refused.

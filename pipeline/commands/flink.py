@@ -12,7 +12,9 @@ from pipeline.terminal.console import busy, console
 
 @click.command("flink-up")
 @options.root
-@click.option("--task-managers", type=click.IntRange(min=1), default=2, show_default=True, help="How many.")
+@click.option(
+    "--task-managers", type=click.IntRange(min=1), default=2, show_default=True, help="The number of TaskManagers."
+)
 def flink_up(root: Path | None, task_managers: int) -> None:
     """Start a Flink cluster on this machine.
 

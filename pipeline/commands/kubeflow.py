@@ -40,7 +40,7 @@ def _on_kubeflow(command: Callable[..., None]) -> Callable[..., None]:
             help="Holds a token for the server, read anew for each call.  "
             "[default: what the variable KF_PIPELINES_TOKEN holds, or the token of the pod's service account]",
         ),
-        click.option("--namespace", "-n", help="Whose runs, where the server is for several users."),
+        click.option("--namespace", "-n", help="The namespace of the runs, on a server for several users."),
         click.option(
             "--host", envvar="KF_PIPELINES_ENDPOINT",
             help="The address of Kubeflow Pipelines, such as http://localhost:8080.  "
@@ -52,7 +52,7 @@ def _on_kubeflow(command: Callable[..., None]) -> Callable[..., None]:
 
 
 _experiment = click.option(
-    "--experiment", help="Under which it is listed; has to be there.  [default: one of the pipeline's name]"
+    "--experiment", help="The experiment that lists the run, which must exist.  [default: one of the pipeline's name]"
 )
 
 
@@ -63,7 +63,7 @@ _experiment = click.option(
 @options.settings
 @click.option(
     "--target", type=click.Choice(["kubeflow", "vertex"]), default="kubeflow", show_default=True,
-    help="A package for Kubeflow Pipelines, or a job for Vertex AI.",
+    help="The platform: Kubeflow Pipelines takes a package, Vertex AI a job.",
 )  # fmt: skip
 @click.option(
     "--output", "-o", type=click.Path(path_type=Path, dir_okay=False), required=True,
@@ -126,7 +126,7 @@ def _need_kfp() -> None:
 @options.config
 @options.settings
 @options.span
-@click.option("--run-id", help="Names the run in ML Metadata.  [default: Kubeflow's own name for it]")
+@click.option("--run-id", help="The run's name in ML Metadata.  [default: Kubeflow's own name for it]")
 @_experiment
 @click.option("--wait", is_flag=True, help="Show how it goes, until it has ended.")
 @_on_kubeflow
@@ -172,7 +172,7 @@ def submit(
     help="Minute, hour, day, month and weekday, such as '0 3 * * *' for three each night, in the cluster's time zone "
     "(UTC, unless it was given another).",
 )  # fmt: skip
-@click.option("--name", help="Of the schedule. One that has it is replaced.  [default: the pipeline's]")
+@click.option("--name", help="The name of the schedule; one of the same name is replaced.  [default: the pipeline's]")
 @options.dataset
 @options.model
 @options.config

@@ -23,7 +23,7 @@ dataset_or_default = click.option(
 )
 model = click.option("--model", "-m", help="The model to train.  [default: wide_deep]")
 root = click.option(
-    "--root", type=click.Path(path_type=Path, file_okay=False), help="Where all runs are kept.  [default: runs]"
+    "--root", type=click.Path(path_type=Path, file_okay=False), help="The folder of all runs.  [default: runs]"
 )
 config = click.option("--config", "-c", type=click.Path(path_type=Path), help="A YAML file with a run's configuration.")
 settings = click.option(
@@ -32,9 +32,11 @@ settings = click.option(
 )  # fmt: skip
 target = click.option("--target", "-t", default="127.0.0.1:8500", show_default=True, help="The server's gRPC address.")
 label = click.option(
-    "--label", default="", help="Ask the version with this label, such as stable.  [default: the latest]"
+    "--label", default="", help="The label of the version to ask, such as stable.  [default: the latest]"
 )
-span = click.option("--span", help="Of data in spans, read up to this one: a date or a number.  [default: the latest]")
+span = click.option(
+    "--span", help="The last span to read, of data in spans: a date or a number.  [default: the latest]"
+)
 json = click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write the numbers to this file.")
 page = click.option(
     "--output", "-o", type=click.Path(path_type=Path, dir_okay=False), help="Also write an HTML page to this file."

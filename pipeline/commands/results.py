@@ -15,7 +15,7 @@ from pipeline.terminal.console import busy, console, quiet
 @options.root
 @options.config
 @click.option(
-    "--limit", "-n", type=click.IntRange(min=1), default=20, show_default=True, help="How many, newest first."
+    "--limit", "-n", type=click.IntRange(min=1), default=20, show_default=True, help="The number of runs, newest first."
 )
 def runs(root: Path | None, config: Path | None, limit: int) -> None:
     """List past runs.
@@ -81,14 +81,20 @@ def report(
 
 @click.command()
 @options.dataset_or_default
-@click.option("--user", "-u", "group", required=True, help="Whose list: a value of the ranking group's column.")
 @click.option(
-    "--item", "-i", "items", multiple=True, help="Explain this one, also if the user has seen it. Repeatable."
+    "--user", "-u", "group", required=True, help="The user of the list: a value of the ranking group's column."
 )
 @click.option(
-    "--top", type=click.IntRange(min=1), default=3, show_default=True, help="Without --item: so many, the best first."
+    "--item", "-i", "items", multiple=True, help="An item to explain, even if the user has seen it. Repeatable."
 )
-@click.option("--run", "run_id", metavar="RUN", help="Whose model.  [default: the latest that was blessed]")
+@click.option(
+    "--top",
+    type=click.IntRange(min=1),
+    default=3,
+    show_default=True,
+    help="The number of items without --item, the best first.",
+)
+@click.option("--run", "run_id", metavar="RUN", help="The run of the model.  [default: the latest that was blessed]")
 @options.root
 @options.config
 @options.json
@@ -104,7 +110,7 @@ def explain(
     json_path: Path | None,
     output: Path | None,
 ) -> None:
-    """Explain why a user is shown what.
+    """Explain why a user sees an item.
 
     Takes the logit of an item apart: the weights of the wide part, which add up exactly, and what each feature moves
     in the other parts, by integrated gradients from an average row of the test split. Needs no server.
@@ -130,7 +136,7 @@ def explain(
     "--models", "-m", default="wide,deep,wide_deep,dcn_v2", show_default=True, metavar="NAME,...",
     help="Each is compared with the first.",
 )  # fmt: skip
-@click.option("--seeds", type=click.IntRange(min=1), default=5, show_default=True, help="Trainings of each model.")
+@click.option("--seeds", type=click.IntRange(min=1), default=5, show_default=True, help="The trainings of each model.")
 @options.root
 @options.config
 @options.settings

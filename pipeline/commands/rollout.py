@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _targets = click.option(
     "--target", "-t", "targets", multiple=True, default=["127.0.0.1:8500"], show_default=True,
-    help="A server's gRPC address. Repeatable: all get the same.",
+    help="A server's gRPC address. Repeatable: all servers get the same.",
 )  # fmt: skip
 _config_file = click.option(
     "--config-file", type=click.Path(path_type=Path, exists=True, dir_okay=False),
@@ -95,8 +95,10 @@ def versions(dataset: str, root: Path | None, targets: tuple[str, ...], tls: Tls
 
 @click.command()
 @_moving
-@click.option("--version", type=int, help="Which to try.  [default: the latest that was pushed]")
-@click.option("--seconds", type=FiniteRange(min=0), default=10.0, show_default=True, help="Of requests to both.")
+@click.option("--version", type=int, help="The version to try.  [default: the latest that was pushed]")
+@click.option(
+    "--seconds", type=FiniteRange(min=0), default=10.0, show_default=True, help="Seconds of requests to both."
+)
 @click.option(
     "--max-errors", type=FiniteRange(0, 1), default=0.0, show_default=True,
     help="The error rate may be higher by this much.",
@@ -144,7 +146,7 @@ def canary(servers: _Servers, version: int | None, seconds: float, max_errors: f
 
 @click.command()
 @_moving
-@click.option("--version", type=int, help="Which.  [default: the canary]")
+@click.option("--version", type=int, help="The version to promote.  [default: the canary]")
 def promote(servers: _Servers, version: int | None) -> None:
     """Make a version the stable one.
 

@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 @click.command()
 @options.dataset_or_default
 @options.root
-@click.option("--port", type=options.port, default=8500, show_default=True, help="For gRPC; 0 is a free one.")
+@click.option("--port", type=options.port, default=8500, show_default=True, help="The gRPC port; 0 is a free one.")
 @click.option(
     "--rest-api-port",
     "--rest_api_port",
     type=options.port,
     default=8501,
     show_default=True,
-    help="For HTTP; 0 is none.",
+    help="The HTTP port; 0 is none.",
 )
 @click.option(
     "--log-requests", type=FiniteRange(0, 1), default=0.0, show_default=True, metavar="SHARE",
@@ -51,26 +51,40 @@ def serve(dataset: str, root: Path | None, port: int, rest_api_port: int, log_re
 @options.config
 @click.option(
     "--logs", metavar="PATTERN",
-    help="The files of the request log, of any TF Serving.  [default: those of `rankline serve --log-requests`]",
+    help="The files of the request log, of any TF Serving.  [default: those of `rankline serve`]",
 )  # fmt: skip
 @click.option(
     "--labels", type=click.Path(path_type=Path, exists=True, dir_okay=False), multiple=True,
-    help="A file in the dataset's format that says what became of candidates. Repeatable.",
+    help="A file with the labels of candidates, in the dataset's format. Repeatable.",
 )  # fmt: skip
 @click.option(
     "--window", type=click.Choice(["hour", "day", "all"]), default="day", show_default=True,
-    help="What is served in one is compared with that of the one before.",
+    help="The time window, which is compared with the one before.",
 )  # fmt: skip
 @click.option(
-    "--max-skew", type=options.share, default=0.2, show_default=True, help="Distance of a column from training."
+    "--max-skew",
+    type=options.share,
+    default=0.2,
+    show_default=True,
+    help="The largest distance of a column from training.",
 )
 @click.option(
-    "--max-drift", type=options.share, default=0.2, show_default=True, help="Distance from the window before."
+    "--max-drift",
+    type=options.share,
+    default=0.2,
+    show_default=True,
+    help="The largest distance from the window before.",
 )
-@click.option("--max-auc-drop", type=options.share, default=0.05, show_default=True, help="Below the test split's AUC.")
+@click.option(
+    "--max-auc-drop",
+    type=options.share,
+    default=0.05,
+    show_default=True,
+    help="The largest drop below the test split's AUC.",
+)
 @click.option(
     "--max-calibration", type=FiniteRange(min=0), default=0.2, show_default=True,
-    help="By which mean score / mean label may differ from 1.",
+    help="The largest distance of mean score / mean label from 1.",
 )  # fmt: skip
 @options.json
 @options.page
@@ -116,8 +130,10 @@ def monitor(
 
 @click.command()
 @options.dataset_or_default
-@click.option("--user", "-u", "group", required=True, help="Whom to rank for: a value of the ranking group's column.")
-@click.option("-k", type=click.IntRange(min=1), default=10, show_default=True, help="How many items.")
+@click.option(
+    "--user", "-u", "group", required=True, help="The user to rank for: a value of the ranking group's column."
+)
+@click.option("-k", type=click.IntRange(min=1), default=10, show_default=True, help="The number of items.")
 @options.target
 @options.encrypted
 @options.label
@@ -142,19 +158,27 @@ def rank(dataset: str, group: str, k: int, target: str, tls: Tls | None, label: 
 @options.encrypted
 @options.label
 @click.option(
-    "--clients", type=click.IntRange(min=1), help="So many requests at once.  [default: 8; with --rate at most 64]"
+    "--clients",
+    type=click.IntRange(min=1),
+    help="The number of requests at once.  [default: 8; with --rate at most 64]",
 )
 @click.option(
     "--rate", type=options.positive, metavar="PER_SECOND",
-    help="Requests come at this rate, at random times.  [default: when the one before is answered]",
+    help="The rate of requests, at random times.  [default: when the one before is answered]",
 )  # fmt: skip
 @click.option(
-    "--seconds", type=FiniteRange(min=0, min_open=True), default=10.0, show_default=True, help="For how long."
+    "--seconds",
+    type=FiniteRange(min=0, min_open=True),
+    default=10.0,
+    show_default=True,
+    help="The length of the measurement.",
 )
 @click.option(
-    "--warm-up", type=FiniteRange(min=0), default=2.0, show_default=True, help="Seconds before that, not counted."
+    "--warm-up", type=FiniteRange(min=0), default=2.0, show_default=True, help="The seconds before it, not counted."
 )
-@click.option("--candidates", type=click.IntRange(min=1), default=100, show_default=True, help="Of each ranking.")
+@click.option(
+    "--candidates", type=click.IntRange(min=1), default=100, show_default=True, help="The candidates of each ranking."
+)
 @options.json
 def load(
     dataset: str,
@@ -168,7 +192,7 @@ def load(
     candidates: int,
     json_path: Path | None,
 ) -> None:
-    """Put load on a running server, and show how it bears it.
+    """Put load on a running server, and show how it copes.
 
     Asks for rankings of the dataset's own users and items. With --rate, latencies count from when a request was due, so
     that a stall of the server shows in all requests that had to wait for its end.

@@ -45,7 +45,7 @@ class _Runner(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     options: tuple[str, ...] = ()
-    """Any other of Beam's pipeline options, such as `--experiments=…`."""
+    """Further pipeline options of Beam, such as `--experiments=…`."""
 
     @field_validator("options")
     @classmethod
@@ -79,13 +79,13 @@ class _Runner(BaseModel):
 
 
 class Direct(_Runner):
-    """This process, and others of this machine."""
+    """This process, or several workers on this machine."""
 
     name: Literal["direct"] = "direct"
     workers: NonNegativeInt = 1
-    """How many there are; 0 is one for each core."""
+    """The number of workers; 0 is one for each core."""
     mode: Literal["in_memory", "multi_threading", "multi_processing"] = "in_memory"
-    """What they are. A process imports TensorFlow before it does anything."""
+    """The kind of workers. A process imports TensorFlow before it does anything."""
 
     @model_validator(mode="after")
     def _several_are_somewhere(self) -> Self:
@@ -104,14 +104,14 @@ class _Portable(_Runner):
     """An engine that is asked through a job server of Beam's; its workers are Python processes beside its own."""
 
     job_endpoint: _Endpoint | None = None
-    """Where Beam's job server for the engine listens."""
+    """The address (`host:port`) of Beam's job server for the engine."""
     worker_pool: _Endpoint | None = None
-    """Where a worker pool (`apache_beam.runners.worker.worker_pool_main`) listens, as seen from a machine of the
-    engine's, such as localhost:50000."""
+    """The address of a worker pool (`apache_beam.runners.worker.worker_pool_main`) as a machine of the engine sees it,
+    such as `localhost:50000`. A configuration has this or `image`."""
     image: str | None = None
-    """Of the workers' containers, where the engine's machines have docker: Beam's, with this environment in it."""
+    """The image of the workers' containers, for machines with docker: Beam's image, with this environment in it."""
     workers_per_machine: PositiveInt = 1
-    """Processes of Python beside each of the engine's."""
+    """The number of Python processes beside each process of the engine."""
 
     @property
     def _place(self) -> str | None:
@@ -140,8 +140,8 @@ class Flink(_Portable):
 
     name: Literal["flink"] = "flink"
     parallelism: PositiveInt | None = None
-    """Into how many parts the rows are divided. None is as many as the cluster of `rankline flink-up` has slots, or
-    what the other one's job server has as its default."""
+    """The number of parts into which rows are divided. By default it is the number of slots of the cluster of
+    `rankline flink-up`, or the default of another cluster's job server."""
 
     @property
     def needs_local_cluster(self) -> bool:
@@ -182,9 +182,9 @@ class Spark(_Portable):
 
     name: Literal["spark"] = "spark"
     master: Annotated[str, like(r"spark://[^\s:/]+:\d{1,5}", "a URL such as spark://10.0.0.5:7077")] | None = None
-    """Of the cluster, where there is no job server: Beam starts one here."""
+    """The URL of the cluster, such as `spark://10.0.0.5:7077`, where there is no job server: Beam starts one here."""
     job_server_jar: str | None = None
-    """Path or URL of that job server; None is Beam's released one, which it downloads."""
+    """The path or URL of that job server. By default Beam downloads its released one."""
 
     @model_validator(mode="after")
     def _is_reached_in_one_way(self) -> Self:
@@ -213,28 +213,31 @@ class Dataflow(_Runner):
 
     name: Literal["dataflow"] = "dataflow"
     project: _Project
+    """The id of the Google Cloud project."""
     region: Annotated[str, like(r"[a-z]+-[a-z]+\d+", "a region such as europe-west4")]
+    """The region of the workers, such as `europe-west4`."""
     temp_location: _GcsPath
-    """A folder for what a job needs while it runs."""
+    """The folder on `gs://` for a job's temporary files."""
     staging_location: _GcsPath | None = None
-    """A folder for what the workers are given; None is `temp_location`."""
+    """The folder on `gs://` for the workers' files. By default it is `temp_location`."""
     image: Annotated[str, Field(min_length=1)]
-    """Of the workers: Beam's for this version of Python, with this environment in it."""
+    """The image of the workers: Beam's image for this version of Python, with this environment in it."""
     machine_type: str | None = None
-    """Of the workers, such as n2-standard-4; None is Dataflow's choice, as of the following."""
+    """The machine type of the workers, such as `n2-standard-4`. By default Dataflow chooses, as for the following."""
     disk_gb: PositiveInt | None = None
+    """The disk of each worker, in gigabytes."""
     workers: PositiveInt | None = None
-    """How many there are at first."""
+    """The number of workers at the start."""
     max_workers: PositiveInt | None = None
-    """How many there may be."""
+    """The largest number of workers."""
     service_account: str | None = None
-    """As which the workers run: an e-mail address."""
+    """The service account of the workers: an e-mail address."""
     subnetwork: str | None = None
-    """Of the workers, such as regions/europe-west4/subnetworks/private."""
+    """The subnetwork of the workers, such as `regions/europe-west4/subnetworks/private`."""
     public_ips: bool = True
-    """Whether the workers have addresses outside of that."""
+    """Whether the workers have public addresses."""
     labels: Mapping[_Label, _Label] = {}
-    """Of the jobs, by which Google's bill tells them apart."""
+    """The labels of the jobs, by which Google's bill tells them apart."""
 
     @model_validator(mode="after")
     def _begins_with_no_more_than_there_may_be(self) -> Self:

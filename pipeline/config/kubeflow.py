@@ -46,14 +46,16 @@ class _Section(BaseModel):
 
 
 class Toleration(_Section):
-    """A taint of cluster nodes in spite of which a pod may be put on them; keys as in Kubernetes."""
+    """A taint of cluster nodes that a pod tolerates; the keys are those of Kubernetes."""
 
     key: str | None = None
-    """Of the taint; None is any."""
+    """The key of the taint. By default any key matches."""
     operator: Literal["Equal", "Exists"] = "Equal"
+    """The comparison with the taint."""
     value: str | None = None
+    """The value of the taint."""
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
-    """None is any."""
+    """The effect of the taint. By default any effect matches."""
 
     @model_validator(mode="after")
     def _as_kubernetes_has_it(self) -> Self:
@@ -65,13 +67,14 @@ class Toleration(_Section):
 
 
 class Volume(_Section):
-    """A persistent volume claim that all pods have mounted."""
+    """A persistent volume claim that all pods mount."""
 
     claim: _Name
+    """The name of the claim."""
     path: _Path
-    """Where it is mounted."""
+    """The folder at which pods mount it."""
     sub_path: str = ""
-    """The folder of the volume that is mounted; empty is all of it."""
+    """The folder of the volume that is mounted. By default it is the whole volume."""
 
     @field_validator("sub_path")
     @classmethod
@@ -85,60 +88,66 @@ class SecretKey(_Section):
     """A value of a Kubernetes Secret."""
 
     secret: _Name
+    """The name of the Secret."""
     key: str
+    """The key in the Secret."""
 
 
 class Task(_Section):
-    """What a task is given."""
+    """The resources and retries of a task."""
 
     cpu: _Cpu | None = None
-    """Cores that it needs."""
+    """The number of cores that the task requests, such as `2` or `500m`."""
     cpu_limit: _Cpu | None = None
-    """Cores that it may take."""
+    """The largest number of cores that it may use."""
     memory: _Memory | None = None
-    """Bytes that it needs."""
+    """The memory that it requests, such as `8Gi`."""
     memory_limit: _Memory | None = None
-    """Bytes that it may take, before it is killed."""
+    """The largest memory that it may use before it is killed."""
     gpu: NonNegativeInt = 0
-    """How many."""
+    """The number of GPUs, in `tasks` alone, for `Tuner`, `Trainer` and `Evaluator`."""
     gpu_type: str = "nvidia.com/gpu"
-    """The cluster's name for them."""
+    """The cluster's name for GPUs."""
     node_selector: Mapping[str, str] = {}
-    """Labels that a cluster node must have to run it."""
+    """The labels that a cluster node must have to run the task."""
     tolerations: tuple[Toleration, ...] = ()
+    """The taints of cluster nodes that the task tolerates."""
     retries: NonNegativeInt = 2
-    """After failures."""
+    """The number of further attempts after failures."""
     backoff_seconds: PositiveInt = 60
-    """Before the first of them."""
+    """The wait before the first retry, in seconds."""
     backoff_factor: PositiveInt = 2
-    """By which the wait grows from one to the next."""
+    """The factor by which the wait grows from one retry to the next."""
     backoff_max_seconds: Annotated[int, Field(ge=1, le=3600)] = 3600
-    """For which retries are made; Kubeflow allows an hour."""
+    """The time for retries, in seconds; Kubeflow allows an hour."""
     timeout_seconds: PositiveInt | None = None
-    """After which an attempt is stopped."""
+    """The longest time of an attempt, in seconds. By default it is unlimited."""
 
 
 class Kubeflow(_Section):
-    """What `rankline compile` puts into a package, beside the pipeline itself."""
+    """The part of a package of `rankline compile` that is not the pipeline itself."""
 
     image: Annotated[str, Field(min_length=1)]
-    """With this project and its environment."""
+    """The container image with Rankline and its environment."""
     image_pull_secrets: tuple[_Name, ...] = ()
+    """The names of the Secrets that pull the image."""
     service_account: _Name | None = None
-    """As which pods run; None is the server's choice. Said when a run is submitted, so it is not in the package."""
+    """The service account of the pods, which is given when a run is submitted and is not in the package. By default the
+    server chooses."""
     volumes: tuple[Volume, ...]
+    """The volumes that all pods mount."""
     root: _Path
-    """What `RunConfig.root` is in the pods: a folder on one of the volumes, which is all that they share."""
+    """The `root` in the pods: a folder on one of the volumes, which are all that pods share."""
     dataset: str | None = None
-    """What `RunConfig.dataset` is in the pods; None is the same."""
+    """The `dataset` in the pods. By default it is the same as here."""
     env: Mapping[_Variable, str] = {}
-    """Environment variables of all pods."""
+    """The environment variables of all pods."""
     secrets: Mapping[_Variable, SecretKey] = {}
-    """Those whose values are secret."""
+    """The environment variables of all pods whose values are in Secrets."""
     task: Task = Task()
-    """Every task's."""
+    """The resources and retries of every task."""
     tasks: Mapping[str, Task] = {}
-    """Component -> what differs from `task` for it."""
+    """The keys of `task` that differ for a component, by the component's name."""
 
     @field_validator("volumes")
     @classmethod

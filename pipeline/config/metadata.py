@@ -16,18 +16,21 @@ class Sqlite(BaseModel):
 
     name: Literal["sqlite"] = "sqlite"
     path: Path | None = None
-    """None is `metadata.sqlite` in the root of all runs."""
+    """The path of the file. By default it is `metadata.sqlite` in the root of all runs."""
 
 
 class _Server(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     host: str
+    """The host name of the server."""
     database: str = "rankline"
-    """Made where the server has none of this name."""
+    """The name of the database, which is created if the server has none of this name."""
     user: str = "rankline"
+    """The name of a user who may create and change tables."""
     password_env: str = "MLMD_PASSWORD"  # noqa: S105 (the name of a variable)
-    """The environment variable that holds the password, which thus is in no file; unset is none."""
+    """The environment variable that holds the password, which thus is in no file. Without the variable there is no
+    password."""
 
     @property
     def password(self) -> str:
@@ -39,6 +42,7 @@ class MySql(_Server):
 
     name: Literal["mysql"]
     port: Annotated[int, Field(ge=1, le=65535)] = 3306
+    """The port that the server listens on."""
 
 
 class PostgreSql(_Server):
@@ -46,6 +50,7 @@ class PostgreSql(_Server):
 
     name: Literal["postgresql"]
     port: Annotated[int, Field(ge=1, le=65535)] = 5432
+    """The port that the server listens on."""
 
 
 MetadataStore = Annotated[Sqlite | MySql | PostgreSql, Field(discriminator="name")]

@@ -28,43 +28,46 @@ DATASET_FILE = "run.yaml"
 
 
 class RunConfig(BaseModel):
-    """A run of the pipeline. Every field is a key of the file given as `rankline run --config`."""
+    """A run of the pipeline. Every field is a key of the file that `rankline run --config` reads."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     dataset: str = "movielens"
     """A name from `rankline datasets`, or the path of a folder with a `features.yaml`."""
     root: Path = Path("runs")
-    """Where metadata, artifacts, logs and pushed models of all runs are kept."""
+    """The folder for metadata, artifacts, logs and pushed models of all runs."""
     spans: SpanParams = SpanParams()
-    """What is read of data that comes in spans."""
+    """The spans that a run reads, for data that comes in spans."""
     train: TrainParams = TrainParams()
+    """The model and the parameters of its training."""
     models: Mapping[str, TrainParams] = {}
-    """Model -> what differs from `train` where that model is trained."""
+    """The keys of `train` that differ for a model, by the model's name."""
     tune: SearchParams | None = None
-    """A search for better values of some of `train`'s, before the model is trained with the best."""
+    """A search for better values of some keys of `train`, before training with the best. Without it nothing is
+    searched."""
     thresholds: Mapping[str, Threshold] = Field(default_factory=lambda: dict(DEFAULT_THRESHOLDS))
-    """Metric -> when a model is refused. What is not given stays as in `DEFAULT_THRESHOLDS`; null is no bound, of a
-    metric or of all."""
+    """The bounds that a model must keep, by metric: `auc`, `logloss`, `calibration`, `gauc` and `ndcg@10`, or
+    `accuracy` and `cross_entropy`, or `rmse`, `mae` and `r2`, depending on the label. Bounds that are not given keep
+    their default; `null` removes all bounds, of one metric or of all."""
     gate: GateParams = GateParams()
-    """How many rows it takes to judge a model, and what comes of one that cannot be judged."""
+    """The rows that it takes to judge a model, and the verdict where there are fewer."""
     limits: Limits = Limits()
-    """When a model is refused for what serving it takes."""
+    """The limits on latency and size of a served model."""
     infra_check_rows: Annotated[int, Field(ge=1)] = 1000
-    """On so many rows of the test split the served predictions must equal the in-process ones."""
+    """The number of test rows on which served and in-process predictions must be equal."""
     infra_check_server: str = EMBEDDED
-    """What serves them: `embedded`, the path of a `tensorflow_model_server`, or `docker:` and an image of it such as
-    `docker:tensorflow/serving:2.20.0`. The environment variable `TF_SERVING_BIN`, a path, goes before it."""
+    """The server of the infra check: `embedded`, the path of a `tensorflow_model_server`, or `docker:` and an image of
+    it such as `docker:tensorflow/serving:2.20.0`. The environment variable `TF_SERVING_BIN`, a path, overrides it."""
     metadata: MetadataStore = Sqlite()
-    """Where ML Metadata is kept."""
+    """The store of ML Metadata."""
     beam: BeamRunner = Direct()
-    """What runs the components' Beam pipelines."""
+    """The engine of the components' Beam pipelines."""
     cache: bool = True
-    """Reuse the results of components whose inputs and code are unchanged."""
+    """Whether a run reuses the results of components whose inputs, configuration and code are unchanged."""
     kubeflow: Kubeflow | None = None
-    """What `rankline compile` gives the pods of a Kubeflow cluster."""
+    """The image, volumes and resources of pods on a Kubeflow cluster, for `rankline compile`."""
     vertex: Vertex | None = None
-    """Where a job of `rankline compile --target vertex` runs."""
+    """The image and root of a Vertex AI job, for `rankline compile --target vertex`."""
 
     def as_file(self) -> str:
         """JSON that, as a run's file, gives the same run again.

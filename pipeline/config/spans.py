@@ -19,21 +19,22 @@ class SpanParams(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     span: str = LATEST
-    """Which the run is for: a date, a number, or `latest`."""
+    """The span that the run is for: a date, a number, or `latest`."""
     window: PositiveInt = 1
-    """So many spans are read, up to that one."""
+    """The number of spans that the run reads, up to that one."""
     missing: Severity = "warn"
-    """What a span that is not there does, in the middle of the window: a gap in the data seldom makes a model worse
+    """The effect of a span that is missing in the middle of the window. A gap in the data seldom makes a model worse
     than an old model is."""
     max_age_days: NonNegativeInt | None = None
-    """So many days before today, in UTC, may the latest span be. None: any."""
+    """The largest age of the latest span, in days before today in UTC. By default any age is accepted."""
     late: Severity = "error"
-    """What one that is older does: the run would train on what was trained on before, and nobody would notice."""
+    """The effect of an older span. The run would train on known data again, and nobody would notice."""
     max_drift: Mapping[str, Annotated[float, Field(gt=0, le=1)]] = {}
-    """Column -> by how much its values may differ from those in the span before: Jensen-Shannon divergence, from 0 for
-    the same to 1 for nothing in common. Comparators in the dataset's schema.pbtxt go before it."""
+    """The largest distance between a column's values (`_label` for the label's) and those of the span before, by
+    column: the Jensen-Shannon divergence, from 0 for the same to 1 for nothing in common. Comparators in the dataset's
+    schema.pbtxt override it."""
     drift: Severity = "error"
-    """What a larger difference does."""
+    """The effect of a larger distance."""
 
     @field_validator("span", mode="before")
     @classmethod

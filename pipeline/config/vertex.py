@@ -13,14 +13,14 @@ MOUNTS = Path("/gcs")
 
 
 class Vertex(BaseModel):
-    """What `rankline compile --target vertex` puts into a job, beside the pipeline itself."""
+    """The part of a job of `rankline compile --target vertex` that is not the pipeline itself."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     image: Annotated[str, Field(min_length=1)]
-    """With this project and its environment."""
+    """The container image with Rankline and its environment."""
     root: str
-    """What `RunConfig.root` is there: a folder in a bucket, as `gs://bucket/folder`."""
+    """The `root` of the job: a folder in a bucket, as `gs://bucket/folder`."""
 
     @field_validator("root")
     @classmethod

@@ -86,7 +86,7 @@ def _without_effect(command: Command) -> Command:
 @click.option(
     "--model_config_file",
     default="",
-    help="Instead of both: a ModelServerConfig in text format, with models, the versions to serve and their labels.",
+    help="A ModelServerConfig in text format, in place of both: models, the versions to serve and their labels.",
 )
 @click.option(
     "--model_config_file_poll_wait_seconds",
@@ -105,7 +105,7 @@ def _without_effect(command: Command) -> Command:
 @click.option(
     "--batching_parameters_file",
     default="",
-    help="For that: BatchingParameters in text format, instead of the defaults.",
+    help="BatchingParameters in text format for --enable_batching, in place of the defaults.",
 )
 @_switch(
     "--enable_per_model_batching_parameters",
@@ -116,7 +116,7 @@ def _without_effect(command: Command) -> Command:
     "--num_request_iterations_for_warmup",
     default=1,
     type=click.IntRange(min=0),
-    help="How often each warm-up request is replayed.",
+    help="The number of times that each warm-up request is replayed.",
 )
 @click.option(
     "--tensorflow_session_config_file", default="", help="A ConfigProto in text format, for TensorFlow's sessions."
@@ -128,7 +128,7 @@ def _without_effect(command: Command) -> Command:
     "--per_process_gpu_memory_fraction",
     default=0.0,
     type=FiniteRange(0, 1),
-    help="Of a GPU's memory, to take at the start; 0 takes more as needed.",
+    help="The share of a GPU's memory to take at the start; 0 takes more as needed.",
 )
 @click.option(
     "--monitoring_config_file",

@@ -1,4 +1,4 @@
-"""What the README of the deployment files says is so."""
+"""What the pages on the deployment files say is so."""
 
 import re
 
@@ -7,17 +7,19 @@ from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
 from tests.manifests import KUBERNETES, ROOT, documents
 from tests.serving.deploy.files import DEPLOY, settings
-from tests.test_readme import fences, parse, spans, tables
+from tests.test_docs import fences, parse, spans, tables
 
-PAGE = parse("serving/deploy/README.md")
-FILES, ALERTS = ([row[0].content for row in table] for table in tables(PAGE))
-"""The first columns of its tables."""
+README = parse("serving/deploy/README.md")
+GUIDE_PATH = ROOT / "docs" / "deploy" / "tf-serving.md"
+GUIDE = parse("docs/deploy/tf-serving.md")
+FILES, ALERTS = ([row[0].content for row in table] for page in (README, GUIDE) for table in tables(page))
+"""The first columns of their tables."""
 
 
 def test_paths_exist():
     paths = [
         span
-        for span in spans(PAGE)
+        for span in spans([*README, *GUIDE])
         if re.fullmatch(r"(config|kubernetes|kserve|monitoring)(/[\w.-]+)?|compose\.yaml", span)
     ]
 
@@ -41,7 +43,7 @@ def test_every_alert_is_explained():
 
 
 def test_the_labelled_configuration_is_one():
-    (example,) = fences(PAGE, "protobuf")
+    (example,) = fences(GUIDE, "protobuf")
     config = text_format.Parse(example.content, ModelServerConfig())
 
     (model,) = config.model_config_list.config
@@ -50,7 +52,7 @@ def test_the_labelled_configuration_is_one():
 
 
 def test_what_is_applied_is_there():
-    applied = re.findall(r"kubectl apply -k ([\w/]+)", (DEPLOY / "README.md").read_text())
+    applied = re.findall(r"kubectl apply -k ([\w/]+)", GUIDE_PATH.read_text())
 
     places = [(ROOT if folder.startswith("serving/") else DEPLOY) / folder for folder in applied]
     assert len(places) > 3
@@ -58,7 +60,7 @@ def test_what_is_applied_is_there():
 
 
 def test_it_names_the_versions_that_are_checked():
-    text = " ".join((DEPLOY / "README.md").read_text().split())
+    text = " ".join(GUIDE_PATH.read_text().split())
 
     assert "Kubernetes {} and {}".format(*KUBERNETES) in text
     assert f"docker:{settings()['TF_SERVING_IMAGE']}`" in text

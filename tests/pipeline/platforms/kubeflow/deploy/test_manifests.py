@@ -9,8 +9,9 @@ import yaml
 from pipeline.config.metadata import PostgreSql
 from pipeline.config.run import load
 from tests.manifests import KUBERNETES, ROOT, documents, kustomized, of_kind
-from tests.test_readme import fences, section
+from tests.test_docs import fences, parse
 
+PAGE = "docs/deploy/kubeflow.md"
 DEPLOY = ROOT / "pipeline" / "deploy"
 FILES = sorted(path for path in DEPLOY.rglob("*.yaml") if path.name != "kustomization.yaml")
 
@@ -22,9 +23,9 @@ def built():
 
 @pytest.fixture(scope="module")
 def configuration(tmp_path_factory):
-    """The README's, which is for these manifests."""
-    fence, _ = fences(section("On Kubeflow"), "yaml")
-    path = tmp_path_factory.mktemp("readme") / "shop.yaml"
+    """The documentation's, which is for these manifests."""
+    (fence,) = fences(parse(PAGE), "yaml")
+    path = tmp_path_factory.mktemp("page") / "shop.yaml"
     path.write_text(fence.content)
     return load(path, {}, ())
 
@@ -82,9 +83,7 @@ def test_no_password_is_in_the_manifests(built):
 
 def test_the_page_says_how_the_secret_is_made(configuration):
     secret = configuration.kubeflow.secrets["MLMD_PASSWORD"]
-    (command,) = re.findall(
-        r"kubectl create secret generic (\S+) .*--from-file=(\w+)=", (ROOT / "README.md").read_text()
-    )
+    (command,) = re.findall(r"kubectl create secret generic (\S+) .*--from-file=(\w+)=", (ROOT / PAGE).read_text())
     assert command == (secret.secret, secret.key)
 
 

@@ -1,19 +1,20 @@
-"""The README is true: its commands and paths exist, its tables are complete, and its example runs as it is written."""
+"""The documentation is true: its commands and paths exist, its examples load, and the bookshop runs as it is shown."""
 
 import contextlib
 import importlib
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
-from collections import defaultdict
+import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
+from typing import NamedTuple
+from xml.etree import ElementTree
 
 import click
 import keras
@@ -26,18 +27,16 @@ import tensorflow as tf
 import yaml
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
-from pydantic import BaseModel
-from pydantic.fields import FieldInfo
 
 from components.evaluation.metrics.names import METRICS
-from components.evaluation.thresholds import DEFAULT_THRESHOLDS, Bounds, Threshold, applicable
+from components.evaluation.thresholds import applicable
+from docs.generate.markdown import anchor
 from pipeline.cli import cli
 from pipeline.config.run import RunConfig, load
 from pipeline.config.vertex import MOUNTS
 from pipeline.run.graph import create_pipeline
 from schema.dataset import find
 from schema.feature_spec import LABEL, WEIGHT, FeatureSpec
-from schema.features import Categorical, Cross, Multivalent, Numeric
 from serving.client import Client
 from serving.server import Server, ServerOptions
 from trainer import models
@@ -47,11 +46,15 @@ from trainer.inputs import InMemoryExamples
 from trainer.params import Adam, Plateau, TrainParams
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "serving/deploy/README.md")
-EXAMPLE = "Your own data in five minutes"
-HOME = "/home/you"
+PAGES = (
+    *("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "serving/deploy/README.md"),
+    *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md")),
+)
+EXAMPLE = "docs/start/own-data.md"
+HOME = "/home/you/rankline"
 """Stands on the page for the folder in which the example is tried."""
 TIMEOUT_S = 600
+SVG = "{http://www.w3.org/2000/svg}"
 
 
 # The page, taken apart.
@@ -59,14 +62,6 @@ TIMEOUT_S = 600
 
 def parse(page: str) -> list[Token]:
     return MarkdownIt("commonmark").enable("table").parse((ROOT / page).read_text())
-
-
-def section(title: str) -> list[Token]:
-    """What follows that heading of the README, up to the next of its rank."""
-    tokens = parse("README.md")
-    headings = [i for i, token in enumerate(tokens) if token.type == "heading_open" and token.tag == "h2"]
-    (start,) = (i for i in headings if tokens[i + 1].content == title)
-    return tokens[start : min((i for i in headings if i > start), default=len(tokens))]
 
 
 def fences(tokens: Iterable[Token], *languages: str) -> list[Token]:
@@ -137,26 +132,18 @@ def test_commands_exist_and_have_these_options(page):
                     assert variable in (variables if given else targets), text
 
 
-def test_commands_that_are_shown_are_complete():
-    for shown in console(parse("README.md")):
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_that_are_shown_are_complete(page):
+    for shown in console(parse(page)):
         match shlex.split(shown.command, comments=True):
-            case ["rankline", name, *arguments]:
+            case ["rankline", name, *arguments] if "$targets" not in arguments:
                 assert cli.commands[name].make_context(name, arguments).args == []
-
-
-def test_every_command_and_target_is_listed():
-    (rows,) = map(rows_by_key, tables(section("Commands")))
-    assert set(rows) == {f"rankline {name}" for name in cli.commands}
-    named = {word for span in spans(parse("README.md")) if span.startswith("make ") for word in span.split()[1:]}
-    targets, _ = makefile()
-    assert targets - named == set()
 
 
 def anchors(page: str) -> set[str]:
     """What a link can say after its #: the headings, as GitHub writes them there."""
     tokens = parse(page)
-    titles = [tokens[i + 1].content.lower() for i, token in enumerate(tokens) if token.type == "heading_open"]
-    return {re.sub(r"[^\w -]", "", title).replace(" ", "-") for title in titles}
+    return {anchor(tokens[i + 1].content) for i, token in enumerate(tokens) if token.type == "heading_open"}
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -167,21 +154,21 @@ def test_links_lead_somewhere(page):
         for child in token.children or ()
         if child.type in ("link_open", "image")
     ]
-    for name, _, anchor in (link.partition("#") for link in links if not link.startswith("https://")):
+    for name, _, place in (link.partition("#") for link in links if not link.startswith("https://")):
         target = Path(page).parent / name if name else Path(page)
         assert (ROOT / target).exists(), name
-        assert not anchor or anchor in anchors(str(target)), anchor
+        assert not place or place in anchors(str(target)), place
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_paths_exist(page):
-    folders = {path.name for path in ROOT.iterdir() if path.is_dir()} - {"runs"}
+    folders = {path.name for path in ROOT.iterdir() if path.is_dir()} - {"runs", "site"}
     paths = [span for span in spans(parse(page)) if "/" in span and span.split("/")[0] in folders]
     assert [path for path in paths if "<" not in path and not (ROOT / path).exists()] == []
 
 
 def test_the_tree_is_that_of_the_repository():
-    tree, _ = fences(section("Where things are"), "text")
+    (tree,) = fences(parse("docs/contributing/architecture.md"), "text")
     packages = set()
     for line in tree.content.splitlines():
         place, *words = re.findall(r"[\w./]+(?:/|\.\w+)(?!\S)|[\w./]+(?:/|\.py|\.lock)(?=[ ,:])", line)
@@ -192,6 +179,13 @@ def test_the_tree_is_that_of_the_repository():
     assert {path.parent.name for path in ROOT.glob("*/__init__.py")} <= packages
 
 
+def drawn(picture: str) -> tuple[list[str], set[tuple[str, str]]]:
+    """The names of the boxes in a picture, and those that arrows join."""
+    root = ElementTree.parse(ROOT / picture).getroot()  # noqa: S314 (ours)
+    arrows = {(path.attrib["data-from"], path.attrib["data-to"]) for path in root.iterfind(f"{SVG}path")}
+    return [box.attrib["id"] for box in root.iterfind(f"{SVG}g")], arrows
+
+
 def test_the_diagram_is_the_chain(tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "rows.csv").write_text("x,y\n1,0\n2,1\n")
@@ -199,119 +193,86 @@ def test_the_diagram_is_the_chain(tmp_path):
     dataset = find(tmp_path / "data")
     components = create_pipeline(RunConfig(root=tmp_path), dataset).components
 
-    (diagram,) = fences(section("The chain"), "mermaid")
-    lines = [line.strip() for line in diagram.content.splitlines()]
-    arrows = {pair for line in lines if "-->" in line for pair in pairwise(re.split(r"\s*-->\s*", line))}
-    assert re.findall(r'^ *(\w+)\["', diagram.content, re.MULTILINE) == [component.id for component in components]
+    boxes, arrows = drawn("docs/concepts/chain.svg")
+    assert boxes == [component.id for component in components]
     assert arrows <= {(before.id, node.id) for node in components for before in node.upstream_nodes}
     assert {name for arrow in arrows for name in arrow} == {component.id for component in components}
 
 
-# The tables of keys, against the models that read them.
+def test_the_layers_are_those_that_are_checked():
+    boxes, arrows = drawn("docs/contributing/architecture.svg")
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    layers, *forbidden = contracts["contracts"]
+    assert set(boxes) == set(contracts["root_packages"])
+    assert set(pairwise(layers["layers"])) <= arrows
+    for contract in forbidden:
+        assert not arrows & set(product(contract["source_modules"], contract["forbidden_modules"]))
 
 
-def keys(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
-    """Every key that can be written, dotted, with its field; lists and mappings of models are one key."""
-    for name, field in model.model_fields.items():
-        inner = models_of(field.annotation)
-        for member in inner:
-            yield from keys(member, f"{prefix}{name}.")
-        if not inner:
-            yield prefix + name, field
+# The reference, which is generated.
 
 
-def models_of(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    if get_origin(annotation) is Annotated:
-        return models_of(get_args(annotation)[0])
-    if get_origin(annotation) in (Union, UnionType):
-        return [model for member in get_args(annotation) for model in models_of(member)]
-    return []
+def test_generated_parts_are_what_the_code_says():
+    checked = subprocess.run(
+        [sys.executable, "-m", "docs.generate", "--check"], cwd=ROOT, capture_output=True, text=True, timeout=TIMEOUT_S
+    )
+    assert checked.returncode == 0, checked.stderr
 
 
-def defaults(field: FieldInfo) -> set[str]:
-    """The words of which the field's default consists."""
-    default = field.get_default(call_default_factory=True)
-    # What tells the members of a union apart has a default in each of them.
-    if field.is_required() or len(get_args(field.annotation)) == 1 == (get_origin(field.annotation) is Literal):
-        return set()
-    if isinstance(default, Mapping):
-        return {word for pair in default.items() for word in map(written, pair)}
-    values = default if isinstance(default, tuple) else [default]
-    return {written(value) for value in values if value not in (None, "")}
+def test_every_command_and_target_is_listed():
+    commands, *_, make = tables(parse("docs/reference/commands.md"))
+    assert [re.findall("`(.*)`", row[0].content) for row in commands] == [[f"rankline {name}"] for name in cli.commands]
+    targets, _ = makefile()
+    assert {span for row in make for span in spans(row[:1])} == {f"make {target}" for target in targets}
 
 
-def written(value: object) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:g}" if isinstance(value, float) else str(value)
+REFERENCE = ("features", "run", "commands", "server")
 
 
-def check(row: list[Token], cell: Token, fields: list[FieldInfo]) -> None:
-    """Whether a row's default is that of the fields with that key."""
-    words = {word for span in spans([cell]) for word in re.findall(r"[\w./\\-]+", span)}
-    expected = set().union(*map(defaults, fields))
-    assert expected <= words, f"{row[0].content}: default {expected}"
-    required = all(field.is_required() for field in fields)
-    assert (cell.content == "required") == required, f"{row[0].content}: required {required}"
-    assert row[-1].content, f"{row[0].content}: no meaning"
+@pytest.mark.parametrize("name", REFERENCE)
+def test_every_key_and_option_is_explained(name):
+    found = [row for table in tables(parse(f"docs/reference/{name}.md")) for row in table]
+    assert len(found) > 30
+    assert [row[0].content for row in found if not row[-1].content] == []
 
 
-def rows_by_key(rows: list[list[Token]]) -> dict[str, list[Token]]:
-    found = {key: row for row in rows for key in spans(row[:1])}
-    assert len(found) == len(rows), "a key has two rows, or a row has two keys"
-    return found
+def test_all_metrics_are_named_where_they_get_bounds():
+    (row,) = (
+        row for table in tables(parse("docs/reference/run.md")) for row in table if row[0].content == "`thresholds`"
+    )
+    assert set(METRICS) <= set(spans(row))
 
 
-def grouped(pairs: Iterable[tuple[str, FieldInfo]]) -> dict[str, list[FieldInfo]]:
-    fields = defaultdict(list)
-    for key, field in pairs:
-        fields[key].append(field)
-    return fields
+# The pages' examples, against the models that read them.
 
 
-def test_every_key_of_a_dataset_is_explained():
-    rows, _ = map(rows_by_key, tables(section("The feature language")))
-    fields = grouped(keys(FeatureSpec))
-    assert set(rows) == set(fields)
-    for key, row in rows.items():
-        check(row, row[1], fields[key])
+@pytest.mark.parametrize("page", PAGES)
+def test_yaml_is_of_a_description_or_a_configuration(page):
+    for fence in fences(parse(page), "yaml"):
+        keys = set(yaml.safe_load(fence.content))
+        assert keys <= set(FeatureSpec.model_fields) or keys <= set(RunConfig.model_fields), fence.content
 
 
-def test_every_key_of_a_feature_is_explained():
-    _, rows = map(rows_by_key, tables(section("The feature language")))
-    kinds = {"C": Categorical, "M": Multivalent, "N": Numeric, "X": Cross}
-    fields = grouped(pair for model in kinds.values() for pair in keys(model))
-    having = {key: [letter for letter, model in kinds.items() if key in dict(keys(model))] for key in fields}
-    assert {key: row[1].content.split() for key, row in rows.items()} == having
-    for key, row in rows.items():
-        check(row, row[2], fields[key])
-
-
-def test_every_key_of_a_run_is_explained():
-    (rows,) = map(rows_by_key, tables(section("Configuration")))
-    fields = grouped([*keys(RunConfig), *keys(Threshold, "thresholds.METRIC.")])
-    del fields["thresholds"]
-    assert set(rows) == set(fields)
-    for key, row in rows.items():
-        check(row, row[1], fields[key])
-    for bound in Bounds.model_fields:
-        shown = dict(re.split(": ", span) for span in spans([rows[f"thresholds.METRIC.{bound}"][1]]))
-        given = {name: getattr(threshold, bound) for name, threshold in DEFAULT_THRESHOLDS.items()}
-        assert shown == {name: written(value) for name, value in given.items() if value is not None}
-    assert set(METRICS) <= set(spans(rows["thresholds.METRIC.min"]))
+def test_the_readme_is_short_and_shows_the_example():
+    text = (ROOT / "README.md").read_text()
+    assert len(text.splitlines()) <= 150
+    (fence,) = fences(parse("README.md"), "yaml")
+    assert fence.content == (ROOT / "examples" / "bookshop" / "features.yaml").read_text()
+    commands = [shown.command for shown in console(parse(EXAMPLE))]
+    assert [shown.command for shown in console(parse("README.md"))][-len(commands) :] == commands
 
 
 def test_every_model_is_listed():
-    rows = rows_by_key(next(iter(tables(section("Models")))))
-    assert set(rows) == set(models.names())
+    rows = next(iter(tables(parse("docs/guides/models.md"))))
+    assert sorted(spans(cell for row in rows for cell in row[:1])) == models.names()
 
 
 @pytest.fixture
 def recipe(tmp_path) -> TrainParams:
     """What the page says of published benchmarks, as it is read from a file."""
-    (fence,) = (fence for fence in fences(section("Models"), "yaml") if fence.content.startswith("# bars.yaml"))
+    (fence,) = (
+        fence for fence in fences(parse("docs/guides/models.md"), "yaml") if fence.content.startswith("# bars.yaml")
+    )
     path = tmp_path / "bars.yaml"
     path.write_text(fence.content)
     return load(path, {"dataset": "census"}, ()).train
@@ -325,7 +286,7 @@ def test_the_recipe_of_published_benchmarks_is_a_configuration(recipe):
 
 
 def test_the_search_for_parameters_is_a_configuration(tmp_path):
-    (fence,) = (fence for fence in fences(section("Models"), "yaml") if fence.content.startswith("# tune.yaml"))
+    (fence,) = fences(parse("docs/guides/tune.md"), "yaml")
     (tmp_path / "tune.yaml").write_text(fence.content)
     search = load(tmp_path / "tune.yaml", {}, ()).tune
     assert search.trials == 20
@@ -333,7 +294,7 @@ def test_the_search_for_parameters_is_a_configuration(tmp_path):
 
 
 def test_the_section_on_the_gate_is_a_configuration(tmp_path):
-    (fence,) = fences(section("The gate"), "yaml")
+    (fence,) = fences(parse("docs/guides/gate.md"), "yaml")
     (tmp_path / "gate.yaml").write_text(fence.content)
     config = load(tmp_path / "gate.yaml", {"dataset": "movielens"}, ())
     assert applicable(config.thresholds, find("movielens").spec)["gauc"].confidence == 0.99
@@ -341,7 +302,7 @@ def test_the_section_on_the_gate_is_a_configuration(tmp_path):
 
 
 def test_the_section_for_kubeflow_is_a_configuration(tmp_path):
-    fence, _ = fences(section("On Kubeflow"), "yaml")
+    (fence,) = fences(parse("docs/deploy/kubeflow.md"), "yaml")
     (tmp_path / "shop.yaml").write_text(fence.content)
     pods = load(tmp_path / "shop.yaml", {}, ()).kubeflow
     assert (str(pods.root), pods.dataset) == ("/runs", "/data/bookshop")
@@ -349,7 +310,7 @@ def test_the_section_for_kubeflow_is_a_configuration(tmp_path):
 
 
 def test_the_section_on_spans_is_a_dataset_and_a_configuration(tmp_path):
-    source, configuration = fences(section("Day by day"), "yaml")
+    source, configuration = fences(parse("docs/guides/day-by-day.md"), "yaml")
     (tmp_path / "clicks" / "2026-11-26").mkdir(parents=True)
     table = pa.table({"y": [1, 0], "price": [1.0, 2.0], "device": ["a", "b"]})
     pq.write_table(table, tmp_path / "clicks" / "2026-11-26" / "part-0.parquet")
@@ -363,14 +324,14 @@ def test_the_section_on_spans_is_a_dataset_and_a_configuration(tmp_path):
 
 
 def test_the_section_for_vertex_ai_is_a_configuration():
-    _, fence = fences(section("On Kubeflow"), "yaml")
+    (fence,) = fences(parse("docs/deploy/vertex.md"), "yaml")
     given = RunConfig.model_validate(yaml.safe_load(fence.content))
     assert Path(given.dataset).is_relative_to(MOUNTS)
     assert Path(given.dataset).parts[2] == given.vertex.mounted_root.parts[2]
 
 
 def test_the_sections_for_beam_are_configurations(tmp_path):
-    shown = fences(section("Beam on Flink, Spark or Dataflow"), "yaml")
+    shown = fences(parse("docs/deploy/beam.md"), "yaml")
     for fence in shown:
         (tmp_path / "run.yaml").write_text(fence.content)
         beam = load(tmp_path / "run.yaml", {}, ()).beam
@@ -380,15 +341,16 @@ def test_the_sections_for_beam_are_configurations(tmp_path):
 
 
 def test_every_parameter_of_a_package_is_explained():
-    (rows,) = map(rows_by_key, tables(section("On Kubeflow")))
+    (rows,) = tables(parse("docs/deploy/kubeflow.md"))
     compiled = (ROOT / "tests" / "pipeline" / "kubeflow" / "package.yaml").read_text()
     package, _ = yaml.safe_load_all(compiled)
-    assert set(rows) == set(package["root"]["inputDefinitions"]["parameters"])
+    named = spans(cell for row in rows for cell in row[:1])
+    assert set(named) == set(package["root"]["inputDefinitions"]["parameters"])
 
 
 def of_the_recipe() -> list[str]:
     """The models that the page names beside it."""
-    (command,) = (span for span in spans(section("Models")) if span.endswith("--config bars.yaml"))
+    (command,) = (span for span in spans(parse("docs/guides/models.md")) if span.endswith("--config bars.yaml"))
     return command.split()[3].split(",")
 
 
@@ -443,17 +405,14 @@ class Example(NamedTuple):
 
 @pytest.fixture(scope="module")
 def example(tmp_path_factory) -> Example:
-    """Writes the example's files and runs its commands, in the order of the page; only the ports are other ones."""
+    """Runs the example's commands on its files, in the order of the page; only the ports are other ones."""
     folder = tmp_path_factory.mktemp("example")
-    for fence in fences(section(EXAMPLE), "python", "yaml"):
-        name = fence.content.partition("\n")[0].removeprefix("# ")
-        (folder / name).parent.mkdir(exist_ok=True)
-        (folder / name).write_text(fence.content)
+    shutil.copytree(ROOT / "examples", folder / "examples", ignore=shutil.ignore_patterns("*.csv"))
 
     port, rest_port = portpicker.pick_unused_port(), portpicker.pick_unused_port()
     outputs = {}
     with contextlib.ExitStack() as running:
-        for command, _ in console(section(EXAMPLE)):
+        for command, _ in console(parse(EXAMPLE)):
             if command.startswith("rankline serve"):
                 with_ports = f"{command} --port {port} --rest-api-port {rest_port}"
                 outputs[command] = running.enter_context(served(with_ports, folder, port))
@@ -503,18 +462,22 @@ def shape(output: str) -> list[str]:
     return [" ".join(re.sub("─+", "─", line).split()) for line in output.splitlines() if line.strip()]
 
 
-SHOWN = console(section(EXAMPLE))
+SHOWN = console(parse(EXAMPLE))
+
+
+def matches(shown: str, printed: str) -> bool:
+    """Whether a page shows an output, up to what differs from run to run. A line with dots alone stands for any."""
+    pattern = re.escape("\n".join(shape(shown))).replace("…", ".*")
+    return re.fullmatch(pattern, "\n".join(shape(printed)), re.DOTALL) is not None
 
 
 @pytest.mark.parametrize("shown", SHOWN, ids=[shown.command.partition(" --")[0] for shown in SHOWN])
 def test_the_example_prints_what_the_page_shows(example, shown):
     printed = example.outputs[shown.command].replace(str(example.folder), HOME)
-    # On the page, a line with dots alone stands for any lines.
-    pattern = re.escape("\n".join(shape(shown.output))).replace("…", ".*")
-    assert re.fullmatch(pattern, "\n".join(shape(printed)), re.DOTALL), printed
+    assert matches(shown.output, printed), printed
 
 
-def test_who_was_made_to_like_travel_gets_it(example):
+def test_a_reader_who_was_made_to_like_travel_gets_it(example):
     (command,) = (command for command in example.outputs if command.startswith("rankline rank"))
     best = re.findall("Of .*", example.outputs[command])
     assert len(best) == 5
@@ -522,14 +485,22 @@ def test_who_was_made_to_like_travel_gets_it(example):
     assert sum("travel" in title for title in best) > 3
 
 
-def test_a_client_of_tensorflow_serving_gets_an_answer(example, tmp_path):
-    (fence,) = fences(section("Held to TF Serving"), "python")
+@pytest.mark.parametrize(
+    ("page", "last", "pattern"),
+    [
+        ("docs/deploy/tf-serving.md", "", r"\[0\.\d+\]"),
+        ("docs/reference/python.md", "print(best)", r"\[Ranked\(index=\d, score=0\.\d+\), Ranked\(.*\)\]"),
+    ],
+)
+def test_a_client_gets_an_answer(example, tmp_path, page, last, pattern):
+    (fence,) = fences(parse(page), "python")
     with Server(ServerOptions("bookshop", str(example.folder / "runs" / "bookshop" / "serving"))) as server:
         server.wait_until_available(TIMEOUT_S)
-        (tmp_path / "ask.py").write_text(fence.content.replace("127.0.0.1:8500", f"127.0.0.1:{server.port}"))
+        program = fence.content.replace("127.0.0.1:8500", f"127.0.0.1:{server.port}") + last
+        (tmp_path / "ask.py").write_text(program)
         asked = subprocess.run([sys.executable, "ask.py"], cwd=tmp_path, capture_output=True, text=True)
     assert asked.returncode == 0, asked.stderr
-    assert 0 < float(asked.stdout.strip("[]\n")) < 1
+    assert re.fullmatch(pattern, asked.stdout.strip()), asked.stdout
 
 
 UNUSABLE = "prediction_service_pb2"
@@ -551,13 +522,19 @@ def test_the_main_job_is_shown_as_it_looks_now(example):
     """Up to the lists, it looks like the example's run, but for a schema that need not be inferred."""
     (command,) = (command for command in example.outputs if command.startswith("rankline run"))
     like = [line for line in shape(example.outputs[command]) if not line.startswith("No schema.pbtxt")]
-    (shown,) = (shown.output for shown in console(parse("README.md")) if shown.command == "make run")
-    shown = shown.replace("movielens", "bookshop").replace("user_id", "reader_id")
+    full, brief = (
+        shown.output
+        for page in ("docs/start/first-run.md", "README.md")
+        for shown in console(parse(page))
+        if shown.command == "make run"
+    )
+    shown = full.replace("movielens", "bookshop").replace("user_id", "reader_id")
     assert shape(shown.partition("Ranked over gRPC")[0]) == like
+    assert matches(brief, full)
 
 
 def test_a_run_writes_where_the_page_says(example):
-    _, tree = fences(section("Where things are"), "text")
+    (tree,) = fences(parse("docs/start/first-run.md"), "text")
     for line in tree.content.splitlines():
         place, _, content = line.partition(" ")
         found = list(example.folder.glob(re.sub("<.*?>", "*", place.replace("<dataset>", "bookshop")).rstrip("/")))
