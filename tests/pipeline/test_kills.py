@@ -4,12 +4,11 @@ import random
 import time
 from pathlib import Path
 
-from tests.pipeline.test_node import chain
-
 from pipeline.run.layout import Layout
 from pipeline.run.lock import locked
 from tests.forking import started
 from tests.pipeline.consistency import check_metadata, times_made
+from tests.pipeline.run.test_node import chain
 
 KILLS = 10
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 from ml_metadata.proto import metadata_store_pb2
-from tests.pipeline.test_node import chain
 from tfx.orchestration.portable import cache_utils
 
 from pipeline.config.metadata import MySql, PostgreSql, Sqlite
@@ -13,6 +12,7 @@ from pipeline.config.run import load
 from pipeline.run.metadata import connection, open_store
 from schema.errors import SpecError
 from tests.pipeline.postgres import PASSWORD, postgres
+from tests.pipeline.run.test_node import chain
 
 DEFAULT = Path("/runs/metadata.sqlite")
 

@@ -3,13 +3,13 @@
 import ssl
 
 import pytest
-from tests.pipeline.test_kubeflow import GOLDEN
 
 from pipeline.platforms.kubeflow import client as kubeflow_access
 from pipeline.platforms.kubeflow.client import connected
 from pipeline.platforms.kubeflow.server import Package, Server
 from schema.errors import RanklineError
 from tests.pipeline.pipelines_server import PipelinesServer, serving
+from tests.pipeline.platforms.kubeflow.test_package import GOLDEN
 from tests.serving.certificates import pem, signed
 
 pytestmark = pytest.mark.usefixtures("without_settings")

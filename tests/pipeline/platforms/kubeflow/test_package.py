@@ -19,7 +19,7 @@ from schema.errors import SpecError
 from schema.explain import read_yaml
 from tests.pipeline.packages import Package
 
-HERE = Path(__file__).parent / "kubeflow"
+HERE = Path(__file__).parent
 CONFIG, GOLDEN, SHOP = HERE / "run.yaml", HERE / "package.yaml", HERE / "shop"
 SETTINGS = ("train.epochs=3",)
 

@@ -5,12 +5,12 @@ import json
 from http import HTTPStatus
 
 import pytest
-from tests.pipeline.test_kubeflow import CONFIG, GOLDEN, SETTINGS, SHOP
 
 from pipeline.platforms.kubeflow import client as kubeflow_access
 from pipeline.platforms.kubeflow import server as kubeflow_server
 from pipeline.platforms.kubeflow.server import Package, Server
 from schema.errors import RanklineError
+from tests.pipeline.platforms.kubeflow.test_package import CONFIG, GOLDEN, SETTINGS, SHOP
 
 ALL_DONE = ("SUCCEEDED", {"examplegen": "SUCCEEDED", "trainer": "SUCCEEDED"})
 
