@@ -37,7 +37,7 @@ def judge(monkeypatch):
         found = {(): intervals.sliced(rows, bootstrap.names(rows))}
         for name, sliced in slices.items():
             found[tuple(zip(("city", "device"), name.split("_"), strict=False))] = sliced
-        monkeypatch.setattr(gate.evaluation, "read", lambda _: found)
+        monkeypatch.setattr(gate.results, "read", lambda _: found)
         monkeypatch.setattr(gate.rows, "read", lambda *_: rows)
         return gate.judge("", SPEC, thresholds, params, is_first)
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from components.evaluation import bootstrap
-from components.evaluation.rows import Answers, Rows
 from components.evaluation.verdict import Condition, Estimate, Metric, Slice
 from components.report import curves
 from components.report.document import (
@@ -36,33 +34,6 @@ from components.report.document import (
 )
 
 NO_HTML = "<i>x</i> × y"
-
-
-def _rows(count: int = 400, baseline: bool = True, groups: int | None = 20) -> Rows:
-    dice = np.random.default_rng(3)
-    logit = dice.normal(size=count)
-    labels = (dice.random(count) < 1 / (1 + np.exp(-logit))).astype(float)
-
-    def answers(noise: float) -> Answers:
-        values = 1 / (1 + np.exp(-(logit + noise * dice.normal(size=count))))
-        return Answers(values, np.zeros(0, int), np.zeros(0))
-
-    return Rows(
-        kind="binary",
-        labels=labels,
-        weights=dice.choice([0.5, 1.0, 2.0], count),
-        candidate=answers(0.2),
-        baseline=answers(1.0) if baseline else None,
-        groups=dice.integers(0, groups, count) if groups else None,
-        columns={"city": np.where(np.arange(count) % 3, "Rome", "Oslo").astype(object)},
-        examples=np.full(count, b"", object),
-    )
-
-
-@pytest.fixture(scope="session")
-def make_rows():
-    """Rows of a binary label with a model that is better than its baseline."""
-    return _rows
 
 
 @pytest.fixture
