@@ -48,7 +48,9 @@ def generate(tmp_path, dataset, statistics):
     def generate(given: str = "") -> schema_pb2.Schema:
         schema = standard_artifacts.Schema()
         schema.uri = str(tmp_path)
-        SchemaGen.test_call(statistics=statistics, schema=schema, spec=dataset.spec.model_dump_json(), given=given)
+        SchemaGen.test_call(
+            statistics=statistics, schema=schema, spec=dataset.spec.model_dump_json(), code="", given=given
+        )
         return tfdv.load_schema_text(os.path.join(schema.uri, FILE_NAME))
 
     return generate
