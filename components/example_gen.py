@@ -66,7 +66,6 @@ def ExampleGen(  # noqa: N802 (a TFX component)
     spec: Parameter[str],
     files: Parameter[str],
     code: Parameter[str],
-    remarks: Parameter[str] = "[]",
     span: Parameter[int] = 0,
     span_name: Parameter[str] = "",
     beam_pipeline: BeamComponentParameter[beam.Pipeline] = None,
@@ -78,7 +77,6 @@ def ExampleGen(  # noqa: N802 (a TFX component)
         spec: the resolved feature spec as JSON.
         files: what to read, see `fingerprinted`; the parts of each (row groups of Parquet files) are read in parallel.
         code: version of the code that does it, so that its change leads to new examples.
-        remarks: what is odd about the files, as JSON; noted with the examples, and what is odd about the rows.
         span: of data that comes in spans, the last of those read.
         span_name: how people write it; empty for other data.
         beam_pipeline: given by TFX.
@@ -106,8 +104,7 @@ def ExampleGen(  # noqa: N802 (a TFX component)
             | "Merge" >> beam.CombineGlobally(_merged).without_defaults()
             | "Verify" >> beam.Map(_verify, examples.uri)
         )
-    lines = [*json.loads(remarks), *_read_json(examples.uri, _REMARKS_FILE)]
-    examples.set_string_custom_property(WARNINGS_PROPERTY, json.dumps(lines))
+    examples.set_string_custom_property(WARNINGS_PROPERTY, json.dumps(_read_json(examples.uri, _REMARKS_FILE)))
     signatures = TypeAdapter(dict[str, Signature]).validate_python(_read_json(examples.uri, _SIGNATURES_FILE))
     of_test = {part.called: part.path for part in parts if part.given == "test"}
     record = split_record.record(feature_spec, signatures, of_test, bool(span_name), boundaries)

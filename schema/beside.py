@@ -21,16 +21,17 @@ _HEAD_BYTES = 1 << 16
 _SHOWN = 5
 
 
-def remarks(files: Files, base: Path) -> list[str]:
+def remarks(files: Files, known: Files, base: Path) -> list[str]:
     """What is odd about where files are, a sentence each.
 
     Args:
-        files: all of the dataset, whatever a run reads of them.
+        files: those that are read.
+        known: all of the dataset, of whatever span.
         base: the dataset's folder.
     """
     paths = [path for several in files.values() for path in several]
     found = []
-    if unread := _unread(paths, base):
+    if unread := _unread([path for several in known.values() for path in several], base):
         found.append(f"not read: {listing(unread, _SHOWN)}; see source.files if they hold rows of this dataset")
     found += [
         f"{path} is in {listing(splits)}, so that the same rows train and judge"

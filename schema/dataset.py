@@ -128,7 +128,7 @@ def find(name_or_path: str | Path, span: str | None = None, window: int = 1) -> 
         remarks=[
             *found.remarks,
             *_taken_for_ours(spec, resolved, path),
-            *beside.remarks(files if spans is None else _merged(spans.files.values()), base),
+            *beside.remarks(files, files if spans is None else _merged(spans.files.values()), base),
         ],
     )
 

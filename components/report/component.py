@@ -42,7 +42,7 @@ class ReportArtifact(Artifact):  # type: ignore[misc]
 
 class _Spec(component_spec.ComponentSpec):  # type: ignore[misc]
     PARAMETERS = {  # noqa: RUF012 (TFX's attribute)
-        name: component_spec.ExecutionParameter(type=str) for name in ("spec", "config", "files", "code")
+        name: component_spec.ExecutionParameter(type=str) for name in ("spec", "config", "files", "remarks", "code")
     }
     INPUTS = {  # noqa: RUF012
         **{name: component_spec.ChannelParameter(type=kind) for name, kind in _INPUTS.items()},
@@ -75,10 +75,13 @@ class Executor(base_executor.BaseExecutor):  # type: ignore[misc]
                 code=exec_properties["code"],
                 span=artifacts["examples"].get_string_custom_property(SPAN_NAME_PROPERTY),
                 warnings=[
-                    line
-                    for name in ("examples", "drift")
-                    if name in artifacts
-                    for line in noted(artifacts[name], WARNINGS_PROPERTY)
+                    *json.loads(exec_properties["remarks"]),
+                    *(
+                        line
+                        for name in ("examples", "drift")
+                        if name in artifacts
+                        for line in noted(artifacts[name], WARNINGS_PROPERTY)
+                    ),
                 ],
                 folders={name: artifact.uri for name, artifact in artifacts.items()},
                 blessed=artifacts["model_blessing"].get_int_custom_property("blessed") == 1 and not refusals,
@@ -108,6 +111,7 @@ class Report(base_component.BaseComponent):  # type: ignore[misc]
         spec: the resolved feature spec as JSON.
         config: of the run, as JSON.
         files: see `components.example_gen.fingerprinted`.
+        remarks: what is odd about them, as JSON.
         code: version of all of our code.
         **inputs: the channels of the other components' outputs, by the names in `_INPUTS` and perhaps `_PERHAPS`.
     """
@@ -115,7 +119,10 @@ class Report(base_component.BaseComponent):  # type: ignore[misc]
     SPEC_CLASS = _Spec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
-    def __init__(self, spec: str, config: str, files: str, code: str, **inputs: types.BaseChannel) -> None:
+    def __init__(
+        self, spec: str, config: str, files: str, remarks: str, code: str, **inputs: types.BaseChannel
+    ) -> None:
+        report = Channel(type=ReportArtifact)
         super().__init__(
-            _Spec(spec=spec, config=config, files=files, code=code, **inputs, report=Channel(type=ReportArtifact))
+            _Spec(spec=spec, config=config, files=files, remarks=remarks, code=code, **inputs, report=report)
         )

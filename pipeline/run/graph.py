@@ -125,7 +125,6 @@ def _data(config: RunConfig, dataset: Dataset) -> _Data:
     example_gen = ExampleGen(
         spec=spec,
         files=fingerprinted(dataset),
-        remarks=json.dumps(dataset.remarks),
         code=code_version("components.example_gen"),
         **in_span,
     )
@@ -274,6 +273,7 @@ def _delivery(
         spec=spec,
         config=config.as_file(),
         files=fingerprinted(dataset),
+        remarks=json.dumps(list(dataset.remarks)),
         # It says by which code all was done.
         code=code_version("pipeline", "components", "trainer", "schema", "serving"),
         examples=data.examples,

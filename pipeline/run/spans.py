@@ -34,8 +34,8 @@ def dataset_in_window(
                 f"spans: expected a dataset whose source.files has {{SPAN}} or {{YYYY}}, {{MM}} and {{DD}} in it, "
                 f"received {dataset.name}, which has not"
             )
-        return dataset, []
-    warnings = []
+        return dataset, list(dataset.remarks)
+    warnings = list(dataset.remarks)
     for problem, severity in (
         (_missing(dataset, params), params.missing),
         (_late(dataset, params, today), params.late),

@@ -172,5 +172,5 @@ def test_a_run_and_what_can_be_asked_of_it(shop: Path, tmp_path: Path, capfd: py
 
 
 def test_what_the_page_shows_is_there() -> None:
-    shown = set(re.findall(r"\brankline\.(\w+)", (FOLDER.parent / "README.md").read_text()))
-    assert {"run", "validate", "Client"} <= shown <= set(rankline.__all__)
+    shown = set(re.findall(r"\brankline\.(\w+)", (FOLDER.parent / "docs" / "reference" / "python.md").read_text()))
+    assert {"run", "validate", "serve"} <= shown <= set(rankline.__all__)

@@ -21,7 +21,7 @@ def march(tmp_path):
     folder.mkdir()
     (folder / "features.yaml").write_text("{label: y, source: {files: '{YYYY}-{MM}-{DD}.csv'}}")
     for day in (1, 2, 4, 5):
-        (folder / f"2026-03-0{day}.csv").write_text("y,a\n1,2\n")
+        (folder / f"2026-03-0{day}.csv").write_text(f"y,a\n1,{day}\n")
     return folder
 
 

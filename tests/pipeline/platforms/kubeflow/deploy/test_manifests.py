@@ -12,7 +12,7 @@ from tests.manifests import KUBERNETES, ROOT, documents, kustomized, of_kind
 from tests.test_docs import fences, parse
 
 PAGE = "docs/deploy/kubeflow.md"
-DEPLOY = ROOT / "pipeline" / "deploy"
+DEPLOY = ROOT / "pipeline" / "platforms" / "kubeflow" / "deploy"
 FILES = sorted(path for path in DEPLOY.rglob("*.yaml") if path.name != "kustomization.yaml")
 
 
