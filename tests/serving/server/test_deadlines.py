@@ -129,7 +129,7 @@ def test_a_client_that_would_wait_forever_gets_its_answer(server, timeout_s):
 
 @pytest.mark.parametrize("timeout_s", [0, -1, math.nan])
 def test_a_client_waits_for_some_time(timeout_s):
-    with pytest.raises(ValueError, match=r"timeout_s: expected a positive number of seconds, got"):
+    with pytest.raises(ValueError, match=r"timeout_s: expected a positive number of seconds, received"):
         Client("nowhere", "toy", timeout_s)
 
 
