@@ -114,7 +114,13 @@ def quiet(log: Path, silent: bool = False) -> Iterator[Console]:
 @contextlib.contextmanager
 def hushed() -> Iterator[None]:
     """For imports: neither now nor later do TensorFlow and TFX tell what they are doing; they may warn."""
+    # TensorFlow reads it once. Processes that are started later make up their own minds.
+    given = "TF_CPP_MIN_LOG_LEVEL" in os.environ
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with quiet(Path(os.devnull)):
-        yield
+    try:
+        with quiet(Path(os.devnull)):
+            yield
+    finally:
+        if not given:
+            os.environ.pop("TF_CPP_MIN_LOG_LEVEL", None)
     logging.getLogger("absl").setLevel(logging.WARNING)

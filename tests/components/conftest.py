@@ -118,7 +118,8 @@ class Fickle(Linear):
     """Never gives the same answer twice."""
 
     def logit(self, x: tf.Tensor) -> tf.Tensor:
-        return x + tf.random.uniform(tf.shape(x))
+        # Not by the seed that another test has given TensorFlow.
+        return x + tf.raw_ops.RandomUniform(shape=tf.shape(x), dtype=x.dtype, seed=0, seed2=0)
 
 
 @pytest.fixture(scope="session")

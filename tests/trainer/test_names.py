@@ -119,7 +119,7 @@ def answers(names: Sequence[str], folder: Path) -> list[np.ndarray]:
     serialized = np.array(examples, object)
     found = [
         *served.run("serving_default", {"examples": serialized}, ["logit", "probability"]),
-        *served.run("rank", {n: v.numpy() for n, v in warmup.rank_inputs(spec, examples).items()}, ["logit"]),
+        *served.run("rank", dict(warmup.rank_inputs(spec, examples)), ["logit"]),
         *served.run("classify", {"inputs": serialized}, ["scores"]),
         *served.run("regress", {"inputs": serialized}, ["outputs"]),
         *served.run("transform_features", {"examples": serialized}, [column.name for column in columns]),
