@@ -163,7 +163,8 @@ def null_where(wrong: pa.Array, texts: pa.Array) -> pa.Array:
 
 
 _LEADING_ZERO = "^[+-]?0[0-9]+$"
-_DIGITS_LOST = "^[+-]?(0[0-9]+|[0-9]{19,})$"
+DIGITS_LOST = "^[+-]?(0[0-9]+|[0-9]{19,})$"
+"""Digits of which a number would lose some, as of the zip code 02139 or of an id of 20 digits."""
 
 
 def convert(
@@ -191,7 +192,7 @@ def convert(
     array = _readable(array, marks)
     if keep_digits and wanted == "float" and is_text(array.type):
         advice = "if these are names, say columns: {COLUMN: string}; if quantities, features: {COLUMN: numeric}"
-        _refuse_where(pc.match_substring_regex(array, _DIGITS_LOST), array, "a number", advice)
+        _refuse_where(pc.match_substring_regex(array, DIGITS_LOST), array, "a number", advice)
     return _converted(array, wanted, separator, holds_times)
 
 

@@ -244,10 +244,6 @@ class CsvFile:
         raise AssertionError("called for a file that is all UTF-8")
 
 
-def _trimmed(texts: pa.Array) -> pa.Array:
-    return pc.utf8_trim_whitespace(texts)
-
-
 def _is_utf8(text: str) -> bool:
     """Whether no byte of the text had to be escaped to read it."""
     return not any("\udc80" <= letter <= "\udcff" for letter in text)

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schema import times
-from schema.conversion import BadValueError, column_type, is_list, is_text, is_time, is_whole, plain
+from schema.conversion import DIGITS_LOST, BadValueError, column_type, is_list, is_text, is_time, is_whole, plain
 from schema.errors import DataError, listing
 from schema.feature_spec import Categorical, ColumnType, FeatureSpec, Multivalent, TimeSplits
 from schema.raw_file import RawFile, open_file
@@ -33,9 +33,7 @@ _LEAST = 10
 _SHOWN = 3
 """Different values that are shown of those that are no numbers."""
 
-_LEADING_ZERO = "^[+-]?0[0-9]+$"
 _DIGITS = "^[+-]?[0-9]+$"
-_TOO_MANY_DIGITS = "^[+-]?[0-9]{19,}$"
 _WHOLE = r"^[+-]?[0-9]+(\.0*)?$"
 _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 _DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}\b"
@@ -106,7 +104,7 @@ class _Look:
             return
         if is_text(array.type):
             self.typed |= {"string"} if file.has_types else set()
-            self._add_texts(path, pc.utf8_trim_whitespace(array), file)
+            self._add_texts(path, array, file)
         else:
             self.typed.add(column_type(array.type))
             self._add_numbers(path, array)
@@ -145,7 +143,7 @@ class _Look:
     def _add_odd(self, path: Path, texts: pa.Array, file: RawFile) -> None:
         """Texts of which not all can be read as something else."""
         self.begins_as = self.begins_as or "texts"
-        self.has_names |= _any(texts, _LEADING_ZERO) or _any(texts, _TOO_MANY_DIGITS)
+        self.has_names |= _any(texts, DIGITS_LOST)
         is_number, is_date = pc.match_substring_regex(texts, _NUMBER), _are_dates(texts)
         numbers, dates = pc.sum(is_number).as_py(), pc.sum(is_date).as_py()
         self.numbers += numbers
@@ -299,7 +297,7 @@ def _texts_are(texts: pa.Array) -> tuple[ColumnType, bool]:
 
     Digits that a number would lose, as of the zip code 02139 or of an id of 20 digits, make a column one of strings.
     """
-    if _any(texts, _LEADING_ZERO) or _any(texts, _TOO_MANY_DIGITS):
+    if _any(texts, DIGITS_LOST):
         return "string", False
     if _all(texts, _DIGITS) or _parses(texts, pa.bool_()):
         return "integer", False
