@@ -24,11 +24,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     options.addoption("--mounted-at", default="/models", help="the models' folder for that server (default: /models)")
 
 
+_SHARE_LITTLE = ("tests/schema/", "tests/trainer/models/")
+
+
 class _ByFolder(LoadScopeScheduling):  # type: ignore[misc]
-    """Gives all tests of a folder to one process, since they share what takes long to make."""
+    """Gives all tests of a folder to one process where they share what takes long to make, else all of a file."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return nodeid.split("::")[0].split("/")[1]
+        file = nodeid.split("::")[0]
+        return file if file.startswith(_SHARE_LITTLE) else file.split("/")[1]
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
