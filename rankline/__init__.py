@@ -12,9 +12,9 @@
         client.wait_until_available(60)
         best = client.rank({"reader": "ann"}, {"book": ["b1", "b2", "b3"]}, k=2)
 
-What is in `__all__` stays as it is within a major version; the packages below (`pipeline`, `components`, `trainer`,
-`schema`, `serving`) may change with any. Whatever a user can mend is raised as a `RanklineError`, with a sentence that
-says what to do. Nothing heavy is imported before it is asked for.
+The names in `__all__` are stable within a major version; the packages below (`pipeline`, `components`, `trainer`,
+`schema`, `serving`) may change in any release. Errors that a user can correct are raised as `RanklineError`, with a
+message that says what to do. Heavy modules are imported on first use.
 """
 
 from __future__ import annotations
@@ -95,13 +95,13 @@ _HOMES = {
     "RunResult": "pipeline.run.local",
     "Tls": "serving.channel",
 }
-"""Name -> the module that it is in, where that is not `rankline._jobs`."""
+"""Name -> the module that defines it, for names that are not in `rankline._jobs`."""
 
-# Type checkers would take any name for one of ours.
+# If type checkers saw `__getattr__`, they would accept any name.
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> object:
-        """Imports what is asked for."""
+        """Imports a public name on first use."""
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         home = _HOMES.get(name, "rankline._jobs")
@@ -116,7 +116,7 @@ def __dir__() -> list[str]:
 
 
 def _imports(home: str) -> contextlib.AbstractContextManager[None]:
-    """Silence for those modules that import all of TensorFlow, which is told to nobody."""
+    """A context that hides what TensorFlow prints when a module imports it."""
     if not home.startswith(("components.", "pipeline.")):
         return contextlib.nullcontext()
     from pipeline.terminal.console import hushed

@@ -1,4 +1,4 @@
-"""The functions of the face: each calls one of the pipeline's, which is imported when it is called."""
+"""The public functions. Each imports and calls its counterpart in the pipeline."""
 
 from __future__ import annotations
 
@@ -30,16 +30,17 @@ if TYPE_CHECKING:
 
 @disk_errors()
 def load_dataset(dataset: AnyDataset, span: str | None = None, window: int = 1) -> Dataset:
-    """A dataset, its files fetched if need be, its description completed from their columns.
+    """Loads a dataset: fetches its files if necessary and completes its description from their columns.
 
     Args:
-        dataset: a name that `rankline datasets` lists; or a folder with a `features.yaml`, or such a file. What is
-            loaded already is returned as it is.
-        span: of data that comes in spans, read those up to this one: a date, a number, or "latest"; None is all.
-        window: so many of them.
+        dataset: a name that `rankline datasets` lists, a folder with a `features.yaml`, or the path of such a file.
+            A `Dataset` is returned unchanged.
+        span: the last span to read, for data that comes in spans: a date, a number, or "latest"; None reads all spans.
+        window: the number of spans to read, up to and including `span`.
 
     Raises:
-        RanklineError: no such dataset, a mistake in its description, or files that are not there or cannot be read.
+        RanklineError: the dataset does not exist, its description has a mistake, or its files are missing or
+            unreadable.
     """
     return dataset if isinstance(dataset, Dataset) else find(str(dataset), span, window)
 
@@ -52,18 +53,20 @@ def load_config(
     model: str | None = None,
     root: str | Path | None = None,
 ) -> RunConfig:
-    """A run's configuration, as `rankline run` has it of its options.
+    """Resolves the configuration of a run, as `rankline run` does with its options.
 
-    What is given nowhere is as in the `run.yaml` beside the dataset's `features.yaml`, if there is one.
+    Keys that are not given come from the `run.yaml` beside the dataset's `features.yaml`, if there is one, and else
+    from the defaults.
 
     Args:
-        config: a YAML file, or what would be in it, nested; or a `RunConfig`, which says all there is; None is nothing.
-        dataset: as of `load_dataset`, to go before that of `config`; by default movielens.
-        model: which to train, to go before that of `config`.
-        root: where runs are kept, to go before that of `config`; by default the folder `runs`.
+        config: the path of a YAML file, the same keys and values as a nested mapping, or a `RunConfig`, which sets
+            every key; None sets none.
+        dataset: the dataset, as for `load_dataset`. Overrides the one in `config`; by default movielens.
+        model: the name of the model to train. Overrides the one in `config`.
+        root: the folder of all runs. Overrides the one in `config`; by default `runs`.
 
     Raises:
-        RanklineError: with a line for each mistake.
+        RanklineError: the configuration has mistakes; the message has a line for each.
     """
     with hushed():
         from pipeline.config import run as configuration
@@ -83,17 +86,17 @@ def load_config(
 
 @disk_errors()
 def validate(dataset: AnyDataset) -> Description:
-    """Checks a dataset's description against all of its files: `rankline validate`.
+    """Checks a dataset's description against all of its files, as `rankline validate` does.
 
     Args:
-        dataset: as of `load_dataset`.
+        dataset: the dataset, as for `load_dataset`.
 
     Returns:
-        What becomes of each column, the sizes of the splits and of the model's input; and, as `remarks`, what is odd
-        about the data and no mistake.
+        What each column becomes, and the sizes of the splits and of the model's input. `remarks` lists oddities in
+        the data that are not errors.
 
     Raises:
-        RanklineError: what is wrong with it, by file, line and column.
+        RanklineError: the description or the data has mistakes; the message names file, line and column.
     """
     from schema.describe import describe
 
@@ -109,25 +112,25 @@ def run(
     root: str | Path | None = None,
     show: bool = False,
 ) -> RunResult:
-    """Runs the whole chain, from rows to a pushed model: `rankline run --no-serve`.
+    """Runs the whole chain, from rows to a pushed model, as `rankline run --no-serve` does.
 
-    While it goes on, what this process writes to standard output and error goes into the run's log, `run.log` in
-    ROOT/DATASET/logs/RUN.
+    During the run, standard output and standard error of this process go into the run's log,
+    ROOT/DATASET/logs/RUN/run.log.
 
     Args:
-        dataset: as of `load_dataset`. Of data that comes in spans the configuration says which are read.
-        config: as of `load_config`, as are `model` and `root`.
-        model: which to train.
-        root: where runs are kept.
-        show: print how it goes, as the command does.
+        dataset: the dataset, as for `load_dataset`. For data that comes in spans, the configuration chooses the spans.
+        config: the configuration, as for `load_config`.
+        model: the name of the model to train.
+        root: the folder of all runs.
+        show: whether to print progress, as the command does.
 
     Returns:
-        What it gave. Where the model was refused, `refusals` says why and `version` is None; where it was blessed
-        unjudged, `unjudged` does. `metrics` are those of the test split, `warnings` what is odd about data and model,
-        `report` is the page about it all.
+        The result of the run. If the model was refused, `version` is None and `refusals` has the reasons; if it was
+        blessed although it could not be judged, `unjudged` has the reason. `metrics` are those of the test split,
+        `warnings` are oddities in data and model, and `report` is the path of the report.
 
     Raises:
-        RanklineError: what stopped the run.
+        RanklineError: the run was stopped; the message says why.
     """
     with hushed():
         from pipeline.jobs.run import run_and_show
@@ -146,22 +149,22 @@ def compare(
     root: str | Path | None = None,
     show: bool = False,
 ) -> Comparison:
-    """Trains several models on one dataset and judges them on the same rows: `rankline compare`.
+    """Trains several models on one dataset and judges them on the same rows, as `rankline compare` does.
 
     Args:
-        models: their names; each is compared with the first.
-        dataset: as of `load_dataset`.
-        seeds: so many trainings of each model; two tell a difference from chance.
-        config: as of `load_config`, as is `root`.
-        root: where runs are kept.
-        show: print how it goes, and the tables, as the command does.
+        models: the names of the models. The first is the baseline of the others.
+        dataset: the dataset, as for `load_dataset`.
+        seeds: the number of trainings of each model. The significance test needs at least two.
+        config: the configuration, as for `load_config`.
+        root: the folder of all runs.
+        show: whether to print progress and the tables, as the command does.
 
     Returns:
-        For each model a training per seed, with metrics over all test rows and by how often what a row is about was
-        seen in training.
+        A training for each model and seed, with its metrics over all test rows and by how often a row's values occur
+        in training.
 
     Raises:
-        RanklineError: what stopped it.
+        RanklineError: the comparison was stopped; the message says why.
     """
     with hushed():
         from pipeline.jobs.compare.job import compare_and_show
@@ -175,13 +178,13 @@ def compare(
 
 
 def picture(comparison: Comparison) -> Figure:
-    """What `compare` found, as a picture: the metrics with their seeds, and AUC by what was seen how often.
+    """Plots a comparison: the metrics of each seed, and AUC by how often values occur in training.
 
     Args:
-        comparison: of the models.
+        comparison: the result of `compare`.
 
     Returns:
-        A figure, which a notebook shows.
+        A Matplotlib figure.
     """
     from pipeline.jobs.compare import show
 
@@ -199,22 +202,23 @@ def explain(
     config: AnyConfig | None = None,
     root: str | Path | None = None,
 ) -> ExplainedRanking:
-    """Explains why a user (or query) is shown what, without a server: `rankline explain`.
+    """Explains the ranking of a user (or query) without a server, as `rankline explain` does.
 
     Args:
-        dataset: as of `load_dataset`, with a ranking.
-        group: whose list, a value of the ranking group's column.
-        items: which to explain, also ones that the group has met; none are the best that it has not met.
-        top: how many of these.
-        run_id: whose model is asked; None is the latest whose model was blessed.
-        config: as of `load_config`, as is `root`: where runs are known.
-        root: where runs are kept.
+        dataset: the dataset, as for `load_dataset`. It must have a ranking.
+        group: the user whose ranking to explain: a value of the ranking group's column.
+        items: the items to explain, which the user may have seen; if empty, the best items that the user has not seen.
+        top: the number of items to explain if `items` is empty.
+        run_id: the run whose model to ask; None is the latest run with a blessed model.
+        config: the configuration, as for `load_config`. It says where runs are recorded.
+        root: the folder of all runs.
 
     Returns:
-        For each item, what each cross and feature adds to its logit.
+        For each item, the contribution of each cross and feature to its logit.
 
     Raises:
-        RanklineError: a group or an item that is not in the data, no such run, or a model that cannot be taken apart.
+        RanklineError: the group or an item is not in the data, there is no such run, or the model has no separable
+            parts.
     """
     with hushed():
         from pipeline.jobs import explain as explanation
@@ -236,16 +240,16 @@ def load_report(
     config: AnyConfig | None = None,
     root: str | Path | None = None,
 ) -> Report:
-    """All that is known of a run and its model: the facts of the page that `rankline report` shows.
+    """Loads the report of a run: the contents of the page that `rankline report` shows.
 
     Args:
-        dataset: as of `load_dataset`.
-        run_id: which of its runs; None is the latest that came to its end.
-        config: as of `load_config`, as is `root`: where runs are known.
-        root: where runs are kept.
+        dataset: the dataset, as for `load_dataset`.
+        run_id: the run; None is the latest finished one.
+        config: the configuration, as for `load_config`. It says where runs are recorded.
+        root: the folder of all runs.
 
     Raises:
-        RanklineError: no such dataset or run, or another version of Rankline wrote the report.
+        RanklineError: there is no such dataset or run, or another version of Rankline wrote the report.
     """
     with hushed():
         from pipeline.jobs import report
@@ -255,13 +259,13 @@ def load_report(
 
 @disk_errors()
 def load_rows(dataset: AnyDataset) -> dict[Split, pd.DataFrame]:
-    """The rows of a dataset's train, eval and test split, as a run splits them.
+    """Loads the rows of a dataset's train, eval and test split, as a run splits them.
 
     Args:
-        dataset: as of `load_dataset`.
+        dataset: the dataset, as for `load_dataset`.
 
     Raises:
-        RanklineError: files that cannot be read or split.
+        RanklineError: the files cannot be read or split.
     """
     with hushed():
         from pipeline.jobs.frames import rows_by_split
@@ -271,17 +275,17 @@ def load_rows(dataset: AnyDataset) -> dict[Split, pd.DataFrame]:
 
 @disk_errors()
 def load_judged(report: Report) -> pd.DataFrame:
-    """The rows of the test split that a run's evaluation kept, with what its model says of them.
+    """Loads the rows of the test split that a run's evaluation kept, with the model's answers.
 
     Args:
-        report: of the run.
+        report: the report of the run.
 
     Returns:
-        The raw columns; `label`; `answer`, the model's probability or number; and, of a model that is a sum of parts,
-        `logit of PART` for each.
+        The raw columns; `label`; `answer`, the model's probability or number; and, for a model that is a sum of
+        parts, a column `logit of PART` for each part.
 
     Raises:
-        RanklineError: what the run has made is no longer there.
+        RanklineError: the outputs of the run no longer exist.
     """
     with hushed():
         from pipeline.jobs.frames import judged
@@ -291,13 +295,13 @@ def load_judged(report: Report) -> pd.DataFrame:
 
 @disk_errors()
 def load_catalogue(dataset: AnyDataset) -> Catalogue:
-    """What there is to rank for whom: a dataset's items, its groups, and which has met which.
+    """Loads a dataset's items and groups (users or queries), and which items each group has seen.
 
     Args:
-        dataset: as of `load_dataset`, with a ranking.
+        dataset: the dataset, as for `load_dataset`. It must have a ranking.
 
     Raises:
-        RanklineError: the dataset ranks nothing, or files that cannot be read.
+        RanklineError: the dataset has no ranking, or its files cannot be read.
     """
     from schema.catalogue import catalogue
 
@@ -306,20 +310,20 @@ def load_catalogue(dataset: AnyDataset) -> Catalogue:
 
 @contextlib.contextmanager
 def serve(dataset: AnyDataset, *, root: str | Path = "runs") -> Iterator[str]:
-    """Serves a dataset's pushed models beside this process, until the block is left.
+    """Serves a dataset's pushed models until the `with` block ends.
 
-    The server is a process of its own, on a free port of 127.0.0.1; newer versions are taken over as they come. It may
-    still have to start: see `Client.wait_until_available`. What it says is in ROOT/DATASET/serve.log.
+    The server is a separate process on a free port of 127.0.0.1. It loads newer versions as they appear and logs to
+    ROOT/DATASET/serve.log. The block may begin before the server is ready: see `Client.wait_until_available`.
 
     Args:
-        dataset: as of `load_dataset`; the model is called like it.
-        root: where runs are kept.
+        dataset: the dataset, as for `load_dataset`. The model has its name.
+        root: the folder of all runs.
 
     Yields:
-        Its gRPC address, for a `Client`.
+        The server's gRPC address, for a `Client`.
 
     Raises:
-        RanklineError: no such dataset, or no place for the log.
+        RanklineError: there is no such dataset, or the log cannot be written.
     """
     from pipeline.live.server import server
     from pipeline.run.layout import Layout

@@ -1,6 +1,6 @@
-"""Whether the packages that Rankline is made of are the ones that Python finds by their names.
+"""Checks that Python finds Rankline's own packages by their names.
 
-They have plain names, and so may packages of others.
+Their names are plain, so other packages may have the same ones.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ _FOLDER = Path(__file__).resolve().parent.parent
 
 
 def check() -> None:
-    """Looks for each package, and imports none.
+    """Looks for each package without importing it.
 
     Raises:
-        RanklineError: another one, or none, is found by a package's name.
+        RanklineError: a package is missing, or another package has its name.
     """
     for name in PACKAGES:
         found, ours = _found(name), _FOLDER / name / "__init__.py"
@@ -31,7 +31,7 @@ def check() -> None:
 
 
 def _found(name: str) -> Path | None:
-    """The file that `import` would run, or has run."""
+    """The file that `import` would run or has run, if any."""
     try:
         spec = find_spec(name)
     except ValueError:  # it was put into sys.modules by hand
@@ -40,7 +40,7 @@ def _found(name: str) -> Path | None:
 
 
 def _error() -> type[Exception]:
-    """`RanklineError`, also where it is the package which that is in that has another one in its way."""
+    """`RanklineError`, even if another package hides the one that defines it."""
     others = {name: sys.modules.pop(name) for name in [*sys.modules] if name.partition(".")[0] == "schema"}
     sys.path.insert(0, str(_FOLDER))
     try:

@@ -1,4 +1,4 @@
-"""Files that lie beside a dataset's, and the same rows in several: what a pattern has missed, or taken twice."""
+"""Finds data files beside a dataset's that its pattern misses, and files that it takes twice."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from schema.spans import Files
 
 _FORMATS = "|".join([*map(re.escape, ENDINGS), r"\.jsonl", r"\.orc", r"\.avro", r"\.xlsx?", r"/part-\d[^.]*"])
 _DATA = re.compile(rf"({_FORMATS})(\.(gz|zip|bz2|zst|xz|snappy|lz4))?$", re.IGNORECASE)
-"""Names of files that hold rows, in formats that are read and in others."""
+"""Names of data files, in supported formats and in others."""
 _PARTITION = re.compile(r"[^/=]+=[^/]+")
 _MOST_FILES = 10_000
 _HEAD_BYTES = 1 << 16
@@ -22,11 +22,11 @@ _SHOWN = 5
 
 
 def remarks(files: Files, known: Files, base: Path) -> list[str]:
-    """What is odd about where files are, a sentence each.
+    """Oddities in the places of files, a sentence each.
 
     Args:
-        files: those that are read.
-        known: all of the dataset, of whatever span.
+        files: the files that are read.
+        known: all files of the dataset, of every span.
         base: the dataset's folder.
     """
     paths = [path for several in files.values() for path in several]
@@ -34,17 +34,17 @@ def remarks(files: Files, known: Files, base: Path) -> list[str]:
     if unread := _unread([path for several in known.values() for path in several], base):
         found.append(f"not read: {listing(unread, _SHOWN)}; see source.files if they hold rows of this dataset")
     found += [
-        f"{path} is in {listing(splits)}, so that the same rows train and judge"
+        f"{path} is in {listing(splits)}, so that the same rows train and judge the model"
         for path, splits in _shared(files).items()
         if len(splits) > 1
     ]
     for same in _equal(paths):
-        found.append(f"{listing(map(str, same), _SHOWN)} hold the same, so that their rows are there more than once")
+        found.append(f"{listing(map(str, same), _SHOWN)} have equal contents, so that their rows count repeatedly")
     inside = [path.relative_to(base).parent for path in paths if path.is_relative_to(base)]
     partitions = sorted({part for folder in inside for part in folder.parts if _PARTITION.fullmatch(part)})
     if partitions:
         found.append(
-            f"folders such as {listing(partitions, 2)} are no columns: write what their names say into the files"
+            f"folders such as {listing(partitions, 2)} are not columns: write the values in their names into the files"
         )
     return found
 
@@ -59,7 +59,7 @@ def _shared(files: Files) -> dict[Path, list[str]]:
 
 
 def _unread(paths: Sequence[Path], base: Path) -> list[str]:
-    """Files with rows in the folders of those that are read, and below the dataset's own."""
+    """Data files that are not read, in the folders of those that are, and in the folders below the dataset's own."""
     folders = {path.parent for path in paths if path.is_relative_to(base)}
     if base in folders:
         folders |= {path for path in base.iterdir() if path.is_dir() and not path.name.startswith(".")}
@@ -70,7 +70,7 @@ def _unread(paths: Sequence[Path], base: Path) -> list[str]:
 
 
 def _equal(paths: Iterable[Path]) -> list[list[Path]]:
-    """Files of equal contents. Those of other sizes, or another beginning, are not read."""
+    """Groups of files with equal contents. Only files of equal size and beginning are read to their end."""
     same = [sorted(set(paths))[:_MOST_FILES]]
     for alike in (lambda path: path.stat().st_size, _head, _digest):
         groups: list[list[Path]] = []

@@ -1,4 +1,4 @@
-"""What there is to rank for whom, from a dataset's own rows: its items, its groups, and which has met which."""
+"""The items and groups (users or queries) of a dataset, and which items each group has seen, from its own rows."""
 
 from __future__ import annotations
 
@@ -25,10 +25,9 @@ class Catalogue:
     """A ranking dataset's items and groups, each as its latest row describes it.
 
     Attributes:
-        items: a row per item: its id, what describes it, its title. In the columns of examples.
-        contexts: a row per group (a user, a query): the other columns that a model is asked with. The group that was
-            seen last comes last.
-        groups: of `contexts`, the values of the group column.
+        items: a row per item: its id, the columns that describe it, and its title, as examples hold them.
+        contexts: a row per group (a user, a query): the model's other inputs. The group that was seen last comes last.
+        groups: the values of the group column, in the order of `contexts`.
     """
 
     items: pa.Table
@@ -36,15 +35,15 @@ class Catalogue:
     groups: pa.Array
     _group_column: str
     _starts: Rows
-    """Where the items of each group begin in `_seen`, and where those of the last one end."""
+    """The offsets in `_seen` at which each group's items begin, and the end of the last group's."""
     _seen: Rows
-    """Rows of `items`, group after group."""
+    """Row numbers of `items`, group after group."""
 
     def context(self, group: str | int) -> Mapping[str, Any]:
         """The model's inputs that describe a group; None for a missing value.
 
         Raises:
-            RanklineError: a group that does not occur in the data.
+            RanklineError: the group does not occur in the data.
         """
         (row,) = self.contexts.slice(self._row(group), 1).to_pylist()
         return dict(row)
@@ -57,7 +56,7 @@ class Catalogue:
         """The items that occur in a row of the group.
 
         Raises:
-            RanklineError: a group that does not occur in the data.
+            RanklineError: the group does not occur in the data.
         """
         row = self._row(group)
         return self.items.take(self._seen[self._starts[row] : self._starts[row + 1]])
@@ -66,7 +65,7 @@ class Catalogue:
         """The items that occur in none of the group's rows.
 
         Raises:
-            RanklineError: a group that does not occur in the data.
+            RanklineError: the group does not occur in the data.
         """
         row = self._row(group)
         unseen = np.ones(len(self.items), bool)
@@ -87,11 +86,11 @@ class Catalogue:
 def catalogue(dataset: Dataset) -> Catalogue:
     """Reads all of a dataset's files, whatever their split; the columns needed are held in memory.
 
-    The latest row is the one with the latest time, where the dataset is split by time, else the last one read.
+    The latest row is the one with the latest time if the dataset is split by time, else the last one read.
 
     Raises:
-        SpecError: the dataset ranks nothing.
-        DataError: what `schema.reader.read` raises; or no row has both a group and an item.
+        SpecError: the dataset has no ranking.
+        DataError: `schema.reader.read` raises it, or no row has both a group and an item.
     """
     spec, ranking = dataset.spec, dataset.spec.ranking
     if ranking is None:
@@ -104,14 +103,14 @@ def catalogue(dataset: Dataset) -> Catalogue:
     if not len(table):
         raise DataError(
             f"{dataset.folder}: {ranking.group}, {ranking.item}: expected a row with a value of both, the ranking's "
-            "group and item, received none; nobody can be ranked for"
+            "group and item, received none; there is no list to rank"
         )
 
     item, items = _coded(table[ranking.item])
     group, groups = _coded(table[ranking.group])
     item_rows = _last_rows(item, len(items))
     group_rows = _last_rows(group, len(groups))
-    by_time = np.argsort(group_rows)  # codes of the groups, the one seen last at the end
+    by_time = np.argsort(group_rows)  # codes of the groups, the last seen one at the end
     place = np.empty_like(by_time)
     place[by_time] = np.arange(len(by_time))
     pairs = np.unique(place[group] * len(items) + item)
@@ -141,7 +140,7 @@ def _rows(dataset: Dataset, columns: list[str]) -> pa.Table:
 
 
 def _coded(column: pa.ChunkedArray) -> tuple[Rows, pa.Array]:
-    """Each value as an index into the different values, and these."""
+    """Dictionary-encodes a column: the index of each value, int64, and the different values."""
     encoded = column.combine_chunks().dictionary_encode()
     return np.asarray(encoded.indices).astype(np.int64), encoded.dictionary
 

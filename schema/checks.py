@@ -1,4 +1,4 @@
-"""What must hold of a whole split, and no single row shows: gathered batch by batch, judged at the end."""
+"""Conditions on a whole split that no single row shows: counted batch by batch, judged at the end."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from schema.oddities import Oddities
 from schema.reader import first_missing, frequent_values, is_missing
 
 _FEW = 5
-"""Values of a label that are told."""
+"""The number of label values that a message lists."""
 
 
 class SplitSummary(TypedDict):
-    """A split's number of rows and the sum of their labels, which for two classes is the number of positives."""
+    """The number of rows of a split and the sum of their labels, which for two classes is the number of positives."""
 
     rows: int
     labels: float
@@ -31,7 +31,7 @@ class SplitSummary(TypedDict):
 
 @dataclass
 class _Counts:
-    """Of one split: rows, the sum of their labels and the extremes of these, and by column the rows without a value."""
+    """Counts of one split: rows, the sum and extremes of their labels, and the rows without a value by column."""
 
     rows: int = 0
     labels: float = 0
@@ -39,17 +39,16 @@ class _Counts:
     highest: float = -math.inf
     weight: float = 0
     weight_of_class: Counter[int] = field(default_factory=Counter)
-    """Of the rows with each of two labels."""
+    """The sum of the weights of the rows with each of two labels."""
     missing: Counter[str] = field(default_factory=Counter)
     files: set[Path] = field(default_factory=set)
     files_with_missing: dict[str, Path] = field(default_factory=dict)
 
 
 class Checks:
-    """Counts over the splits, and whether a model can be made and judged with them.
+    """Counts rows and labels over the splits, and verifies that they can train and judge a model.
 
-    An accumulator: `add` batches, in any order and on any number of workers, `merge` what they have gathered, then
-    `verify`.
+    An accumulator: `add` batches, in any order and on any number of workers, `merge` the accumulators, then `verify`.
 
     Args:
         spec: a resolved spec.
@@ -61,7 +60,7 @@ class Checks:
         self._oddities = Oddities(spec)
 
     def add(self, split: Split, rows: pa.RecordBatch, path: Path) -> None:
-        """Counts rows of a split, as `schema.splits.split` gives them, that are from the file `path`."""
+        """Counts rows of a split, as `schema.splits.split` returns them, from the file `path`."""
         counts = self._splits[split]
         counts.rows += len(rows)
         if len(rows):
@@ -81,7 +80,7 @@ class Checks:
                 counts.files_with_missing[name] = min(path, counts.files_with_missing.get(name, path))
 
     def merge(self, other: Checks) -> Self:
-        """Takes over what another accumulator has counted."""
+        """Adds the counts of another accumulator."""
         for split, counts in self._splits.items():
             more = other._splits[split]
             counts.rows += more.rows
@@ -97,15 +96,15 @@ class Checks:
         return self
 
     def add_unknown(self, names: Iterable[str], path: Path) -> None:
-        """Notes columns of a file of which the spec knows nothing."""
+        """Records columns of a file that the spec does not know."""
         self._oddities.add_unknown(names, path)
 
     def remarks(self) -> list[str]:
-        """What is odd and no mistake, a sentence each."""
+        """Oddities that are not errors, a sentence each."""
         return self._oddities.remarks()
 
     def summary(self) -> dict[Split, SplitSummary]:
-        """By split."""
+        """Rows and labels of each split."""
         return {split: {"rows": counts.rows, "labels": counts.labels} for split, counts in self._splits.items()}
 
     def missing_shares(self, split: Split) -> dict[str, float]:
@@ -114,11 +113,11 @@ class Checks:
         return {name: counts.missing[name] / max(counts.rows, 1) for name in self._spec.features}
 
     def verify(self) -> None:
-        """Judges what was counted.
+        """Judges the counts.
 
         Raises:
-            DataError: with a line for each split that is empty or has the same label in all rows, and for each column
-                that is missing more often than its feature allows; or for times that are not in one unit.
+            DataError: a split is empty or has the same label in all rows, a column is missing more often than its
+                feature allows, or times are not in one unit. The message has a line for each problem.
         """
         problems = self._oddities.problems() or [line for split in SPLITS for line in self._problems(split)]
         if problems:
@@ -148,12 +147,12 @@ class Checks:
         if splits_by_hash(self._spec) and (key := key_columns(self._spec)):
             return (
                 f"rows that are alike in {listing(key)} stay together, so say splits.key with columns of more "
-                "different values, or bring more data"
+                "different values, or add more data"
             )
-        return "change 'splits', or bring more data"
+        return "change 'splits', or add more data"
 
     def _weightless(self, split: Split, counts: _Counts) -> Iterator[str]:
-        """Rows without any weight train and judge nothing."""
+        """Problems with the weights: rows without any weight neither train nor judge a model."""
         column = f"{min(counts.files)}: {self._spec.weight}"
         expected = f"expected weights above 0 in the {split} split"
         if not counts.weight:
@@ -174,6 +173,6 @@ class Checks:
         return f"expected labels that differ in the {split} split, received the same {everywhere}"
 
     def _values(self, counts: _Counts) -> str:
-        """What the label's column holds in the files that the split's rows are from."""
+        """The most frequent values of the label's column in the files of the split."""
         found = frequent_values(sorted(counts.files), self._spec, self._spec.label.column, _FEW)
         return ", ".join(f"{value!r} in {rows:,} row{'s' * (rows != 1)}" for value, rows in found)

@@ -1,8 +1,8 @@
-"""Arrow columns as files hold them, converted to the few types of examples.
+"""Converts Arrow columns from the types that files hold to the few types of examples.
 
-A text can say anything (CSV files hold nothing else), so texts are parsed: as numbers, as true and false, as dates
-and times, which become seconds since 1970 in UTC. What counts as missing is the same for every type of file: no value,
-NaN, and texts that are among the marks of missing values.
+A text can stand for anything (CSV files hold nothing else), so texts are parsed as numbers, booleans, or dates and
+times, which become seconds since 1970 in UTC. The rules for missing values are the same for all file formats: no value,
+NaN, and the texts that are marks of missing values.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ARROW_TYPES: dict[ColumnType, pa.DataType] = {
     "integers": pa.list_(pa.int64()),
     "floats": pa.list_(pa.float32()),
 }
-"""What each column type is as an Arrow array; a missing value is null."""
+"""The Arrow type of each column type; a missing value is null."""
 
 _ELEMENT: dict[ColumnType, ColumnType] = {"strings": "string", "integers": "integer", "floats": "float"}
 _PLURAL: dict[ColumnType, ColumnType] = {element: plural for plural, element in _ELEMENT.items()}
@@ -38,10 +38,10 @@ _REFUSED = (pa.ArrowInvalid, pa.ArrowNotImplementedError)
 
 
 class BadValueError(ValueError):
-    """A value that cannot be what its column is said to hold.
+    """A value does not fit the type or the rule of its column.
 
     Attributes:
-        row: index of the value in the array, from 0; -1 where the whole column is at fault.
+        row: the index of the value in the array, from 0; -1 if the whole column is at fault.
     """
 
     def __init__(self, row: int, expected: str, received: object, advice: str = "") -> None:
@@ -51,15 +51,15 @@ class BadValueError(ValueError):
         self._advice = advice
 
     def of(self, column: str) -> str:
-        """The message for a column of that name."""
+        """The error message for the column of this name."""
         return f"{column}: {self}" + (f"; {self._advice}" if self._advice else "").replace("COLUMN", column)
 
 
 def column_type(kind: pa.DataType) -> ColumnType:
-    """The type that a column of an Arrow type has in examples; texts stay texts, whatever they say.
+    """The type in examples of a column of an Arrow type. Texts stay texts, whatever they contain.
 
     Raises:
-        BadValueError: a type of which no feature is made.
+        BadValueError: no feature can be made of this type.
     """
     if isinstance(kind, pa.BaseExtensionType):
         return "string" if _is_uuid(kind) else column_type(kind.storage_type)
@@ -79,7 +79,7 @@ def column_type(kind: pa.DataType) -> ColumnType:
 
 
 def is_whole(kind: pa.DataType) -> bool:
-    """Whether a type holds whole numbers alone."""
+    """Whether a type holds only whole numbers."""
     return bool(pa.types.is_integer(kind) or (pa.types.is_decimal(kind) and kind.scale <= 0))
 
 
@@ -112,7 +112,7 @@ def is_list(kind: pa.DataType) -> bool:
 
 
 def is_text(kind: pa.DataType) -> bool:
-    """Whether a type holds texts, as such or in UTF-8."""
+    """Whether a type holds texts, as strings or as bytes in UTF-8."""
     return any(test(kind) for test in _TEXTS)
 
 
@@ -121,18 +121,18 @@ def _is_uuid(kind: pa.DataType) -> bool:
 
 
 def plain(array: pa.Array, marks: Sequence[str] = NULL_VALUES) -> pa.Array:
-    """A column without what is only a way to store it; missing values are null.
+    """Removes storage details from a column, such as dictionaries and list layouts. Missing values become null.
 
     Args:
-        array: of any type.
-        marks: texts that stand for a missing value.
+        array: a column of any type.
+        marks: the texts that stand for a missing value.
 
     Returns:
         Texts as strings without spaces around them, half floats as float32, lists of any layout as lists of such
-        values; other types as they are.
+        values; other types unchanged.
 
     Raises:
-        BadValueError: the first value that is no UTF-8 text.
+        BadValueError: a value is not UTF-8 text; the error has the first one.
     """
     kind = array.type
     if isinstance(kind, pa.BaseExtensionType):
@@ -149,7 +149,7 @@ def plain(array: pa.Array, marks: Sequence[str] = NULL_VALUES) -> pa.Array:
         array = array.cast(pa.float32()) if pa.types.is_float16(kind) else array
         return pc.if_else(pc.is_nan(array), pa.scalar(None, array.type), array)
     if is_text(kind):
-        advice = "add the column to 'ignore', or bring it as text"
+        advice = "add the column to 'ignore', or store it as text"
         array = _cast_all(array, [lambda part: part.cast(pa.string())], "UTF-8 text", advice)
         array = pc.utf8_trim_whitespace(array)
         return null_where(pc.is_in(array, pa.array(marks, pa.string())), array)
@@ -157,14 +157,14 @@ def plain(array: pa.Array, marks: Sequence[str] = NULL_VALUES) -> pa.Array:
 
 
 def null_where(wrong: pa.Array, texts: pa.Array) -> pa.Array:
-    """Texts without those that are wrong."""
-    # pc.if_else with a null, as of Arrow 18, gives NUL characters for slices of texts.
+    """Texts with null in place of the wrong ones."""
+    # In Arrow 18, pc.if_else with a null returns NUL characters for slices of texts.
     return pc.replace_with_mask(texts, wrong, pa.scalar(None, texts.type))
 
 
 _LEADING_ZERO = "^[+-]?0[0-9]+$"
 DIGITS_LOST = "^[+-]?(0[0-9]+|[0-9]{19,})$"
-"""Digits of which a number would lose some, as of the zip code 02139 or of an id of 20 digits."""
+"""Digits that a number would not keep, such as the zip code 02139 or an id of 20 digits."""
 
 
 def convert(
@@ -176,18 +176,18 @@ def convert(
     holds_times: bool = False,
     keep_digits: bool = False,
 ) -> pa.Array:
-    """A column in the Arrow type of `wanted`.
+    """Converts a column to the Arrow type of `wanted`.
 
     Args:
-        array: as read from a file; of any type.
-        wanted: what the column is to hold.
-        separator: splits texts into lists.
-        marks: texts that stand for a missing value.
-        holds_times: whether its texts are dates and times; else they are numbers.
-        keep_digits: refuses texts of which a float would lose digits.
+        array: a column of any type, as read from a file.
+        wanted: the column type to convert to.
+        separator: the separator at which texts are split into lists.
+        marks: the texts that stand for a missing value.
+        holds_times: whether texts are dates and times; else they are numbers.
+        keep_digits: whether to refuse texts of which a float would lose digits.
 
     Raises:
-        BadValueError: the first value that cannot be converted.
+        BadValueError: a value cannot be converted; the error has the first one.
     """
     array = _readable(array, marks)
     if keep_digits and wanted == "float" and is_text(array.type):
@@ -197,7 +197,7 @@ def convert(
 
 
 def _readable(array: pa.Array, marks: Sequence[str]) -> pa.Array:
-    column_type(array.type)  # objects to what is neither a text nor a number, nor a list of these
+    column_type(array.type)  # raises for types other than texts, numbers and lists of these
     return plain(array, marks)
 
 
@@ -217,16 +217,16 @@ def _converted(array: pa.Array, wanted: ColumnType, separator: str | None, holds
 
 
 def labels(array: pa.Array, label: Label, required: bool = True, *, marks: Sequence[str] = NULL_VALUES) -> pa.Array:
-    """The label column as float32: 0 and 1, by the spec's rule; or the place of its class; or a number.
+    """Converts a label column to float32: 0 or 1 by the spec's rule, the index of a class, or a number.
 
     Args:
-        array: as read from a file.
-        label: what is predicted of it.
-        required: whether every row has to have one.
-        marks: texts that stand for a missing value, unless the label itself names them.
+        array: the label column, as read from a file.
+        label: the spec of the label.
+        required: whether every row must have a label.
+        marks: the texts that stand for a missing value, except those that the label itself names.
 
     Raises:
-        BadValueError: the first value that is missing, or of which the rule cannot be told.
+        BadValueError: a value is missing, or the label's rule does not apply to it; the error has the first one.
     """
     array = _readable(array, [mark for mark in marks if mark not in label.texts])
     if is_list(array.type):
@@ -261,7 +261,7 @@ def labels(array: pa.Array, label: Label, required: bool = True, *, marks: Seque
 
 
 def _refuse_misspelt(array: pa.Array, positive: Sequence[str | float]) -> None:
-    """Raises where a text is one of the positive ones but for capitals or a `.0`: it would count as negative."""
+    """Raises if a text differs from a positive one only by case or a `.0`, since it would count as negative."""
     if not pa.types.is_string(array.type):
         return
     exact = pa.array([str(value) for value in positive], pa.string())
@@ -269,7 +269,7 @@ def _refuse_misspelt(array: pa.Array, positive: Sequence[str | float]) -> None:
     said = listing(repr(value) for value in positive)
     _refuse_where(
         pc.and_(alike, pc.invert(pc.is_in(array, exact))), array, f"a label spelled as in label.positive ({said})",
-        "bring all labels to one spelling, or list each in label.positive",
+        "spell all labels alike, or list each spelling in label.positive",
     )  # fmt: skip
 
 
@@ -290,14 +290,14 @@ def _class_places(array: pa.Array, classes: int | Sequence[str] | Sequence[float
 
 
 _MOST_WEIGHT = 1e9
-"""Sums of larger ones, times a loss, are beyond what float32 holds."""
+"""Sums of larger weights, times a loss, exceed the range of float32."""
 
 
 def weights(array: pa.Array, *, marks: Sequence[str] = NULL_VALUES) -> pa.Array:
-    """A column of example weights as float32.
+    """Converts a column of example weights to float32.
 
     Raises:
-        BadValueError: the first value that is missing or negative.
+        BadValueError: a weight is missing, negative or too large; the error has the first one.
     """
     array = _readable(array, marks)
     if is_list(array.type):
@@ -309,17 +309,17 @@ def weights(array: pa.Array, *, marks: Sequence[str] = NULL_VALUES) -> pa.Array:
 
 
 def _truths(array: pa.Array, value: bool) -> tuple[pa.Array, str | float]:
-    """A column, in which texts may say true, false, 1 and 0, as 0 and 1; and a truth as one of these."""
+    """Converts a column of booleans, or of texts such as true, false, 1 and 0, to 0 and 1; `value` likewise."""
     if is_text(array.type):
         array = _cast_all(array, [_booleans], "true or false, since label.positive compares with one")
     return array, float(value)
 
 
 def moments(array: pa.Array, *, marks: Sequence[str] = NULL_VALUES, holds_times: bool = False) -> pa.Array:
-    """A column to split by as float64, which tells seconds and milliseconds since 1970 apart.
+    """Converts a column to split by to float64, which is precise enough for milliseconds since 1970.
 
     Raises:
-        BadValueError: the first value that is missing, or neither a number nor a time.
+        BadValueError: a value is missing, or neither a number nor a time; the error has the first one.
     """
     array = _readable(array, marks)
     if is_list(array.type):
@@ -344,7 +344,7 @@ _COMPARISONS: dict[str, Callable[[pa.Array, str | float], pa.Array]] = {
 
 
 def _compared(array: pa.Array, values: Sequence[str | float], rule: str) -> pa.Array:
-    """The column as what a rule compares it with: texts or float64."""
+    """Converts a column to the type that a rule compares it with: texts or float64."""
     if isinstance(values[0], str):
         if not is_text(array.type):
             received = column_type(array.type)
@@ -362,7 +362,7 @@ def _texts(array: pa.Array) -> pa.Array:
     texts = array.cast(pa.string())
     if not pa.types.is_floating(array.type):
         return texts
-    # Ids that are held as floats, beside missing ones: 12345678901 and not 1.2345678901e+10.
+    # Ids stored as floats because some are missing: 12345678901, not 1.2345678901e+10.
     whole = pc.and_(pc.equal(array, pc.floor(array)), pc.less_equal(pc.abs(array), 2.0**53))
     digits = pc.if_else(whole, array, pa.scalar(None, array.type)).cast(pa.int64()).cast(pa.string())
     return pc.coalesce(digits, texts)
@@ -392,13 +392,13 @@ def _integers(array: pa.Array) -> pa.Array:
 def _times(array: pa.Array) -> pa.Array:
     expected = f"a date or a time such as {times.EXAMPLE}, as elsewhere in the column"
     if is_text(array.type) or is_time(array.type):
-        return _cast_all(array, [times.seconds], expected, "bring all values to one form")
-    _refuse_where(array.is_valid(), array, expected, "bring all values to one form")
+        return _cast_all(array, [times.seconds], expected, "write all values in one form")
+    _refuse_where(array.is_valid(), array, expected, "write all values in one form")
     return pa.nulls(len(array), pa.int64())
 
 
 def _numbers(array: pa.Array) -> pa.Array:
-    """Float64, in which all numbers can be compared. Integers beyond 2^53 are rounded, as floats are."""
+    """Converts a column to float64, in which all numbers can be compared. Integers beyond 2^53 are rounded."""
     parsers, advice = [_floats], ""
     if is_text(array.type):
         array = pc.utf8_trim_whitespace(array)
@@ -417,7 +417,7 @@ def _float32(array: pa.Array) -> pa.Array:
 
 
 def _lists(array: pa.Array, element: ColumnType, separator: str | None, holds_times: bool) -> pa.Array:
-    """Lists without the entries that are missing."""
+    """Converts a column to lists and drops their missing entries."""
     if separator is not None and is_text(array.type):
         array = pc.split_pattern(array, separator)
     elif not is_list(array.type):
@@ -437,7 +437,7 @@ def _entries(values: pa.Array, element: ColumnType, separator: str | None, holds
 
 
 def _split_entries(lists: pa.Array, separator: str) -> pa.Array:
-    """Lists of texts as lists of the tokens in these."""
+    """Splits the texts in lists into tokens."""
     tokens = pc.split_pattern(_converted(lists.flatten(), "string", None, holds_times=False), separator)
     rows, entries = np.asarray(pc.list_parent_indices(lists)), np.asarray(pc.list_parent_indices(tokens))
     lengths = np.bincount(rows[entries], minlength=len(lists))
@@ -445,10 +445,10 @@ def _split_entries(lists: pa.Array, separator: str) -> pa.Array:
 
 
 def _with_values(lists: pa.Array, change: Parser, drop_missing: bool = False) -> pa.Array:
-    """Lists of any layout as such of the changed entries, which are as many, in their order.
+    """Applies `change` to the entries of lists of any layout. It must keep their number and order.
 
     Raises:
-        BadValueError: what `change` objects to, of the row that it is in.
+        BadValueError: `change` raises it; the error has the row of the list.
     """
     lengths = np.asarray(pc.fill_null(pc.list_value_length(lists), 0)).astype(np.int64)
     rows = np.repeat(np.arange(len(lists)), lengths)
@@ -469,7 +469,7 @@ def _of_lengths(lengths: npt.NDArray[np.int64], values: pa.Array, missing: pa.Ar
 
 
 def _single_values(array: pa.Array) -> pa.Array:
-    """Lists of one value as values, empty ones as null."""
+    """Converts lists of one value to that value, and empty lists to null."""
     lengths = np.asarray(pc.fill_null(pc.list_value_length(array), 0))
     several = pa.array(lengths > 1)
     _refuse_where(several, array, "one value", f"for several say columns: {{COLUMN: {column_type(array.type)}}}")
@@ -484,13 +484,13 @@ def _refuse_where(wrong: pa.Array, array: pa.Array, expected: str, advice: str =
 
 
 def _cast_all(array: pa.Array, parsers: Sequence[Parser], expected: str, advice: str = "") -> pa.Array:
-    """What the first parser gives that takes the whole column."""
+    """The result of the first parser that accepts the whole column."""
     for parse in parsers:
         try:
             return parse(array)
         except _REFUSED:
             continue
-    # The parser that gets furthest is the one that was meant.
+    # The error is that of the parser that gets furthest.
     row = max(_first_failure(parse, array) for parse in parsers)
     raise BadValueError(row, expected, array[row].as_py(), advice)
 
@@ -504,7 +504,7 @@ def _parses(parse: Parser, array: pa.Array) -> bool:
 
 
 def _first_failure(parse: Parser, array: pa.Array) -> int:
-    """Index of the first value that `parse`, which fails on the array, does not take; by bisection."""
+    """The index of the first value that `parse`, which fails on the array, refuses; by bisection."""
     good, bad = 0, len(array)
     while bad - good > 1:
         middle = (good + bad) // 2
@@ -524,7 +524,7 @@ def _floats(array: pa.Array) -> pa.Array:
 
 
 def _whole_floats(array: pa.Array) -> pa.Array:
-    """Integers written as `3.0`, as pandas does beside missing values."""
+    """Parses integers written as `3.0`, as pandas writes them in columns with missing values."""
     numbers = array.cast(pa.float64())
     if pc.any(pc.greater(pc.abs(numbers), 2.0**53)).as_py():
         raise pa.ArrowInvalid("floats beyond 2^53 have lost digits")

@@ -1,8 +1,8 @@
-"""How many tokens Transform will find in the train split, counted as it counts, without TensorFlow.
+"""Counts the tokens of the train split as Transform does, but without TensorFlow.
 
-A vocabulary takes the tokens of its feature, of those that share it, or of a cross, without empty ones. A cross has a
-token for each combination of its columns' tokens in a row; a value that is missing is an empty token in it, a missing
-list none at all.
+A vocabulary holds the nonempty tokens of its feature and of the features that share it, or of a cross. A cross has a
+token for each combination of its columns' tokens in a row. In it, a missing value counts as an empty token, and a
+missing list has no tokens.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from schema.feature_spec import Cross, FeatureSpec, Multivalent, Numeric, Vocabu
 Boundaries = npt.NDArray[np.float32]
 
 _QUANTILE_ERROR = 0.001
-"""As in Transform: a bucket may hold so much more or less than its share of the rows."""
+"""The largest error of a bucket's share of the rows, as in Transform."""
 
 
 class TokenCounts:
-    """Counts of the tokens of each vocabulary; all different tokens are held in memory.
+    """Counts the tokens of each vocabulary. All different tokens are held in memory.
 
-    `add` all batches of the train split; then, since crosses need the boundaries of buckets, `add_crossed` them
-    again; then ask for `sizes`.
+    First `add` all batches of the train split. Then `add_crossed` them again, since crosses need the boundaries of
+    buckets. Then read `sizes`.
 
     Args:
         spec: a resolved spec.
@@ -43,7 +43,7 @@ class TokenCounts:
             if not isinstance(feature, Numeric) and not spec.base(name).hash_buckets
         }
         self.crosses: Sequence[Cross] = [cross for cross in spec.crosses if not cross.hash_buckets]
-        """Those that have a vocabulary."""
+        """The crosses that have a vocabulary."""
         self._limits |= {cross.name: cross.vocabulary for cross in self.crosses}
         self._counts: dict[str, Counter[object]] = {name: Counter() for name in self._limits}
         self._quantiles = _Quantiles(
@@ -56,21 +56,21 @@ class TokenCounts:
         )
 
     def add(self, batch: pa.RecordBatch) -> None:
-        """Counts the tokens of features in rows that `schema.reader.read` gave."""
+        """Counts the tokens of features in a batch from `schema.reader.read`."""
         for name, feature in self._spec.features.items():
             if not isinstance(feature, Numeric) and self._spec.base_name(name) in self._counts:
                 self._counts[self._spec.base_name(name)].update(_count(batch[name]))
         self._quantiles.add(batch)
 
     def add_crossed(self, batch: pa.RecordBatch) -> None:
-        """Counts the tokens of crosses."""
+        """Counts the tokens of crosses in a batch."""
         boundaries = self._quantiles.boundaries
         for cross in self.crosses:
             self._counts[cross.name].update(_count_crossed(batch, self._spec, cross, boundaries))
 
     def sizes(self) -> dict[str, int]:
-        """Name of a cross, or of a feature that shares no other's vocabulary -> number of tokens in its vocabulary;
-        without those that are hashed."""
+        """Name of a cross or feature -> the number of tokens in its vocabulary. Features that share another's
+        vocabulary, and hashed ones, are left out."""
         return {name: _kept(self._counts[name], limits) for name, limits in self._limits.items()}
 
 
@@ -121,10 +121,10 @@ def _tokens_by_row(
 
 
 class _Quantiles:
-    """The boundaries of buckets, by the sketch that Transform uses too.
+    """Estimates the boundaries of buckets with the sketch that Transform uses.
 
     Args:
-        buckets: column -> number of its buckets.
+        buckets: column -> the number of its buckets.
     """
 
     def __init__(self, buckets: Mapping[str, int]) -> None:
@@ -143,7 +143,7 @@ class _Quantiles:
 
     @cached_property
     def boundaries(self) -> dict[str, Boundaries]:
-        """Column -> float32 [buckets - 1]; the end of adding."""
+        """Column -> its boundaries, float32 [buckets - 1]. No batch can be added afterwards."""
         return {
             name: np.array(sketch.GetQuantiles(self._buckets[name]).to_pylist()[0], np.float32)[1:-1]
             for name, sketch in self._sketches.items()

@@ -1,4 +1,4 @@
-"""The bytes of a CSV file, unpacked where they are gzipped, whatever the file's name says."""
+"""Opens a CSV file as bytes. Gzip is recognised by the contents, not by the file's name."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _OTHER_FORMATS = {
     b"\xff\xfe": "text in UTF-16; save the file as UTF-8",
     b"\xfe\xff": "text in UTF-16; save the file as UTF-8",
 }
-"""What a file that is no text in UTF-8 begins with."""
+"""The first bytes of files in other formats, and what to do about each."""
 
 
 def open_bytes(path: Path) -> BinaryIO:
-    """Opens a file to be read.
+    """Opens a file for reading and unzips it if it is gzipped.
 
     Raises:
-        DataError: a file of another format; while it is read, one that is gzipped and damaged.
+        DataError: the file has another format; or, while it is read, its gzip data is damaged.
     """
     with path.open("rb") as file:
         gzipped = file.read(len(_GZIP)) == _GZIP
@@ -53,7 +53,7 @@ class _Unzipped(io.RawIOBase):
             return self._file.readinto(buffer)
         except EOFError:
             raise DataError(
-                f"{self._path}: expected a gzipped file, received one that is cut off; bring the whole file"
+                f"{self._path}: expected a gzipped file, received one that is cut off; get the whole file"
             ) from None
         except (gzip.BadGzipFile, zlib.error) as error:
             raise DataError(f"{self._path}: expected a gzipped file, received a damaged one: {error}") from None

@@ -1,4 +1,4 @@
-"""One CSV file as batches of texts, with an editor's line numbers for what is wrong in it."""
+"""Reads a CSV file in batches of texts. Errors have the line numbers that an editor shows."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ from schema.rows import Source
 from schema.sampling import sample_size
 
 _BLOCK_BYTES = 4 << 20
-csv.field_size_limit(_BLOCK_BYTES)  # as Arrow's; the module's own is 128 KiB
+csv.field_size_limit(_BLOCK_BYTES)  # Arrow's limit; Python's default is 128 KiB
 _SAMPLE_ROWS = 1_000
 _DELIMITERS = ",;\t|"
 _BYTE_ORDER_MARK = "\ufeff"
 _END_OF_FILE = "\x1a"
-"""What DOS ends a text with: Ctrl-Z."""
+"""Ctrl-Z, with which DOS ends a text file."""
 
 
 class CsvFile:
-    """A CSV file as RFC 4180 describes it, in UTF-8, plain or gzipped; without quotes or with escapes, if so said.
+    """A CSV file as in RFC 4180, in UTF-8, plain or gzipped. `source` may turn quotes off or add an escape character.
 
-    Spaces around a field are no part of it.
+    Spaces around a field are not part of it.
 
     Args:
         path: the file.
-        source: says how it is written.
+        source: how the file is written: delimiter, quoting, escape, header.
 
     Raises:
-        DataError: an empty file or one of another format, or a header with a name twice or of one name.
+        DataError: the file has another format, or its header repeats a name or has a single one.
     """
 
     has_types: ClassVar[bool] = False
@@ -74,27 +74,27 @@ class CsvFile:
                 raise DataError(f"{path}: line {line}: expected each column once, received {name!r} twice")
 
     def sample(self, names: Sequence[str], share: float) -> pa.RecordBatch | None:
-        """Rows from the beginning of the file.
+        """Rows from the beginning of the file; None if there are none.
 
         Raises:
-            DataError: a row with another number of fields than the header, or not in UTF-8; quotes or a header by
-                which rows would be lost or invented.
+            DataError: a row has another number of fields than the header or is not UTF-8, or rows would be lost or
+                invented because of quotes or a repeated header.
         """
         return next(self._read(names, sample_size(_BLOCK_BYTES, share)), None)
 
     def batches(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """The columns of that name, as texts without spaces around them.
+        """The named columns, as texts without spaces around them.
 
         Raises:
-            DataError: a row with another number of fields than the header, or not in UTF-8; quotes or a header by
-                which rows would be lost or invented.
+            DataError: a row has another number of fields than the header or is not UTF-8, or rows would be lost or
+                invented because of quotes or a repeated header.
         """
         yield from self._read(names, _BLOCK_BYTES)
 
     def _read(self, names: Sequence[str], block_bytes: int) -> Iterator[pa.RecordBatch]:
         if not self.names:
             return
-        # Arrow is told the names, so that the header is one more row, to be cut off.
+        # Arrow gets the names as an option, so it reads the header as a row, which is cut off below.
         read = pa_csv.ReadOptions(use_threads=False, block_size=4 * _BLOCK_BYTES, column_names=list(self.names))
         parse = pa_csv.ParseOptions(
             delimiter=self._delimiter,
@@ -124,19 +124,19 @@ class CsvFile:
             raise DataError(f"{self._path}: {self._mistake() or error}") from None
 
     def place(self, row: int) -> str:
-        """Where an editor shows the row of that index, the header left out."""
+        """The line at which an editor shows a row, such as `line 12`. Indices start at 0 after the header."""
         index = row + int(self._header)
         line, _ = next(islice(self._records(), index, None))
         return f"line {line}"
 
     def _cleaned(self, texts: pa.Array, name: str) -> pa.Array:
         texts = pc.utf8_trim_whitespace(texts)
-        if name == self.names[0]:  # also where a file begins that was put behind another
+        if name == self.names[0]:  # concatenated files have byte order marks inside, too
             texts = pc.utf8_ltrim(texts, _BYTE_ORDER_MARK)
         return texts
 
     def _refuse_second_header(self, columns: Mapping[str, pa.Array], rows_before: int) -> None:
-        """Raises where a row holds the names of its columns; one name alone may be a value."""
+        """Raises if a row repeats the header. A single column's name may be a value, so it is not checked."""
         if not self._header or len(columns) < 2:
             return
         is_header: pa.Array = True
@@ -150,7 +150,7 @@ class CsvFile:
         )
 
     def _blocks(self, block_bytes: int = _BLOCK_BYTES) -> Iterator[bytes]:
-        """The file's bytes, some at a time, with whole rows in each block, as far as these are sound."""
+        """The file's bytes in blocks of whole rows. Raises at the first unsound row."""
         rows = WholeRows(self._delimiter, self._quoted, self._escape, _BLOCK_BYTES, self._sample)
         try:
             with open_bytes(self._path) as file:
@@ -163,7 +163,7 @@ class CsvFile:
             self._refuse(error.offset, str(error))
 
     def _refuse(self, offset: int, message: str) -> NoReturn:
-        """Raises for what begins at a byte of the file."""
+        """Raises an error with the line and column of a byte offset of the file."""
         with self._text() as text:
             reader = csv.reader(_beginning(text, offset), **self._dialect)
             *_, fields = reader
@@ -180,7 +180,7 @@ class CsvFile:
         return io.TextIOWrapper(open_bytes(self._path), "utf-8-sig", errors="surrogateescape", newline="")
 
     def _records(self, strict: bool = False) -> Iterator[tuple[int, list[str]]]:
-        """Every row with the number of its first line, without blank lines, which Arrow leaves out too."""
+        """Every row with the number of its first line. Blank lines are skipped, as Arrow does."""
         line = 1
         try:
             with self._text() as text:
@@ -195,14 +195,14 @@ class CsvFile:
             raise DataError(f"{self._path}: line {line}: expected CSV, received something else: {error}") from None
 
     def _sample(self) -> Iterator[list[str]]:
-        """The first rows, up to a mistake."""
+        """The first rows, up to the first mistake."""
         with contextlib.suppress(DataError):
             for _, fields in islice(self._records(), _SAMPLE_ROWS):
                 if len(fields) == len(self.names):
                     yield fields
 
     def _mistake(self) -> str | None:
-        """The first mistake of a file that Arrow refuses, found by reading it again, slowly."""
+        """The first mistake in a file that Arrow refuses, found by a second, slower reading."""
         for line, fields in self._records():
             if len(fields) != len(self.names):
                 return (
@@ -214,7 +214,7 @@ class CsvFile:
         return None
 
     def _why_so_many(self, fields: Sequence[str]) -> str:
-        """What helps, where the fields of a row that are too few or too many show it."""
+        """Advice for a row with too few or too many fields, if its fields suggest a cause."""
         if fields == [_END_OF_FILE]:
             return "; it is DOS' mark of a file's end, Ctrl-Z: remove it"
         if len(fields) == len(self.names) + 1 and not fields[-1]:
@@ -224,12 +224,12 @@ class CsvFile:
         return self._another_delimiter(fields[0]) if len(fields) == 1 else ""
 
     def _another_delimiter(self, line: str) -> str:
-        """What to say of a line that has no delimiter, but another letter that often is one."""
+        """Advice for a line that has no delimiter but another character that often is one."""
         other = max(_DELIMITERS, key=line.count)
         return f"; say source: {{delimiter: {json.dumps(other)}}}" if other in line else ""
 
     def _foreign_byte(self) -> str:
-        """What to say of the first byte that is not UTF-8."""
+        """The error message for the first byte that is not UTF-8."""
         offset = 0
         with open_bytes(self._path) as stream:
             for line in stream:
@@ -245,12 +245,12 @@ class CsvFile:
 
 
 def _is_utf8(text: str) -> bool:
-    """Whether no byte of the text had to be escaped to read it."""
+    """Whether a text has no surrogate escapes, which stand for bytes that are not UTF-8."""
     return not any("\udc80" <= letter <= "\udcff" for letter in text)
 
 
 def _beginning(lines: Iterable[str], size: int) -> Iterator[str]:
-    """The lines up to a byte, and a letter in its place."""
+    """The lines up to a byte offset, with a letter in place of the byte there."""
     for line in lines:
         encoded = line.encode("utf-8", "surrogateescape")
         if len(encoded) > size:

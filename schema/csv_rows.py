@@ -1,4 +1,4 @@
-"""Where the rows of a CSV file end, and quotes that hide it: a stray one makes a field of all up to the next."""
+"""Finds the ends of rows in a CSV file, and stray quotes, which would make one field of everything up to the next."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ _KINDS = bytes(
     else ord("a") if byte > 127 or chr(byte).isalpha() else ord(".")
     for byte in range(256)
 )  # fmt: skip
-"""Byte -> the kind of character it belongs to: a digit, a space, a letter or a mark."""
+"""Byte -> the kind of its character: a digit, a space, a letter or a mark."""
 
 _EMPTY = {-1}
-"""The kind of a field without characters."""
+"""The kind of an empty field."""
 
 _LINE_END = re.compile(rb"[\r\n]")
 
 
 class UnsoundError(Exception):
-    """Bytes that Arrow would take, and rows be lost by.
+    """The file has bytes that Arrow would accept but that would lose rows.
 
     Args:
-        offset: of the first of them in the file, without a byte order mark.
+        offset: the offset of the first such byte in the file, not counting a byte order mark.
         message: what was expected and received.
     """
 
@@ -33,16 +33,16 @@ class UnsoundError(Exception):
 
 
 class WholeRows:
-    """Cuts a file's bytes behind rows, as RFC 4180 has these.
+    """Cuts a file's bytes at the ends of rows, as RFC 4180 defines them.
 
     An accumulator: `add` the file's bytes block by block, then `end`. Blocks without quotes cost next to nothing.
 
     Args:
-        delimiter: stands between fields.
-        quoted: whether fields may stand between quotes.
-        escape: takes the meaning of the character behind it, if any does.
-        longest: bytes of a row at most.
-        sample: gives the file's first rows, by which others are told from running text.
+        delimiter: the character between fields.
+        quoted: whether fields may be quoted.
+        escape: the escape character, if there is one.
+        longest: the largest size of a row, in bytes.
+        sample: returns the file's first rows, which help to tell rows from running text.
     """
 
     def __init__(
@@ -62,8 +62,8 @@ class WholeRows:
         # Quotes behind an escaped delimiter or line end do not begin a field.
         self._pair = re.compile(rb'%s."*+' % sign if escape else rb"(?!)", re.DOTALL)
         self._field = re.compile(rb'"(?:[^"%s]++|""%s)*+"' % (sign, rb"|%s." % sign if escape else b""), re.DOTALL)
-        # One step over everything that cannot be wrong: text without marks, fields in quotes on one line, quotes that
-        # are letters since they do not begin a field.
+        # Matches everything that is certainly sound in one step: text without marks, quoted fields on one line, and
+        # quotes that are letters because they do not begin a field.
         pair_in_line = rb"|%s[^\r\n]" % sign if escape else b""
         sound = rb"[^%s]++" % (re.escape(self._marks) or rb"\0")  # no NUL gets here
         if escape:
@@ -73,26 +73,27 @@ class WholeRows:
             sound += rb'|(?<=[^%s\r\n ])"' % mark
         self._sound = re.compile(rb"(?:%s)*+" % sound)
         self._idle_escape = re.compile(rb"(?<!%s)(?:%s%s)*+%s(?=[A-Za-z0-9])" % (sign, sign, sign, sign))
-        self._text = b"\n"  # from the line end before the rows that are not yet given
-        self._offset = -1  # of that in the file
-        self._done = 1  # so much of it is sound
-        self._row_end = 0  # where in it the last whole row ends
-        self._in_row = 1  # up to where line ends are no rows' ends
+        self._text = b"\n"  # the rows not yet returned, and the line end before them
+        self._offset = -1  # the offset of _text in the file
+        self._done = 1  # _text is sound up to here
+        self._row_end = 0  # the last whole row of _text ends here
+        self._in_row = 1  # line ends before this are inside a row
 
     def add(self, block: bytes) -> bytes:
-        """Goes on with the next bytes.
+        """Adds the next bytes of the file.
 
         Returns:
-            Rows that are whole now and were not given before.
+            The rows that these bytes complete.
 
         Raises:
-            UnsoundError: text after a closing quote; a quote that is not closed; a field of lines that are rows; a NUL.
+            UnsoundError: there is text after a closing quote, an unclosed quote, a field whose lines are rows, or a
+                NUL byte.
         """
         nul = block.find(b"\0")
         if nul >= 0:
             raise UnsoundError(
                 self._offset + len(self._text) + nul,
-                "expected text, received a NUL byte; save the file as UTF-8 if it is in UTF-16, else bring a whole one",
+                "expected text, received a NUL byte; save the file as UTF-8 if it is in UTF-16, else replace the file",
             )
         plain = self._done == len(self._text) and not any(mark in block for mark in self._marks)
         self._text += block
@@ -112,7 +113,11 @@ class WholeRows:
         return self._without_idle_escapes(rows)
 
     def end(self) -> bytes:
-        """The rows that are left at the file's end."""
+        """The remaining rows at the file's end.
+
+        Raises:
+            UnsoundError: as for `add`.
+        """
         self._text += b"\n"
         self._follow()
         if self._done < len(self._text):
@@ -120,7 +125,7 @@ class WholeRows:
         return self._without_idle_escapes(self._text[1:])
 
     def _without_idle_escapes(self, rows: bytes) -> bytes:
-        """Before letters and digits, such as the N of MySQL's `\\N`, the escape is a letter: Arrow would drop it."""
+        """Doubles escapes before letters and digits, as in MySQL's `\\N`: they are letters, which Arrow would drop."""
         return self._idle_escape.sub(lambda found: found[0] + self._escape, rows) if self._escape else rows
 
     def _find_row_end(self, before: int) -> None:
@@ -158,7 +163,7 @@ class WholeRows:
             self._done = self._in_row = end
 
     def _opens(self, quote: int) -> bool:
-        """Whether a quote begins a field; one that stands behind a space does not, unless that begins it."""
+        """Whether a quote begins a field. Raises if only spaces come before it in the field."""
         before = quote - 1
         ends = self._delimiter + b"\r\n"
         if self._text[before] in ends:
@@ -212,11 +217,11 @@ class WholeRows:
 
 
 class _Rows:
-    """Tells rows from running text, by the kinds of characters in each of their fields.
+    """Tells rows from running text by the kinds of characters in their fields.
 
     Args:
-        delimiter: stands between fields.
-        sample: rows.
+        delimiter: the character between fields.
+        sample: rows of the file.
     """
 
     def __init__(self, delimiter: bytes, sample: Iterable[Sequence[str]]) -> None:
@@ -229,7 +234,7 @@ class _Rows:
                     kinds.update(_kinds(field.encode("utf-8", "surrogateescape")))
 
     def among(self, lines: Sequence[bytes]) -> int:
-        """How many lines are like the rows of the sample; fields with quotes are like any."""
+        """How many lines look like rows of the sample. Fields with quotes always match."""
         delimiters = len(self._kinds) - 1
         return sum(self._is_row(line) for line in lines if line.count(self._delimiter) == delimiters)
 

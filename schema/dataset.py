@@ -24,19 +24,19 @@ _SCHEMA = "schema.pbtxt"
 
 @dataclass(frozen=True)
 class Dataset:
-    """A dataset whose files are at hand.
+    """A dataset with local files and a resolved description.
 
     Attributes:
         name: the spec's name, by default that of its folder.
-        path: of its description.
-        folder: where its `features.yaml` is.
-        spec: resolved against the columns of the files.
+        path: the path of its `features.yaml`.
+        folder: the folder of its `features.yaml`.
+        spec: the spec, resolved against the columns of the files.
         base: the folder to which `source.files` is relative.
-        files: the files of each split, where they are given by split, else all files under "all".
-        schema_path: the dataset's `schema.pbtxt`, if it brings one.
-        spans: all that it has, if its data comes in spans.
-        window: those of them whose files `files` are.
-        remarks: what is odd about the files and no mistake, a sentence each.
+        files: the files of each split if they are given by split, else all files under "all".
+        schema_path: the dataset's `schema.pbtxt`, if it has one.
+        spans: all spans of the dataset, if its data comes in spans.
+        window: the spans whose files are in `files`.
+        remarks: oddities in the files that are not errors, a sentence each.
     """
 
     name: str
@@ -51,13 +51,13 @@ class Dataset:
     remarks: Sequence[str] = ()
 
     def of_span(self, span: int) -> Dataset:
-        """The dataset with the files of one span alone, described as it is here."""
+        """The dataset with the files of one span only, and the same description."""
         assert self.spans is not None, f"{self.name} has no spans"
         return replace(self, files=self.spans.files[span], window=(span,))
 
 
 def available() -> list[tuple[str, str]]:
-    """Name and description of the datasets that come with Rankline."""
+    """Names and descriptions of the datasets that come with Rankline."""
     return [(name, load(_HERE / name / _SPEC).description) for name in _names()]
 
 
@@ -69,10 +69,10 @@ def spec_path(name_or_path: str | Path) -> Path:
     """The `features.yaml` of a dataset.
 
     Args:
-        name_or_path: a dataset's name; or a folder with a `features.yaml`, or such a file.
+        name_or_path: a dataset's name, a folder with a `features.yaml`, or the path of such a file.
 
     Raises:
-        SpecError: neither a name nor a path.
+        SpecError: the text is neither a known name nor such a path.
     """
     text = str(name_or_path)
     if text in _names():
@@ -91,16 +91,16 @@ def spec_path(name_or_path: str | Path) -> Path:
 
 
 def find(name_or_path: str | Path, span: str | None = None, window: int = 1) -> Dataset:
-    """A dataset, its files fetched if need be, its spec completed from their columns.
+    """Loads a dataset: fetches its files if necessary and completes its spec from their columns.
 
     Args:
-        name_or_path: a dataset's name (see `available`); or a folder with a `features.yaml`, or such a file.
-        span: of data that comes in spans, read those up to this one: a date, a number, or `LATEST`; None: all.
-        window: so many of them.
+        name_or_path: a dataset's name (see `available`), a folder with a `features.yaml`, or the path of such a file.
+        span: the last span to read, for data that comes in spans: a date, a number, or `LATEST`; None reads all.
+        window: the number of spans to read, up to and including `span`.
 
     Raises:
-        SpecError: no such dataset, or a mistake in its description.
-        DataError: files that are not there or cannot be read.
+        SpecError: there is no such dataset, or its description has a mistake.
+        DataError: the files are missing or unreadable.
     """
     path = spec_path(name_or_path)
     spec = load(path)
@@ -134,7 +134,7 @@ def find(name_or_path: str | Path, span: str | None = None, window: int = 1) -> 
 
 
 def _taken_for_ours(spec: FeatureSpec, resolved: FeatureSpec, path: Path) -> list[str]:
-    """What to say of columns that are left out because of their names."""
+    """A remark on columns that are left out because of their names."""
     names = [name for name in resolved.ignore if name.startswith("_") and name not in spec.ignore]
     if not names:
         return []
@@ -145,7 +145,7 @@ def _taken_for_ours(spec: FeatureSpec, resolved: FeatureSpec, path: Path) -> lis
 
 
 def _spans(spec: FeatureSpec, base: Path, path: Path) -> Spans | None:
-    """The spans that have files, for each split where these are given by split; None for data without spans."""
+    """The spans that have files (files of every split if they are given by split); None for data without spans."""
     patterns = _patterns(spec)
     if not has_spans(next(iter(patterns.values()))):
         return None
@@ -189,10 +189,10 @@ def _patterns(spec: FeatureSpec) -> Mapping[Split | Literal["all"], str]:
 
 
 def _matching(spec: FeatureSpec, base: Path, pattern: str, key: str) -> Sequence[Path]:
-    """The data files that a path stands for, in a fixed order.
+    """The data files that a path, folder or glob matches, in a fixed order.
 
     Raises:
-        DataError: none, or of several formats.
+        DataError: there is no such file, or the files have several formats.
     """
     files = _found(spec, base, pattern)
     if not files:
@@ -218,7 +218,7 @@ def _found(spec: FeatureSpec, base: Path, pattern: str) -> Sequence[Path]:
         pattern_here = str(Path(pattern).expanduser())
         found = (base / match for match in glob.glob(pattern_here, root_dir=base, recursive=True))
     any_name = pattern and spec.source.format
-    # What writers leave beside their files, such as _SUCCESS or .part-0.crc, holds no rows.
+    # Files such as _SUCCESS and .part-0.crc, which writers leave beside the data, hold no rows.
     return tuple(
         sorted(
             file

@@ -1,4 +1,4 @@
-"""What a dataset becomes: every column, cross and split in numbers, before anything is trained."""
+"""Describes a dataset before training: every column, cross and split in numbers."""
 
 from __future__ import annotations
 
@@ -29,16 +29,17 @@ from schema.splits import read_splits, time_boundaries
 
 @dataclass(frozen=True)
 class Input:
-    """A feature or a cross, as a model gets it.
+    """A feature or a cross as an input of the model.
 
     Attributes:
-        name: of the feature or cross.
+        name: the name of the feature or cross.
         holds: the type of the column, or the columns of the cross.
-        becomes: what is made of it, in words.
-        missing: share of the train split's rows without a value; none for crosses.
-        ids: number of ids; 0 for numbers.
-        width: of its embedding in the deep part, or how many numbers it gives there; 0 where that does not see it.
-        parts: of a Wide & Deep model, which see it.
+        becomes: its representation in the model, in words.
+        missing: the share of the train split's rows without a value; None for crosses.
+        ids: the number of ids; 0 for numbers without buckets.
+        width: the numbers that it adds to the deep part's input, such as the width of its embedding; 0 if the deep
+            part does not see it.
+        parts: the parts of a Wide & Deep model that see it.
     """
 
     name: str
@@ -52,7 +53,7 @@ class Input:
 
 @dataclass(frozen=True)
 class SplitSize:
-    """Rows of a split, and the sum of their labels: the number of those that are positive."""
+    """The number of rows of a split, and the sum of their labels, which for two classes is the number of positives."""
 
     rows: int
     labels: float
@@ -63,17 +64,17 @@ class Description:
     """A dataset in numbers.
 
     Attributes:
-        name: of the dataset.
-        label: the kind of it.
-        features: in the spec's order.
-        crosses: in the spec's order.
-        others: columns that are no features -> what they are.
-        splits: the size of each.
-        split_by: what decides in which of them a row is.
-        sizes: number of ids of each categorical and multi-valent feature and of each cross.
-        remarks: what is odd and no mistake, a sentence each.
-        deep_width: numbers that enter the deep part's first layer.
-        wide_ids: ids that have a weight in the wide part, buckets included.
+        name: the name of the dataset.
+        label: the kind of the label.
+        features: the features, in the spec's order.
+        crosses: the crosses, in the spec's order.
+        others: column that is not a feature -> its role.
+        splits: the size of each split.
+        split_by: the rule that assigns rows to splits, in words.
+        sizes: the number of ids of each categorical and multi-valent feature and of each cross.
+        remarks: oddities that are not errors, a sentence each.
+        deep_width: the number of inputs of the deep part's first layer.
+        wide_ids: the number of ids that have a weight in the wide part, buckets included.
     """
 
     name: str
@@ -90,10 +91,10 @@ class Description:
 
 
 def describe(dataset: Dataset) -> Description:
-    """Reads all of a dataset, checks it, and tells what becomes of it.
+    """Reads all rows of a dataset, checks them, and describes the model's inputs.
 
     Raises:
-        DataError: what the reader, the splits or the checks object to.
+        DataError: the reader, the splits or the checks find a mistake.
     """
     spec = dataset.spec
     boundaries = time_boundaries([path for paths in dataset.files.values() for path in paths], spec)
@@ -140,7 +141,7 @@ def _feature(spec: FeatureSpec, name: str, tokens: Mapping[str, int], missing: f
     else:
         base = spec.base(name)
         known = base.hash_buckets or tokens[spec.base_name(name)] + base.oov_buckets
-        # One id for missing values; a list that is missing is an empty one. The table has room for the base's ids.
+        # One more id for missing values; a missing list is empty instead. The embedding table has the base's size.
         ids = known + isinstance(feature, Categorical)
         width = embedding_width(known + isinstance(base, Categorical), base.embedding)
         becomes = _ids_words(base, tokens.get(spec.base_name(name), 0))
@@ -224,7 +225,7 @@ def _values(values: Sequence[str] | Sequence[float]) -> str:
 
 
 def _others(spec: FeatureSpec) -> dict[str, str]:
-    """Columns that are no features, with what they are instead."""
+    """Column that is not a feature -> its role."""
     others = {label.column: _label_words(label) for label in spec.labels.values()}
     if spec.weight:
         others[spec.weight] = "weight of the example"

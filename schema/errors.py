@@ -1,4 +1,4 @@
-"""The one kind of error that a user's mistake leads to, and how it is worded."""
+"""Exceptions for errors that a user can correct, and helpers for their messages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO
 
 
 class RanklineError(Exception):
-    """Something the user can mend: a message for people, printed without a stack trace."""
+    """An error that the user can correct. The command line prints its message without a stack trace."""
 
 
 class SpecError(RanklineError):
@@ -21,11 +21,11 @@ class SpecError(RanklineError):
 
 
 class DataError(RanklineError):
-    """A file holds something else than its description says."""
+    """A data file contradicts its description, is damaged, or is missing."""
 
 
 def closest(name: str, known: Iterable[str]) -> str | None:
-    """The one of `known` that `name` was probably meant to be."""
+    """The member of `known` that `name` is probably a misspelling of, if any."""
     matches = difflib.get_close_matches(name, list(known), n=1)
     return matches[0] if matches else None
 
@@ -45,10 +45,10 @@ def listing(names: Iterable[str], limit: int = 12) -> str:
 
 @contextlib.contextmanager
 def disk_errors() -> Iterator[None]:
-    """Says what the disk objects to, for which no line of ours is to blame.
+    """Turns errors of the file system into messages for the user.
 
     Raises:
-        RanklineError: it is full, or a file cannot be read or written.
+        RanklineError: the disk is full, or a file cannot be read or written.
     """
     try:
         yield

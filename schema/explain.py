@@ -1,4 +1,4 @@
-"""Words for what is wrong in a YAML file that a pydantic model describes: one line per mistake."""
+"""Explains the mistakes in a YAML file that a pydantic model describes, one line each."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from schema.names import shown
 
 
 def read_yaml(path: Path) -> Mapping[Any, Any]:
-    """The keys and values of a YAML file.
+    """Reads the keys and values of a YAML file.
 
     Raises:
-        SpecError: no such file, not text, not YAML, a key given twice, or something else than keys and values.
+        SpecError: the file does not exist, is not UTF-8 text or YAML, repeats a key, or does not hold keys and values.
     """
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 (a SafeLoader)
@@ -40,8 +40,8 @@ def read_yaml(path: Path) -> Mapping[Any, Any]:
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses equal keys, of which YAML silently keeps the last; takes only true and false as booleans (YAML 1.2),
-    since `yes`, `no`, `on` and `off` are values and names of columns as well."""
+    """Refuses repeated keys, of which PyYAML silently keeps the last, and reads only true and false as booleans (as in
+    YAML 1.2), since `yes`, `no`, `on` and `off` also occur as values and column names."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
@@ -63,7 +63,7 @@ _Loader.yaml_implicit_resolvers = {
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> list[str]:
-    """Each mistake as `key: expected …, received …; did you mean …?`."""
+    """The mistakes in a file, each as `key: expected …, received …; did you mean …?`."""
     mistakes = error.errors(include_url=False)
     # A misspelt key is one mistake, not an unknown key and a missing one.
     misspelt = {
@@ -127,7 +127,7 @@ def _sentences(mistake: ErrorDetails, model: type[BaseModel]) -> Iterator[str]:
             yield f"{key}.{context['discriminator'][1:-1]}: expected a value, received none"
         case kind:
             expected = _EXPECTED.get(kind, mistake["msg"]).format_map(context)
-            # As of a column called 2019, which YAML takes for a number.
+            # Such as a column called 2019, which YAML reads as a number.
             advice = "; put it into quotes" if kind == "string_type" and not isinstance(received, _SEVERAL) else ""
             yield f"{key}: expected {expected}, received {_shown(received)}{advice}"
 
@@ -151,8 +151,8 @@ def _trace(model: type[BaseModel], location: Sequence[str | int]) -> tuple[str, 
     """Follows pydantic's location through the model.
 
     Returns:
-        The key as a reader of the file would write it, which leaves out the tags of unions that pydantic adds; and
-        the innermost model on the way.
+        The key as it is written in the file, without the tags of unions that pydantic adds; and the innermost model
+        on the path.
     """
     key, owner, kind = "", model, _plain(model)
     for part in location:
@@ -185,7 +185,7 @@ def _plain(annotation: Any) -> Any:
 
 
 def _tags(member: Any) -> set[object]:
-    """The values of a model's literal fields, by which pydantic tells the members of a union apart."""
+    """The values of a model's literal fields, with which pydantic selects a member of a union."""
     if not (isinstance(member, type) and issubclass(member, BaseModel)):
         return set()
     return {

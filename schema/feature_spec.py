@@ -1,13 +1,13 @@
-"""The feature language: what each column of a dataset is, and what the model gets to see of it.
+"""The feature language: the role of each column of a dataset, and how the model sees it.
 
-A dataset's `features.yaml` is read into a `FeatureSpec`. Everything has a default, so that the shortest
-spec is a label and nothing else::
+A dataset's `features.yaml` is read into a `FeatureSpec`. All other keys have defaults, so the shortest spec is a
+label::
 
     label: clicked
 
-`FeatureSpec.resolve` completes such a spec from the columns of the files: every column that is not
-named gets the feature that fits its type. A resolved spec is all that the pipeline needs to know about
-a dataset; it travels between components as JSON.
+`FeatureSpec.resolve` completes a spec from the columns of the files: every column that it does not name becomes the
+feature that fits its type. A resolved spec is all that the pipeline needs to know about a dataset. Components pass it
+on as JSON.
 """
 
 from __future__ import annotations
@@ -78,10 +78,10 @@ __all__ = [
 ]
 
 LABEL = "_label"
-"""Name of the label in examples, float32: 0 or 1, the place of a class, or a number; names with a leading underscore
+"""Name of the label in examples, float32: 0 or 1, the index of a class, or a number. Names with a leading underscore
 are Rankline's own."""
 WEIGHT = "_weight"
-"""Name of the example weight (float32) in examples, where the spec names one."""
+"""Name of the example weight in examples, float32, if the spec names a weight."""
 
 _WHOLE: Mapping[ColumnType, ColumnType] = {"float": "integer", "floats": "integers"}
 
@@ -104,17 +104,17 @@ class FeatureSpec(Described):
     weight: str | None = None
     """The column with the rows' weights, which are at least 0."""
     ignore: tuple[str, ...] = ()
-    """The columns that are no features."""
+    """The columns that are not features."""
     columns: Mapping[str, ColumnType] = {}
     """The types of columns whose files leave them open or show another one, such as a zip code that is a string. In a
     resolved spec: the types of all columns that examples hold."""
     times: tuple[str, ...] = ()
-    """The columns of dates and times, which become seconds since 1970 in UTC, beside those that the files show to be
-    such. In a resolved spec: all of them."""
+    """The columns of dates and times, which become seconds since 1970 in UTC. Columns that the files themselves show to
+    hold times need not be listed. In a resolved spec: all such columns."""
     by_default: tuple[str, ...] = ()
-    """The features of which the description says nothing, as a resolved spec lists them. Not for descriptions."""
+    """The features that the description does not mention. Only a resolved spec has this key."""
     ranking: Ranking | None = None
-    """The lists to rank. Without it the model gives scores, and there are no lists."""
+    """The lists to rank. Without this key the model only gives scores."""
     splits: Splits = RandomSplits()
     """The rule that splits rows into train, eval and test. By default it is `by: random`, and `by: given` where
     `source.files` names the files of each split."""
@@ -129,7 +129,7 @@ class FeatureSpec(Described):
     @model_validator(mode="before")
     @classmethod
     def _splits_of_files(cls, value: object) -> object:
-        """Files per split are given splits, without saying so twice."""
+        """Defaults to `by: given` if the spec gives files per split."""
         if isinstance(value, Mapping) and "splits" not in value:
             source = value.get("source")
             if isinstance(source, Mapping) and isinstance(source.get("files"), Mapping):
@@ -139,7 +139,7 @@ class FeatureSpec(Described):
     @field_validator("name")
     @classmethod
     def _folder_name(cls, value: str) -> str:
-        """Runs are kept in folders of that name, in which TFX looks for files by pattern."""
+        """Refuses names that cannot be folders, or that TFX would read as patterns of files."""
         if not value.isprintable() or value.startswith(".") or any(map(value.count, _NOT_IN_NAMES)):
             raise ValueError(
                 f"expected a name without {' '.join(_NOT_IN_NAMES)} and without a dot in front, received {value!r}"
@@ -283,20 +283,20 @@ class FeatureSpec(Described):
                     f"its own, received {feature.shares!r}"
                 )
 
-    # What the rest of Rankline asks of a resolved spec.
+    # The following members are for resolved specs.
 
     @property
     def labels(self) -> dict[str, Label]:
-        """The labels by their names in examples, the first being `LABEL`."""
+        """The labels by their names in examples; the first is `LABEL`."""
         return {LABEL: self.label, **{f"{LABEL}_{name}": label for name, label in self.other_labels.items()}}
 
     @property
     def input_columns(self) -> dict[str, ColumnType]:
-        """The raw columns that a model is asked with, in a fixed order."""
+        """The raw columns that are the model's inputs, in a fixed order."""
         return {name: self.columns[name] for name in self.features}
 
     def base_name(self, name: str) -> str:
-        """The feature that decides about the vocabulary and embedding of the categorical feature `name`."""
+        """The feature whose vocabulary and embedding the categorical or multi-valent feature `name` uses."""
         feature = self.features[name]
         assert not isinstance(feature, Numeric), f"{name} is numeric"
         return feature.shares or name
@@ -308,7 +308,7 @@ class FeatureSpec(Described):
         return feature
 
     def is_multivalent(self, cross: Cross) -> bool:
-        """Whether the cross can give other than exactly one token per row."""
+        """Whether the cross can have a number of tokens per row other than one."""
         return any(isinstance(self.features[column], Multivalent) for column in cross.columns)
 
     def resolve(
@@ -320,28 +320,28 @@ class FeatureSpec(Described):
         whole: Collection[str] = (),
         unused: Collection[str] = (),
     ) -> FeatureSpec:
-        """The spec completed and checked against the columns that the files have.
+        """Completes the spec from the columns of the files and checks it against them.
 
         Args:
-            columns: name and type of each column, as found in the files.
-            path: where the spec comes from, for error messages.
-            times: those of the columns that hold dates and times.
-            whole: those of floats that hold whole numbers alone.
-            unused: those that are left out, since not all files have them.
+            columns: the name and type of each column, as found in the files.
+            path: the path of the spec, for error messages.
+            times: the columns that hold dates and times.
+            whole: the columns of floats that hold only whole numbers.
+            unused: the columns that are left out because not all files have them.
 
         Returns:
             A spec with a feature for every column that is not used otherwise or ignored, and with the type of
             every column that examples hold.
 
         Raises:
-            SpecError: a name that is no column, or a feature that does not fit its column's type.
+            SpecError: a name is not a column, or a feature does not fit its column's type.
         """
         _refuse(path, self._unknown_columns(columns))
         columns = {**columns, **{name: _WHOLE[columns[name]] for name in self._names_in(columns, whole)}}
         columns |= dict.fromkeys(self.times, "integer")
         columns |= self.columns
         if isinstance(self.splits, TimeSplits) and columns[self.splits.column] == "string":
-            # Read as what it has to be, so that the first value that is no time is named.
+            # Declared as a time, so that the reader names the first value that is not one.
             times = {*times, self.splits.column}
             columns[self.splits.column] = "integer"
         ignore = (*self.ignore, *unused, *(name for name in columns if self._is_taken_for_ours(name)))
@@ -353,7 +353,7 @@ class FeatureSpec(Described):
         for name, feature in features.items():
             try:
                 kind = columns[name]
-                # Read as what it is said to be, so that the first value that is no number is named.
+                # Declared as numeric, so that the reader names the first value that is not a number.
                 types[name] = feature.kept_as("float" if isinstance(feature, Numeric) and kind == "string" else kind)
             except ValueError as error:
                 problems.append(f"features.{name}: {error}")
@@ -380,7 +380,7 @@ class FeatureSpec(Described):
                 )
 
     def _used_columns(self) -> list[tuple[str, str]]:
-        """Columns that are anything to the model or its judgement, each with the key that asks for it."""
+        """Columns that training or evaluation uses, each with the key that names it."""
         used = [("label.column", self.label.column)]
         used += [(f"other_labels.{name}.column", label.column) for name, label in self.other_labels.items()]
         used += [("weight", self.weight)] if self.weight else []
@@ -388,7 +388,7 @@ class FeatureSpec(Described):
         return [*used, *self._kept_columns()]
 
     def _kept_columns(self) -> list[tuple[str, str]]:
-        """Columns that examples hold whether they are features or not, each with the key that asks for it."""
+        """Columns that examples hold even if they are not features, each with the key that names it."""
         kept = [(f"slices[{index}]", name) for index, names in enumerate(self.slices) for name in names]
         if self.ranking:
             kept += [("ranking.group", self.ranking.group), ("ranking.item", self.ranking.item)]
@@ -406,7 +406,7 @@ class FeatureSpec(Described):
         return {*(name for _, name in self._used_columns()), *crossed, *self.ignore, *self.columns, *self.times}
 
     def _names_in(self, columns: Mapping[str, ColumnType], whole: Collection[str]) -> list[str]:
-        """Columns of floats that hold whole numbers, and names rather than quantities."""
+        """Columns of floats that hold whole numbers which are names, not quantities."""
         used = self._used_as_names()
         return [
             name
@@ -417,7 +417,7 @@ class FeatureSpec(Described):
         ]
 
     def _used_as_names(self) -> set[str]:
-        """Columns whose values stand for something, whatever the columns are called."""
+        """Columns whose values are names because of their use in the spec, whatever the columns are called."""
         ranked = {self.ranking.group, self.ranking.item} if self.ranking else set()
         shared = {feature.shares for feature in self.features.values() if not isinstance(feature, Numeric)}
         crossed = {name for cross in self.crosses for name in cross.columns}
@@ -425,13 +425,13 @@ class FeatureSpec(Described):
         return {*ranked, *(name for name in shared if name), *crossed, *sliced}
 
     def _is_taken_for_ours(self, name: str) -> bool:
-        """Whether a column that nothing is said of is called as only Rankline's own are."""
+        """Whether a column that the description does not name has a leading underscore, as Rankline's own names do."""
         return name.startswith("_") and name not in self.named_columns()
 
     def _completed_features(
         self, columns: Mapping[str, ColumnType], ignore: Collection[str]
     ) -> tuple[dict[str, AnyFeature], list[str]]:
-        """The features, those of unnamed columns included; and what is wrong with the latter."""
+        """The features, including those of unnamed columns, and the problems with the unnamed ones."""
         features: dict[str, AnyFeature] = dict(self.features)
         problems = []
         taken = {*(label.column for label in self.labels.values()), self.weight, *ignore, *features}
@@ -491,14 +491,15 @@ def load(path: Path) -> FeatureSpec:
     """Reads a `features.yaml`.
 
     Raises:
-        SpecError: with one line per mistake, naming file, key, what was expected and what was received.
+        SpecError: the file has mistakes. The message has a line for each, with the file, the key, what was expected
+            and what was received.
     """
     content = read_yaml(path)
     folder = path.resolve().parent.name
     stripped = "".join(letter for letter in folder if letter not in _NOT_IN_NAMES).lstrip(".")
     name = content.get("name") or stripped
     if not name:
-        raise SpecError(f"{path}: name: expected one, since the folder's cannot be it, received none")
+        raise SpecError(f"{path}: name: expected a name, since the folder's cannot be used, received none")
     try:
         return FeatureSpec.model_validate({**content, "name": name})
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""What a model gets to see of one column, or of several together."""
+"""The types of features, and crosses of features."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 from schema.errors import listing
 
 ColumnType = Literal["string", "integer", "float", "strings", "integers", "floats"]
-"""What a raw column holds; the plural is a list of any length per row."""
+"""The type of a raw column. A plural means a list of any length in each row."""
 
 MISSING: Mapping[str, str | int | float] = {"string": "", "integer": -(2**63), "float": math.nan}
-"""The value that stands for a missing one, in tensors that have no room for absence."""
+"""The value that stands for a missing one in tensors, which cannot hold null."""
 
 Part = Literal["wide", "deep"]
 Parts = Annotated[tuple[Part, ...], Field(min_length=1)]
@@ -23,12 +23,12 @@ Combiner = Literal["mean", "sum", "sqrtn"]
 
 
 class Described(BaseModel):
-    """A part of a description: unknown keys are mistakes, and nothing changes once it is read."""
+    """A part of a description. Unknown keys are errors, and instances are immutable."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     def changed(self, *names: str) -> list[str]:
-        """Those of the fields that differ from their default."""
+        """The named fields that differ from their defaults."""
         fields = type(self).model_fields
         return [name for name in names if getattr(self, name) != fields[name].default]
 
@@ -43,7 +43,7 @@ class Vocabulary(Described):
 
 
 class _Ids(Described):
-    """What categorical features, multi-valent ones and crosses share: tokens that become ids."""
+    """Common keys of categorical features, multi-valent features and crosses, whose tokens become ids."""
 
     vocabulary: Vocabulary = Vocabulary()
     """The tokens that get an id of their own."""
@@ -80,7 +80,7 @@ class Categorical(_Ids, _Feature):
         """The type that a column of this feature has in examples.
 
         Raises:
-            ValueError: the feature cannot be made of such a column.
+            ValueError: a column of this type does not fit the feature.
         """
         if kind not in ("string", "integer"):
             advice = "; for buckets of a quantity say numeric with 'buckets'" if kind == "float" else ""
@@ -97,7 +97,7 @@ class Multivalent(_Ids, _Feature):
     separator: Annotated[str, Field(min_length=1)] | None = None
     """The separator of tokens in a string. Without it the column holds lists."""
     combiner: Combiner = "mean"
-    """The function that makes one embedding of those of a row's tokens."""
+    """The function that combines the embeddings of a row's tokens into one."""
     shares: str | None = None
     """The feature whose vocabulary (counted over both) and embedding table this one shares."""
 
@@ -105,7 +105,7 @@ class Multivalent(_Ids, _Feature):
         """The type that a column of this feature has in examples.
 
         Raises:
-            ValueError: the feature cannot be made of such a column.
+            ValueError: a column of this type does not fit the feature.
         """
         if self.separator is not None:
             if kind not in ("string", "strings"):
@@ -137,14 +137,14 @@ class Numeric(_Feature):
         """The type that a column of this feature has in examples.
 
         Raises:
-            ValueError: the feature cannot be made of such a column.
+            ValueError: a column of this type does not fit the feature.
         """
         if kind not in ("integer", "float"):
             raise ValueError(f"expected numbers in a numeric feature's column, received {kind}")
         return "float"
 
     def derived(self, name: str) -> list[str]:
-        """Names of the further inputs that a numeric feature called `name` gives."""
+        """The names of the additional inputs that a numeric feature called `name` has."""
         suffixes = [("_bucket", self.buckets is not None), ("_missing", self.missing_indicator)]
         return [name + suffix for suffix, present in suffixes if present]
 
@@ -164,7 +164,7 @@ class Cross(_Ids):
     name: str = ""
     """The name of the cross. By default it is the columns' names with `_x_` between them."""
     combiner: Combiner = "sum"
-    """The function that makes one embedding of those of a row's tokens."""
+    """The function that combines the embeddings of a row's tokens into one."""
     parts: Parts = ("wide",)
     """The parts of a Wide & Deep model that see this cross."""
 
@@ -192,41 +192,41 @@ _ID = re.compile(
     r"|document|post|news|author|hotel|listing|adgroup)id"
     r"|zip|(?:zip|postal)[_.-]?code|isbn|ean|gtin|hash)|.*[a-z0-9](?:Id|ID)"
 )
-"""Names of ids. Not all that ends with `id`: a bid, or what is paid, is a quantity."""
+"""Names of columns of ids. Not every name that ends in `id` matches: `bid` and `paid` are quantities."""
 
 
 def default_feature(name: str, kind: ColumnType, is_name: bool = False) -> AnyFeature:
-    """The feature of a column about which its dataset says nothing.
+    """The default feature of a column that the description does not name.
 
-    Strings are categories, and so are integers whose name says that they are ids (`id`, `user_id`, `userId`, `uid`,
-    `item`); other numbers are quantities.
+    Strings are categorical, and so are integers in columns that are called an id (`id`, `user_id`, `userId`, `uid`,
+    `item`); other numbers are numeric.
 
     Args:
-        name: of the column.
-        kind: what it holds.
-        is_name: whether its dataset uses it as the name of something.
+        name: the name of the column.
+        kind: the type of the column.
+        is_name: whether the description uses the column's values as names, for example as the ranking's items.
 
     Raises:
-        ValueError: no feature fits.
+        ValueError: no feature fits the type.
     """
     if kind in ("strings", "integers"):
         return Multivalent()
     if kind == "floats":
-        raise ValueError("expected no lists of floats, which no feature is made of; add the column to 'ignore'")
+        raise ValueError("expected no lists of floats, which no type of feature takes; add the column to 'ignore'")
     if kind == "string" or (kind == "integer" and (is_name or is_id(name))):
         return Categorical()
     return Numeric()
 
 
 def is_id(name: str) -> bool:
-    """Whether a column's name says that its values are ids."""
+    """Whether a column's name suggests that its values are ids."""
     return bool(_ID.fullmatch(name))
 
 
 def embedding_width(size: int, given: int | None) -> int:
-    """The width of an embedding for `size` ids: the given one, else a rule.
+    """The width of an embedding for `size` ids: `given`, or else a default.
 
-    The rule is 6 · size^¼ (Wang et al., Deep & Cross Network for Ad Click Predictions, section 2.1), rounded up to
-    a multiple of 4 so that features share few fused tables.
+    The default is 6 · size^¼ (Wang et al. 2017, Deep & Cross Network for Ad Click Predictions, section 2.1), rounded
+    up to a multiple of 4, so that features share few fused tables.
     """
     return given if given is not None else 4 * math.ceil(6 * size**0.25 / 4)

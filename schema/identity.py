@@ -1,9 +1,9 @@
-"""What makes a row the same row in every run, whatever columns stand beside it.
+"""The identity of a row, which stays the same in every run, whatever the other columns are.
 
-By it rows are split. Where the description says what identifies a row, it is that: the columns of `splits.key`, or a
-ranking's group and item. Else it is the file and the place in it, since nothing else of a row stays as it is when
-columns are added, ignored or read as another type. Values count as the file holds them, so that 5, 5.0 and "5" are the
-same.
+Splits by hash use this identity. If the description says what identifies a row, it is made of these columns:
+`splits.key`, or the ranking's group and item. Else it is the row's file and its place in that file, since everything
+else may change when columns are added, ignored or read as another type. Values are compared as texts, so that 5, 5.0
+and "5" are equal.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from schema.conversion import convert, is_list, null_where, plain
 from schema.feature_spec import FeatureSpec, GivenSplits, RandomSplits, TimeSplits
 
 ROW, TIME = "_row", "_time"
-"""Columns of hashes of the rows' identities, uint64, and of the times to split by, float64."""
+"""Columns of batches: a hash of the row's identity, uint64, and the time to split by, float64."""
 
 Hashes = npt.NDArray[np.uint64]
 
@@ -37,14 +37,14 @@ def splits_by_hash(spec: FeatureSpec) -> bool:
 
 
 def key_columns(spec: FeatureSpec) -> tuple[str, ...]:
-    """The columns that identify a row; none where its place does."""
+    """The columns that identify a row; empty if the row's place in its file identifies it."""
     if not isinstance(spec.splits, TimeSplits) and spec.splits.key:
         return spec.splits.key
     return (spec.ranking.group, spec.ranking.item) if spec.ranking else ()
 
 
 def called(path: Path, base: Path) -> str:
-    """What a file is called in the identities of its rows: its path within the dataset's folder, which may move."""
+    """The name of a file in the identities of its rows: its path relative to the dataset's folder, which may move."""
     return path.relative_to(base).as_posix() if path.is_relative_to(base) else str(path)
 
 
@@ -59,12 +59,12 @@ def identities(
     """A hash of the identity of each row, the same in every run and process.
 
     Args:
-        keys: the columns that identify it, as read from the file; none where its place does.
-        file: what the file is called.
-        first_row: the place of the first row in it.
-        rows: how many there are.
-        marks: texts that stand for a missing value. A row that lacks one of `keys` is known by its place.
-        times: those of `keys` that hold dates and times.
+        keys: the columns that identify a row, as read from the file; empty if its place identifies it.
+        file: the name of the file, see `called`.
+        first_row: the place of the first row in the file, from 0.
+        rows: the number of rows.
+        marks: the texts that stand for a missing value. A row that lacks one of `keys` is identified by its place.
+        times: the names of those `keys` that hold dates and times.
 
     Returns:
         uint64 [rows].
@@ -84,7 +84,7 @@ def identities(
 
 
 def shares(hashes: pa.Array) -> npt.NDArray[np.float64]:
-    """Hashes as numbers in [0, 1), float64 [rows]."""
+    """Maps hashes to numbers in [0, 1), float64 [rows]."""
     return (np.asarray(hashes) >> np.uint64(11)) / 2.0**53  # 53 bits, so that none rounds up to 1
 
 
@@ -92,7 +92,7 @@ _DECIMAL = r"^[+-]?(?:(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[0-9]+[eE]
 
 
 def _text(array: pa.Array, marks: Sequence[str], holds_times: bool) -> pa.Array:
-    """The values as texts that do not depend on their type; a list as its entries one after the other."""
+    """The values as texts that do not depend on the column's type. The entries of a list are joined."""
     array = plain(array, marks)
     if holds_times and not is_list(array.type):
         return convert(array, "integer", marks=marks, holds_times=True).cast(pa.string())

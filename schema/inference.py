@@ -1,9 +1,9 @@
-"""What the columns of a dataset hold, told from a sample of each of its files.
+"""Infers the types of a dataset's columns from a sample of each of its files.
 
-Parquet and TFRecord files say whether a value is a text or a number. CSV files hold texts only, so that a column is
-what all of its values can be read as. What are numbers in the first file is a column of numbers: other values in later
-files are refused where they are read. A column that is one of texts because of a few values that are no numbers, or
-whose later files hold numbers alone, is read as texts: nothing is lost, but it is seldom what is meant, so it is told.
+Parquet and TFRecord files say whether a value is a text or a number. CSV files hold only texts, so a column has the
+narrowest type that fits all of its values. A column that holds numbers in the first file is numeric, and the reader
+refuses other values in later files. A column that holds texts only because of a few values, or only in the first files,
+is read as texts: this loses nothing but is seldom intended, so there is a remark.
 """
 
 from __future__ import annotations
@@ -25,33 +25,33 @@ from schema.feature_spec import Categorical, ColumnType, FeatureSpec, Multivalen
 from schema.raw_file import RawFile, open_file
 
 _MOST = 0.9
-"""Of a column's values: where so many are numbers, the others are worth a word."""
+"""The share of numbers in a column of texts from which there is a remark on the other values."""
 _SOME = 0.4
-"""The same, where the others are a few marks."""
+"""This share if the other values are only a few different marks."""
 _LEAST = 10
-"""Numbers at the least, with these marks."""
+"""The smallest count of numbers beside a few marks for a remark."""
 _SHOWN = 3
-"""Different values that are shown of those that are no numbers."""
+"""The number of different other values that a remark lists, and the largest number of a few marks."""
 
 _DIGITS = "^[+-]?[0-9]+$"
 _WHOLE = r"^[+-]?[0-9]+(\.0*)?$"
 _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 _DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}\b"
 _AMOUNT = r"^[^\w\s]?\s?[+-]?[0-9]{1,3}([,.' ]?[0-9]{3})*([.,][0-9]+)?\s?[^\w\s]?$"
-"""Numbers with thousands separators, a sign of a currency or of percent."""
+"""Numbers with thousands separators, or with a sign for a currency or percent."""
 
 
 @dataclass(frozen=True)
 class Inference:
-    """What the columns of a dataset hold.
+    """The columns of a dataset, as inferred from samples.
 
     Attributes:
         columns: name -> type.
-        times: those that hold dates and times.
-        whole: those of floats that hold whole numbers alone, as far as was looked.
-        unused: those that only some files have, and the description does not name.
-        empty: files without rows.
-        remarks: what is odd and no mistake, a sentence each.
+        times: the columns that hold dates and times.
+        whole: the columns of floats that hold only whole numbers in the samples.
+        unused: the columns that only some files have and the description does not name.
+        empty: the files without rows.
+        remarks: oddities that are not errors, a sentence each.
     """
 
     columns: Mapping[str, ColumnType]
@@ -64,19 +64,19 @@ class Inference:
 
 @dataclass
 class _Look:
-    """What the values of a column look like, over the samples of it that were added."""
+    """The look of a column's values, over the samples that were added."""
 
     typed: set[ColumnType] = field(default_factory=set)
-    """Types that files say themselves; of lists, those of their entries."""
+    """The types that the files declare; for lists, the types of their entries."""
     read_as: ColumnType | None = None
-    """What the texts can be read as; None where there were none."""
+    """The type that fits all texts; None if there were no texts."""
     lists: int = 0
     singles: int = 0
-    """In how many samples it held lists, and in how many single values."""
+    """The numbers of samples with lists and with single values."""
     has_times: bool = False
     whole: bool = True
     has_names: bool = False
-    """Whether there are digits that a number would lose, as of the zip code 02139."""
+    """Whether there are digits that a number would not keep, such as the zip code 02139."""
     values: int = 0
     numbers: int = 0
     amounts: int = 0
@@ -84,18 +84,18 @@ class _Look:
     odd: Counter[str] = field(default_factory=Counter)
     """Texts that are neither numbers nor dates."""
     first_odd: str = ""
-    """Its place."""
+    """The place of the first of these texts."""
     numeric: ColumnType | None = None
-    """The type that holds the values of those files in which all are numbers."""
+    """The type that fits the values of the files that hold only numbers."""
     numeric_file: Path | None = None
-    """The first of these."""
+    """The first file that holds only numbers."""
     begins_as: Literal["numbers", "texts"] | None = None
-    """What the first file with values holds."""
+    """The kind of values in the first file that has any."""
 
     def add(self, path: Path, array: pa.Array, file: RawFile) -> None:
-        """Looks at values from the beginning of a file."""
+        """Adds a sample from the beginning of a file."""
         if is_list(array.type):
-            # A tf.Example holds lists only: where none is longer than one, they are single values.
+            # A tf.Example holds only lists: if none is longer than one, they are single values.
             self.lists += file.every_row_alike or (pc.max(pc.list_value_length(array)).as_py() or 0) > 1
             array = array.flatten()
         elif not pa.types.is_null(array.type):
@@ -141,7 +141,7 @@ class _Look:
         self.numeric = _wider(self.numeric or kind, kind)
 
     def _add_odd(self, path: Path, texts: pa.Array, file: RawFile) -> None:
-        """Texts of which not all can be read as something else."""
+        """Adds texts that do not all have another type."""
         self.begins_as = self.begins_as or "texts"
         self.has_names |= _any(texts, DIGITS_LOST)
         is_number, is_date = pc.match_substring_regex(texts, _NUMBER), _are_dates(texts)
@@ -157,26 +157,26 @@ class _Look:
 
     @property
     def known(self) -> bool:
-        """Whether there was a value to tell a type from."""
+        """Whether there was a value to infer a type from."""
         return self.read_as is not None or bool(self.typed)
 
     @property
     def kind(self) -> ColumnType:
-        """The type that holds all values."""
+        """The type that fits all values."""
         element: ColumnType = self.read_as or "string"
         if self.typed == {"string"}:
             element = "string"
         elif self.typed:
-            # Beside numbers, texts count as what they say.
+            # Beside typed numbers, texts count as the type that they can be read as.
             element = functools.reduce(_wider, self.typed - {"string"})
             element = _wider(element, self.read_as or element)
         if element == "string" and self.begins_as == "numbers" and self.numeric and not self.has_names:
             element = self.numeric
-        # Lists beside single values are refused where they are read, unless each has one value.
+        # The reader refuses lists beside single values, unless each list has one value.
         return cast(ColumnType, element + "s" * (self.lists > 0 and not self.singles))
 
     def remark(self, name: str) -> str | None:
-        """What to say of a column of texts that was probably meant as something else."""
+        """A remark on a column of texts that is probably meant to hold something else."""
         if self.kind != "string" or self.has_names or not self.odd:
             return None
         shown = listing((f"{value!r} ({count:,})" for value, count in self.odd.most_common()), _SHOWN)
@@ -201,25 +201,24 @@ class _Look:
             )
         if self.numeric_file:
             return (
-                f"{self.first_odd}: {name}: all values that were looked at in {self.numeric_file} are numbers, here "
+                f"{self.first_odd}: {name}: all sampled values in {self.numeric_file} are numbers, here "
                 f"are others: {shown}, {as_texts}"
             )
         return None
 
 
 def inspect(files: Sequence[Path], spec: FeatureSpec) -> Inference:
-    """Looks at all files of a dataset.
+    """Infers the columns of a dataset from a sample of each file.
 
-    Columns are those of the first file that has rows, and what the description names; of TFRecord files, whose rows
-    may lack columns, those of all files.
+    The columns are those of the first file that has rows, and those that the description names. Rows of TFRecord files
+    may lack columns, so these files contribute the columns of all samples.
 
     Args:
-        files: in their order.
-        spec: says how they are written. Columns to ignore are not looked at.
+        files: the files, in their order.
+        spec: the description, which says how the files are written. Columns in `ignore` are not read.
 
     Raises:
-        DataError: no file has rows, or one is broken at its beginning, or it has a column of which no feature can be
-            made.
+        DataError: no file has rows, the beginning of a file is damaged, or a column has a type that no feature takes.
     """
     looks: dict[str, _Look] = {}
     empty, first, partial, seen = [], None, dict[str, str](), set[str]()
@@ -234,7 +233,7 @@ def inspect(files: Sequence[Path], spec: FeatureSpec) -> Inference:
         first = first or path
         for name in names:
             if path != first and file.every_row_alike and name not in looks:
-                partial.setdefault(name, f"{path} has the column {name!r}, which {first} has not")
+                partial.setdefault(name, f"{path} has the column {name!r}, which {first} lacks")
             else:
                 _look(looks.setdefault(name, _Look()), name, path, sample[name], file, spec)
     if first is None:
@@ -248,11 +247,11 @@ def inspect(files: Sequence[Path], spec: FeatureSpec) -> Inference:
     if "" in seen:
         remarks.append("a column without a name is not used; give it one, or remove it")
     if empty:
-        remarks.append(f"{listing(map(str, empty), 3)}: passed over, without rows")
+        remarks.append(f"{listing(map(str, empty), 3)}: skipped, without rows")
     columns = {name: look.kind for name, look in looks.items()}
     time = spec.splits.column if isinstance(spec.splits, TimeSplits) else None
     if time in looks and columns[time] == "string":
-        # To split by, texts of numbers are numbers, whatever the file says of them.
+        # In the column to split by, texts of numbers are numbers, whatever type the file declares.
         columns[time] = looks[time].read_as or "string"
     return Inference(
         columns={**columns, **dict.fromkeys(sorted(seen & {*spec.ignore, *(set(partial) & named)}), "string")},
@@ -266,7 +265,7 @@ def inspect(files: Sequence[Path], spec: FeatureSpec) -> Inference:
 
 def _look(look: _Look, name: str, path: Path, array: pa.Array, file: RawFile, spec: FeatureSpec) -> None:
     try:
-        column_type(array.type)  # objects to lists of lists, which have no meaning
+        column_type(array.type)  # raises for unsupported types such as lists of lists
         look.add(path, plain(array, spec.source.null_values), file)
     except BadValueError as error:
         if name not in spec.columns:
@@ -275,7 +274,7 @@ def _look(look: _Look, name: str, path: Path, array: pa.Array, file: RawFile, sp
 
 
 def _look_further(looks: Mapping[str, _Look], names: Sequence[str], files: Sequence[Path], spec: FeatureSpec) -> None:
-    """Reads on until columns that had no value in any sample have one."""
+    """Reads beyond the samples until the named columns, which had no value in any sample, have one."""
     for path in files if names else ():
         file = open_file(path, spec.source)
         for batch in file.batches([name for name in names if name in file.names]):
@@ -287,15 +286,15 @@ def _look_further(looks: Mapping[str, _Look], names: Sequence[str], files: Seque
 
 
 def _is_open(name: str, spec: FeatureSpec) -> bool:
-    """Whether the description leaves open what a column holds."""
+    """Whether the description leaves the type of a column open."""
     described = isinstance(spec.features.get(name), Categorical | Multivalent)
     return not described and name not in spec.columns and name not in {label.column for label in spec.labels.values()}
 
 
 def _texts_are(texts: pa.Array) -> tuple[ColumnType, bool]:
-    """What the texts of a column can all be read as, and whether they are dates and times.
+    """The type that fits all texts of a column, and whether they are dates and times.
 
-    Digits that a number would lose, as of the zip code 02139 or of an id of 20 digits, make a column one of strings.
+    Digits that a number would not keep, such as the zip code 02139 or an id of 20 digits, make it a column of strings.
     """
     if _any(texts, DIGITS_LOST):
         return "string", False
@@ -342,6 +341,6 @@ def _parses(texts: pa.Array, kind: pa.DataType) -> bool:
 
 
 def _wider(one: ColumnType, other: ColumnType) -> ColumnType:
-    """The narrowest type that holds the values of both."""
+    """The narrowest type that fits the values of both types."""
     kinds = {one, other}
     return one if len(kinds) == 1 else "string" if "string" in kinds else "float"

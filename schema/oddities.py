@@ -1,4 +1,4 @@
-"""What is odd about the values of a dataset, and shows only over all of its rows: gathered batch by batch."""
+"""Oddities in the values of a dataset that show only over all of its rows: gathered batch by batch."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _SECONDS = "seconds since 1970"
 
 
 def _unit(number: float) -> str | None:
-    """What a time is, if it is one that is known by its size."""
+    """The unit of a time, if its size reveals it."""
     if unit := unit_since_1970(number):
         return f"{unit} since 1970"
     return "dates such as 20261129" if is_calendar(number) else None
 
 
 def _as(since_1970: float, unit: str) -> str:
-    """Seconds since 1970 in another unit."""
+    """Converts seconds since 1970 to another unit, as a text."""
     if unit.startswith("dates"):
         return datetime.datetime.fromtimestamp(since_1970, datetime.UTC).strftime("%Y%m%d")
     return f"{in_unit(since_1970, unit.split()[0]):.0f}"
@@ -42,7 +42,7 @@ def _as(since_1970: float, unit: str) -> str:
 
 @dataclass
 class _Range:
-    """The extremes of a column, and of how many values."""
+    """The extremes and the number of values of a column."""
 
     lowest: float = math.inf
     highest: float = -math.inf
@@ -56,13 +56,15 @@ class _Range:
             self.merge(_Range(extremes["min"], extremes["max"], values))
 
     def merge(self, other: _Range) -> None:
-        """Takes over another range."""
+        """Adds the values of another range."""
         self.lowest, self.highest = min(self.lowest, other.lowest), max(self.highest, other.highest)
         self.values += other.values
 
 
 class Oddities:
-    """An accumulator: `add` batches, in any order and on any number of workers, `merge` what they have gathered.
+    """Finds oddities in the values of a dataset.
+
+    An accumulator: `add` batches, in any order and on any number of workers, then `merge` the accumulators.
 
     Args:
         spec: a resolved spec.
@@ -76,7 +78,7 @@ class Oddities:
         self._line_breaks: Counter[str] = Counter()
 
     def add(self, rows: pa.RecordBatch, path: Path) -> None:
-        """Looks at rows of the file `path`."""
+        """Adds rows of the file `path`."""
         if isinstance(self._spec.splits, TimeSplits):
             self._times.setdefault(path, _Range()).add(rows[self._spec.splits.column])
         for name, numbers in self._numbers.items():
@@ -88,12 +90,12 @@ class Oddities:
                 self._line_breaks[name] += pc.sum(pc.match_substring_regex(values, _LINE_BREAK)).as_py() or 0
 
     def add_unknown(self, names: Iterable[str], path: Path) -> None:
-        """Notes columns of a file of which the spec knows nothing."""
+        """Records columns of a file that the spec does not know."""
         for name in names:
             self._unknown[name] = min(path, self._unknown.get(name, path))
 
     def merge(self, other: Oddities) -> Self:
-        """Takes over what another accumulator has gathered."""
+        """Adds the contents of another accumulator."""
         for path, times in other._times.items():
             self._times.setdefault(path, _Range()).merge(times)
         for name, numbers in self._numbers.items():
@@ -104,7 +106,7 @@ class Oddities:
         return self
 
     def problems(self) -> list[str]:
-        """What makes the splits wrong: times that are not all in one unit."""
+        """Errors that make the splits wrong: times that are not all in one unit."""
         return list(self._units())
 
     def _units(self) -> Iterator[str]:
@@ -112,7 +114,7 @@ class Oddities:
         if not isinstance(splits, TimeSplits) or not files:
             return
         first = min(files)
-        # By the latest time of a file, since zeros and -1 stand for missing ones.
+        # The latest time of a file decides its unit, since 0 and -1 may stand for missing times.
         unit = _unit(files[first].highest)
         for path, times in sorted(files.items()):
             odd = next((each for each in (times.highest, times.lowest) if _unit(each) not in (None, unit)), None)
@@ -122,7 +124,7 @@ class Oddities:
                 place = first_place(path, self._spec, splits.column, functools.partial(pc.equal, odd))
                 yield (
                     f"{path}: {place}: {splits.column}: expected {unit or 'numbers'}, as {files[first].highest:.0f} in "
-                    f"{first}, received {odd:.0f}{f', {_unit(odd)}' if _unit(odd) else ''}; bring all to one unit"
+                    f"{first}, received {odd:.0f}{f', {_unit(odd)}' if _unit(odd) else ''}; convert all to one unit"
                 )
                 return
         boundary = splits.boundaries[0] if splits.boundaries else None
@@ -135,22 +137,22 @@ class Oddities:
         )
 
     def _before_1970(self) -> Iterator[str]:
-        """Marks of missing times, which as times are earlier than all others."""
+        """Remarks on times at or before 1970 beside later ones, which probably stand for missing times."""
         for path, times in sorted(self._times.items()):
             if times.values and times.lowest <= 0 and _unit(times.highest) == _SECONDS:
                 assert isinstance(self._spec.splits, TimeSplits), "else there are no times"
                 yield (
                     f"{path}: {self._spec.splits.column}: the earliest time is {times.lowest:.0f}; if that stands for "
-                    "a missing one, remove such rows, since all of them train"
+                    "a missing one, remove such rows, since all of them are trained on"
                 )
                 return
 
     def remarks(self) -> list[str]:
-        """What is odd and no mistake, a sentence each."""
+        """Oddities that are not errors, a sentence each."""
         return [
             *self._before_1970(),
             *(
-                f"{path} has the column {name!r}, which no row had that was looked at before; it is not used"
+                f"{path} has the column {name!r}, which no row of the samples had; it is not used"
                 for name, path in sorted(self._unknown.items())
             ),
             *(

@@ -1,4 +1,4 @@
-"""One Parquet file as batches."""
+"""Reads a Parquet file in batches."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class ParquetFile:
 
     Args:
         path: the file.
-        row_group: index of the row group to which the batches are limited; None: all.
+        row_group: the index of the only row group to read; None reads all.
 
     Raises:
-        DataError: no Parquet file.
+        DataError: the file is not a Parquet file, or repeats a column's name.
     """
 
     has_types: ClassVar[bool] = True
@@ -46,19 +46,19 @@ class ParquetFile:
                 raise DataError(f"{path}: expected each column once, received {name!r} twice")
 
     def sample(self, names: Sequence[str], share: float) -> pa.RecordBatch | None:
-        """Rows from the beginning of the file.
+        """Rows from the beginning of the file; None if there are none.
 
         Raises:
-            DataError: a broken file.
+            DataError: the file is damaged.
         """
         rows = sample_size(min(_BATCH_ROWS, _SAMPLED_VALUES // max(1, len(names))), share)
         return next((batch for batch in self._read(names, rows) if len(batch)), None)
 
     def batches(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """The columns of that name, as they are.
+        """The named columns, in the types of the file.
 
         Raises:
-            DataError: a broken file.
+            DataError: the file is damaged.
         """
         yield from self._read(names, _BATCH_ROWS)
 
@@ -69,5 +69,5 @@ class ParquetFile:
             raise DataError(f"{self._path}: expected a whole Parquet file, received a broken one: {error}") from None
 
     def place(self, row: int) -> str:
-        """What people call the row of that index."""
+        """The name of a row for people, such as `row 12`, which counts from 1 in the file."""
         return f"row {self.first_row + row + 1}"

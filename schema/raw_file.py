@@ -1,4 +1,4 @@
-"""A file of rows, whatever its format, and which format a file has."""
+"""Opens files of rows in any supported format."""
 
 from __future__ import annotations
 
@@ -24,51 +24,51 @@ ENDINGS: dict[str, Format] = {
     ".tfrecord": "tfrecord",
     ".tfrecords": "tfrecord",
 }
-"""File formats by the ending of a file's name; `.gz` may follow those of CSV and TFRecord files."""
+"""Ending of a file's name -> format. `.gz` may follow the endings of CSV and TFRecord files."""
 
 
 class RawFile(Protocol):
     """A file of rows."""
 
     has_types: ClassVar[bool]
-    """Whether it says what is a text and what a number; else all are texts."""
+    """Whether the format distinguishes texts from numbers; else all values are texts."""
     every_row_alike: ClassVar[bool]
-    """Whether all rows have the same columns, and a column that the first rows lack is missing from the file. Else all
-    values are lists, of which one in most rows is the only value."""
+    """Whether all rows have the same columns, so that a column that the first rows lack is missing from the file. Else
+    all values are lists, most of which have a single entry."""
 
     @property
     def names(self) -> Sequence[str]:
-        """The columns of the file, as far as it has been read; none of a file without a header or rows."""
+        """The columns of the file, as far as it has been read; empty for a file without a header or rows."""
 
     @property
     def first_row(self) -> int:
-        """The place in the file of the first row that `batches` gives."""
+        """The place in the file of the first row that `batches` yields, from 0."""
 
     def sample(self, names: Sequence[str], share: float) -> pa.RecordBatch | None:
-        """Rows from the file's beginning, in whatever types it holds them; None if it has none.
+        """Rows from the file's beginning, in the types of the file; None if there are none.
 
         Args:
-            names: the columns.
-            share: how much is looked at, of what is usual for a file.
+            names: the columns to read.
+            share: this file's share of all files, which determines the size of the sample (see `sample_size`).
         """
 
     def batches(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """Some columns, in whatever types the file holds them."""
+        """The named columns, in the types of the file."""
 
     def place(self, row: int) -> str:
-        """What people call the row of that index, counted from 0 in what `batches` gives."""
+        """The name of a row for people, such as `line 12`. `row` counts from 0 in what `batches` yields."""
 
 
 def open_file(path: Path, source: Source, part: int | None = None) -> RawFile:
-    """Opens a file.
+    """Opens a file of rows.
 
     Args:
         path: the file.
-        source: how it is written.
-        part: of a Parquet file the row group to which it is limited; None: all.
+        source: how the file is written.
+        part: the only row group to read of a Parquet file; None reads all.
 
     Raises:
-        DataError: no file of its format, or one whose format is not known.
+        DataError: the contents do not match the format, or the format is unknown.
     """
     kind = source.format or told_format(path)
     if kind == "csv":
@@ -84,6 +84,6 @@ def open_file(path: Path, source: Source, part: int | None = None) -> RawFile:
 
 
 def told_format(path: Path) -> Format | None:
-    """The format that a file's name tells."""
+    """The format that a file's name suggests, if any."""
     name = path.name.lower().removesuffix(".gz")
     return next((kind for ending, kind in ENDINGS.items() if name.endswith(ending)), None)

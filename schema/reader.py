@@ -1,4 +1,4 @@
-"""A dataset's files as batches of exactly what examples hold."""
+"""Reads a dataset's files as batches of the columns that examples hold."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _UNIT_SEPARATOR = "\x1f"
 
 
 def parts(path: Path, spec: FeatureSpec) -> int:
-    """In how many parts a file can be read independently: the row groups of a Parquet file, else 1."""
+    """The number of parts of a file that can be read independently: the row groups of a Parquet file, else 1."""
     file = open_file(path, spec.source)
     return file.row_groups if isinstance(file, ParquetFile) else 1
 
 
 def first_row(path: Path, spec: FeatureSpec, part: int) -> int:
-    """The place in a file of the first row of a part."""
+    """The place in a file of the first row of a part, from 0."""
     return open_file(path, spec.source, part).first_row
 
 
 def arrow_schema(spec: FeatureSpec) -> pa.Schema:
-    """What the batches of a resolved spec hold."""
+    """The Arrow schema of the batches that `read` yields for a resolved spec."""
     fields = {name: ARROW_TYPES[kind] for name, kind in spec.columns.items()}
     own = [*spec.labels, WEIGHT] if spec.weight else spec.labels
     return pa.schema([*fields.items(), *((name, pa.float32()) for name in own)])
@@ -52,19 +52,19 @@ def read(
     Args:
         path: a CSV, Parquet or TFRecord file.
         spec: a resolved spec.
-        part: index of the part to read, see `parts`; None: the whole file.
-        only: columns of the result to limit it to; None: all.
-        called: what the file is called in the identities of its rows, see `schema.identity`; None: without what rows
-            are split by.
-        unknown: receives columns of which the spec knows nothing, as rows of TFRecord files can have.
+        part: the index of the part to read, see `parts`; None reads the whole file.
+        only: the columns of the result; None keeps all.
+        called: the name of the file in the identities of its rows, see `schema.identity`; None leaves out the columns
+            that rows are split by.
+        unknown: a set to which columns that the spec does not know are added, as rows of TFRecord files can have.
 
     Yields:
-        Batches with the columns of `arrow_schema(spec)`, and with `schema.identity.ROW` or `TIME`, by which the spec
-        splits, if they are to have it. A missing value is null, and NaN is a missing value.
+        Batches with the columns of `arrow_schema(spec)` and, if `called` is given, `schema.identity.ROW` or `TIME`, by
+        which the spec splits. A missing value is null, and NaN is a missing value.
 
     Raises:
-        DataError: naming the file, the row as an editor would show it (in a CSV file the line, the header being line
-            1), the column, what was expected, what was received and what to do.
+        DataError: the file does not fit the spec. The message names the file, the row as an editor shows it (in a CSV
+            file the line, where the header is line 1), the column, what was expected, what was received and what to do.
     """
     file = open_file(path, spec.source, part)
     wanted = arrow_schema(spec)
@@ -97,7 +97,7 @@ def read(
 
 
 def _present(names: Sequence[str], file: RawFile, path: Path) -> Sequence[str]:
-    """The names, if the file has such columns."""
+    """Returns the names, or raises if the file lacks one of these columns."""
     for name in names if file.every_row_alike else ():
         if name not in file.names:
             raise DataError(
@@ -116,7 +116,7 @@ def first_place(path: Path, spec: FeatureSpec, column: str, matches: Callable[[p
     """The place of the first row of a file whose value in a column matches, such as `line 12`.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is no such row.
     """
     rows = 0
     for batch in read(path, spec, only=[column]):
@@ -128,7 +128,7 @@ def first_place(path: Path, spec: FeatureSpec, column: str, matches: Callable[[p
 
 
 def frequent_values(paths: Iterable[Path], spec: FeatureSpec, column: str, most: int) -> list[tuple[object, int]]:
-    """The most frequent values of a column, as the files hold them, with the number of their rows."""
+    """The most frequent values of a column, as the files hold them, each with its count."""
     counts: Counter[object] = Counter()
     for path in paths:
         for batch in open_file(path, spec.source).batches([column]):
@@ -141,7 +141,7 @@ def frequent_values(paths: Iterable[Path], spec: FeatureSpec, column: str, most:
 
 
 def is_missing(column: pa.Array) -> pa.Array:
-    """Which rows have no value: none at all, or an empty list."""
+    """Whether each row lacks a value (null or an empty list), boolean [rows]."""
     if pa.types.is_list(column.type):
         return pc.equal(pc.fill_null(pc.list_value_length(column), 0), 0)
     return column.is_null()
@@ -177,7 +177,7 @@ def _converted(spec: FeatureSpec, name: str, raw: pa.Array) -> pa.Array:
 
 
 def _refuse_separators(column: pa.Array) -> None:
-    """Raises for tokens with the character that joins them in vocabularies and crosses."""
+    """Raises for tokens that contain the character which joins tokens in vocabularies and crosses."""
     values, rows = column, np.arange(len(column))
     if pa.types.is_list(column.type):
         values, rows = column.flatten(), np.asarray(pc.list_parent_indices(column))

@@ -1,4 +1,4 @@
-"""Which rows a dataset has: the files they come from, what is to be predicted of them, how they are split."""
+"""The rows of a dataset in its description: their files, labels, rankings and splits."""
 
 from __future__ import annotations
 
@@ -17,21 +17,22 @@ from schema.features import Described
 
 Split = Literal["train", "eval", "test"]
 SPLITS: tuple[Split, ...] = ("train", "eval", "test")
-"""Train the model, stop its training early, judge it: each row is in exactly one of these."""
+"""The split to train the model, the one to stop its training early, and the one to judge it. Each row is in exactly one
+of them."""
 
 NULL_VALUES = ("", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "<NA>", "#N/A", "\\N")
-"""What pandas, spreadsheets and databases write for a missing value."""
+"""The texts that pandas, spreadsheets and databases write for a missing value."""
 
 NUMBER, DATE = {"SPAN"}, {"YYYY", "MM", "DD"}
-"""The placeholders that a path of `Source.files` may have, see `schema.spans`."""
+"""The placeholders that a path in `Source.files` may have, see `schema.spans`."""
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _RULE = re.compile(r"\s*(>=|<=|==|!=|>|<)\s*(.+?)\s*")
 
 
 class Label(Described):
-    """What the model predicts: `column` itself where it holds 0 and 1, else whether `positive` holds of it; or which of
-    the `classes` it holds; or, with `number`, the number that it holds.
+    """The label, which the model predicts. By default `column` holds 0 and 1. With `positive`, a rule or a list says
+    which values are positive; with `classes`, the label is one of many classes; with `number`, it is a number.
     """
 
     column: str
@@ -46,7 +47,7 @@ class Label(Described):
 
     @property
     def kind(self) -> Literal["binary", "classes", "number"]:
-        """What is predicted of it: a probability, one for each class, or a number."""
+        """The kind of the model's answer: a probability, a probability for each class, or a number."""
         return "number" if self.number else "classes" if self.classes is not None else "binary"
 
     @field_validator("classes", mode="before")
@@ -87,7 +88,7 @@ class Label(Described):
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """The texts that it names."""
+        """The texts that the rule, the positive values or the classes name."""
         named = [self.rule[1]] if self.rule else []
         for values in (self.positive, self.classes):
             named += values if isinstance(values, tuple) else ()
@@ -95,8 +96,8 @@ class Label(Described):
 
     @property
     def rule(self) -> tuple[str, str | float | bool] | None:
-        """The comparison and its right-hand side (a number, true or false, or a text), or none where `positive` is not
-        a rule.
+        """The comparison and its right-hand side (a number, true or false, or a text); None if `positive` is not a
+        rule.
         """
         return _rule(self.positive) if isinstance(self.positive, str) else None
 
@@ -131,7 +132,7 @@ def _are_values(value: object) -> TypeGuard[Sequence[str] | Sequence[float]]:
 
 
 class Ranking(Described):
-    """The lists to rank: each `group` has one, which is judged and asked for as a whole."""
+    """The lists to rank. Each `group` has one list, which is requested and judged as a whole."""
 
     group: str
     """The column that names the list: a user, a query, a session."""
@@ -160,7 +161,7 @@ class _BySplit(Described):
 
 
 class _ByHash(Described):
-    """By a hash of what identifies a row, see `schema.identity`: it is in the same split in every run."""
+    """By a hash of the row's identity (see `schema.identity`), so that a row is in the same split in every run."""
 
     key: tuple[str, ...] = ()
     """The column or columns whose values keep rows together, wherever they stand. By default they are the ranking's
@@ -173,13 +174,13 @@ class _ByHash(Described):
 
 
 class RandomSplits(_BySplit, _ByHash):
-    """By a hash of what identifies a row."""
+    """By a hash of the row's identity: its key, or its place in its file."""
 
     by: Literal["random"] = "random"
 
 
 class TimeSplits(_BySplit):
-    """By time: the model is judged on rows later than all it was trained on. Equal times stay together."""
+    """By time: the test rows are later than all training rows. Rows with equal times stay together."""
 
     by: Literal["time"]
     column: str
@@ -217,8 +218,8 @@ class GivenSplits(_ByHash):
 
     by: Literal["given"]
     eval_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
-    """The share of the train rows that becomes the eval split where no eval files are given, by a hash of what
-    identifies the rows."""
+    """The share of the train rows that becomes the eval split if no eval files are given, by a hash of the rows'
+    identity."""
 
 
 Splits = Annotated[RandomSplits | TimeSplits | GivenSplits, Field(discriminator="by")]
@@ -242,11 +243,11 @@ class Source(Described):
     delimiter: _Character | None = None
     """The character between the fields of a CSV file. By default it is a tab for `.tsv` files, else a comma."""
     quoting: Literal["minimal", "none"] = "minimal"
-    """The quoting of a CSV file. With `minimal`, fields may stand between double quotes, in which a quote is doubled;
-    with `none`, quotes are letters."""
+    """The quoting of a CSV file. With `minimal`, fields may be enclosed in double quotes, in which a quote is doubled;
+    with `none`, quotes are ordinary characters."""
     escape: _Character | None = None
-    """The character that takes the meaning of the quote, delimiter or line end behind it in a CSV file, such as a
-    backslash (in YAML `'\\'`), as in files of Spark and MySQL; before letters and digits it is a letter itself."""
+    """The character that escapes a following quote, delimiter or line end in a CSV file, such as the backslash (in YAML
+    `'\\'`) in files of Spark and MySQL. Before letters and digits it is an ordinary character."""
     header: bool = True
     """Whether CSV files begin with the columns' names."""
     column_names: tuple[str, ...] = ()
@@ -297,7 +298,7 @@ class Source(Described):
     @field_validator("fetch")
     @classmethod
     def _of_the_dataset(cls, value: str | None) -> str | None:
-        """It is run, so it is to be seen where the description is."""
+        """Refuses files outside the dataset's folder, since this file is executed."""
         if value is not None and (PurePath(value).is_absolute() or ".." in PurePath(value).parts):
             raise ValueError(f"expected a Python file in the dataset's folder, received {value!r}")
         return value
@@ -318,5 +319,5 @@ class Source(Described):
 
 
 def placeholders(pattern: str) -> set[str]:
-    """The names in braces in a path."""
+    """The names of the placeholders in a path, such as `YYYY`."""
     return set(_PLACEHOLDER.findall(pattern))

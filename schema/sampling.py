@@ -1,9 +1,9 @@
-"""How much of a file is looked at to tell what its columns hold."""
+"""The size of the samples from which the types of columns are inferred."""
 
 from __future__ import annotations
 
 _FILES = 16
-"""So many files are looked at as if each was the only one; of more files, less of each."""
+"""The number of files up to which each sample has its full size; with more files, samples are smaller."""
 _LEAST = 1 / 32
 
 
@@ -11,7 +11,7 @@ def sample_size(usual: int, share: float) -> int:
     """The size of a sample.
 
     Args:
-        usual: of a sample of one file, in rows or bytes.
-        share: of this file in all, by number.
+        usual: the full size of a sample, in rows or bytes.
+        share: this file's share of all files, by their number.
     """
     return int(usual * max(min(1.0, _FILES * share), _LEAST))

@@ -1,7 +1,7 @@
-"""Data that comes in spans, such as a file for each day: which there are, which a run reads, which are missing.
+"""Data that comes in spans, such as a file for each day: existing and missing spans, and the window that a run reads.
 
-The placeholders and the numbers are TFX's: `{SPAN}` stands for a number, `{YYYY}`, `{MM}` and `{DD}` for a date, which
-counts as the days since 1970-01-01.
+Placeholders and numbers follow TFX: `{SPAN}` stands for a number, and `{YYYY}`, `{MM}` and `{DD}` for a date, whose
+number is the days since 1970-01-01.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from schema.errors import DataError, SpecError, listing
 from schema.rows import DATE, NUMBER, Split, placeholders
 
 LATEST = "latest"
-"""Stands for the span that came last."""
+"""The name of the last span."""
 
 Files = Mapping[Split | Literal["all"], Sequence[Path]]
-"""The files of each split, where they are given by split, else all under "all"."""
+"""The files of each split if they are given by split, else all files under "all"."""
 
 _EPOCH = datetime.date(1970, 1, 1)
 _WILDCARDS = {"**/": "(?:.*/)?", "*": "[^/]*?", "?": "[^/]"}
@@ -31,12 +31,12 @@ _SPECIAL = re.compile(r"(\*\*/|\*|\?|\{\w+\})")
 
 @dataclass(frozen=True)
 class Spans:
-    """The spans of a dataset that has any.
+    """The spans of a dataset whose data comes in spans.
 
     Attributes:
-        dated: whether they are days; else they are numbered.
+        dated: whether spans are days; else they are numbered.
         files: span -> its files, the earliest span first.
-        where: how errors name what says where they are.
+        where: the place in the description that names the files, for error messages.
     """
 
     dated: bool
@@ -45,22 +45,22 @@ class Spans:
 
     @property
     def latest(self) -> int:
-        """The span that came last."""
+        """The last span."""
         return max(self.files)
 
     def name(self, span: int) -> str:
-        """How people write it: a date or a number."""
+        """The name of a span: a date or a number."""
         return str(_EPOCH + datetime.timedelta(span)) if self.dated else str(span)
 
     def names(self, spans: Iterable[int]) -> list[str]:
-        """How people write them."""
+        """The names of spans."""
         return [self.name(span) for span in spans]
 
     def number(self, text: str) -> int:
-        """The span that people mean by a text, which may be one that is not there.
+        """The span with a name, whether or not it has files.
 
         Raises:
-            SpecError: neither a date or a number, as the dataset has them, nor `LATEST`.
+            SpecError: the text is neither `LATEST` nor a date or a number, whichever the dataset has.
         """
         if text == LATEST:
             return self.latest
@@ -71,17 +71,17 @@ class Spans:
             raise SpecError(f"span: expected {kind}, or {LATEST}, received {text!r}") from None
 
     def summary(self) -> str:
-        """How many there are, from when to when, and which are missing."""
+        """A sentence with the number of spans, the first, the last, and the missing ones."""
         first, last = self.name(min(self.files)), self.name(self.latest)
         missing = self.names(self.missing(min(self.files), self.latest))
         rest = f"; {len(missing):,} missing between: {listing(missing)}" if missing else ", none missing between"
         return f"{len(self.files):,} spans from {first} to {last}{rest}"
 
     def window(self, last: int, length: int) -> list[int]:
-        """The spans that are there among the `length` ones up to `last`.
+        """The existing ones of the `length` spans up to and including `last`.
 
         Raises:
-            DataError: `last` is not there.
+            DataError: `last` has no files.
         """
         if last not in self.files:
             raise DataError(
@@ -91,11 +91,11 @@ class Spans:
         return [span for span in range(last - length + 1, last + 1) if span in self.files]
 
     def missing(self, first: int, last: int) -> list[int]:
-        """The spans from `first` to `last` that are not there; what is before the very first one is not missing."""
+        """The spans from `first` to before `last` that have no files. Spans before the dataset's first do not count."""
         return [span for span in range(max(first, min(self.files)), last) if span not in self.files]
 
     def before(self, span: int) -> int | None:
-        """The one that came before, if any did."""
+        """The existing span before a span, if there is one."""
         return max((other for other in self.files if other < span), default=None)
 
 
@@ -105,7 +105,7 @@ def has_spans(pattern: str) -> bool:
 
 
 def matches(pattern: str, base: Path) -> Mapping[int, list[str]]:
-    """Span -> the patterns that are left when its number or date is put into a pattern, the earliest span first.
+    """Span -> the patterns that result from filling in its number or date, the earliest span first.
 
     Args:
         pattern: a path, a folder or a glob with placeholders.
@@ -129,7 +129,7 @@ def _as_glob(special: re.Match[str]) -> str:
 
 
 def _regex(head: str) -> str:
-    """Of what a path with placeholders can be; a placeholder that is there twice stands for the same twice."""
+    """A regular expression for paths that match a pattern. A repeated placeholder must match the same text."""
     pieces, seen = [], set()
     for piece in _SPECIAL.split(head):
         name = piece[1:-1]
@@ -142,7 +142,7 @@ def _regex(head: str) -> str:
 
 
 def _span(digits: Mapping[str, str]) -> int | None:
-    """None for what is no date, such as February 30."""
+    """The span of matched digits; None if they are not a date, such as February 30."""
     if set(digits) == NUMBER:
         return int(digits["SPAN"])
     assert set(digits) == DATE, "the feature spec lets no other placeholders pass"

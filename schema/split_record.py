@@ -1,7 +1,7 @@
-"""Which rows a model was trained on, in few words, and whether a later test split may have any of them.
+"""Compact records of the rows that a model was trained on, to tell whether a later test split may contain any of them.
 
-Where a row's place decides about its split, the rows must be where they were. Whether they are is told by their labels,
-which are there whatever becomes of other columns: sums of hashes of place and label over blocks of rows.
+If a row's place decides its split, the rows must not have moved. Their labels reveal whether they have, since labels
+exist whatever happens to other columns: a signature has the sums of hashes of place and label over blocks of rows.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from schema.identity import key_columns
 from schema.times import unit_since_1970
 
 _FINE = 64
-"""Rows of a block while they are read."""
+"""The number of rows of a block during reading."""
 _MOST_BLOCKS = 4096
-"""Blocks that are kept, of all files together."""
+"""The largest number of blocks that are kept for all files together."""
 
 Sums = npt.NDArray[np.uint64]
 
 
 class Signature(BaseModel):
-    """Which labels stand where in a file.
+    """The labels of a file and their places, as sums of hashes.
 
     Attributes:
-        rows: how many there are.
-        block: rows of a block: a power of two.
-        sums: of the hashes of the rows in each block.
+        rows: the number of rows.
+        block: the number of rows of a block, a power of two.
+        sums: the sum of the hashes of the rows in each block.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -45,30 +45,33 @@ class Signature(BaseModel):
     sums: tuple[int, ...]
 
     def begins_like(self, earlier: Signature) -> bool:
-        """Whether the file holds all rows of an earlier state of it, in their places, and perhaps more behind them."""
+        """Whether the file still begins with all rows of its earlier state; more rows may follow."""
         if self.rows < earlier.rows:
             return False
         block = max(self.block, earlier.block)
         now, then = (_coarser(np.array(each.sums, np.uint64), block // each.block) for each in (self, earlier))
-        # The last block of then has more rows now, unless the file has not grown.
+        # If the file has grown, its last earlier block has more rows now and cannot be compared.
         whole = len(then) if self.rows == earlier.rows else earlier.rows // block
         return np.array_equal(now[:whole], then[:whole])
 
 
 class Signatures:
-    """An accumulator over the rows of files: `add` batches, in any order and on any number of workers, `merge`."""
+    """Computes the signatures of files.
+
+    An accumulator: `add` batches, in any order and on any number of workers, then `merge` the accumulators.
+    """
 
     def __init__(self) -> None:
         self._rows: dict[str, int] = {}
         self._sums: dict[str, Sums] = {}
 
     def add(self, file: str, first_row: int, labels: pa.Array) -> None:
-        """Adds rows.
+        """Adds rows of a file.
 
         Args:
-            file: what it is called.
-            first_row: the place of the first of them.
-            labels: float32 [rows].
+            file: the name of the file.
+            first_row: the place of the first of these rows in the file, from 0.
+            labels: the labels, float32 [rows].
         """
         places = np.arange(first_row, first_row + len(labels))
         values = np.nan_to_num(labels.to_numpy(zero_copy_only=False)).astype(np.float32).view(np.uint32)
@@ -85,12 +88,12 @@ class Signatures:
         self._sums[file] = longer
 
     def merge(self, other: Signatures) -> None:
-        """Takes over what another accumulator has added up."""
+        """Adds the sums of another accumulator."""
         for file, sums in other._sums.items():
             self._add(file, other._rows[file], sums)
 
     def result(self) -> dict[str, Signature]:
-        """Of each file."""
+        """File -> its signature."""
         most, found = max(1, _MOST_BLOCKS // max(1, len(self._sums))), {}
         for file, sums in sorted(self._sums.items()):
             times = 1
@@ -102,25 +105,25 @@ class Signatures:
 
 
 def _coarser(sums: Sums, times: int) -> Sums:
-    """Sums of so many blocks together."""
+    """Joins every `times` blocks into one."""
     padded = np.concatenate([sums, np.zeros(-len(sums) % times, np.uint64)])
     found: Sums = padded.reshape(-1, times).sum(axis=1, dtype=np.uint64)
     return found
 
 
 class SplitRecord(BaseModel):
-    """How a dataset was split.
+    """A record of how a dataset was split.
 
     Attributes:
-        by: as in the description.
-        columns: of a hash those of the key, none where a row's place decides; of a split by time that one.
-        null_values: which texts are no key.
-        train_end: where the train split ends, exclusive: a share of all hashes, or a time.
-        test_start: where the test split begins, inclusive.
-        come_and_go: whether a file may be gone without its rows being elsewhere, as of a window of spans.
-        files: what a file is called -> its signature, of the files whose rows' places decide, and of given files that
-            are not the test split's.
-        test_files: of given files those of the test split.
+        by: the kind of splits, as in the description.
+        columns: for splits by hash, the columns of the key, empty if a row's place decides; for splits by time, the
+            column of times.
+        null_values: the texts that count as missing in the key.
+        train_end: the end of the train split, exclusive: a share of all hashes, or a time.
+        test_start: the beginning of the test split, inclusive.
+        come_and_go: whether a file may disappear without its rows moving elsewhere, as in a window of spans.
+        files: file -> its signature, if the places of rows decide; for given splits, without the files of test.
+        test_files: for given splits, the files of the test split.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -139,14 +142,14 @@ def record(
     spec: FeatureSpec, signatures: Mapping[str, Signature], test_files: Mapping[str, Path], has_spans: bool,
     boundaries: tuple[float, float] | None,
 ) -> SplitRecord:  # fmt: skip
-    """The record of a dataset's splits.
+    """Records how a dataset is split.
 
     Args:
         spec: the resolved spec.
-        signatures: of all files.
-        test_files: of given files those of the test split, by what they are called.
-        has_spans: whether a run reads a window of what there is.
-        boundaries: from `schema.splits.time_boundaries`.
+        signatures: file -> its signature, for all files.
+        test_files: name -> path of the files of the test split, for given splits.
+        has_spans: whether the data comes in spans, of which a run reads a window.
+        boundaries: the result of `schema.splits.time_boundaries`.
     """
     splits = spec.splits
     if isinstance(splits, TimeSplits):
@@ -168,11 +171,11 @@ def record(
 
 
 def overlap(then: SplitRecord | None, now: SplitRecord | None) -> str | None:
-    """Why a model may have been trained on rows of today's test split; None if it was not.
+    """The reason why a model may have been trained on rows of today's test split; None if it was not.
 
     Args:
-        then: of the model; None where nothing was recorded.
-        now: of today's examples.
+        then: the record of the model's training data; None if there is no record.
+        now: the record of today's examples.
     """
     if now is None:
         return None
@@ -192,17 +195,17 @@ def overlap(then: SplitRecord | None, now: SplitRecord | None) -> str | None:
 
 
 def _moved(then: SplitRecord, now: SplitRecord) -> str | None:
-    """Why rows may be elsewhere than they were."""
+    """The reason why rows may have moved; None if they have not."""
     gone = [name for name in then.files if name not in now.files]
     if gone and not then.come_and_go:
-        return f"{listing(gone, 3)} is gone since, and its rows may be in other files"
+        return f"{listing(gone, 3)} no longer exists, and its rows may be in other files"
     changed = [
         name
         for name, signature in now.files.items()
         if name in then.files and not signature.begins_like(then.files[name])
     ]
     if changed:
-        return f"rows of {listing(changed, 3)} are in other places than then, or have other labels"
+        return f"rows of {listing(changed, 3)} have moved since, or have other labels"
     return None
 
 

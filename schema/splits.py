@@ -1,4 +1,4 @@
-"""Which of train, eval and test each row is in: by file, by a hash, or by time."""
+"""Splits rows into train, eval and test: by file, by a hash, or by time."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ Boundaries = tuple[float, float]
 
 
 def time_boundaries(files: Iterable[Path], spec: FeatureSpec) -> Boundaries | None:
-    """Where a split by time cuts: as the spec says, or at the quantiles of the time column over all files.
+    """The boundaries of a split by time: those of the spec, or else quantiles of the time column over all files.
 
-    Equal times stay together, so that shares can differ from the fractions asked for.
+    Equal times stay together, so shares can differ from the fractions in the spec.
 
     Args:
-        files: all files of the dataset. Of each only the time column is read.
+        files: all files of the dataset, of which only the time column is read.
         spec: a resolved spec.
 
     Returns:
-        The boundaries; none for splits that do not go by time.
+        The boundaries; None for splits that are not by time.
 
     Raises:
-        DataError: fewer than three different times, or what `schema.reader.read` raises.
+        DataError: there are fewer than three different times, or `schema.reader.read` raises it.
     """
     splits = spec.splits
     if not isinstance(splits, TimeSplits):
@@ -69,7 +69,7 @@ def _count(
 
     for array in arrays:
         waiting.append(array)
-        # Sorting once for each doubling, not for each array.
+        # Sort once for each doubling, not for each array.
         if sum(map(len, waiting)) > max(len(values), _SORTED_AT_ONCE):
             merge()
     merge()
@@ -77,13 +77,13 @@ def _count(
 
 
 def _cut(times: npt.NDArray[np.float64], counts: npt.NDArray[np.int64], train: float, before_test: float) -> Boundaries:
-    """The times before which the shares of the rows are nearest to those asked for, with no split empty.
+    """The boundaries whose splits are nearest to the given shares, with no split empty.
 
     Args:
-        times: [n] different times, ascending.
-        counts: [n] rows of each.
-        train: share of the rows before eval.
-        before_test: share of the rows before test.
+        times: different times, ascending, float64 [n].
+        counts: the number of rows of each time, int64 [n].
+        train: the share of the rows before eval.
+        before_test: the share of the rows before test.
     """
     shares_before = (np.cumsum(counts) - counts) / counts.sum()
     last = len(times) - 1
@@ -96,19 +96,19 @@ def _cut(times: npt.NDArray[np.float64], counts: npt.NDArray[np.int64], train: f
 def split(
     batch: pa.RecordBatch, spec: FeatureSpec, given: Split | None = None, boundaries: Boundaries | None = None
 ) -> dict[Split, pa.RecordBatch]:
-    """The rows of a batch by split.
+    """Splits the rows of a batch.
 
     Args:
-        batch: rows as `schema.reader.read` gives them, with what the spec splits by.
+        batch: rows as `schema.reader.read` yields them, with the column `ROW` or `TIME` that the spec splits by.
         spec: a resolved spec.
-        given: the split whose file the batch is from, where the spec gives files by split.
-        boundaries: from `time_boundaries`, where the spec splits by time.
+        given: the split whose file the batch is from, if the spec gives files by split.
+        boundaries: the result of `time_boundaries`, if the spec splits by time.
 
     Returns:
-        A batch for each split that has any of the rows, which keep their order; without what they are split by.
+        A batch for each split that has any of the rows. Rows keep their order and lose the column to split by.
 
     Raises:
-        ValueError: `given` or `boundaries` is missing where the spec needs it.
+        ValueError: the spec needs `given` or `boundaries`, and it is missing.
     """
     splits = spec.splits
     if isinstance(splits, GivenSplits):
@@ -135,15 +135,18 @@ def _columns_alone(batch: pa.RecordBatch) -> pa.RecordBatch:
 def read_splits(
     dataset: Dataset, boundaries: Boundaries | None = None, unknown: Callable[[Iterable[str], Path], None] | None = None
 ) -> Iterator[tuple[Split, pa.RecordBatch, Path]]:
-    """All rows of a dataset: batches of one split each, with the file they are from.
+    """Reads all rows of a dataset.
 
     Args:
         dataset: the dataset.
-        boundaries: from `time_boundaries`, where the spec splits by time.
-        unknown: is told of columns of a file of which the spec knows nothing.
+        boundaries: the result of `time_boundaries`, if the spec splits by time.
+        unknown: called with the columns of a file that the spec does not know, and the file.
+
+    Yields:
+        The split, a batch of its rows, and the file that they are from.
 
     Raises:
-        DataError: what `schema.reader.read` raises.
+        DataError: `schema.reader.read` raises it.
     """
     for key, paths in dataset.files.items():
         for path in paths:

@@ -1,4 +1,4 @@
-"""One TFRecord file of tf.Examples as batches."""
+"""Reads a TFRecord file of tf.Examples in batches."""
 
 from __future__ import annotations
 
@@ -21,16 +21,13 @@ _BATCH_ROWS = 1 << 14
 
 
 class TFRecordFile:
-    """A TFRecord file of tf.Examples, plain or gzipped. An example without a feature misses its value.
+    """A TFRecord file of tf.Examples, plain or gzipped. An example that lacks a feature has a missing value there.
 
-    TensorFlow's own reader takes a file that breaks off within a record as one that ends before it, and so loses
-    rows in silence; this one refuses it.
+    TensorFlow's own reader accepts a file that is cut off inside a record and silently loses rows. This reader refuses
+    such a file.
 
     Args:
-        path: the file.
-
-    Raises:
-        DataError: at the first use of its content: an empty file, or a broken record.
+        path: the file. Errors in its contents are raised when they are read.
     """
 
     has_types: ClassVar[bool] = True
@@ -43,25 +40,25 @@ class TFRecordFile:
 
     @property
     def names(self) -> Sequence[str]:
-        """The features that occurred in what was read, at least in the first batch."""
+        """The features of the examples that have been read, at least those of the first batch."""
         if not self._names:
             next(self._decoded(), None)
         return list(self._names)
 
     def sample(self, names: Sequence[str], share: float) -> pa.RecordBatch | None:
-        """Rows from the beginning of the file.
+        """Rows from the beginning of the file; None if there are none.
 
         Raises:
-            DataError: a broken record, or one that is no tf.Example.
+            DataError: a record is damaged or is not a tf.Example.
         """
         batch = next(self._decoded(), None)
         return None if batch is None else self._of_names(batch.slice(0, sample_size(_BATCH_ROWS, share)), names)
 
     def batches(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """The columns of that name, as lists; null where an example has no such feature.
+        """The named columns, as lists; null if an example has no such feature.
 
         Raises:
-            DataError: a broken record, or one that is no tf.Example.
+            DataError: a record is damaged or is not a tf.Example.
         """
         for batch in self._decoded():
             yield self._of_names(batch, names)
@@ -73,11 +70,11 @@ class TFRecordFile:
         return pa.RecordBatch.from_arrays(columns, list(names))
 
     def place(self, row: int) -> str:
-        """What people call the row of that index."""
+        """The name of a row for people, such as `row 12`, which counts from 1."""
         return f"row {row + 1}"
 
     def _decoded(self) -> Iterator[pa.RecordBatch]:
-        # Imported here, since nothing else in a dataset needs it.
+        # Imported here, since only TFRecord files need it.
         from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 
         decode = ExamplesToRecordBatchDecoder().DecodeBatch
@@ -92,7 +89,7 @@ class TFRecordFile:
                 if _is_sequence_example(record):
                     raise DataError(
                         f"{self._path}: {self.place(done + row)}: expected a tf.Example, received a "
-                        "tf.SequenceExample, whose feature_lists no column holds; write lists as features of a "
+                        "tf.SequenceExample, whose feature_lists cannot be read; write lists as features of a "
                         "tf.Example"
                     )
             self._names |= dict.fromkeys(decoded.schema.names)
@@ -100,7 +97,7 @@ class TFRecordFile:
             done += len(batch)
 
     def _records(self) -> Iterator[bytes]:
-        """The records of the file: length, its checksum, content, its checksum."""
+        """The contents of the file's records. A record is a length, its checksum, the content, and its checksum."""
         with self._open() as stream:
             row = 0
             try:
@@ -133,7 +130,7 @@ def _fails(decode: Decode, records: Sequence[bytes]) -> bool:
 
 
 def _complaint(decode: Decode, record: bytes) -> str:
-    """What is wrong with the first record that the decoder refuses."""
+    """The error message for the first record that the decoder refuses."""
     if _fails(decode, [record]):
         return f"expected a serialized tf.Example, received {len(record)} bytes that are none"
     names = ", ".join(f"{field.name} ({field.type.value_type})" for field in decode([record]).schema)
@@ -141,11 +138,11 @@ def _complaint(decode: Decode, record: bytes) -> str:
 
 
 _FEATURES, _FEATURE_LISTS = 0x0A, 0x12
-"""Tags of the first two fields of messages; a tf.Example has only the first one."""
+"""The tags of a tf.SequenceExample's two fields; a tf.Example has only the first one."""
 
 
 def _is_sequence_example(record: bytes) -> bool:
-    """Whether a record has `feature_lists`, which a decoder of tf.Examples passes over."""
+    """Whether a record has `feature_lists`, which the decoder of tf.Examples skips."""
     place = 0
     while place < len(record) and record[place] == _FEATURES:
         length, shift, more = 0, 0, True

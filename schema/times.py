@@ -1,4 +1,4 @@
-"""Dates and times as files hold them: texts of several spellings, Arrow's temporal types, numbers since 1970."""
+"""Converts dates and times in files to seconds: texts in several spellings, and Arrow's temporal types."""
 
 from __future__ import annotations
 
@@ -6,33 +6,36 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 EXAMPLE = "2026-11-29 18:30:00"
-"""How errors show what a time looks like."""
+"""An example of a time, for error messages."""
 
 _SPELLINGS = (
-    # Fractions of a second are cut off, which floors also what is before 1970.
+    # Fractions of a second are cut off, which rounds down, even before 1970.
     (r"(:\d{2})[.,]\d+", r"\1"),
     (r"(:\d{2})\s*(?:UTC|GMT|[zZ])$", r"\1Z"),
     (r"(:\d{2})\s+([+-]\d{2}(?::?\d{2})?)$", r"\1\2"),
-    # Without a zone it is in UTC, also beside times that name one.
+    # Times without a zone are in UTC, even beside times with one.
     (r"^(\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(?::\d{2})?)$", r"\1Z"),
     (r"^(\d{4}-\d{2}-\d{2})$", r"\1T00:00:00Z"),
 )
-"""What is replaced, so that all texts are of the one spelling that Arrow reads."""
+"""Replacements that turn every spelling into the one that Arrow reads."""
 
 _UNITS = (("seconds", 1), ("milliseconds", 10**3), ("microseconds", 10**6), ("nanoseconds", 10**9))
 _FIRST, _LAST = 3e8, 1e10
-"""Seconds since 1970 of July 1979 and of the year 2286: between them are times of logs, which no unit shares."""
+"""July 1979 and the year 2286 in seconds since 1970. Times of logs lie between them, and the ranges of different units
+do not overlap."""
 
 
 def seconds(array: pa.Array) -> pa.Array:
-    """Seconds as int64: since 1970 in UTC of dates and times, since midnight of times of day; of durations.
+    """Converts dates and times to whole seconds, int64.
+
+    Dates and timestamps become seconds since 1970 in UTC, times of day seconds since midnight, and durations seconds.
 
     Args:
-        array: texts such as `2026-11-29`, `2026-11-29 18:30:00`, with a `T`, a fraction, a zone (`Z`, ` UTC`,
-            `+01:00`), mixed at will; or of one of Arrow's temporal types.
+        array: texts such as `2026-11-29` or `2026-11-29 18:30:00`, optionally with a `T`, a fraction, and a zone (`Z`,
+            ` UTC`, `+01:00`), in any mixture; or one of Arrow's temporal types.
 
     Raises:
-        pyarrow.ArrowInvalid: a text that is no such time.
+        pyarrow.ArrowInvalid: a text is not such a time.
     """
     kind = array.type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
@@ -48,7 +51,7 @@ def seconds(array: pa.Array) -> pa.Array:
 
 
 def _parsed(texts: pa.Array) -> pa.Array:
-    """Timestamps in UTC."""
+    """Parses texts to timestamps in UTC."""
     texts = pc.utf8_trim_whitespace(texts)
     try:
         return texts.cast(pa.timestamp("us"))
@@ -59,17 +62,17 @@ def _parsed(texts: pa.Array) -> pa.Array:
 
 
 def unit_since_1970(number: float) -> str | None:
-    """In which unit a number counts the time since 1970, if it is one that logs hold; else None."""
+    """The unit in which a number is a time since 1970 that logs may hold; None if there is no such unit."""
     return next((unit for unit, factor in _UNITS if _FIRST * factor <= number < _LAST * factor), None)
 
 
 def is_calendar(number: float) -> bool:
-    """Whether a number is a date as in 20261129, which is no count of anything."""
+    """Whether a number is a calendar date in digits, such as 20261129."""
     year, rest = divmod(int(number), 10_000)
     month, day = divmod(rest, 100)
     return number == int(number) and 1970 <= year <= 2286 and 1 <= month <= 12 and 1 <= day <= 31
 
 
 def in_unit(since_1970: float, unit: str) -> float:
-    """Seconds since 1970 in another unit."""
+    """Converts seconds since 1970 to another unit."""
     return since_1970 * dict(_UNITS)[unit]

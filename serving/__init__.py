@@ -1,7 +1,7 @@
 """Serving: an embedded server with TF Serving's API, and a typed client for it.
 
-Both speak in TensorFlow's protocol messages and need little else of TensorFlow, so its package is made
-lazy before any of it is imported (see `serving.lazy_tensorflow`).
+Both use TensorFlow's protocol messages and need little else of TensorFlow. Therefore importing this package makes
+TensorFlow lazy (see `serving.lazy_tensorflow`).
 """
 
 from serving import lazy_tensorflow

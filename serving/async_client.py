@@ -1,4 +1,4 @@
-"""The typed client for programs that run in an event loop.
+"""A typed client for programs that run in an event loop.
 
 ::
 
@@ -18,9 +18,9 @@ from serving.tensors import Array
 
 
 class AsyncClient(ModelClient):
-    """Asks one model of one server; made and used in one event loop, by any number of its tasks.
+    """A client for one model on one server. Any number of tasks of one event loop may use it.
 
-    Its methods are those of `serving.client.Client`, with the same arguments, answers and errors, but awaited.
+    Its methods are those of `serving.client.Client`, with the same arguments, results and exceptions, but awaited.
     """
 
     async def rank(
@@ -40,7 +40,7 @@ class AsyncClient(ModelClient):
     async def wait_until_available(
         self, timeout_s: float, version: int | None = None, grace_s: float | None = None
     ) -> int:
-        """Waits for the server to serve the model; see `Client.wait_until_available`."""
+        """Waits until the server serves the model; see `Client.wait_until_available`."""
         return await self._wait_until_available(timeout_s, version, grace_s)
 
     async def close(self) -> None:

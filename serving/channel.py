@@ -1,4 +1,4 @@
-"""Connections to model servers: their options and TLS, in one place for all who call."""
+"""Connections to model servers: gRPC options and TLS for all clients."""
 
 import ssl
 from dataclasses import dataclass
@@ -13,28 +13,28 @@ from schema.errors import RanklineError
 _OPTIONS = [
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
-    # A server that restarts is found again soon; the default waits up to two minutes.
+    # Reconnects soon after a server restarts; the default waits up to two minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
-    # In spite of its name, how long connecting may take; the default is 20 s.
+    # Despite its name, the timeout for connecting; the default is 20 s.
     ("grpc.min_reconnect_backoff_ms", 5000),
-    # Of a name that stands for several servers, all are asked by turns; the default is to stay with the first.
+    # If a name resolves to several servers, they are called in turn; the default stays with the first.
     ("grpc.lb_policy_name", "round_robin"),
 ]
 
 
 class TlsError(RanklineError):
-    """A file with a certificate or a key is missing or does not hold it."""
+    """A file of certificates or a key is missing or has other contents."""
 
 
 @dataclass(frozen=True)
 class Tls:
-    """Which servers a client trusts, and how it shows them who it is. The files are PEM, as openssl writes them.
+    """The TLS options of a client: the authorities that it trusts, and its own certificate. All files are PEM.
 
     Attributes:
-        ca: the certificates of the authorities that servers are trusted by; None is those that gRPC trusts.
-        cert: the client's own certificate, for a server that verifies its clients (mutual TLS).
-        key: its private key, without a password.
+        ca: the file of the certificate authorities that sign servers' certificates; None trusts gRPC's own.
+        cert: the file of the client's certificate, for servers that verify their clients (mutual TLS).
+        key: the file of the client's private key, without a password.
     """
 
     ca: Path | None = None
@@ -42,16 +42,16 @@ class Tls:
     key: Path | None = None
 
     def credentials(self) -> grpc.ChannelCredentials:
-        """What gRPC opens a channel with.
+        """The credentials with which gRPC opens a channel.
 
         Raises:
-            TlsError: a file does not hold what it should.
+            TlsError: a file is missing or has other contents.
         """
         self._check()
         return grpc.ssl_channel_credentials(*(file and file.read_bytes() for file in (self.ca, self.key, self.cert)))
 
     def _check(self) -> None:
-        """gRPC itself says no more than that it cannot connect."""
+        """Checks the files, since gRPC itself would only report that it cannot connect."""
         if (self.cert is None) != (self.key is None):
             given, missing = ("certificate", "private key") if self.cert else ("private key", "certificate")
             raise TlsError(f"{self.cert or self.key}: expected a client's {missing} with its {given}, received none")
@@ -72,20 +72,20 @@ class Tls:
 
 
 def connect(target: str, tls: Tls | None = None) -> grpc.Channel:
-    """A channel whose calls block; it connects with the first.
+    """Opens a channel whose calls block. It connects at the first call.
 
     Args:
         target: the server's `host:port`.
-        tls: None is no TLS.
+        tls: the TLS options; None is no TLS.
 
     Raises:
-        TlsError: a file of it does not hold what it should.
+        TlsError: a file of `tls` is missing or has other contents.
     """
     return _channel(grpc, target, tls)
 
 
 def connect_async(target: str, tls: Tls | None = None) -> grpc.aio.Channel:
-    """A channel whose calls are awaited, by the event loop that is running; as `connect`."""
+    """Opens a channel whose calls are awaited in the running event loop; see `connect`."""
     return _channel(grpc.aio, target, tls)
 
 

@@ -1,10 +1,10 @@
-"""A typed client for ranking models behind TF Serving's gRPC API: the embedded server's or the real one's.
+"""A typed client for ranking models behind TF Serving's gRPC API, on the embedded server or on TF Serving.
 
 ::
 
     with Client("127.0.0.1:8500", "movielens") as client:
         best = client.rank({"user_id": 42, "age": 33}, {"movie_id": [1, 50, 181]}, k=2)
-        best[0].index, best[0].score  # which candidate, and its probability
+        best[0].index, best[0].score  # the candidate's index and probability
 """
 
 import time
@@ -41,7 +41,7 @@ _T = TypeVar("_T")
 
 
 class Client(ModelClient):
-    """Asks one model of one server, and waits for the answers; a context manager. May be used by several threads."""
+    """A blocking client for one model on one server. Several threads may use it. It is a context manager."""
 
     def rank(
         self, context: Mapping[str, Value], candidates: Mapping[str, Sequence[Value]], k: int | None = None
@@ -49,29 +49,29 @@ class Client(ModelClient):
         """Ranks candidates by the model's probability, or by the number that it predicts.
 
         Args:
-            context: what all candidates share (the user), by column name.
-            candidates: by column name, a value for each candidate. A column that is in neither is missing, as
-                is a None. Columns with several values take a list of them. Of no candidates (`{"movie_id": []}`)
-                the ranking is empty, and nobody is asked.
-            k: how many to return; None is all.
+            context: column name -> the value that all candidates share, such as the user's.
+            candidates: column name -> a value for each candidate. Multi-valent columns take a list for each candidate.
+                None is a missing value, and columns in neither mapping are missing. For no candidates
+                (`{"movie_id": []}`), the ranking is empty, and the server is not called.
+            k: the number of candidates to return; None returns all.
 
         Returns:
-            The best first; of equals the one that came first.
+            The best candidates first; candidates with equal scores in the order given.
 
         Raises:
             FeatureError: the features do not fit the model's rank signature.
-            CallError: there is no answer.
+            CallError: the server does not answer, or answers with an error.
         """
         return _finished(self._rank(context, candidates, k))
 
     def rank_request(
         self, context: Mapping[str, Value], candidates: Mapping[str, Sequence[Value]]
     ) -> predict_pb2.PredictRequest:
-        """The message that `rank` asks for one call's candidates with, to be sent by others: as load, as warm-up.
+        """The request that `rank` would send for these candidates in one call, for use as load or warm-up.
 
         Raises:
             FeatureError: the features do not fit the model's rank signature.
-            CallError: the server does not say what that is.
+            CallError: the server does not return the signature.
         """
         return _finished(self._rank_request(context, candidates))
 
@@ -79,13 +79,13 @@ class Client(ModelClient):
         """Scores examples.
 
         Args:
-            examples: serialized tf.Examples with the raw features.
+            examples: N serialized tf.Examples with the raw columns.
 
         Returns:
-            The model's answers by name, such as `probability` and `logit`, float32 [N] each.
+            Output name -> the model's answers, such as `probability` and `logit`, float32 [N] each.
 
         Raises:
-            CallError: there is no answer.
+            CallError: the server does not answer, or answers with an error.
         """
         return _finished(self._predict_examples(examples))
 
@@ -93,26 +93,28 @@ class Client(ModelClient):
         """The versions of the model that the server has or had, newest first.
 
         Raises:
-            CallError: there is no answer; NotFoundError if it never had one.
+            NotFoundError: the server never had a version of the model.
+            CallError: the server does not answer, or answers with another error.
         """
         return _finished(self._versions(self._timeout_s))
 
     def wait_until_available(self, timeout_s: float, version: int | None = None, grace_s: float | None = None) -> int:
-        """Waits for the server to be up and to serve the model.
+        """Waits until the server is up and serves the model.
 
         Args:
-            timeout_s: seconds to wait at most.
-            version: wait for this version or a later one; None is any.
-            grace_s: seconds until somebody must listen who has the model, be it still loading; None is `timeout_s`.
+            timeout_s: the longest time to wait, in seconds.
+            version: the version to wait for, or any later one; None accepts every version.
+            grace_s: the seconds after which a server must be reachable and have the model, if only in state LOADING;
+                None is `timeout_s`.
 
         Returns:
             The latest version that is served.
 
         Raises:
-            LoadError: the server could not load it.
-            UnavailableError: nobody listens after `grace_s`.
-            NotFoundError: who listens does not have the model after `grace_s`.
-            DeadlineError: it takes longer.
+            LoadError: the server could not load the model.
+            UnavailableError: no server is reachable after `grace_s`.
+            NotFoundError: the server does not have the model after `grace_s`.
+            DeadlineError: the model is not served after `timeout_s`.
         """
         return _finished(self._wait_until_available(timeout_s, version, grace_s))
 
@@ -144,7 +146,7 @@ class Client(ModelClient):
 
 
 def _finished(coroutine: Coroutine[Any, Any, _T]) -> _T:
-    """What a coroutine returns that never waits for another: the calls that it makes block."""
+    """The result of a coroutine that never suspends, since all calls in it block."""
     try:
         coroutine.send(None)
     except StopIteration as end:

@@ -1,4 +1,4 @@
-"""Calls that fail, as exceptions with a message for people."""
+"""Exceptions for failed calls, with messages for users."""
 
 import re
 from typing import Any
@@ -9,10 +9,10 @@ from schema.errors import RanklineError
 
 
 class CallError(RanklineError):
-    """The server answered with an error, or not at all.
+    """The server answered with an error, or did not answer.
 
     Attributes:
-        code: gRPC's status code.
+        code: the gRPC status code.
     """
 
     def __init__(self, code: grpc.StatusCode, message: str) -> None:
@@ -21,7 +21,7 @@ class CallError(RanklineError):
 
 
 class UnavailableError(CallError):
-    """Nobody listens at the target, or the server went away, and did not come back within the deadline."""
+    """No server was reachable at the target before the deadline."""
 
 
 class DeadlineError(CallError, TimeoutError):
@@ -33,7 +33,7 @@ class NotFoundError(CallError):
 
 
 class LoadError(RanklineError):
-    """The server could not load the model, and serves no other version of it."""
+    """The server could not load the model and serves no other version of it."""
 
 
 _KINDS: dict[grpc.StatusCode, type[CallError]] = {
@@ -44,7 +44,13 @@ _KINDS: dict[grpc.StatusCode, type[CallError]] = {
 
 
 def call_error(error: Any, target: str, timeout_s: float) -> CallError:
-    """What a grpc.RpcError of a call to `target`, with a deadline of `timeout_s` seconds, means."""
+    """Converts a grpc.RpcError.
+
+    Args:
+        error: the error of the call.
+        target: the server's `host:port`.
+        timeout_s: the deadline of the call, in seconds.
+    """
     code = error.code()
     return _KINDS.get(code, CallError)(code, _message(code, error.details(), target, timeout_s))
 
@@ -53,7 +59,7 @@ def _message(code: grpc.StatusCode, details: str, target: str, timeout_s: float)
     match code:
         case grpc.StatusCode.DEADLINE_EXCEEDED:
             return f"{target}: expected an answer within {timeout_s:g} s, received none"
-        # Of several addresses of one name only the last is told of: another may have failed in another way.
+        # If a name has several addresses, gRPC reports only the last one; others may have failed for other reasons.
         case grpc.StatusCode.UNAVAILABLE if re.search(f":{re.escape(target)}: .*Connection refused", details):
             return f"nobody listens at {target}"
         case grpc.StatusCode.UNAVAILABLE if "handshake failed" in details or "Verification" in details:

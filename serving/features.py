@@ -1,9 +1,9 @@
-"""Named feature values as the tensors of a model's raw-tensor signature, checked against it.
+"""Converts named feature values to the tensors of a model's raw-tensor signature, and checks them against it.
 
-A signature has one input per raw column: of shape [rows] if a row has one value of it, [rows, values] if it has
-several. An input has one row (the context, the same for all candidates) or one per candidate. A missing value
-is written as "" for strings, NaN for floats and the smallest int64 for integers, and rows with fewer values
-than others are filled up with it.
+A signature has one input per raw column, of shape [rows] for columns with one value per row and [rows, values] for
+columns with several. An input has one row (the context, the same for all candidates) or one per candidate. A missing
+value is "" for strings, NaN for floats and the smallest int64 for integers. Rows with fewer values than others are
+padded with it.
 """
 
 import itertools
@@ -30,7 +30,7 @@ _MISSING: dict[str, Any] = {
 _TYPE_NAMES = {types_pb2.DT_STRING: "string", types_pb2.DT_FLOAT: "float32", types_pb2.DT_INT64: "int64"}
 
 
-# A function for each type, which is None for a value that is not of it: requests have thousands of values.
+# These functions return None for values of another type, and do not raise, since requests have thousands of values.
 def _string(value: Any) -> bytes | None:
     if isinstance(value, str):
         return value.encode()
@@ -51,7 +51,7 @@ _CONVERTED: dict[str, Callable[[Any], Any]] = {"string": _string, "int64": _int6
 
 
 class FeatureError(RanklineError, ValueError):
-    """A feature that the model does not have, or a value that it does not take."""
+    """A feature is not one of the model's inputs, or has a value of the wrong type."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,9 @@ class Column:
     """One input of a raw-tensor signature.
 
     Attributes:
-        name: of the raw column.
+        name: the name of the raw column.
         type: "int64", "float32" or "string".
-        multivalent: a row may have any number of values.
+        multivalent: whether a row may have any number of values.
     """
 
     name: str
@@ -70,14 +70,14 @@ class Column:
 
     @property
     def missing(self) -> Array:
-        """One row in which the value is missing."""
+        """A tensor with one row, in which the value is missing."""
         return self._array([[_MISSING[self.type]]] if self.multivalent else [_MISSING[self.type]])
 
     def row(self, value: Value) -> Array:
         """The context's value as a tensor with one row.
 
         Raises:
-            FeatureError: it is of another type.
+            FeatureError: the value has another type.
         """
         return self._rows([value], "context")
 
@@ -85,12 +85,12 @@ class Column:
         """The candidates' values as a tensor with one row for each.
 
         Raises:
-            FeatureError: one is of another type.
+            FeatureError: a value has another type.
         """
         return self._rows(values, "candidate {}")
 
     def _rows(self, values: Sequence[Value], place: str) -> Array:
-        """One row for each value; `place` says where it is, with {} for its index."""
+        """A tensor with a row for each value; `place` names the row in errors, with {} for its index."""
         if not self.multivalent:
             return self._array(self._scalars(values, range(len(values)), place))
         lists = [self._list(value, place, index) for index, value in enumerate(values)]
@@ -114,7 +114,7 @@ class Column:
         return list(_plain(value))
 
     def _scalars(self, values: Sequence[Value], rows: Sequence[int] | Array, place: str) -> list[Any]:
-        """Values, each of which belongs to a row, as the tensor holds them."""
+        """Converts values to the tensor's type; `rows` has the row of each value, for errors."""
         convert, missing = _CONVERTED[self.type], _MISSING[self.type]
         converted = [missing if value is None else convert(value) for value in values]
         if None in converted:
@@ -127,10 +127,10 @@ class Column:
 
 
 def columns_of(signature: meta_graph_pb2.SignatureDef) -> dict[str, Column]:
-    """The columns that a raw-tensor signature takes, by name.
+    """The columns of a raw-tensor signature, by name.
 
     Raises:
-        FeatureError: it is not a raw-tensor signature.
+        FeatureError: the signature is not a raw-tensor signature.
     """
     columns = {}
     for name, info in sorted(signature.inputs.items()):
@@ -147,19 +147,20 @@ def columns_of(signature: meta_graph_pb2.SignatureDef) -> dict[str, Column]:
 def to_tensors(
     columns: Mapping[str, Column], context: Mapping[str, Value], candidates: Mapping[str, Sequence[Value]]
 ) -> dict[str, Array]:
-    """One request's features as the signature's inputs.
+    """Converts the features of a request to the signature's inputs.
 
     Args:
-        columns: of the signature.
-        context: what all candidates share, by column name; None is a missing value.
-        candidates: by column name, a value for each candidate.
+        columns: the columns of the signature.
+        context: column name -> the value that all candidates share; None is a missing value.
+        candidates: column name -> a value for each candidate.
 
     Returns:
-        A tensor for every column: with one row from the context, one per candidate from `candidates`, or
-        one row with a missing value if it is in neither.
+        A tensor for every column: one row for a column in `context`, a row per candidate for a column in `candidates`,
+        and else one row with a missing value.
 
     Raises:
-        FeatureError: unknown name, wrong type, a column in both, or columns of different lengths.
+        FeatureError: a name is unknown, a value has the wrong type, a column is in both mappings, or the columns of
+            `candidates` have different lengths.
     """
     _check_names(columns, context, candidates)
     number_of(candidates)
@@ -175,10 +176,10 @@ def to_tensors(
 
 
 def number_of(candidates: Mapping[str, Sequence[Value]]) -> int:
-    """How many candidates there are.
+    """The number of candidates.
 
     Raises:
-        FeatureError: the columns do not agree, or there is none to tell from.
+        FeatureError: the columns have different lengths, or there are no columns.
     """
     if not candidates:
         raise FeatureError(
@@ -212,7 +213,7 @@ def _check_names(known: Collection[str], context: Collection[str], candidates: C
 
 
 def _plain(values: Any) -> Any:
-    """Numpy's values as Python's, which are faster to look at one by one."""
+    """Converts NumPy's values to Python's, over which loops are faster."""
     return values.tolist() if isinstance(values, np.ndarray | np.generic) else values
 
 

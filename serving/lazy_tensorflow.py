@@ -1,9 +1,9 @@
-"""Lets parts of TensorFlow be imported without all of it.
+"""Allows parts of TensorFlow to be imported without the whole library.
 
-Importing any submodule of a package runs the package's `__init__` first. TensorFlow's imports the whole
-public API and Keras: five seconds and 700 MB, where the protocol messages that a client needs take a tenth
-of a second, and the session that a server needs takes one. `install` puts a stand-in for the package into
-`sys.modules`; its `__init__` runs when somebody first asks for something of the public API (`tf.constant`).
+Importing a submodule runs the package's `__init__` first. TensorFlow's `__init__` imports the whole public API and
+Keras, which takes five seconds and 700 MB. The protocol messages for a client take only a tenth of a second, and the
+session for a server one second. `install` puts a stand-in for the package into `sys.modules`, which runs `__init__` at
+the first use of the public API (`tf.constant`).
 """
 
 import functools
@@ -26,7 +26,7 @@ class _LazyPackage(types.ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
-        # Other threads wait here until `__init__` has run; the one that runs it may come by again.
+        # Other threads wait here until `__init__` has run; the thread that runs it may enter again.
         with _loading:
             if not self._init_started:
                 self._init_started = True
@@ -36,7 +36,7 @@ class _LazyPackage(types.ModuleType):
 
 
 def install(package: str = "tensorflow") -> None:
-    """Makes `package` lazy, unless it is imported already.
+    """Makes `package` lazy, unless it has been imported already.
 
     Raises:
         ModuleNotFoundError: the package is not installed.

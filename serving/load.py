@@ -1,13 +1,13 @@
-"""Load on a server, and how it bears it: latencies, requests per second, errors.
+"""A load generator that measures latencies, requests per second and errors of a server.
 
-Two kinds of load, which answer different questions:
+There are two kinds of load, which answer different questions:
 
-* closed loop: each client sends its next request when it has its answer. The most that a server can do; but while it
-  stalls, nobody asks, so that a stall of a second is one slow request;
-* open loop: requests come at a rate, at random times (a Poisson process), as from many users who know nothing of each
-  other. What users wait for: a request's latency counts from the moment at which it was due, also if all clients were
-  still waiting for a stalled server then, so that the stall shows in every request that fell into it ("coordinated
-  omission" is what the measure is called that misses those; wrk2 measures in the same way).
+* closed loop: each client sends its next request as soon as it has an answer. This measures the most that a server can
+  do. But while the server stalls, no requests are sent, so a stall of a second is a single slow request;
+* open loop: requests are due at a given rate at random times (a Poisson process), as from many independent users. This
+  measures how long users wait: latency counts from the time at which a request was due, even if all clients were still
+  waiting for a stalled server then. A stall shows in every request that was due during it. Measurements that miss these
+  requests suffer from "coordinated omission"; wrk2 avoids it in the same way.
 """
 
 import collections
@@ -25,15 +25,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 PREDICT = "/tensorflow.serving.PredictionService/Predict"
-"""TF Serving's method that load is made with, with serialized requests."""
+"""The gRPC method of TF Serving that the load calls, with serialized requests."""
 PERCENTILES = {"p50": 50, "p90": 90, "p99": 99, "p99.9": 99.9, "max": 100}
 _BINS_PER_DECADE = 10
-"""1, 1.26, 1.58, 2 …: the same in every run, so that two can be compared."""
+"""The edges are 1, 1.26, 1.58, 2 … in every run, so that runs can be compared."""
 
 
 @dataclass(frozen=True)
 class Bin:
-    """A bar of a histogram: how many answers took from `low_ms` until `high_ms`, in milliseconds."""
+    """A bin of a histogram: the number of answers that took from `low_ms` to `high_ms` milliseconds."""
 
     low_ms: float
     high_ms: float
@@ -42,15 +42,16 @@ class Bin:
 
 @dataclass(frozen=True)
 class Report:
-    """What came of a load.
+    """The result of a load.
 
     Attributes:
-        clients: how many requests could be under way at once.
-        rate: requests per second that were due; None in a closed loop.
-        seconds: from the end of the warm-up to the last answer.
-        latencies_ms: of each request that was answered, float64, sorted.
-        errors: how many requests failed, by gRPC's status code.
-        unsent: how many were due in an open loop, but not sent by its end, since all clients were still waiting.
+        clients: the largest number of simultaneous requests.
+        rate: the requests per second that were due; None in a closed loop.
+        seconds: the time from the end of the warm-up to the last answer, in seconds.
+        latencies_ms: the latency of each answered request in milliseconds, float64 [answered], sorted.
+        errors: gRPC status code -> the number of requests that failed with it.
+        unsent: the number of requests that were due in an open loop but not sent by its end, because all clients were
+            still waiting.
     """
 
     clients: int
@@ -62,12 +63,12 @@ class Report:
 
     @property
     def answered(self) -> int:
-        """How many requests were answered."""
+        """The number of answered requests."""
         return len(self.latencies_ms)
 
     @property
     def failed(self) -> int:
-        """How many requests failed."""
+        """The number of failed requests."""
         return sum(self.errors.values())
 
     @property
@@ -76,13 +77,13 @@ class Report:
         return self.answered / self.seconds if self.answered else 0.0
 
     def percentile(self, percent: float) -> float:
-        """Of the latencies, in milliseconds: a latency that was measured. NaN if nothing was answered."""
+        """A percentile of the latencies, in milliseconds, without interpolation. NaN if no request was answered."""
         if not self.answered:
             return float("nan")
         return float(np.percentile(self.latencies_ms, percent, method="inverted_cdf"))
 
     def histogram(self) -> list[Bin]:
-        """The latencies in bins that grow with them, ten for a factor of ten; from the first that is not empty."""
+        """A histogram of the latencies with ten bins per factor of ten, from the first bin that is not empty."""
         if not self.answered:
             return []
         places = np.floor(np.log10(self.latencies_ms) * _BINS_PER_DECADE).astype(int)
@@ -91,7 +92,7 @@ class Report:
         return [Bin(float(edges[n]), float(edges[n + 1]), int(count)) for n, count in enumerate(counts)]
 
     def as_dict(self) -> dict[str, Any]:
-        """All numbers and the histogram, as JSON can hold them."""
+        """All numbers and the histogram, in types that JSON has."""
         return {
             "clients": self.clients,
             "rate": self.rate,
@@ -116,24 +117,24 @@ def run(
     warm_up_s: float = 1.0,
     seed: int = 0,
 ) -> Report:
-    """Sends requests, one after the other from a number of clients, which are threads.
+    """Sends requests from a number of clients (threads), each of which sends one after the other.
 
     Args:
-        call: sends one request and returns when it is answered, such as `channel.unary_unary(method)`. A
-            grpc.RpcError is counted; any other exception ends the load.
-        requests: serialized, so that nothing but sending costs time; they are sent in turn.
-        clients: how many requests may be under way at once.
-        seconds: for how long, after the warm-up.
-        rate: requests per second of an open loop; None is a closed loop.
-        warm_up_s: seconds of the same load before it that are not counted.
-        seed: of the open loop's times.
+        call: a function that sends one request and returns when it is answered, such as
+            `channel.unary_unary(method)`. A grpc.RpcError is counted; any other exception ends the load.
+        requests: serialized requests, which are sent in turn.
+        clients: the largest number of simultaneous requests.
+        seconds: the duration of the load after the warm-up, in seconds.
+        rate: the requests per second of an open loop; None is a closed loop.
+        warm_up_s: the seconds of the same load that come before it and are not counted.
+        seed: the seed of the random times of an open loop.
     """
     start = time.perf_counter()
     window = _Window(start + warm_up_s, start + warm_up_s + seconds)
     turns = itertools.cycle(requests)
     due = None if rate is None else _poisson(rate, start, window.end, seed)
     with ThreadPoolExecutor(clients, "load") as pool:
-        # Threads take turns at `turns` and `due` without a lock: next() of either is one step of the interpreter.
+        # Threads share `turns` and `due` without a lock, since next() of either is one step of the interpreter.
         stop = threading.Event()
         running = [pool.submit(_ask, call, turns, due or _as_soon_as(window.end), window, stop) for _ in range(clients)]
         try:
@@ -148,13 +149,13 @@ def run(
         seconds=max([window.end, *(tally.last_answer for tally in tallies)]) - window.begin,
         latencies_ms=np.sort(np.concatenate([tally.latencies for tally in tallies])) * 1000,
         errors=dict(errors.most_common()),
-        # A closed loop's last may come too late as well, by the time between two lines; nobody was waiting for it.
+        # In a closed loop, the last request may also come just too late, but no user waits for it.
         unsent=0 if rate is None else sum(tally.unsent for tally in tallies),
     )
 
 
 class _Window(NamedTuple):
-    """What is counted: requests that are due from `begin` until `end`."""
+    """The time in which requests must be due to be counted."""
 
     begin: float
     end: float
@@ -162,7 +163,7 @@ class _Window(NamedTuple):
 
 @dataclass
 class _Tally:
-    """What one client saw."""
+    """The measurements of one client."""
 
     latencies: "array[float]" = field(default_factory=lambda: array("d"))
     errors: collections.Counter[str] = field(default_factory=collections.Counter)
@@ -171,13 +172,13 @@ class _Tally:
 
 
 def _as_soon_as(end: float) -> Iterator[float]:
-    """A closed loop: what is asked for next is due now."""
+    """The times of a closed loop: the next request is always due now."""
     while (now := time.perf_counter()) < end:
         yield now
 
 
 def _poisson(rate: float, start: float, end: float, seed: int) -> Iterator[float]:
-    """An open loop: given how many there are, the times of a Poisson process are uniform and independent."""
+    """The times of an open loop. Given their number, the times of a Poisson process are uniform and independent."""
     random = np.random.default_rng(seed)
     count = random.poisson(rate * (end - start))
     return iter(np.sort(random.uniform(start, end, count)).tolist())

@@ -1,7 +1,7 @@
-"""What a client asks a model server for, whichever way it waits for the answers.
+"""The base of both clients: requests to a model server, independent of how a client waits for the answers.
 
-Everything but the waiting is written once, as coroutines. `AsyncClient` awaits them; the calls of `Client` block, so
-that its coroutines run to their end in one go.
+Everything but the waiting is written once, as coroutines. `AsyncClient` awaits them. The calls of `Client` block, so
+its coroutines never suspend.
 """
 
 import abc
@@ -32,27 +32,27 @@ from serving.tensors import Array, fill_content, to_array
 RANK_SIGNATURE = "rank"
 EXAMPLES_SIGNATURE = "serving_default"
 _SCORES = ("probability", "expected", "prediction")
-"""Outputs that candidates are ranked by: of a label of two classes, of many that are numbers, of a number."""
+"""The outputs to rank by, for labels of two classes, of classes that are numbers, and of numbers."""
 
 _EQUALLY_MANY_ROWS = "input tensors must have equal 0th-dimension size"
-"""What a server says that batches requests, and wants the context as often as there are candidates."""
+"""The error of a server that batches requests and therefore needs the context repeated for each candidate."""
 
 _LONGEST_DEADLINE_S = 366 * 24 * 60 * 60.0
-"""A later one is as good as none, and gRPC takes one that is later than its clock can tell to have passed."""
+"""The longest deadline to pass on. If a deadline is beyond the range of gRPC's clock, gRPC takes it to be over."""
 _FIRST_RETRY_S, _LONGEST_RETRY_S = 0.05, 1.0
 _STATUS_POLL_S = 0.1
 
 Answer: TypeAlias = tuple[int, dict[str, Array]]
-"""Which version answered, and what, by output."""
+"""The version that answered, and output name -> array."""
 
 
 @dataclass(frozen=True)
 class Ranked:
-    """A candidate's place in a ranking.
+    """A candidate in a ranking.
 
     Attributes:
-        index: which of the candidates it is.
-        score: its probability, or the number that is predicted of it.
+        index: the candidate's index in the request, from 0.
+        score: the model's probability or number for the candidate.
     """
 
     index: int
@@ -63,9 +63,9 @@ class VersionStatus(NamedTuple):
     """A version of a model on a server.
 
     Attributes:
-        version: its number.
+        version: the number of the version.
         state: START, LOADING, AVAILABLE, UNLOADING or END.
-        error: why it failed, "" if it did not.
+        error: the reason why it failed to load; "" if it did not fail.
     """
 
     version: int
@@ -74,14 +74,14 @@ class VersionStatus(NamedTuple):
 
 
 class _Signature(NamedTuple):
-    """The columns of the rank signature, and the version that has them."""
+    """The columns of the rank signature, and the version that has this signature."""
 
     version: int
     columns: dict[str, Column]
 
 
 class ModelClient(abc.ABC):
-    """Asks one model of one server: the base of `Client` and `AsyncClient`."""
+    """A client for one model on one server: the base of `Client` and `AsyncClient`."""
 
     def __init__(
         self,
@@ -93,22 +93,23 @@ class ModelClient(abc.ABC):
         chunk: int | None = None,
         tls: Tls | None = None,
     ) -> None:
-        """A client; the connection is made by the first call.
+        """Creates a client, which connects at its first call.
 
         Args:
             target: the server's `host:port`.
-            model_name: which of its models.
-            timeout_s: deadline of each call in seconds, retries included; `math.inf` is none. A call is
-                retried, after a random and growing pause, only if the server was UNAVAILABLE.
-            version: which version to ask; None is the latest that is served.
-            label: ask the version that has this label, such as "stable". At most one of the two.
-            chunk: ask for so many candidates of a ranking per call, in parallel calls; None is one call for all. The
-                Wide & Deep paper (Cheng et al., 2016, section 5.2) ranks 200 candidates in 14 ms instead of 31 by
-                calls of 50. It pays where the server has processors to spare.
-            tls: None is no TLS.
+            model_name: the name of the model.
+            timeout_s: the deadline of each call in seconds, including retries; `math.inf` is no deadline. Calls are
+                retried only if the server was UNAVAILABLE, after random and growing pauses.
+            version: the version to call; None is the latest one that is served.
+            label: the label of the version to call, such as "stable". Exclusive with `version`.
+            chunk: the number of candidates per call: larger rankings become parallel calls. None makes one call for
+                all. The Wide & Deep paper (Cheng et al. 2016, section 5.2) ranks 200 candidates in 14 ms instead of 31
+                with calls of 50. This helps if the server has idle processors.
+            tls: the TLS options; None is no TLS.
 
         Raises:
-            TlsError: a file of `tls` does not hold what it should.
+            TlsError: a file of `tls` is missing or has other contents.
+            ValueError: `timeout_s` or `chunk` is not positive, or both `version` and `label` are given.
         """
         if not timeout_s > 0:
             raise ValueError(f"timeout_s: expected a positive number of seconds, received {timeout_s}")
@@ -132,7 +133,7 @@ class ModelClient(abc.ABC):
 
     @abc.abstractmethod
     def _connect(self, target: str, tls: Tls | None) -> Any:
-        """A channel to the server; and what else its calls need is made here."""
+        """Opens a channel to the server, and creates whatever else the calls need."""
 
     @abc.abstractmethod
     async def _send(self, method: Callable[..., Any], request: Any, timeout_s: float) -> Any:
@@ -144,7 +145,7 @@ class ModelClient(abc.ABC):
 
     @abc.abstractmethod
     async def _rank_all(self, calls: Sequence[Mapping[str, Array]], version: int | None) -> list[Answer]:
-        """Calls of `_predict` for the rank signature, in parallel."""
+        """Makes calls of `_predict` for the rank signature in parallel."""
 
     async def _rank(
         self, context: Mapping[str, Value], candidates: Mapping[str, Sequence[Value]], k: int | None
@@ -165,7 +166,7 @@ class ModelClient(abc.ABC):
 
     async def _wait_until_available(self, timeout_s: float, version: int | None, grace_s: float | None) -> int:
         start = time.monotonic()
-        seen = "nothing was heard of it"
+        seen = "it has not answered yet"
         while (left := start + timeout_s - time.monotonic()) > 0:
             try:
                 versions = await self._versions(left, retry=False)
@@ -202,7 +203,7 @@ class ModelClient(abc.ABC):
             if _EQUALLY_MANY_ROWS in str(error) and not self._repeats_context:
                 self._repeats_context = True
                 return await self._scores(signature, context, candidates)
-            # Perhaps another version is served since, which takes other features.
+            # Perhaps the server has switched to a version with other features.
             current = await self._fetch_signature()
             if current.version == signature.version:
                 raise
@@ -238,7 +239,7 @@ class ModelClient(abc.ABC):
         return np.concatenate([answer[name] for answer in answers])
 
     async def _of_one_version(self, calls: Sequence[Mapping[str, Array]]) -> list[dict[str, Array]]:
-        """The answers of calls that belong together: if another version came between, all are asked of the newer."""
+        """The answers of calls that belong together. If two versions have answered, all calls go to the newer one."""
         if len(calls) == 1:
             return [(await self._predict(RANK_SIGNATURE, calls[0]))[1]]
         answers = await self._rank_all(calls, version=None)
@@ -267,7 +268,7 @@ class ModelClient(abc.ABC):
         return (await self._predict(EXAMPLES_SIGNATURE, {"examples": np.array(examples, dtype=object)}))[1]
 
     async def _predict(self, signature: str, inputs: Mapping[str, Array], version: int | None = None) -> Answer:
-        """Asks a signature; `version` goes before the client's choice."""
+        """Calls a signature; `version` overrides the client's choice."""
         request = self._request(signature, inputs)
         if version is not None:
             request.model_spec.version.value = version
@@ -283,7 +284,7 @@ class ModelClient(abc.ABC):
         return request
 
     async def _versions(self, timeout_s: float, retry: bool = True) -> list[VersionStatus]:
-        # Of all versions: the one that is asked otherwise may not be there yet.
+        # Lists all versions, since the client's own one may not exist yet.
         spec = model_pb2.ModelSpec(name=self._model.name)
         request = get_model_status_pb2.GetModelStatusRequest(model_spec=spec)
         response = await self._call(self._models.GetModelStatus, request, timeout_s, retry)
@@ -297,7 +298,7 @@ class ModelClient(abc.ABC):
         ]
 
     async def _call(self, method: Callable[..., Any], request: Any, timeout_s: float, retry: bool = True) -> Any:
-        """One call, with its retries if there are to be any, all within the deadline."""
+        """Makes a call, with retries if `retry`, all within the deadline."""
         deadline = time.monotonic() + timeout_s
         retrying = tenacity.AsyncRetrying(
             sleep=self._sleep,

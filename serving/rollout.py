@@ -1,17 +1,17 @@
-"""Which version answers which requests: moves the labels of a model's versions, on TF Serving or the embedded server.
+"""Rolls out versions by moving the labels of a model's versions, on TF Serving or the embedded server.
 
-Requests name a label instead of a version. `stable` answers everybody, `canary` is a newer version on trial, and
-`previous` is what was stable before, which stays loaded so that going back takes no loading::
+Requests name a label instead of a version. `stable` is the version for all users, `canary` is a newer version on trial,
+and `previous` is the former stable version, which stays loaded so that a rollback needs no loading::
 
     canary(3)      stable: 2, canary: 3
     promote()      stable: 3, previous: 2
     rollback()     stable: 2, previous: 3
 
-A server takes a label only for a version that is loaded, so that a move is two configurations: first the new version
-beside the old ones, then, once it is AVAILABLE, the labels. Versions without a label are unloaded by the second.
+A server accepts a label only for a loaded version, so a move takes two configurations. The first adds the new version
+to the old ones. Once it is AVAILABLE, the second moves the labels and unloads the versions without one.
 
-A configuration is a server's whole list of models. Of a server of one model it is made anew; of one that has more it
-is the content of its `--model_config_file`, which is changed with it.
+A configuration is a server's whole list of models. For a server with one model it is built from scratch. For a server
+with several, it is the content of its `--model_config_file`, and the file is updated, too.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _State = get_model_status_pb2.ModelVersionStatus.State
 
 
 class RolloutError(RanklineError):
-    """The labels cannot be moved so. They are where they were."""
+    """The labels cannot be moved as requested. They stay as they were."""
 
 
 class UnreachableError(RolloutError):
@@ -69,18 +69,18 @@ class Rollout:
         timeout_s: float = 120.0,
         tls: Tls | None = None,
     ) -> None:
-        """A rollout; nothing is asked or changed yet.
+        """Creates a rollout, without a call to a server.
 
         Args:
-            targets: gRPC addresses `host:port` of servers that serve the same versions.
-            model_name: which of their models.
-            base_path: the model's folder as the servers see it; unused if the configuration file names it.
+            targets: the gRPC addresses `host:port` of servers that serve the same versions.
+            model_name: the name of the model.
+            base_path: the model's folder as the servers see it; unused if there is a configuration file.
             config_file: the servers' `--model_config_file`, for servers of several models.
-            timeout_s: how long a version may take to load.
-            tls: None is no TLS.
+            timeout_s: the longest time that a version may take to load, in seconds.
+            tls: the TLS options; None is no TLS.
 
         Raises:
-            TlsError: a file of `tls` does not hold what it should.
+            TlsError: a file of `tls` is missing or has other contents.
         """
         self._servers = [_Server(target, model_name, tls) for target in targets]
         self._model_name = model_name
@@ -89,10 +89,10 @@ class Rollout:
         self._timeout_s = timeout_s
 
     def labels(self) -> dict[str, int]:
-        """The versions that have a label, by label.
+        """Label -> version, for the labels that exist.
 
         Raises:
-            RolloutError: a server does not answer, or not all say the same.
+            RolloutError: a server does not answer, or the servers have different labels.
         """
         found = {server.target: server.labels() for server in self._servers}
         first, *others = found.values()
@@ -105,17 +105,17 @@ class Rollout:
         return first
 
     def states(self) -> dict[int, str]:
-        """The state of each version that the first server has or had."""
+        """Version -> state, for the versions that the first server has or had."""
         return {version: state for version, (state, _) in self._servers[0].states().items()}
 
     def canary(self, version: int) -> dict[str, int]:
-        """Puts a version on trial beside the stable one, which is the latest that is served if none has the label.
+        """Puts a version on trial beside the stable one. If no version is stable yet, the latest served one becomes it.
 
         Returns:
-            The labels as they are now.
+            The new labels.
 
         Raises:
-            RolloutError: it is the stable version, or cannot be loaded.
+            RolloutError: the version is the stable one or cannot be loaded.
         """
         labels = self.labels()
         stable = labels.get(STABLE) or self._latest_available()
@@ -126,13 +126,13 @@ class Rollout:
         return self._move(labels, {**labels, STABLE: stable, CANARY: version})
 
     def promote(self, version: int | None = None) -> dict[str, int]:
-        """Makes a version the stable one, and the one that was stable the previous one.
+        """Makes a version the stable one. The former stable version becomes the previous one.
 
         Args:
-            version: None is the canary.
+            version: the version; None is the canary.
 
         Returns:
-            The labels as they are now.
+            The new labels.
 
         Raises:
             RolloutError: there is no canary, or the version cannot be loaded.
@@ -147,10 +147,10 @@ class Rollout:
         return self._move(labels, {STABLE: promoted} | ({PREVIOUS: stable} if stable else {}))
 
     def rollback(self) -> dict[str, int]:
-        """Makes the previous version the stable one, and withdraws the canary.
+        """Makes the previous version the stable one and withdraws the canary.
 
         Returns:
-            The labels as they are now.
+            The new labels.
 
         Raises:
             RolloutError: there is no previous version.
@@ -163,10 +163,10 @@ class Rollout:
         return self._move(labels, {STABLE: labels[PREVIOUS], PREVIOUS: labels[STABLE]})
 
     def withdraw(self) -> dict[str, int]:
-        """Ends the canary's trial; the rest stays as it is.
+        """Ends the canary's trial. The other labels stay.
 
         Returns:
-            The labels as they are now.
+            The new labels.
         """
         labels = self.labels()
         return self._move(labels, {label: version for label, version in labels.items() if label != CANARY})
@@ -204,7 +204,7 @@ class Rollout:
         return dict(wanted)
 
     def _config(self, labels: Mapping[str, int]) -> _Config:
-        """The configuration in force: the file's, or else what the labels say of it."""
+        """The current configuration: that of the file, or else one built from the labels."""
         config = _Config()
         if self._config_file is None:
             config.model_config_list.config.add(
@@ -238,14 +238,14 @@ class Rollout:
 
     def _apply(self, config: _Config) -> None:
         if self._config_file:
-            # Before the request: a server that polls its file would take the old one back.
+            # The file is written first, since a server that polls it would return to the old configuration.
             _write(self._config_file, text_format.MessageToString(config))
         for server in self._servers:
             server.reload(config)
 
 
 class _Server:
-    """One server's side of it."""
+    """One of the servers, and its labels."""
 
     def __init__(self, target: str, model_name: str, tls: Tls | None) -> None:
         self.target = target
@@ -255,12 +255,12 @@ class _Server:
         self._prediction = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
 
     def labels(self) -> dict[str, int]:
-        """No call lists the labels, but each can be resolved."""
+        """Label -> version. No call lists the labels, so each one is resolved."""
         found = {label: self._version_of(label) for label in LABELS}
         return {label: version for label, version in found.items() if version is not None}
 
     def states(self) -> dict[int, tuple[str, str]]:
-        """State and error by version, the newest first."""
+        """Version -> state and error, the newest first."""
         request = get_model_status_pb2.GetModelStatusRequest(model_spec=model_pb2.ModelSpec(name=self._model_name))
         try:
             response = self._models.GetModelStatus(request, timeout=_CALL_TIMEOUT_S)
@@ -322,7 +322,7 @@ def _listed(labels: Mapping[str, int]) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    """All or nothing: a server may be reading it."""
+    """Replaces a file atomically, since a server may be reading it."""
     with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as beside:
         beside.write(text)
     shutil.copymode(path, beside.name)

@@ -1,7 +1,7 @@
-"""TensorProto to numpy and back, as TensorFlow's own `Tensor::FromProto` and `Tensor::AsProtoField` do it.
+"""Converts TensorProtos to NumPy arrays and back, as TensorFlow's `Tensor::FromProto` and `Tensor::AsProtoField` do.
 
-Written out because `tf.make_tensor_proto` and `tf.make_ndarray` cost several times as much per tensor and
-need all of TensorFlow. A string tensor is a numpy array of `bytes` objects.
+`tf.make_tensor_proto` and `tf.make_ndarray` take several times as long per tensor and need all of TensorFlow. A string
+tensor is a NumPy array of `bytes` objects.
 """
 
 import math
@@ -16,7 +16,7 @@ from tensorflow.core.framework import tensor_pb2, types_pb2
 Array: TypeAlias = NDArray[Any]
 
 MAX_REPEATED = 1 << 24
-"""Elements that a tensor may have beyond the values that are sent of it: a few bytes must not take gigabytes."""
+"""The largest number of elements that a TensorProto may leave out, so that a few bytes cannot take gigabytes."""
 
 
 class TensorError(ValueError):
@@ -25,14 +25,14 @@ class TensorError(ValueError):
 
 @dataclass(frozen=True)
 class _Encoding:
-    """Where a TensorProto keeps values of one type.
+    """The field in which a TensorProto keeps values of one type.
 
     Attributes:
-        dtype: of the tensor.
-        field: the `*_val` field.
+        dtype: the type of the tensor.
+        field: the name of the `*_val` field.
         wire: the type of the field's elements.
-        as_bits: the field holds the elements' bits (half precision) or components (complex numbers),
-            to be reinterpreted; otherwise values, to be converted.
+        as_bits: whether the field holds bits (half precision) or components (complex numbers) to reinterpret; else it
+            holds values to convert.
     """
 
     dtype: np.dtype[Any]
@@ -66,21 +66,21 @@ _DATA_TYPES = {encoding.dtype: data_type for data_type, encoding in _NUMERIC.ite
 
 
 def to_array(proto: tensor_pb2.TensorProto) -> Array:
-    """The tensor in a TensorProto, whichever of its two encodings is used.
+    """Converts a TensorProto, in either of its two encodings, to an array.
 
-    `tensor_content`, if set, holds exactly the tensor's bytes (for strings: all lengths as varints, then
-    all characters); of a tensor without elements it is ignored. Otherwise the `*_val` field holds its values:
-    too many are ignored, too few are completed by repeating the last, and none means zeros or empty strings.
+    `tensor_content`, if set, holds exactly the tensor's bytes (for strings: all lengths as varints, then all
+    characters); it is ignored if the tensor has no elements. Otherwise the `*_val` field holds the values: extra values
+    are ignored, the last value is repeated if there are too few, and no values mean zeros or empty strings.
 
     Args:
-        proto: of any numeric type or string.
+        proto: a tensor of a numeric type or of strings.
 
     Returns:
-        The array; one made from `tensor_content` is read-only.
+        The array, which is read-only if it comes from `tensor_content`.
 
     Raises:
-        TensorError: unsupported type, a dimension below 0, content that does not fit the shape, or more than
-            `MAX_REPEATED` elements without a value of their own.
+        TensorError: the type is not supported, a dimension is negative, the content does not fit the shape, or more
+            than `MAX_REPEATED` elements have no value of their own.
     """
     shape = _shape(proto)
     try:
@@ -92,14 +92,14 @@ def to_array(proto: tensor_pb2.TensorProto) -> Array:
 
 
 def fill_values(proto: tensor_pb2.TensorProto, array: Array) -> None:
-    """Writes an array into an empty TensorProto, values in the type's `*_val` field.
+    """Writes an array into an empty TensorProto, with the values in the type's `*_val` field.
 
     Args:
-        proto: where to.
-        array: of a numeric type, `bytes`, or an object array of `bytes`.
+        proto: the TensorProto to fill.
+        array: an array of a numeric type, of `bytes`, or of `bytes` objects.
 
     Raises:
-        TensorError: a type that a TensorProto has no field for.
+        TensorError: a TensorProto has no field for this type.
     """
     data_type = _fill_header(proto, array)
     if data_type == types_pb2.DT_STRING:
@@ -113,7 +113,7 @@ def fill_values(proto: tensor_pb2.TensorProto, array: Array) -> None:
 
 
 def fill_content(proto: tensor_pb2.TensorProto, array: Array) -> None:
-    """Like `fill_values`, but numeric values go into `tensor_content` as bytes, which is faster."""
+    """Like `fill_values`, but writes numeric values to `tensor_content` as bytes, which is faster."""
     if _fill_header(proto, array) == types_pb2.DT_STRING:
         proto.string_val.extend(array.ravel().tolist())
     else:
@@ -121,10 +121,10 @@ def fill_content(proto: tensor_pb2.TensorProto, array: Array) -> None:
 
 
 def type_name(array: Array) -> str:
-    """What TensorFlow calls the array's type: `DT_FLOAT`, `DT_STRING`.
+    """TensorFlow's name of the array's type, such as `DT_FLOAT` or `DT_STRING`.
 
     Raises:
-        TensorError: a type that TensorFlow has not.
+        TensorError: TensorFlow does not have this type.
     """
     return _name_of(_data_type(array))
 
@@ -145,7 +145,7 @@ def _fill_header(proto: tensor_pb2.TensorProto, array: Array) -> int:
 
 
 def _shape(proto: tensor_pb2.TensorProto) -> list[int]:
-    """The dimensions that are listed: `unknown_rank` means nothing in a tensor, as in `TensorShape::IsValid`."""
+    """The listed dimensions. `unknown_rank` is ignored in a tensor, as in `TensorShape::IsValid`."""
     shape = [dim.size for dim in proto.tensor_shape.dim]
     if shape and min(shape) < 0:
         raise TensorError(f"a tensor's shape must be known, got {shape}")
@@ -209,7 +209,7 @@ def _check_repeated(count: int) -> None:
 
 
 def _strings_from_content(content: bytes, count: int) -> list[bytes]:
-    if count > len(content):  # each has a length of a byte at least
+    if count > len(content):  # each string's length takes at least a byte
         raise TensorError(f"expected tensor_content with {count} strings, got {len(content)} bytes")
     lengths, start = [], 0
     for _ in range(count):
@@ -227,7 +227,7 @@ def _strings_from_content(content: bytes, count: int) -> list[bytes]:
 
 
 def _varint(content: bytes, start: int) -> tuple[int, int]:
-    """A base-128 varint (least significant group first), and where it ends."""
+    """A base-128 varint (least significant group first), and the offset of its end."""
     value = 0
     for position in range(start, min(start + 5, len(content))):
         value |= (content[position] & 0x7F) << 7 * (position - start)

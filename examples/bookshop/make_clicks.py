@@ -1,4 +1,4 @@
-"""Makes up a bookshop's log: the books that it showed to readers, and which of them they clicked."""
+"""Generates a bookshop's log: the books that it showed to readers, and which of them they clicked."""
 
 import csv
 import datetime

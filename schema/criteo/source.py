@@ -19,13 +19,13 @@ def fetch(folder: Path) -> None:
 
 
 def write(rows: Rows, path: Path) -> None:
-    """Writes rows as Criteo's files have them: see `as_table`."""
+    """Writes rows in the format of Criteo's files, see `as_table`."""
     options = csv.WriteOptions(include_header=False, delimiter="\t", quoting_style="none")
     csv.write_csv(as_table(rows), path, options)
 
 
 def as_table(rows: Rows) -> pa.Table:
-    """Label, integers (none where missing), ids as 8 hexadecimal digits."""
+    """The label, the integers (null if missing), and the ids as 8 hexadecimal digits."""
     columns = [pa.array(rows.label.astype(np.int64))]
     columns += [pa.array(values, from_pandas=True).cast(pa.int64()) for values in rows.numbers.T]
     columns += [hashed(values, column) for column, values in enumerate(rows.ids.T)]
@@ -33,7 +33,7 @@ def as_table(rows: Rows) -> pa.Table:
 
 
 def hashed(ids: np.ndarray, column: int) -> pa.StringArray:
-    """Ids of a column as 8 hexadecimal digits, different ones for different ids."""
+    """The ids of a column as 8 hexadecimal digits, which differ for different ids."""
     codes = (ids.astype(np.uint64) * np.uint64(2654435761) + np.uint64(column * 40503)) % np.uint64(2**32)
     different, index = np.unique(codes, return_inverse=True)
     return pa.array([f"{code:08x}" for code in different]).take(pa.array(index))

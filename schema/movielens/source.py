@@ -1,6 +1,6 @@
-"""MovieLens-100k (Harper and Konstan, The MovieLens Datasets, 2015), from the copy in a Python package.
+"""Fetches MovieLens-100k (Harper and Konstan, The MovieLens Datasets, 2015) from a Python package that contains a copy.
 
-Its licence allows no redistribution, so nothing of it is in this repository.
+Its licence allows no redistribution, so this repository contains none of it.
 """
 
 import zipfile
@@ -16,7 +16,7 @@ _MEMBER = "recbole/dataset_example/ml-100k/ml-100k.{}"
 
 
 def fetch(folder: Path) -> None:
-    """Joins ratings, people and movies into `ratings.parquet`: one row per rating, the earliest first."""
+    """Joins ratings, people and movies into `ratings.parquet`, with one row per rating, the earliest first."""
     with package_file(_PACKAGE, _SHA256) as path, zipfile.ZipFile(path) as archive:
         ratings, people, movies = (_table(archive, name) for name in ("inter", "user", "item"))
     rows = ratings.merge(people, on="user_id", validate="many_to_one")
@@ -24,7 +24,7 @@ def fetch(folder: Path) -> None:
     rows = rows.sort_values(["timestamp", "user_id", "item_id"])
 
     times = pd.to_datetime(rows["timestamp"].astype("int64"), unit="s")  # UTC
-    # One movie's title is not known, another's title has a comma that moved its year out of its column.
+    # One movie has no known title, and a comma in another's title has moved its year to another column.
     year = pd.to_numeric(rows["release_year"], errors="coerce").astype("Int64")
     genres = rows["class"].str.split(" ")
     pd.DataFrame(
@@ -47,7 +47,7 @@ def fetch(folder: Path) -> None:
 
 
 def _table(archive: zipfile.ZipFile, name: str) -> pd.DataFrame:
-    """One of the package's tab-separated files, whose header says `name:type`, as texts."""
+    """Reads one of the package's tab-separated files as texts. Its header has the form `name:type`."""
     with archive.open(_MEMBER.format(name)) as file:
         table = pd.read_csv(file, sep="\t", dtype=str, keep_default_na=False, quoting=3)  # 3: quotes are letters
     return table.rename(columns=lambda column: column.split(":")[0])

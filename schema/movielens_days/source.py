@@ -1,4 +1,4 @@
-"""MovieLens-100k as its users made it: a file for each day (UTC) on which anything was rated."""
+"""MovieLens-100k as it arose day by day: a file for each day (UTC) with ratings."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from schema.movielens import source
 
 
 def fetch(folder: Path) -> None:
-    """Writes `YYYY-MM-DD.parquet`, the earliest rating first."""
+    """Writes a `YYYY-MM-DD.parquet` for each day, the earliest rating first."""
     ratings = pd.read_parquet(fetched("movielens", Path(source.__file__)) / "ratings.parquet")
     days = pd.to_datetime(ratings["timestamp"], unit="s").dt.date
     for day, rows in ratings.groupby(days):

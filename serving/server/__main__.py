@@ -30,13 +30,13 @@ _NEEDLESS = (
     "enable_profiler",
     "skip_initialize_tpu",
 )
-"""Flags of tensorflow_model_server that save time or memory there and change no answer."""
+"""Flags of tensorflow_model_server that save time or memory there but change no answers."""
 
 
 def _without_effect(command: Command) -> Command:
-    """Takes flags that are of no use here, so that whoever gives them need not change a script."""
+    """Adds flags without effect, so that scripts for tensorflow_model_server need no change."""
     for name in reversed(_NEEDLESS):
-        help_text = "Accepted, as tensorflow_model_server does; has no effect here."
+        help_text = "Accepted for compatibility with tensorflow_model_server; has no effect here."
         command = click.option(f"--{name}", is_flag=False, flag_value="true", expose_value=False, help=help_text)(
             command
         )
@@ -48,14 +48,14 @@ def _without_effect(command: Command) -> Command:
     "--port",
     default=8500,
     type=click.IntRange(0, 65535),
-    help="TCP port for gRPC; 0 is a free one, which is printed (tensorflow_model_server: no gRPC).",
+    help="TCP port for gRPC; 0 chooses a free port and prints it (in tensorflow_model_server, 0 is no gRPC).",
 )
 @click.option(
     "--rest_api_port",
     default=0,
     type=click.IntRange(0, 65535),
-    help="TCP port for HTTP; 0 is no HTTP. Answers /v1/models/NAME, its /metadata, and its :predict, "
-    ":classify and :regress.",
+    help="TCP port for HTTP, which serves /v1/models/NAME, its /metadata, and its :predict, :classify and :regress; "
+    "0 is no HTTP.",
 )
 @click.option(
     "--grpc_max_threads",
@@ -67,9 +67,9 @@ def _without_effect(command: Command) -> Command:
     "--rest_api_timeout_in_ms",
     default=30_000,
     type=click.IntRange(min=1),
-    help="Milliseconds that a model may take for a request over HTTP.",
+    help="The time limit of a model for a request over HTTP, in milliseconds.",
 )
-@_switch("--rest_api_enable_cors_support", help="Let pages of any web site ask over HTTP.")
+@_switch("--rest_api_enable_cors_support", help="Allow pages of any web site to send requests over HTTP.")
 @click.option(
     "--host",
     default="127.0.0.1",
@@ -80,28 +80,29 @@ def _without_effect(command: Command) -> Command:
 @click.option(
     "--model_base_path",
     default="",
-    help="Folder with a numbered folder for each version, of which the largest is served. "
-    "It may be missing or empty as yet.",
+    help="Folder with a numbered folder for each version, of which the one with the largest number is served. "
+    "It may be missing or empty at first.",
 )
 @click.option(
     "--model_config_file",
     default="",
-    help="A ModelServerConfig in text format, in place of both: models, the versions to serve and their labels.",
+    help="A ModelServerConfig in text format, in place of --model_name and --model_base_path: models, the versions to "
+    "serve, and their labels.",
 )
 @click.option(
     "--model_config_file_poll_wait_seconds",
     default=0.0,
     type=FiniteRange(min=0),
-    help="Seconds between two readings of that file; 0 reads it once.",
+    help="Seconds between two readings of --model_config_file; 0 reads it once.",
 )
 @click.option(
     "--saved_model_tags", default="serve", help="Comma-separated tags of the graph to load from a SavedModel."
 )
 @_switch(
     "--allow_version_labels_for_unavailable_models",
-    help="Allow a label that is new for a version that is not loaded yet, as when the server starts.",
+    help="Allow new labels for versions that are not loaded yet, for example when the server starts.",
 )
-@_switch("--enable_batching", help="Compute requests that come at the same time together.")
+@_switch("--enable_batching", help="Compute simultaneous requests together, in batches.")
 @click.option(
     "--batching_parameters_file",
     default="",
@@ -109,7 +110,7 @@ def _without_effect(command: Command) -> Command:
 )
 @_switch(
     "--enable_per_model_batching_parameters",
-    help="Batch only models with a batching_params.pbtxt in their folder, by that.",
+    help="Batch only models with a batching_params.pbtxt in their folder, with the parameters in it.",
 )
 @_switch("--enable_model_warmup", default=True, help="Replay a model's warm-up requests before it is served.")
 @click.option(
@@ -133,14 +134,14 @@ def _without_effect(command: Command) -> Command:
 @click.option(
     "--monitoring_config_file",
     default="",
-    help="A MonitoringConfig in text format: `prometheus_config { enable: true }` is a page of metrics for Prometheus "
-    "under /monitoring/prometheus/metrics, or its `path`, on the HTTP port.",
+    help="A MonitoringConfig in text format: `prometheus_config { enable: true }` adds a page of metrics for Prometheus"
+    " on the HTTP port, at /monitoring/prometheus/metrics or the `path` in the file.",
 )
 @click.option(
     "--ssl_config_file",
     default="",
-    help="An SSLConfig in text format with server_key and server_cert as PEM text; client_verify and custom_ca for "
-    "clients with certificates. Without it, no TLS.",
+    help="An SSLConfig in text format with server_key and server_cert as PEM text, and client_verify and custom_ca to "
+    "verify clients by their certificates. Without it, no TLS.",
 )
 @click.option("--grpc_channel_arguments", default="", help="Further options of gRPC: grpc.max_connection_age_ms=2000,…")
 @_switch(
@@ -151,25 +152,25 @@ def _without_effect(command: Command) -> Command:
     "--file_system_poll_wait_seconds",
     default=1.0,
     type=FiniteRange(min=0),
-    help="Seconds between two looks for new versions; 0 looks once.",
+    help="Seconds between two searches for new versions; 0 searches once.",
 )
 @click.option(
     "--max_num_load_retries",
     default=5,
     type=click.IntRange(min=0),
-    help="Further attempts at a version that fails to load.",
+    help="Further attempts if a version fails to load.",
 )
 @click.option(
     "--load_retry_interval_micros",
     default=60_000_000,
     type=click.IntRange(min=0),
-    help="Microseconds between two attempts.",
+    help="Microseconds between two attempts to load a version.",
 )
 @_without_effect
 def main(rest_api_port: int, **flags: Any) -> None:
-    """Serves SavedModels with TF Serving's API, and every new version of them as it appears.
+    """Serves SavedModels, and their new versions as they appear, with TF Serving's API.
 
-    Flags are spelled and mean the same as tensorflow_model_server's. Stops on SIGINT and SIGTERM.
+    The flags have the names and meanings of tensorflow_model_server's. SIGINT and SIGTERM stop the server.
     """
     if not (flags["model_base_path"] or flags["model_config_file"]):
         raise click.UsageError("expected --model_base_path or --model_config_file, got neither")
@@ -189,7 +190,7 @@ def main(rest_api_port: int, **flags: Any) -> None:
 
 
 def _log_to_stdout() -> None:
-    """One line for each thing that happens, without other libraries' lines."""
+    """Logs one line per event to standard output, without the messages of other libraries."""
     log = logging.getLogger("serving")
     log.addHandler(logging.StreamHandler(sys.stdout))
     log.setLevel(logging.INFO)
@@ -197,10 +198,10 @@ def _log_to_stdout() -> None:
 
 @contextlib.contextmanager
 def _quiet_tensorflow() -> Iterator[None]:
-    """Keeps TensorFlow's greetings off the terminal while it is imported.
+    """Hides what TensorFlow prints while it is imported.
 
-    TF_CPP_MIN_LOG_LEVEL silences what its C++ side says later, but some lines come before that is read.
-    Who sets the variable gets to see everything that it allows.
+    TF_CPP_MIN_LOG_LEVEL silences the later messages of its C++ code, but some lines come before it is read. If the user
+    has set this variable, nothing is hidden.
     """
     if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
         yield

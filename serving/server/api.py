@@ -1,4 +1,4 @@
-"""Every request that the server answers, whichever way it came: protocol message in, protocol message out."""
+"""All requests that the server answers, independent of the transport: protocol message in, protocol message out."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -34,11 +34,11 @@ Response = TypeVar("Response")
 class Api:
     """TF Serving's API without a transport.
 
-    Every method raises StatusError if there is no answer. Those that ask a model take the seconds that it may take.
+    Every method raises a StatusError if the request fails. Methods that run a model take a time limit in seconds.
     """
 
     def __init__(self, manager: Manager, core: Core, logs: RequestLogs) -> None:
-        """An API to the models of `manager`, which `core` configures; `logs` is told what was answered."""
+        """Creates an API to the models of `manager`, which `core` configures; `logs` receives answered requests."""
         self._manager = manager
         self._logs = logs
         self._core = core
@@ -84,7 +84,7 @@ class Api:
         return get_model_status(self._manager, request)
 
     def inputs(self, spec: model_pb2.ModelSpec, signature: str) -> Mapping[str, meta_graph_pb2.TensorInfo]:
-        """The inputs of a signature ("" is the default one), for who has to know them to write a Predict request."""
+        """The inputs of a signature ("" is the default one), from which REST builds Predict requests."""
         name = signature or DEFAULT_SIGNATURE
         with self._manager.servable(spec) as servable:
             definition = servable.signature_defs.get(name)
@@ -96,9 +96,9 @@ class Api:
     def reload_config(
         self, request: model_management_pb2.ReloadConfigRequest
     ) -> model_management_pb2.ReloadConfigResponse:
-        """Takes over another configuration, and waits until models that are new are served.
+        """Switches to another configuration and waits until new models are served.
 
-        The response says how much the metrics that are asked for have increased meanwhile.
+        The response has the increase of the requested metrics in the meantime.
         """
         before = monitoring.first_counts(request.metric_names)
         self._core.reload(request.config)

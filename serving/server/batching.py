@@ -1,8 +1,8 @@
-"""Batching: requests that come at the same time are computed together, by TensorFlow's own batch scheduler.
+"""Batching: TensorFlow's own batch scheduler computes simultaneous requests together.
 
-Parameters, checks and messages after TF Serving's batching/{batching_session,batching_util}.cc and
-servables/tensorflow/bundle_factory_util.cc. There the scheduler stands before the session; here it is a node of the
-session's graph, a BatchFunction, whose function is the part of the graph that a signature's outputs need.
+Parameters, checks and messages follow TF Serving's batching/{batching_session,batching_util}.cc and
+servables/tensorflow/bundle_factory_util.cc. There the scheduler wraps the session. Here it is a node of the session's
+graph, a BatchFunction, whose function is the part of the graph that computes a signature's outputs.
 """
 
 import itertools
@@ -22,27 +22,27 @@ from tensorflow.python.ops.ragged import ragged_tensor
 from serving.server.status import StatusError, invalid_argument
 from serving.tensors import Array
 
-# The scheduler's, where the parameters say nothing.
+# The scheduler's defaults.
 _MAX_BATCH_SIZE = 1000
 _MAX_ENQUEUED_BATCHES = 10
 
 _ADDED = re.compile(r"\. 0th dimension size: .*|\s*\[\[\{\{node BatchFunction.*", re.DOTALL)
-"""What the node's messages say beyond TF Serving's."""
+"""The parts of the node's messages that TF Serving's do not have."""
 
 _numbers = itertools.count(1)
 
 
 class Batching:
-    """Makes parts of a session's graph into batched ones."""
+    """Turns parts of a session's graph into batched ones."""
 
     def __init__(self, parameters: Any) -> None:
-        """Batching by these parameters.
+        """Creates a batching with given parameters.
 
         Args:
             parameters: a `config_files.BatchingParameters`.
 
         Raises:
-            StatusError: they contradict each other.
+            StatusError: the parameters contradict each other.
         """
         self._padding = parameters.pad_variable_length_inputs
         self._threads = _value(parameters, "num_batch_threads", os.cpu_count() or 1)
@@ -76,18 +76,18 @@ class Batching:
             )
 
     def batched(self, graph: ops.Graph, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> list[Tensor]:
-        """The same outputs, computed for several runs at once.
+        """Adds nodes to a graph that compute the same outputs for several runs at once.
 
         Args:
-            graph: a session's; nodes are added to it.
-            inputs: what is fed, with a row for each example.
-            outputs: what is computed of it, a row for each example.
+            graph: the graph of a session.
+            inputs: the tensors that are fed, with a row for each example.
+            outputs: the tensors that are computed from them, with a row for each example.
 
         Returns:
-            What to fetch in the outputs' place.
+            The tensors to fetch in place of `outputs`.
 
         Raises:
-            ValueError: this part of the graph cannot be a function.
+            ValueError: this part of the graph cannot become a function.
         """
         with graph.as_default():
             function = _Function(graph, inputs, outputs)
@@ -96,7 +96,7 @@ class Batching:
                 sent, function = _padded(graph, inputs, function)
             allowed = self._allowed
             if self._splitting and self._largest < self._max_batch_size:
-                # The node has no other place for the largest batch that is run.
+                # The node has no other parameter for the largest batch to run.
                 allowed = [size for size in allowed if size < self._largest] + [self._largest]
             return list(
                 gen_batch_ops.batch_function(
@@ -116,7 +116,7 @@ class Batching:
 
 
 def check_inputs(inputs: Mapping[str, Array]) -> None:
-    """Raises the StatusError of inputs that do not have a row for each example."""
+    """Raises a StatusError unless all inputs have a row for each example."""
     if not inputs:
         raise invalid_argument("Batching Run() must have at least one input tensor")
     if any(array.ndim == 0 for array in inputs.values()):
@@ -126,11 +126,11 @@ def check_inputs(inputs: Mapping[str, Array]) -> None:
 
 
 def status_of(error: errors.OpError, inputs: Mapping[str, Tensor]) -> StatusError:
-    """What a client gets to see of an error in a batched run.
+    """Converts an error in a batched run to the status that the client receives.
 
     Args:
-        error: TensorFlow's.
-        inputs: the tensors that are fed, by the signature's names.
+        error: the error of TensorFlow.
+        inputs: input name of the signature -> the tensor that is fed.
     """
     message = _ADDED.sub("", error.message)
     if message.startswith("Dimensions of inputs should match"):
@@ -148,12 +148,12 @@ def status_of(error: errors.OpError, inputs: Mapping[str, Tensor]) -> StatusErro
 
 
 class _Function:
-    """A part of a graph as a function of it.
+    """A function made of a part of a graph, in the same graph.
 
     Attributes:
-        attribute: names it, for nodes that call it.
-        captured: the tensors that it takes after its inputs: handles of variables and tables.
-        output_types: of what it gives.
+        attribute: the attribute with the function's name, for nodes that call it.
+        captured: further arguments after the inputs: the handles of variables and tables.
+        output_types: the types of its outputs.
     """
 
     def __init__(self, graph: ops.Graph, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
@@ -195,10 +195,10 @@ class _Function:
 
 
 def _padded(graph: ops.Graph, inputs: Sequence[Tensor], function: _Function) -> tuple[list[Tensor], _Function]:
-    """What to send in the inputs' place, and a function of it, so that rows of several lengths fit into a batch.
+    """The tensors to send in place of the inputs, and a function of them, so that rows of any length fit into a batch.
 
-    The scheduler puts rows together only if they are equally long. An input whose rows need not be is sent as one
-    variant per row. As in TF Serving, rows that are too short are filled up with the first value of their request.
+    The scheduler only joins rows of equal length. An input whose rows may differ in length is sent as one variant per
+    row. As in TF Serving, shorter rows are padded with the first value of their request.
     """
     sent: list[Tensor] = []
     received: list[Tensor] = []  # the function's own inputs

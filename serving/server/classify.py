@@ -1,6 +1,6 @@
 """Classify: tf.Examples in, classes with their scores out.
 
-Checks and messages after TF Serving's servables/tensorflow/classifier.cc.
+Checks and messages follow TF Serving's servables/tensorflow/classifier.cc.
 """
 
 from collections.abc import Mapping
@@ -23,14 +23,14 @@ def classify(
 
     Args:
         servable: the model.
-        request: its model spec's name and version have led to `servable`.
-        timeout_s: seconds that the model may take; None is any.
+        request: the request. Its model spec has already been resolved to `servable`.
+        timeout_s: the time limit of the model in seconds; None is no limit.
 
     Returns:
-        For each example its classes, with label and score as far as the signature has them.
+        The classes of each example, with labels and scores if the signature has them.
 
     Raises:
-        StatusError: the signature is not one for classification, or the model cannot compute it.
+        StatusError: the signature is not for classification, or the model cannot compute it.
     """
     name = request.model_spec.signature_name or DEFAULT_SIGNATURE
     chosen = outputs(examples.signature(servable, name))
@@ -43,10 +43,10 @@ def classify(
 
 
 def outputs(signature: meta_graph_pb2.SignatureDef) -> list[str]:
-    """Which of the outputs `classes` and `scores` a signature has.
+    """Those of the outputs `classes` and `scores` that a signature has.
 
     Raises:
-        StatusError: it is not one for classification.
+        StatusError: the signature is not for classification.
     """
     if len(signature.inputs) != 1:
         raise invalid_argument("Expected one input Tensor.")
@@ -64,15 +64,15 @@ def outputs(signature: meta_graph_pb2.SignatureDef) -> list[str]:
 
 
 def fill_result(result: classification_pb2.ClassificationResult, arrays: Mapping[str, Array], batch_size: int) -> None:
-    """Writes what a model computed.
+    """Fills a result with a model's outputs.
 
     Args:
-        result: where to.
-        arrays: the outputs, by name.
-        batch_size: how many examples there were.
+        result: the message to fill.
+        arrays: output name -> array [batch_size, classes].
+        batch_size: the number of examples.
 
     Raises:
-        StatusError: an output is not of the type or shape of one, or the two do not fit together.
+        StatusError: an output has a wrong type or shape, or the two outputs do not fit together.
     """
     _check(arrays, batch_size)
     number_of_classes = next(iter(arrays.values())).shape[1]

@@ -1,8 +1,8 @@
 """Configuration files of `tensorflow_model_server`: protocol messages in text format.
 
-Messages that the package of its API leaves out are written out here, field by field, after TF Serving's
-config/{ssl_config,monitoring_config}.proto and servables/tensorflow/session_bundle_config.proto, so that files for it
-are read unchanged.
+The package `tensorflow-serving-api` lacks some of these messages. They are defined here, field by field, after TF
+Serving's config/{ssl_config,monitoring_config}.proto and servables/tensorflow/session_bundle_config.proto, so that
+its files can be read unchanged.
 """
 
 from pathlib import Path
@@ -71,7 +71,7 @@ message_type {
   }
 }
 """
-# A pool of its own: whoever has the real definitions may load them as well.
+# A separate pool, so that the real definitions can be loaded into the same process.
 _POOL = descriptor_pool.DescriptorPool()
 _wrappers = descriptor_pb2.FileDescriptorProto()
 wrappers_pb2.DESCRIPTOR.CopyToProto(_wrappers)
@@ -80,7 +80,7 @@ _POOL.Add(text_format.Parse(_SCHEMA, descriptor_pb2.FileDescriptorProto()))
 
 
 class ConfigFileError(Exception):
-    """A configuration file that cannot be used."""
+    """A configuration file cannot be read or has other contents."""
 
 
 def _message_class(name: str) -> type[Any]:
@@ -89,24 +89,24 @@ def _message_class(name: str) -> type[Any]:
 
 
 SslConfig = _message_class("SSLConfig")
-"""`server_key`, `server_cert` and `custom_ca`, each as PEM text, and whether clients need a certificate."""
+"""TLS: `server_key`, `server_cert` and `custom_ca` as PEM text, and `client_verify`."""
 
 MonitoringConfig = _message_class("MonitoringConfig")
-"""`prometheus_config`: whether there is a page of metrics (`enable`), and where (`path`)."""
+"""Monitoring: `prometheus_config`, with `enable` for a page of metrics and its `path`."""
 
 BatchingParameters = _message_class("BatchingParameters")
-"""How many examples are computed at once, and how long requests wait for each other."""
+"""Batching: the sizes of batches, and how long requests wait for each other."""
 
 
 def read(path: str, message_class: type[AnyMessage]) -> AnyMessage:
-    """What a file says.
+    """Reads a configuration file.
 
     Args:
-        path: of the file.
-        message_class: what it should hold.
+        path: the path of the file.
+        message_class: the type of the message in it.
 
     Raises:
-        ConfigFileError: it cannot be read, or holds something else.
+        ConfigFileError: the file cannot be read, or does not hold such a message.
     """
     message: AnyMessage = message_class()
     try:

@@ -1,4 +1,4 @@
-"""Brings about what the configuration says, and goes on doing so: new versions, other models, other labels.
+"""Keeps the manager in line with the configuration: new versions, other models, other labels.
 
 After TF Serving's model_servers/server_core.cc, `ReloadConfig`.
 """
@@ -21,16 +21,16 @@ _NEW_MODEL_TIMEOUT_S = 600.0
 
 
 class Core:
-    """Looks after a manager. `run` is its thread's; a configuration may come from any."""
+    """Controls a manager. `run` belongs to one thread; other methods may be called from any thread."""
 
     def __init__(self, manager: Manager, logs: RequestLogs, poll_wait_s: float, labels_for_unavailable: bool) -> None:
-        """A core without a configuration.
+        """Creates a core without a configuration.
 
         Args:
-            manager: which loads and unloads.
-            logs: of requests.
-            poll_wait_s: between two looks for new versions; 0 looks only when a configuration comes.
-            labels_for_unavailable: allow a new label for a version that is not loaded (yet).
+            manager: the manager, which loads and unloads versions.
+            logs: the logs of requests.
+            poll_wait_s: the seconds between two searches for new versions; 0 searches only after a new configuration.
+            labels_for_unavailable: whether to allow a new label for a version that is not loaded.
         """
         self._manager = manager
         self._logs = logs
@@ -44,13 +44,14 @@ class Core:
         self._stopping = False
 
     def configure(self, config: ModelServerConfig) -> set[str]:
-        """Takes over a configuration in place of the one before.
+        """Switches to a configuration.
 
         Returns:
-            The models that are new.
+            The names of new models.
 
         Raises:
-            StatusError: it cannot be served, and all stays as it was; or requests cannot be logged as it says.
+            StatusError: the configuration is invalid, and nothing changes; or only its request logging is invalid, and
+                the rest takes effect.
         """
         if config.WhichOneof("config") != "model_config_list":
             raise invalid_argument(
@@ -68,16 +69,15 @@ class Core:
             self._config.CopyFrom(config)
             self._poll_now = True
         self._wake.set()
-        # Only now, as TF Serving: if this is wrong, the rest is done all the same.
+        # Last, as in TF Serving: if the logging is invalid, the rest has taken effect.
         self._logs.configure({model.name: model.logging_config for model in models if model.HasField("logging_config")})
         return {model.name for model in models} - before
 
     def reload(self, config: ModelServerConfig) -> None:
-        """Takes over a configuration, and waits until the models that are new are served.
+        """Switches to a configuration and waits until new models are served.
 
         Raises:
-            StatusError: it cannot be served, and all stays as it was; or a new model cannot be loaded; or requests
-                cannot be logged as it says.
+            StatusError: as for `configure`, or a new model cannot be loaded.
         """
         failures = []
         for name in sorted(self.configure(config)):
@@ -93,7 +93,7 @@ class Core:
             )
 
     def run(self) -> None:
-        """Looks for versions and brings about what they ask for, until `stop`."""
+        """Searches for versions, and loads and unloads them, until `stop` is called."""
         next_poll = 0.0
         while not self._stopping:
             self._wake.clear()

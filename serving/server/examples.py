@@ -1,4 +1,4 @@
-"""The input of Classify and Regress: tf.Examples, alone or with a context that they share.
+"""The input of Classify and Regress: tf.Examples, with or without a shared context.
 
 After TF Serving's servables/tensorflow/util.cc.
 """
@@ -12,20 +12,20 @@ from serving.server.status import invalid_argument
 from serving.tensors import Array
 
 INPUTS = "inputs"
-"""What both methods' signatures call it."""
+"""The name of this input in the signatures of both methods."""
 
 
 def serialized(source: input_pb2.Input) -> Array:
-    """The examples as a model takes them.
+    """Serializes the examples, as a model takes them.
 
-    A shared context is merged into each example by writing one message after the other: parsing them
-    merges the two, and the example's features win over the context's.
+    A shared context is merged into each example by concatenating the two serialized messages: parsing the result merges
+    them, and the example's features override the context's.
 
     Args:
-        source: `example_list` or `example_list_with_context`.
+        source: an input with `example_list` or `example_list_with_context`.
 
     Returns:
-        Serialized tf.Examples, `bytes` [N].
+        N serialized tf.Examples, `bytes` [N].
 
     Raises:
         StatusError: there is no example.
@@ -41,10 +41,10 @@ def serialized(source: input_pb2.Input) -> Array:
 
 
 def signature(servable: Servable, name: str) -> meta_graph_pb2.SignatureDef:
-    """The signature of this name.
+    """The signature with a name.
 
     Raises:
-        StatusError: there is none.
+        StatusError: the model has no such signature.
     """
     definition = servable.signature_defs.get(name)
     if definition is None:
@@ -53,5 +53,5 @@ def signature(servable: Servable, name: str) -> meta_graph_pb2.SignatureDef:
 
 
 def count(source: input_pb2.Input) -> int:
-    """How many examples there are."""
+    """The number of examples."""
     return len(source.example_list.examples) + len(source.example_list_with_context.examples)

@@ -32,7 +32,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer): 
     """Inference and metadata."""
 
     def __init__(self, api: Api) -> None:
-        """The service for `api`."""
+        """Creates a service that answers with `api`."""
         self._api = api
 
     def Predict(  # noqa: N802 (the service's name for it)
@@ -70,7 +70,7 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):  # type: ignore
     """The models' state and configuration."""
 
     def __init__(self, api: Api) -> None:
-        """The service for `api`."""
+        """Creates a service that answers with `api`."""
         self._api = api
 
     def GetModelStatus(  # noqa: N802 (the service's name for it)
@@ -82,7 +82,7 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):  # type: ignore
     def HandleReloadConfigRequest(  # noqa: N802 (the service's name for it)
         self, request: model_management_pb2.ReloadConfigRequest, context: grpc.ServicerContext
     ) -> model_management_pb2.ReloadConfigResponse:
-        """Other models, versions and labels."""
+        """Changes the models, versions and labels."""
         return _answer(self._api.reload_config, request, context)
 
 
@@ -92,26 +92,26 @@ def _infer(
     context: grpc.ServicerContext,
     counted_as: str = "",
 ) -> Response:
-    """The answer of a method that asks a model, which may take as long as the client waits."""
+    """The answer of a method that runs a model. The time limit is the client's deadline."""
     return _answer(lambda request: method(request, context.time_remaining()), request, context, counted_as)
 
 
 def _answer(
     method: Callable[[Request], Response], request: Request, context: grpc.ServicerContext, counted_as: str = ""
 ) -> Response:
-    """The method's answer; an error becomes the call's status, without a trace of our code.
+    """The answer of a method. An error becomes the status of the call, without a stack trace.
 
     Args:
-        method: answers.
-        request: the call's.
+        method: the method.
+        request: the request of the call.
         context: the call.
-        counted_as: what the metrics call the method, if they count it.
+        counted_as: the name of the method in the metrics; "" if it is not counted.
     """
     watch = monitoring.Stopwatch()
     code, message = grpc.StatusCode.OK, ""
     response: Response | None = None
     try:
-        if not context.is_active():  # nobody waits for it any more: its deadline passed while it waited for a thread
+        if not context.is_active():  # the client's deadline passed while the request waited for a thread
             raise StatusError(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")
         response = method(request)
     except StatusError as error:

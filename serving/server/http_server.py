@@ -1,7 +1,7 @@
-"""HTTP connections: reads requests, writes replies, and bears with whatever else comes.
+"""HTTP connections: reads requests, writes replies, and tolerates malformed input.
 
-What a client gets to see for a request that does not reach an application is that of TF Serving's server, libevent,
-with util/net_http on top of it.
+Replies to requests that do not reach an application are those of TF Serving's server, which is libevent with
+util/net_http on top.
 """
 
 import contextlib
@@ -34,14 +34,14 @@ _TARGET = re.compile(
 
 
 class Request(NamedTuple):
-    """What a client asks.
+    """An HTTP request.
 
     Attributes:
-        verb: GET, POST …
-        path: still percent-encoded.
-        rest: query and fragment, with their marks, or nothing.
-        origin: of the web page that asks, or nothing.
-        body: uncompressed.
+        verb: the method, such as GET or POST.
+        path: the path, still percent-encoded.
+        rest: the query and fragment with their marks, or "".
+        origin: the origin of the web page that sends the request, or "".
+        body: the uncompressed body.
     """
 
     verb: str
@@ -52,12 +52,12 @@ class Request(NamedTuple):
 
     @property
     def target(self) -> str:
-        """Path, query and fragment: to TF Serving one thing."""
+        """The path, query and fragment, which TF Serving does not separate."""
         return self.path + self.rest
 
 
 class Reply(NamedTuple):
-    """What it gets."""
+    """An HTTP reply."""
 
     status: int
     content_type: str
@@ -72,57 +72,57 @@ class HttpServer(ThreadingHTTPServer):
     request_queue_size = _MAX_CONNECTIONS
 
     def __init__(self, host: str, port: int, answer: Callable[[Request], Reply | None]) -> None:
-        """Opens the port; `serve_forever` answers.
+        """Opens the port. `serve_forever` then answers requests.
 
         Args:
-            host: address to listen on.
-            port: 0 is a free one.
-            answer: answers a request, or has nothing under its path.
+            host: the address to listen on.
+            port: the port; 0 chooses a free one.
+            answer: a function that answers a request, or returns None if there is nothing at its path.
 
         Raises:
-            OSError: the port is in use, or not ours to use.
+            OSError: the port is in use or not permitted.
         """
         self.answer = answer
         self._changed = threading.Condition()
         self._connections: set[socket.socket] = set()
-        super().__init__((host, port), _Handler)  # closes, if it cannot listen
+        super().__init__((host, port), _Handler)  # closes the socket if it cannot listen
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
-        """Turns away connections beyond the limit."""
+        """Refuses connections beyond the limit."""
         return len(self._connections) < _MAX_CONNECTIONS
 
     def opened(self, connection: socket.socket) -> None:
-        """A connection is being served from now on."""
+        """Registers a connection."""
         with self._changed:
             self._connections.add(connection)
 
     def closed(self, connection: socket.socket) -> None:
-        """It is no longer."""
+        """Unregisters a connection."""
         with self._changed:
             self._connections.discard(connection)
             self._changed.notify_all()
 
     def server_close(self) -> None:
-        """Closes the port, and the connections when what has been asked on them is answered."""
+        """Closes the port, and each connection after its pending request is answered."""
         super().server_close()
         with self._changed:
             for connection in self._connections:
-                with contextlib.suppress(OSError):  # the client was faster
+                with contextlib.suppress(OSError):  # the client has closed it already
                     connection.shutdown(socket.SHUT_RD)
             self._changed.wait_for(lambda: not self._connections, _STOP_GRACE_S)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Leaves no trace of clients that go away while they are answered."""
+        """Logs errors, except those of clients that disconnect before they are answered."""
         if not isinstance(sys.exc_info()[1], OSError):
             _log.exception("A connection ended in an unforeseen way")
 
 
 class _BadRequestError(Exception):
-    """It is unknown where the request ends."""
+    """The end of the request cannot be determined."""
 
 
 class _GoneError(Exception):
-    """The client ended the connection inside a request."""
+    """The client closed the connection in the middle of a request."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -130,9 +130,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     server: HttpServer
     protocol_version = "HTTP/1.1"  # keeps connections open
-    default_request_version = "HTTP/1.0"  # what cannot be read is answered with headers too
+    default_request_version = "HTTP/1.0"  # unreadable requests are answered with headers, too
     disable_nagle_algorithm = True
-    wbufsize = -1  # a reply is one packet, if it is short enough
+    wbufsize = -1  # a short reply is a single packet
     timeout = _SILENCE_S
 
     def setup(self) -> None:
@@ -185,7 +185,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(Reply(code, "text/html", page.encode()))
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Keeps quiet."""
+        """Logs nothing."""
 
     def _send(self, reply: Reply) -> None:
         self.send_response_only(reply.status)
@@ -231,7 +231,7 @@ class _Handler(BaseHTTPRequestHandler):
         return line.rstrip(b"\r\n")
 
     def _read(self, size: int) -> bytes:
-        """Reads so many bytes, and takes memory only for what has come."""
+        """Reads `size` bytes, but allocates memory only for bytes that have arrived."""
         content = bytearray()
         while len(content) < size:
             chunk = self.rfile.read(min(size - len(content), _CHUNK_BYTES))
@@ -242,7 +242,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _uncompressed(body: bytes) -> bytes:
-    """What was compressed; nothing if it is not gzip's or too long, as in TF Serving."""
+    """Uncompresses a body; returns nothing if it is not gzip or is too long, as in TF Serving."""
     decompressor = zlib.decompressobj(16 + zlib.MAX_WBITS)
     try:
         content = decompressor.decompress(body, _MAX_UNCOMPRESSED_BYTES)

@@ -1,9 +1,9 @@
-"""JSON as TF Serving's parser, RapidJSON 1.1 in its iterative mode, reads and writes it.
+"""Reads and writes JSON as TF Serving's parser does, which is RapidJSON 1.1 in its iterative mode.
 
-It differs from Python's: NaN, Inf and Infinity are numbers, an integer beyond 64 bits is a floating-point number,
-a name may occur twice in an object, strings may hold any bytes, a document may be nested to any depth and be
-followed by anything. Python's parser reads nearly all documents, and fast; what it refuses or would read otherwise
-is read by `_Parser`, which also knows how RapidJSON words its errors.
+It differs from Python's parser: NaN, Inf and Infinity are numbers, an integer beyond 64 bits is a floating-point
+number, a name may occur twice in an object, strings may hold any bytes, and a document may be nested to any depth and
+be followed by anything. Python's faster parser reads nearly all documents. Documents that it refuses or would read
+differently are read by `_Parser`, which also has the error messages of RapidJSON.
 """
 
 import json
@@ -21,7 +21,7 @@ Json: TypeAlias = Any
 Value = TypeVar("Value")
 
 MISSING = object()
-"""No value: null is one."""
+"""Stands for a missing value, which differs from null."""
 
 _UINT64_DIGITS = 20
 _MAX_EXPONENT = 308
@@ -29,26 +29,26 @@ _MAX_ABBREVIATED_BYTES = 256
 
 
 class JsonError(ValueError):
-    """A document that is not JSON, in RapidJSON's words."""
+    """A document is not JSON; the message is RapidJSON's."""
 
 
 class Members(list[tuple[str, Json]]):
-    """An object: its members in order, also those of the same name."""
+    """An object: its members in order, including repeated names."""
 
     def find(self, name: str) -> Json:
-        """The value of the first member of that name, or `MISSING`."""
+        """The value of the first member with a name, or `MISSING`."""
         return next((value for member, value in self if member == name), MISSING)
 
 
 def parse(document: bytes) -> Json:
-    """Reads the JSON value that a document begins with.
+    """Reads the JSON value at the beginning of a document.
 
     Raises:
-        JsonError: there is none.
+        JsonError: the document does not begin with a JSON value.
     """
     if not document:
-        raise JsonError("The document is empty")  # TF Serving's own words; RapidJSON's end in a point
-    # Half of a surrogate pair is the one thing that Python takes and RapidJSON does not.
+        raise JsonError("The document is empty")  # TF Serving's message; RapidJSON's ends in a full stop
+    # Only half a surrogate pair is accepted by Python and not by RapidJSON.
     if rb"\ud" not in document and rb"\uD" not in document:
         try:
             text = document.decode()
@@ -61,22 +61,22 @@ def parse(document: bytes) -> Json:
 
 
 def text_bytes(text: str) -> bytes:
-    """The bytes that a string of a document stands for."""
+    """The bytes of a string in a document."""
     return text.encode(errors="surrogateescape")
 
 
 def bytes_text(content: bytes) -> str:
-    """The string of a document that stands for these bytes."""
+    """The string in a document for given bytes."""
     return content.decode(errors="surrogateescape")
 
 
 def quoted(text: str) -> str:
-    """A string as a document writes it."""
+    """A string as a JSON token."""
     return encode_basestring(text)
 
 
 def type_name(value: Json) -> str:
-    """What a message calls the value's type."""
+    """The name of the value's type in error messages."""
     match value:
         case None:
             return "Null"
@@ -92,7 +92,7 @@ def type_name(value: Json) -> str:
 
 
 def abbreviated(value: Json) -> str:
-    """The value as a message shows it: no more of it after the token that reaches 256 bytes."""
+    """The value as error messages show it, cut off after the token that reaches 256 bytes."""
     writer = PrettyWriter(single_line_arrays=True)
     for complete in _written(value, writer):
         if not complete or writer.bytes_written() >= _MAX_ABBREVIATED_BYTES:
@@ -101,21 +101,21 @@ def abbreviated(value: Json) -> str:
 
 
 class PrettyWriter:
-    """Writes JSON token by token, indented by four spaces, lists in one line or not."""
+    """Writes JSON token by token, indented by four spaces, with lists on one or several lines."""
 
     def __init__(self, single_line_arrays: bool = False) -> None:
-        """A writer of one value.
+        """Creates a writer of one value.
 
         Args:
-            single_line_arrays: write lists, until this is changed, without line breaks of their own.
+            single_line_arrays: whether to write lists on a single line. The attribute may change during writing.
         """
         self.single_line_arrays = single_line_arrays
         self._tokens: list[str] = []
-        self._counts: list[int] = []  # of values (in objects: names and values) in what is open, outermost first
+        self._counts: list[int] = []  # values (in objects: names and values) per open bracket, outermost first
         self._brackets: list[str] = []
 
     def value(self, token: str) -> None:
-        """Writes a value that needs no more than one token, or a member's name."""
+        """Writes a value of a single token, or a member's name."""
         self._begin()
         self._tokens.append(token)
 
@@ -130,14 +130,14 @@ class PrettyWriter:
         self._counts.append(0)
 
     def end(self) -> None:
-        """Ends the list or object that was begun last."""
+        """Ends the innermost open list or object."""
         bracket, count = self._brackets.pop(), self._counts.pop()
         if count and (bracket == "{" or not self.single_line_arrays):
             self._tokens.append(self._line())
         self._tokens.append("}" if bracket == "{" else "]")
 
     def array(self, tokens: list[str]) -> None:
-        """Writes a list of values that need one token each."""
+        """Writes a list of values of one token each."""
         self.start("[")
         if tokens:
             separator = ", " if self.single_line_arrays else "," + self._line()
@@ -146,18 +146,18 @@ class PrettyWriter:
         self.end()
 
     def bytes_written(self) -> int:
-        """How long the text is so far."""
+        """The length of the text so far, in bytes."""
         return sum(len(text_bytes(token)) for token in self._tokens)
 
     def text(self) -> str:
-        """What was written."""
+        """The text so far."""
         return "".join(self._tokens)
 
     def _line(self) -> str:
         return "\n" + " " * (4 * len(self._brackets))
 
     def _begin(self) -> None:
-        """Writes what comes before a value: the comma or colon after the one before, and a new line."""
+        """Writes the separator before a value: a comma or colon, and a line break."""
         if not self._brackets:
             return
         count = self._counts[-1]
@@ -171,7 +171,7 @@ class PrettyWriter:
 
 
 def _written(value: Json, writer: PrettyWriter) -> Iterator[bool]:
-    """Writes a value, stopping after each token to say whether it could be written: NaN and infinity cannot."""
+    """Writes a value token by token. After each token, yields whether it could be written: NaN and infinity cannot."""
     if isinstance(value, list):
         writer.start("{" if isinstance(value, Members) else "[")
         yield True
@@ -192,7 +192,7 @@ def _written(value: Json, writer: PrettyWriter) -> Iterator[bool]:
 
 
 def _shortest(value: float) -> str:
-    """The fewest digits that mean this number, in an exponent's place from 10^21 and below 10^-5 only."""
+    """The shortest digits for a number, with an exponent only from 10^21 on and below 10^-6."""
     sign, digits, exponent = Decimal(repr(value)).normalize().as_tuple()
     assert isinstance(exponent, int)
     point = len(digits) + exponent
@@ -221,7 +221,7 @@ def _integer(digits: str) -> int | float:
 def _float(digits: str) -> float:
     value = float(digits)
     if math.isinf(value):
-        raise ValueError("too big, or just so: _Parser looks closer")
+        raise ValueError("too big, or close to it: _Parser decides")
     return value
 
 
@@ -236,7 +236,7 @@ _ESCAPES = {b'"': b'"', b"\\": b"\\", b"/": b"/", b"b": b"\b", b"f": b"\f", b"n"
 
 
 class _Parser:
-    """Reads one document, slowly and to the letter."""
+    """Reads a document exactly as RapidJSON does, but slowly."""
 
     def __init__(self, document: bytes) -> None:
         self._document = document
@@ -246,11 +246,11 @@ class _Parser:
                 self._at += 1
 
     def document(self) -> Json:
-        """The value."""
+        """Reads the value."""
         self._skip_whitespace()
         if self._peek() in (b"", b"\0", b"]", b"}", b",", b":"):
             raise self._error("The document is empty.")
-        around: list[tuple[list[Any], str]] = []  # lists and objects that are open, and the name each will have
+        around: list[tuple[list[Any], str]] = []  # open lists and objects, each with its name in its container
         name = ""
         while True:
             value = self._begun()
@@ -275,7 +275,7 @@ class _Parser:
                 return value
 
     def _begun(self) -> Json:
-        """The value that begins here; of a list or an object only the bracket."""
+        """Reads the value that begins here; only the bracket of a list or an object."""
         self._skip_whitespace()
         match self._peek():
             case b"{":

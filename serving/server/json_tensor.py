@@ -1,7 +1,7 @@
-"""Requests from JSON, and JSON from responses.
+"""Converts JSON to requests, and responses to JSON.
 
-Formats, checks and messages after TF Serving's util/json_tensor.cc. A request is refused with the message of the
-first thing in it that is wrong, in the order in which TF Serving looks.
+Formats, checks and messages follow TF Serving's util/json_tensor.cc. The message of a refused request is that of its
+first mistake, in the order in which TF Serving checks.
 """
 
 import base64
@@ -42,7 +42,7 @@ _BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0-
 
 
 class Format(enum.Enum):
-    """How a Predict request arranges its tensors, and so the response: named as the key of the response."""
+    """The arrangement of tensors in a Predict request and its response. The value is the key in the response."""
 
     ROW = "predictions"
     COLUMNAR = "outputs"
@@ -50,12 +50,12 @@ class Format(enum.Enum):
 
 @dataclass(frozen=True)
 class _Encoding:
-    """Which JSON values a tensor of some type may hold, and where they go in a TensorProto.
+    """The JSON values that a tensor of a type may hold, and their field in a TensorProto.
 
     Attributes:
-        field: the `*_val` field.
-        types: of the values.
-        limits: of integers, if there are any but theirs.
+        field: the name of the `*_val` field.
+        types: the types of the values.
+        limits: the range of integers; None for other types.
     """
 
     field: str
@@ -85,13 +85,13 @@ def fill_predict_request(
     """Fills a request's signature and inputs.
 
     Args:
-        request: where to.
-        body: a JSON object: `{"signature_name": …, "instances": […]}` (in rows: one item for each example) or
-            `{"signature_name": …, "inputs": {…}}` (in columns: one item for each tensor).
-        inputs_of: finds the inputs of a signature, "" being the default one.
+        request: the request to fill.
+        body: a JSON object: `{"signature_name": …, "instances": […]}` (in rows: an item for each example) or
+            `{"signature_name": …, "inputs": {…}}` (in columns: an item for each tensor).
+        inputs_of: a function from a signature's name to its inputs; "" is the default signature.
 
     Returns:
-        Which of the two it is.
+        The arrangement of the body.
 
     Raises:
         StatusError: the body is not such an object, or does not fit the signature.
@@ -126,9 +126,9 @@ def fill_examples_request(
     """Fills a request's signature and examples.
 
     Args:
-        request: where to.
-        body: a JSON object, `{"signature_name": …, "context": {…}, "examples": [{…}, …]}`, in which an example is
-            an object of features: each a value or a list of values.
+        request: the request to fill.
+        body: a JSON object, `{"signature_name": …, "context": {…}, "examples": [{…}, …]}`. An example is an object
+            of features, each of which is a value or a list of values.
 
     Raises:
         StatusError: the body is not such an object.
@@ -152,16 +152,16 @@ def fill_examples_request(
 
 
 def from_tensors(tensors: Mapping[str, tensor_pb2.TensorProto], arrangement: Format) -> bytes:
-    """A Predict response's outputs as JSON, arranged as the request was.
+    """Converts the outputs of a Predict response to JSON, arranged like the request.
 
     Args:
-        tensors: with their values in the `*_val` fields. Strings are text, but bytes (in base64) if the tensor's
+        tensors: tensors with their values in the `*_val` fields. Strings are text, or bytes (in base64) if the tensor's
             name ends in `_bytes`.
-        arrangement: in rows each tensor's first dimension is the example's number.
+        arrangement: the arrangement of the request. In rows, each tensor's first dimension is the batch.
 
     Raises:
-        StatusError: there is no tensor, JSON has nothing for a tensor's type, or tensors that are not of one batch
-            are to be arranged in rows.
+        StatusError: there are no tensors, JSON cannot represent a tensor's type, or tensors with different batch sizes
+            should be arranged in rows.
     """
     if not tensors:
         raise invalid_argument("Cannot convert empty tensor map to JSON")
@@ -183,10 +183,10 @@ def from_tensors(tensors: Mapping[str, tensor_pb2.TensorProto], arrangement: For
 
 
 def from_classifications(result: classification_pb2.ClassificationResult) -> bytes:
-    """A Classify response's result as JSON: for each example a list of pairs of label and score.
+    """Converts the result of a Classify response to JSON: for each example, a list of pairs of label and score.
 
     Raises:
-        StatusError: it is empty.
+        StatusError: the result is empty.
     """
     if not result.classifications:
         raise invalid_argument("Cannot convert empty ClassificationResults to JSON")
@@ -208,10 +208,10 @@ def from_classifications(result: classification_pb2.ClassificationResult) -> byt
 
 
 def from_regressions(result: regression_pb2.RegressionResult) -> bytes:
-    """A Regress response's result as JSON: a value for each example.
+    """Converts the result of a Regress response to JSON: a value for each example.
 
     Raises:
-        StatusError: it is empty.
+        StatusError: the result is empty.
     """
     if not result.regressions:
         raise invalid_argument("Cannot convert empty RegressionResults to JSON")
@@ -224,7 +224,7 @@ def from_regressions(result: regression_pb2.RegressionResult) -> bytes:
 
 
 def from_error(message: str) -> bytes:
-    """Why there is no answer, as JSON."""
+    """Converts an error message to JSON."""
     writer = PrettyWriter()
     writer.start("{")
     writer.string("error")
@@ -262,7 +262,7 @@ def _fill_from_rows(tensors: Any, instances: list[Json], inputs: Inputs) -> None
     try:
         for name, column in columns.items():
             _fill_tensor(tensors[name], column, inputs[name].dtype)
-    except StatusError:  # below it is found out in which row
+    except StatusError:  # the code below finds the row
         tensors.clear()
     else:
         if columns:
@@ -289,7 +289,7 @@ def _fill_from_rows(tensors: Any, instances: list[Json], inputs: Inputs) -> None
 
 
 def _transposed(instances: list[Json], inputs: Inputs) -> Mapping[str, list[Json]]:
-    """Rows as columns, which are faster to read; nothing if there is a row that does not have each input once."""
+    """Converts rows to columns, which are faster to read; returns nothing unless each row has each input once."""
     if not _is_plain_object(instances[0]):
         return {min(inputs): instances} if len(inputs) == 1 else {}
     rows = [dict(row) if _is_plain_object(row) and len(row) == len(inputs) else {} for row in instances]
@@ -299,7 +299,7 @@ def _transposed(instances: list[Json], inputs: Inputs) -> Mapping[str, list[Json
 
 
 class _Rows:
-    """Tensors that grow by an example at a time."""
+    """Tensors that grow by one example at a time."""
 
     def __init__(self, tensors: Any, inputs: Inputs) -> None:
         self._tensors = tensors
@@ -308,14 +308,14 @@ class _Rows:
         self._sizes: dict[str, int] = {}
 
     def add(self, name: str, value: Json, place: str) -> None:
-        """Adds one example's values; `place` is where they are, for messages."""
+        """Adds the values of one example; `place` is their place, for error messages."""
         try:
             self._add(name, value)
         except StatusError as error:
             raise invalid_argument(f"{place} of 'instances' list. Error: {error.code.name}: {error.message}") from error
 
     def finish(self, count: int) -> None:
-        """Says of all tensors that they hold this many examples."""
+        """Writes the types and shapes of all tensors, which hold `count` examples."""
         for name, shape in self._shapes.items():
             _fill_header(self._tensors[name], self._inputs[name].dtype, [count, *shape])
 
@@ -361,7 +361,7 @@ def _fill_header(tensor: tensor_pb2.TensorProto, data_type: int, shape: Sequence
 
 
 def _shape(value: Json) -> list[int]:
-    """A tensor's shape, going by its first elements."""
+    """A tensor's shape, judging by its first elements."""
     shape = []
     while _is_array(value):
         shape.append(len(value))
@@ -376,14 +376,14 @@ def _shape(value: Json) -> list[int]:
 def _fill_values(
     tensor: tensor_pb2.TensorProto, value: Json, data_type: int, shape: Sequence[int], level: int = 0
 ) -> int:
-    """Adds a value, or a list's values, to a tensor; returns how many there were.
+    """Adds a value or the values of a list to a tensor, and returns their number.
 
     Args:
-        tensor: where to.
-        value: what to add.
-        data_type: of the tensor.
-        shape: of the whole value.
-        level: in how many lists of it this value is.
+        tensor: the tensor to fill.
+        value: the value or list to add.
+        data_type: the type of the tensor.
+        shape: the shape of the whole value.
+        level: the number of lists around this value.
     """
     rank = len(shape)
     if not _is_array(value):
@@ -406,7 +406,7 @@ def _fill_values(
 
 
 def _extend(tensor: tensor_pb2.TensorProto, values: list[Json], data_type: int) -> bool:
-    """Adds a list of values at once, unless one of them is not what is expected or needs decoding."""
+    """Adds a list of values at once, and returns whether all could be added: none is unexpected or needs decoding."""
     encoding = _ENCODINGS.get(data_type)
     if not values or encoding is None or not set(map(type, values)) <= encoding.types:
         return False
@@ -477,7 +477,7 @@ def _is_plain_object(value: Json) -> bool:
 
 
 def _decoded(value: Members) -> bytes:
-    """The bytes in `{"b64": …}`; white space is ignored, and padding may be left out."""
+    """The bytes in `{"b64": …}`. White space is ignored, and padding is optional."""
     if not _is_base64(value):
         raise invalid_argument(f"JSON Value: {abbreviated(value)} not formatted correctly for base64 data")
     text = "".join(value.find("b64").split())
@@ -487,7 +487,7 @@ def _decoded(value: Members) -> bytes:
 
 
 def _readable(text: str) -> str:
-    """A string as a protocol message can hold it: bytes that are not UTF-8 are replaced."""
+    """A string that a protocol message can hold: bytes that are not UTF-8 are replaced."""
     return text_bytes(text).decode(errors="replace")
 
 
@@ -517,7 +517,7 @@ def _batch_size(tensors: Mapping[str, tensor_pb2.TensorProto]) -> int:
 
 
 class _Values:
-    """A tensor that is being written: its values as JSON, of which so many at a time as the dimensions left say."""
+    """A tensor that is being written: an iterator over its values as JSON, and the shape of each part to write."""
 
     def __init__(self, name: str, tensor: tensor_pb2.TensorProto, first_dimension: int) -> None:
         self.name = name
@@ -526,7 +526,7 @@ class _Values:
 
 
 def _write_next(writer: PrettyWriter, tensors: Sequence[_Values], single_line_arrays: bool) -> None:
-    """Writes the next values of each tensor: an object of them, or the values alone if there is one tensor only."""
+    """Writes the next values of each tensor as an object, or the bare values if there is only one tensor."""
     if len(tensors) > 1:
         writer.start("{")
     writer.single_line_arrays = single_line_arrays
@@ -573,7 +573,7 @@ def _tokens(name: str, tensor: tensor_pb2.TensorProto) -> list[str]:
 
 
 def _decimals(values: Sequence[float], dtype: type[np.floating[Any]]) -> list[str]:
-    """Numbers as TF Serving writes them: six digits if they mean the number, else as many as are sure to."""
+    """Numbers as TF Serving writes them: six digits if they are exact, else as many as always suffice."""
     digits = 9 if dtype is np.float32 else 17
     short = [f"{value:g}" for value in values]
     exact = np.array(list(map(float, short))).astype(dtype) == np.array(values, dtype)
@@ -587,5 +587,5 @@ _NOT_FINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 
 
 def _with_point(text: str) -> str:
-    """Makes a number a decimal one for whoever reads it."""
+    """Adds `.0` to whole numbers, and writes NaN and infinity as TF Serving does."""
     return text if "." in text or "e" in text else _NOT_FINITE.get(text, text + ".0")

@@ -1,6 +1,6 @@
-"""How models are loaded: into which sessions, batched or not, and with which warm-up.
+"""Options for loading models: the session, batching and warm-up.
 
-After TF Serving's model_servers/server.cc.
+Checks and messages follow TF Serving's model_servers/server.cc.
 """
 
 from dataclasses import dataclass, field
@@ -15,14 +15,15 @@ from serving.server.status import invalid_argument
 
 @dataclass(frozen=True)
 class LoadOptions:
-    """How to load a model.
+    """Options for loading a model.
 
     Attributes:
-        tags: of the graph to load from a SavedModel.
-        session: TensorFlow's configuration.
+        tags: the tags of the graph to load from a SavedModel.
+        session: the configuration of TensorFlow's session.
         batching: a `config_files.BatchingParameters`; None computes each request by itself.
-        batching_per_model: only a model with parameters of its own is batched; of `batching` it takes the threads.
-        warmup_iterations: how often a model's warm-up requests are replayed; 0 is not at all.
+        batching_per_model: whether to batch only models with parameters of their own. From `batching`, these take the
+            number of threads.
+        warmup_iterations: the number of times that a model's warm-up requests are replayed; 0 skips them.
     """
 
     tags: tuple[str, ...] = ("serve",)
@@ -36,7 +37,7 @@ DEFAULTS = LoadOptions()
 
 
 def load_options(options: ServerOptions) -> LoadOptions:
-    """What a server's options say about it.
+    """The load options that follow from a server's options.
 
     Raises:
         ConfigFileError: a file cannot be read.

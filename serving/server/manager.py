@@ -1,8 +1,8 @@
-"""The life of every version: when it is loaded, published, drained and dropped, and what state it is in.
+"""The life cycle of versions: loading, publishing, draining and unloading.
 
-After TF Serving's core/{aspired_versions_manager,availability_preserving_policy,basic_manager}.cc: a new
-version is loaded beside the old one and published only when it is ready; the old one is then withdrawn, and
-dropped when its last request is answered. Versions that ended stay listed with their state.
+After TF Serving's core/{aspired_versions_manager,availability_preserving_policy,basic_manager}.cc: a new version is
+loaded beside the old one and published when it is ready. The old version is then withdrawn, and unloaded when its last
+request is answered. Versions that have ended stay listed with their state.
 """
 
 import enum
@@ -27,7 +27,7 @@ LoadServable = Callable[[ServableId, str], Servable]
 
 
 class State(enum.IntEnum):
-    """Where a version is in its life; numbered as in `ModelVersionStatus.State`."""
+    """The state of a version, numbered as in `ModelVersionStatus.State`."""
 
     START = _StateProto.Value("START")
     LOADING = _StateProto.Value("LOADING")
@@ -37,7 +37,7 @@ class State(enum.IntEnum):
 
 
 class VersionStatus(NamedTuple):
-    """A version's state, and why its last load failed, if it did."""
+    """A version's state, and the error of its last load, if it failed."""
 
     version: int
     state: State
@@ -54,13 +54,16 @@ class NotAvailableError(TimeoutError):
 
 @dataclass(eq=False)
 class _Version:
-    """What the manager remembers of a version.
+    """The manager's record of a version.
 
     Attributes:
-        aspired: it should be served.
-        error: why the last attempt to load it failed.
-        failures: how many attempts failed.
-        due: when to load it, in seconds of the monotonic clock.
+        id: the model's name and the version's number.
+        path: the folder of the version.
+        aspired: whether it should be served.
+        state: its state.
+        error: the error of the last failed attempt to load it.
+        failures: the number of failed attempts.
+        due: the time of the next attempt, in seconds of the monotonic clock.
     """
 
     id: ServableId
@@ -73,33 +76,34 @@ class _Version:
 
     @property
     def pending(self) -> bool:
-        """It should be loaded, now or when the next attempt is due."""
+        """Whether it should be loaded, now or when the next attempt is due."""
         return self.aspired and self.state in (State.START, State.LOADING)
 
     @property
     def failed(self) -> bool:
-        """It should be served but cannot be loaded, and no further attempt will be made."""
+        """Whether it should be served but cannot be loaded, with no attempts left."""
         return self.aspired and self.state is State.END and self.error is not None
 
 
 @dataclass(eq=False)
 class _Loaded:
-    """A servable, and how many requests are using it."""
+    """A servable, and the number of requests that use it."""
 
     servable: Servable
     requests: int = 0
 
 
 class Manager:
-    """All versions of all models. `aspire` and `reconcile` belong to one thread, the rest to any."""
+    """All versions of all models. One thread calls `aspire` and `reconcile`; any thread may call the other methods."""
 
     def __init__(self, load: LoadServable, max_num_load_retries: int, load_retry_interval_s: float) -> None:
-        """A manager with nothing to serve yet.
+        """Creates a manager without versions.
 
         Args:
-            load: loads and warms up a version from its folder, or raises (a StatusError, if it can).
-            max_num_load_retries: further attempts at a version that fails to load.
-            load_retry_interval_s: time between two attempts.
+            load: a function that loads and warms up a version from its folder. It should raise a StatusError if it
+                fails; other exceptions become status INTERNAL.
+            max_num_load_retries: the number of further attempts if a version fails to load.
+            load_retry_interval_s: the seconds between two attempts.
         """
         self._load_servable = load
         self._max_num_load_retries = max_num_load_retries
@@ -111,16 +115,16 @@ class Manager:
         self._labels: Mapping[str, Mapping[str, int]] = {}
 
     def aspire(self, name: str, paths: Mapping[int, str]) -> None:
-        """Says which versions of a model should be served from now on; `reconcile` brings it about.
+        """Sets the versions of a model that should be served. `reconcile` then loads and unloads them.
 
         Args:
-            name: of the model.
-            paths: version number to folder.
+            name: the name of the model.
+            paths: version number -> folder.
         """
         with self._changed:
             versions = self._versions.setdefault(name, {})
             for version in versions.values():
-                # One that was withdrawn and has ended does not come back: it begins anew, below.
+                # A withdrawn version that has ended is not revived: if it returns, it gets a new record below.
                 version.aspired = version.id.version in paths and (version.aspired or version.state != State.END)
                 if not version.aspired and version.state in (State.START, State.LOADING):
                     version.state = State.END
@@ -130,11 +134,11 @@ class Manager:
             self._changed.notify_all()
 
     def assign_labels(self, labels: Mapping[str, Mapping[str, int]], unavailable_too: bool = False) -> None:
-        """Says which version a label stands for, in place of all that was said before.
+        """Replaces the labels of all models.
 
         Args:
-            labels: label to version, by model.
-            unavailable_too: allow a version that is not AVAILABLE, for a label that is new or stays.
+            labels: model -> label -> version.
+            unavailable_too: whether a label that is new or unchanged may be on a version that is not AVAILABLE.
 
         Raises:
             StatusError: a version is not AVAILABLE; all labels stay as they were.
@@ -152,10 +156,10 @@ class Manager:
             self._labels = labels
 
     def reconcile(self) -> float | None:
-        """Loads and unloads until what is served is what should be, as far as that is possible now.
+        """Loads and unloads versions until those that should be served are, as far as possible now.
 
         Returns:
-            Seconds until a version that failed to load is to be tried again, if there is one.
+            The seconds until the next attempt at a version that failed to load; None if there is no such version.
         """
         while step := self._next_step():
             action, version = step
@@ -166,10 +170,10 @@ class Manager:
 
     @contextmanager
     def servable(self, spec: model_pb2.ModelSpec) -> Iterator[Servable]:
-        """The servable that a request asks for; it is not dropped before the block is left.
+        """Yields the servable that a request asks for. It is not unloaded before the block ends.
 
         Raises:
-            StatusError: no such model or version is being served.
+            StatusError: no such model or version is served.
         """
         with self._changed:
             loaded = self._find(spec)
@@ -183,25 +187,25 @@ class Manager:
                     self._changed.notify_all()
 
     def models(self) -> set[str]:
-        """The names of all models that there are or were."""
+        """The names of all current and former models."""
         with self._changed:
             return set(self._versions)
 
     def statuses(self, name: str) -> list[VersionStatus]:
-        """All versions of a model that there are or were, newest first."""
+        """All current and former versions of a model, newest first."""
         with self._changed:
             versions = sorted(self._versions.get(name, {}).items(), reverse=True)
             return [VersionStatus(number, version.state, version.error) for number, version in versions]
 
     def wait_until_available(self, name: str, timeout_s: float) -> int:
-        """Waits for a model to be served.
+        """Waits until a model is served.
 
         Returns:
             The latest available version.
 
         Raises:
             LoadError: the version that should be served cannot be loaded; the message says why.
-            NotAvailableError: nothing was served within the time.
+            NotAvailableError: no version is served after `timeout_s`.
         """
 
         def settled() -> bool:
@@ -225,10 +229,10 @@ class Manager:
             )
 
     def wait_until_settled(self, name: str, timeout_s: float) -> VersionStatus | None:
-        """Waits until the newest version of a model that should be served is, or no further attempt will be made.
+        """Waits until the newest version of a model that should be served is served or has failed for good.
 
         Returns:
-            What became of it; None if the time is over.
+            The status of that version; None after `timeout_s`.
         """
 
         def newest() -> _Version | None:
@@ -241,7 +245,7 @@ class Manager:
             return VersionStatus(version.id.version, version.state, version.error) if version else None
 
     def close(self) -> None:
-        """Unloads everything, waiting for requests in flight."""
+        """Unloads all versions after their pending requests are answered."""
         for version in self._all():
             if version.state is State.AVAILABLE:
                 self._unload(version)
@@ -286,7 +290,7 @@ class Manager:
             servable = self._load_servable(version.id, version.path)
         except StatusError as error:
             self._load_failed(version, error)
-        except Exception as error:  # whatever is wrong with a model, the others must go on being served
+        except Exception as error:  # a broken model must not stop the others
             self._load_failed(version, StatusError(StatusCode.INTERNAL, f"{type(error).__name__}: {error}"))
         else:
             with self._changed:
@@ -326,7 +330,7 @@ class Manager:
             self._changed.notify_all()
 
     def _publish(self, name: str) -> None:
-        """Makes exactly the loaded versions of a model visible to requests."""
+        """Makes the loaded versions of a model, and no others, visible to requests."""
         others = {key: loaded for key, loaded in self._published.items() if key[0] != name}
         versions: dict[tuple[str, int | None], _Loaded] = {
             servable_id: loaded for servable_id, loaded in self._loaded.items() if servable_id.name == name
@@ -338,7 +342,7 @@ class Manager:
 
 
 def _to_unload(versions: Collection[_Version]) -> _Version | None:
-    """The oldest version to withdraw, if enough others serve: AvailabilityPreservingPolicy's first rule."""
+    """The oldest version to withdraw, if enough others are served: AvailabilityPreservingPolicy's first rule."""
     unwanted = [version for version in versions if not version.aspired and version.state is State.AVAILABLE]
     aspired = [version for version in versions if version.aspired]
     replaced = any(version.state is State.AVAILABLE for version in aspired)

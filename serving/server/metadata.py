@@ -1,4 +1,4 @@
-"""GetModelMetadata: which signatures a model has.
+"""GetModelMetadata: the signatures of a model.
 
 After TF Serving's servables/tensorflow/get_model_metadata_impl.cc.
 """
@@ -17,7 +17,7 @@ def get_model_metadata(
     """Answers a GetModelMetadata request.
 
     Raises:
-        StatusError: no such model, or metadata other than `signature_def` is wanted.
+        StatusError: there is no such model, or the request asks for metadata other than `signature_def`.
     """
     if not request.HasField("model_spec"):
         raise invalid_argument("Missing ModelSpec")

@@ -1,6 +1,6 @@
-"""Which models to serve, from where and which versions of them: TF Serving's ModelServerConfig, checked.
+"""Builds and checks TF Serving's ModelServerConfig: the models to serve, their folders and versions.
 
-Checks and messages after TF Serving's model_servers/server_core.cc.
+Checks and messages follow TF Serving's model_servers/server_core.cc.
 """
 
 import os
@@ -14,21 +14,22 @@ PLATFORM = "tensorflow"
 
 
 def of_one_model(name: str, base_path: str) -> ModelServerConfig:
-    """The configuration that the flags `--model_name` and `--model_base_path` stand for."""
+    """The configuration for the flags `--model_name` and `--model_base_path`."""
     config = ModelServerConfig()
     config.model_config_list.config.add(name=name, base_path=os.path.abspath(base_path), model_platform=PLATFORM)
     return config
 
 
 def check(config: ModelServerConfig, before: ModelServerConfig) -> None:
-    """Refuses what no server could serve, or not after what it served before.
+    """Refuses configurations that no server can serve, or that cannot follow the current one.
 
     Args:
-        config: to be served.
-        before: what was served until now.
+        config: the new configuration.
+        before: the current configuration.
 
     Raises:
-        StatusError: a name that comes twice, a relative path, another platform than before or than TensorFlow's.
+        StatusError: a name occurs twice, a path is relative, or a model's platform differs from its former one or from
+            TensorFlow's.
     """
     names = set()
     for model in config.model_config_list.config:

@@ -1,4 +1,4 @@
-"""GetModelStatus: which versions of a model there are, in which state, and why one failed.
+"""GetModelStatus: the versions of a model with their states and errors.
 
 After TF Serving's model_servers/get_model_status_impl.cc.
 """
@@ -12,10 +12,10 @@ from serving.server.status import invalid_argument, not_found
 def get_model_status(
     manager: Manager, request: get_model_status_pb2.GetModelStatusRequest
 ) -> get_model_status_pb2.GetModelStatusResponse:
-    """Answers a GetModelStatus request: one version if the request names one, else all, newest first.
+    """Answers a GetModelStatus request with the version that it names, or else with all versions, newest first.
 
     Raises:
-        StatusError: there is and was no such version.
+        StatusError: no such version exists or has existed.
     """
     if not request.HasField("model_spec"):
         raise invalid_argument("Missing ModelSpec")

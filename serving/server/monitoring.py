@@ -1,8 +1,8 @@
-"""What the server counts and measures, and how Prometheus reads it.
+"""The server's metrics, and the page from which Prometheus reads them.
 
-Names, labels, buckets and text after TF Serving's servables/tensorflow/{util,saved_model_warmup_util}.cc and
-util/prometheus_exporter.cc, and TensorFlow's cc/saved_model/loader.cc. There is one set for the process, as there.
-`prometheus_client` is of no use for it: it gives every counter's name an ending, `_total`.
+Names, labels, buckets and text follow TF Serving's servables/tensorflow/{util,saved_model_warmup_util}.cc and
+util/prometheus_exporter.cc, and TensorFlow's cc/saved_model/loader.cc. As there, a process has one set of metrics.
+`prometheus_client` cannot be used, since it appends `_total` to the name of every counter.
 """
 
 import re
@@ -18,23 +18,23 @@ from grpc import StatusCode
 PATH = "/monitoring/prometheus/metrics"
 
 _NO_LETTER = "[^a-zA-Z0-9_]"
-_MAX_CELLS = 10_000  # in each metric: requests name models, and clients may invent names
+_MAX_CELLS = 10_000  # per metric: labels hold names of models, which clients can make up
 _metrics: list["Counter | Sampler"] = []
 
 _Values: TypeAlias = tuple[str, ...]
 
 
 class Counter:
-    """Counts what happens, apart for each combination of its labels' values."""
+    """A counter with a separate count for each combination of the labels' values."""
 
     kind = "counter"
 
     def __init__(self, name: str, *labels: str) -> None:
-        """A metric of the page.
+        """Creates a metric of the page.
 
         Args:
-            name: TensorFlow's, a path.
-            labels: their names.
+            name: TensorFlow's name of the metric, a path.
+            labels: the names of the labels.
         """
         self.path = name
         self.name = re.sub(_NO_LETTER, ":", name)
@@ -44,18 +44,18 @@ class Counter:
         _metrics.append(self)
 
     def add(self, count: int, *values: str) -> None:
-        """It happened so many times more, with these values of the labels."""
+        """Adds to the count for these values of the labels."""
         with self._lock:
             values = _bounded(values, self._counts)
             self._counts[values] = self._counts.get(values, 0) + count
 
     def first(self) -> int:
-        """What was counted with the values of the labels that come first; 0 if nothing was."""
+        """The count for the first combination of the labels' values in sorted order; 0 if there is none."""
         with self._lock:
             return self._counts[min(self._counts)] if self._counts else 0
 
     def lines(self) -> Iterator[str]:
-        """What was counted, in Prometheus' text format."""
+        """The counts, in Prometheus' text format."""
         with self._lock:
             counts = sorted(self._counts.items())
         for values, count in counts:
@@ -69,19 +69,19 @@ class _Histogram:
 
 
 class Sampler:
-    """Measures sizes, apart for each combination of its labels' values."""
+    """A histogram for each combination of the labels' values."""
 
     kind = "histogram"
 
     def __init__(self, name: str, *labels: str, scale: float, growth: float, limits: int) -> None:
-        """A metric of the page.
+        """Creates a metric of the page.
 
         Args:
-            name: TensorFlow's, a path.
-            labels: their names.
-            scale: the first bucket is for what is smaller than this.
-            growth: how many times larger each limit is than the one before.
-            limits: how many there are; one more bucket has none.
+            name: TensorFlow's name of the metric, a path.
+            labels: the names of the labels.
+            scale: the upper limit of the first bucket.
+            growth: the ratio of each limit to the one before.
+            limits: the number of limits; one more bucket has no limit.
         """
         self.name = re.sub(_NO_LETTER, ":", name)
         self._labels = labels
@@ -93,7 +93,7 @@ class Sampler:
         _metrics.append(self)
 
     def add(self, size: int, *values: str) -> None:
-        """One more of this size, with these values of the labels."""
+        """Adds a value to the histogram for these values of the labels."""
         with self._lock:
             values = _bounded(values, self._histograms)
             histogram = self._histograms.get(values)
@@ -103,7 +103,7 @@ class Sampler:
             histogram.counts[bisect_right(self._limits, size)] += 1
 
     def lines(self) -> Iterator[str]:
-        """What was measured, in Prometheus' text format."""
+        """The histograms, in Prometheus' text format."""
         with self._lock:
             histograms = sorted((values, each.total, list(each.counts)) for values, each in self._histograms.items())
         limits = [*(f"{limit:g}" for limit in self._limits), "+Inf"]
@@ -135,26 +135,26 @@ load_latency_by_stage = _microseconds("/tensorflow/cc/saved_model/load_latency_b
 
 
 class Stopwatch:
-    """Measures how long something takes."""
+    """Measures elapsed time."""
 
     def __init__(self) -> None:
-        """Starts it."""
+        """Starts the stopwatch."""
         self._start = time.perf_counter_ns()
 
     def microseconds(self) -> int:
-        """How long ago that was."""
+        """The microseconds since the start."""
         return (time.perf_counter_ns() - self._start) // 1000
 
 
 class runtime:  # noqa: N801 (used as a function)
-    """Context in which a model computes an answer: its time is recorded, unless it fails."""
+    """A context in which a model computes an answer. It records the time taken, unless the computation fails."""
 
     def __init__(self, model: str, api: str) -> None:
-        """A computation of a model.
+        """Creates a context.
 
         Args:
-            model: its name.
-            api: what was asked: `Predict`, `Classify` or `Regress`.
+            model: the name of the model.
+            api: the method: `Predict`, `Classify` or `Regress`.
         """
         self._model, self._api = model, api
 
@@ -169,14 +169,14 @@ class runtime:  # noqa: N801 (used as a function)
 
 
 def record_request(model: str, api: str, entrypoint: str, status: StatusCode, watch: Stopwatch) -> None:
-    """Counts a request that is answered, and records how long that took if it could be.
+    """Counts an answered request, and records its latency if it succeeded.
 
     Args:
-        model: its name, as the request has it.
-        api: what was asked.
+        model: the name of the model in the request.
+        api: the method.
         entrypoint: `GRPC` or `REST`.
-        status: what came of it.
-        watch: running since it came.
+        status: the status of the answer.
+        watch: a stopwatch that was started when the request arrived.
     """
     if status is StatusCode.OK:
         request_latency.add(watch.microseconds(), model, api, entrypoint)
@@ -184,7 +184,7 @@ def record_request(model: str, api: str, entrypoint: str, status: StatusCode, wa
 
 
 def first_counts(paths: Iterable[str]) -> dict[str, int]:
-    """One number for each metric, as a request for a new configuration may ask: `Counter.first`, or 0 for any other."""
+    """Path -> `Counter.first` of the metric, or 0 for other metrics. For requests to reload the configuration."""
     counters = {metric.path: metric for metric in _metrics if isinstance(metric, Counter)}
     return {path: counters[path].first() if path in counters else 0 for path in paths}
 
@@ -207,5 +207,5 @@ def _escaped(value: str) -> str:
 
 
 def _bounded(values: _Values, cells: Mapping[_Values, Any]) -> _Values:
-    """The cell to use: the one for values that are empty if there are too many already."""
+    """The values of the cell to use; all empty if there are too many cells already."""
     return values if values in cells or len(cells) < _MAX_CELLS else ("",) * len(values)

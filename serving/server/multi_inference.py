@@ -1,6 +1,6 @@
 """MultiInference: the same tf.Examples classified and regressed by several signatures of one model.
 
-Checks and messages after TF Serving's servables/tensorflow/multi_inference.cc.
+Checks and messages follow TF Serving's servables/tensorflow/multi_inference.cc.
 """
 
 from grpc import StatusCode
@@ -19,15 +19,16 @@ def multi_inference(
     """Answers a MultiInference request.
 
     Args:
-        servable: the model, which the first task's model spec has led to.
-        request: tasks, each with a signature and its method, and examples for all of them.
-        timeout_s: seconds that the model may take; None is any.
+        servable: the model, to which the first task's model spec has been resolved.
+        request: tasks, each with a signature and its method, and the examples for all of them.
+        timeout_s: the time limit of the model for each task in seconds; None is no limit.
 
     Returns:
-        A result for each task, in their order.
+        A result for each task, in the order of the tasks.
 
     Raises:
-        StatusError: the tasks are not of one model, or not of a signature and a method each; or one fails.
+        StatusError: the tasks name different models or repeat a signature, a signature does not fit its method, or a
+            task fails.
     """
     outputs = _outputs(servable, request)
     inputs = examples.serialized(request.input)
@@ -48,7 +49,7 @@ def multi_inference(
 
 
 def _outputs(servable: Servable, request: inference_pb2.MultiInferenceRequest) -> dict[str, list[str]]:
-    """The signatures of the tasks, in their order, and the outputs that each task needs of its own."""
+    """Signature -> the outputs that its task needs, in the order of the tasks."""
     outputs: dict[str, list[str]] = {}
     for task in request.tasks:
         if not task.model_spec.name:

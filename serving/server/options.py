@@ -1,44 +1,44 @@
-"""What a server serves, where, and how: `tensorflow_model_server`'s flags."""
+"""The options of a server, which are `tensorflow_model_server`'s flags."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class ServerOptions:
-    """What to serve, and where. Named after `tensorflow_model_server`'s flags.
+    """The options of a server. Their names are `tensorflow_model_server`'s flags.
 
     Attributes:
-        model_name: the model's name in requests, and of whom `Server.wait_until_available` speaks.
-        model_base_path: folder with a numbered folder for each version; may be missing or empty yet.
-        model_config_file: instead of both, names several models, their versions and labels.
-        model_config_file_poll_wait_seconds: between two readings of that file; 0 reads it once.
-        port: for gRPC; 0 is a free one.
-        grpc_max_threads: threads that answer; of Python's, more than a few only take turns, but with batching each
-            request that waits for others has one. 0 is as many as that takes.
-        rest_api_port: for HTTP; 0 is a free one, None is no HTTP.
-        rest_api_timeout_in_ms: after which the computation for a request over HTTP is given up.
-        rest_api_enable_cors_support: let pages of any web site ask over HTTP.
-        host: address to listen on.
-        file_system_poll_wait_seconds: between two looks for new versions; 0 looks once.
-        max_num_load_retries: further attempts at a version that fails to load; 0 makes a failure final at once.
-        load_retry_interval_micros: between two attempts, in microseconds.
-        saved_model_tags: comma-separated; of the graph to load from a SavedModel.
-        enable_model_warmup: replay a model's warm-up requests before it is served.
-        num_request_iterations_for_warmup: how often each of them.
-        enable_batching: compute requests that come at the same time together.
-        batching_parameters_file: BatchingParameters for that; "" is TensorFlow's defaults.
-        enable_per_model_batching_parameters: only models with a `batching_params.pbtxt` in their folder are batched, by
-            that; of the file above it uses the number of threads.
-        tensorflow_session_config_file: a ConfigProto for TensorFlow's sessions.
-        tensorflow_session_parallelism: threads of both kinds of TensorFlow's; 0 is a choice of its own.
-        tensorflow_intra_op_parallelism: threads for one operation, instead.
-        tensorflow_inter_op_parallelism: threads for operations side by side, instead.
-        per_process_gpu_memory_fraction: of a GPU's memory; 0 takes more as needed.
-        monitoring_config_file: a MonitoringConfig; "" is no page of metrics.
-        ssl_config_file: an SSLConfig with key and certificate; "" is no TLS.
-        grpc_channel_arguments: further options of gRPC, `key=value,…`; whole numbers are passed as such.
-        enable_grpc_healthcheck_service: answer grpc.health.v1 as well.
-        allow_version_labels_for_unavailable_models: a new label may be given to a version that is not loaded.
+        model_name: the model's name in requests and for `Server.wait_until_available`.
+        model_base_path: a folder with a numbered folder for each version; it may be missing or empty at first.
+        model_config_file: a ModelServerConfig with several models, their versions and labels, in place of the above.
+        model_config_file_poll_wait_seconds: the seconds between two readings of that file; 0 reads it once.
+        port: the port for gRPC; 0 chooses a free one.
+        grpc_max_threads: the number of threads that answer requests over gRPC; 0 chooses. More than a few threads only
+            take turns, but with batching, each request that waits for others needs a thread.
+        rest_api_port: the port for HTTP; 0 chooses a free one, None is no HTTP.
+        rest_api_timeout_in_ms: the time limit of a model for a request over HTTP, in milliseconds.
+        rest_api_enable_cors_support: whether pages of any web site may send requests over HTTP.
+        host: the address to listen on.
+        file_system_poll_wait_seconds: the seconds between two searches for new versions; 0 searches once.
+        max_num_load_retries: the number of further attempts if a version fails to load.
+        load_retry_interval_micros: the microseconds between two attempts.
+        saved_model_tags: the comma-separated tags of the graph to load from a SavedModel.
+        enable_model_warmup: whether to replay a model's warm-up requests before it is served.
+        num_request_iterations_for_warmup: the number of times that each warm-up request is replayed.
+        enable_batching: whether to compute simultaneous requests together.
+        batching_parameters_file: a file of BatchingParameters; "" is TensorFlow's defaults.
+        enable_per_model_batching_parameters: whether to batch only models with a `batching_params.pbtxt` in their
+            folder, with the parameters in it. Only the number of threads comes from `batching_parameters_file`.
+        tensorflow_session_config_file: a file with a ConfigProto for TensorFlow's sessions.
+        tensorflow_session_parallelism: the number of threads for one operation and for parallel operations; 0 chooses.
+        tensorflow_intra_op_parallelism: the number of threads for one operation, in place of the above.
+        tensorflow_inter_op_parallelism: the number of threads for parallel operations, in place of the above.
+        per_process_gpu_memory_fraction: the share of a GPU's memory to take at the start; 0 takes more as needed.
+        monitoring_config_file: a file with a MonitoringConfig; "" is no page of metrics.
+        ssl_config_file: a file with an SSLConfig with key and certificate; "" is no TLS.
+        grpc_channel_arguments: further options of gRPC, as `key=value,…`; whole numbers are passed as integers.
+        enable_grpc_healthcheck_service: whether to answer grpc.health.v1, too.
+        allow_version_labels_for_unavailable_models: whether a new label may be on a version that is not loaded.
     """
 
     model_name: str = "default"

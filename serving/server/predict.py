@@ -1,6 +1,6 @@
 """Predict: named tensors in, named tensors out, by any signature.
 
-Checks and messages after TF Serving's servables/tensorflow/predict_util.cc and TensorFlow's
+Checks and messages follow TF Serving's servables/tensorflow/predict_util.cc and TensorFlow's
 cc/saved_model/util.cc.
 """
 
@@ -24,14 +24,14 @@ def predict(
 
     Args:
         servable: the model.
-        request: its model spec's name and version have led to `servable`.
-        timeout_s: seconds that the model may take; None is any.
+        request: the request. Its model spec has already been resolved to `servable`.
+        timeout_s: the time limit of the model in seconds; None is no limit.
 
     Returns:
         The signature's outputs, or those in `output_filter`.
 
     Raises:
-        StatusError: unknown signature, wrong inputs, or the model cannot compute them.
+        StatusError: the signature is unknown, the inputs are wrong, or the model cannot compute the outputs.
     """
     name = request.model_spec.signature_name or DEFAULT_SIGNATURE
     signature = servable.signature_defs.get(name)
@@ -49,7 +49,7 @@ def predict(
 
 
 def _inputs(signature: meta_graph_pb2.SignatureDef, sent: Mapping[str, tensor_pb2.TensorProto]) -> dict[str, Array]:
-    """The signature's inputs, from the request or else from the signature's defaults."""
+    """The signature's inputs, from the request or from the signature's defaults."""
     if len(sent) > len(signature.inputs) or (len(sent) < len(signature.inputs) and not signature.defaults):
         raise invalid_argument(_wrong_number(sent.keys(), signature.inputs.keys()))
     inputs = {}
@@ -85,7 +85,7 @@ def _wrong_number(sent: Collection[str], expected: Collection[str]) -> str:
 
 
 def _outputs(signature: meta_graph_pb2.SignatureDef, chosen: Collection[str]) -> list[str]:
-    """Names of the outputs that were asked for: all of them if none was named."""
+    """The names of the requested outputs; all outputs if the request names none."""
     outputs: list[str] = []
     for name in chosen:
         if name not in signature.outputs:

@@ -1,6 +1,6 @@
-"""Regress: tf.Examples in, one number for each out.
+"""Regress: tf.Examples in, a number for each one out.
 
-Checks and messages after TF Serving's servables/tensorflow/regressor.cc.
+Checks and messages follow TF Serving's servables/tensorflow/regressor.cc.
 """
 
 from collections.abc import Mapping
@@ -23,14 +23,14 @@ def regress(
 
     Args:
         servable: the model.
-        request: its model spec's name and version have led to `servable`.
-        timeout_s: seconds that the model may take; None is any.
+        request: the request. Its model spec has already been resolved to `servable`.
+        timeout_s: the time limit of the model in seconds; None is no limit.
 
     Returns:
-        One value for each example.
+        A value for each example.
 
     Raises:
-        StatusError: the signature is not one for regression, or the model cannot compute it.
+        StatusError: the signature is not for regression, or the model cannot compute it.
     """
     name = request.model_spec.signature_name or DEFAULT_SIGNATURE
     chosen = outputs(examples.signature(servable, name))
@@ -43,10 +43,10 @@ def regress(
 
 
 def outputs(signature: meta_graph_pb2.SignatureDef) -> list[str]:
-    """The one output that a signature has.
+    """The name of a signature's only output.
 
     Raises:
-        StatusError: it is not one for regression.
+        StatusError: the signature is not for regression.
     """
     if len(signature.inputs) != 1:
         raise invalid_argument("Expected one input Tensor.")
@@ -60,15 +60,15 @@ def outputs(signature: meta_graph_pb2.SignatureDef) -> list[str]:
 
 
 def fill_result(result: regression_pb2.RegressionResult, arrays: Mapping[str, Array], batch_size: int) -> None:
-    """Writes what a model computed.
+    """Fills a result with a model's output.
 
     Args:
-        result: where to.
-        arrays: the output, by its name.
-        batch_size: how many examples there were.
+        result: the message to fill.
+        arrays: output name -> array [batch_size] or [batch_size, 1].
+        batch_size: the number of examples.
 
     Raises:
-        StatusError: it is not one number for each example.
+        StatusError: the output does not have one number for each example.
     """
     values = arrays[_OUTPUTS]
     _check_values(values, batch_size)

@@ -1,16 +1,16 @@
-"""A sample of the requests and their responses, kept in files for `rankline monitor`.
+"""Logs a sample of the requests and their responses to files for `rankline monitor`.
 
-What is logged is said by TF Serving's own `logging_config`, model by model, in a model configuration file or a
-HandleReloadConfigRequest::
+TF Serving's own `logging_config` in a model configuration file or a HandleReloadConfigRequest sets what is logged for
+each model::
 
     logging_config {
       log_collector_config { type: "tfrecord" filename_prefix: "/var/log/rankline/movielens" }
       sampling_config { sampling_rate: 0.1 }
     }
 
-and is counted as TF Serving does (core/{request_logger,server_request_logger}.cc). The released
-`tensorflow_model_server` has no collector built in, and refuses every such configuration; this server has one, of the
-type `tfrecord`, and refuses the others in the same words.
+Metrics count the records as in TF Serving's core/{request_logger,server_request_logger}.cc. The released
+`tensorflow_model_server` has no built-in collector and refuses every such configuration. This server has one, of type
+`tfrecord`, and refuses other types with the same message.
 """
 
 import datetime
@@ -33,30 +33,31 @@ from serving.server.status import invalid_argument
 _log = logging.getLogger(__name__)
 
 TYPE = "tfrecord"
-"""Of a `LogCollectorConfig`."""
+"""The type of the `LogCollectorConfig` that this server supports."""
 
 _MAX_WAITING = 1000
-"""Records that wait to be written. Beyond, they are lost: a disk that is slow must not make answers slow."""
+"""The largest number of records that wait to be written. Further ones are dropped, so that a slow disk does not delay
+answers."""
 _MAX_BYTES = 64 << 20
 _MAX_SECONDS = 3600
-"""A file is ended when it is larger or older, so that it can be taken away while the server runs."""
+"""The size and age at which a file is closed, so that it can be moved away while the server runs."""
 
 
 class RequestLogs:
     """The logs of all models."""
 
     def __init__(self) -> None:
-        """Without a configuration, nothing is logged."""
+        """Creates logs without a configuration, which log nothing."""
         self._logs: Mapping[str, _Log] = {}
 
     def configure(self, configs: Mapping[str, LoggingConfig]) -> None:
-        """Takes over a configuration in place of the one before.
+        """Switches to another configuration.
 
         Args:
-            configs: of the models whose requests are logged, by name.
+            configs: model -> its configuration, for the models whose requests are logged.
 
         Raises:
-            StatusError: a type of log that there is not, or no name for its files; all stays as it was.
+            StatusError: a type of log is not supported, or a name for its files is missing; nothing changes.
         """
         for name, config in configs.items():
             if config.log_collector_config.type != TYPE:
@@ -72,11 +73,11 @@ class RequestLogs:
             log.close()
 
     def log(self, request: Any, response: Any) -> None:
-        """Logs an answered request, if its model's are logged and the dice say so.
+        """Logs an answered request if requests of its model are logged and the random sample includes it.
 
         Args:
-            request: of Predict, Classify, Regress or MultiInference.
-            response: says in its model spec who has answered.
+            request: a request of Predict, Classify, Regress or MultiInference.
+            response: its response, with the model that has answered in its model spec.
         """
         if not self._logs:
             return
@@ -85,7 +86,7 @@ class RequestLogs:
             log.add(spec, request, response)
 
     def close(self) -> None:
-        """Writes what is still to be written."""
+        """Writes the waiting records and closes the files."""
         self.configure({})
 
 
@@ -98,7 +99,7 @@ _FIELDS = {
 
 
 class _Log:
-    """The log of a model: records go through a queue to a thread that writes them."""
+    """The log of a model. Records go through a queue to a thread that writes them."""
 
     def __init__(self, config: LoggingConfig) -> None:
         self.config = LoggingConfig()
@@ -128,7 +129,7 @@ class _Log:
         self._thread.join()
 
     def _run(self) -> None:
-        # Only now, because it takes TensorFlow's runtime a second to be imported: the ports are open first.
+        # Imported here, since TensorFlow's runtime takes a second to import: the ports open first.
         from tensorflow.python.framework import errors
         from tensorflow.python.lib.io import tf_record
 
@@ -155,7 +156,7 @@ class _Log:
             file.close()
 
     def _next_path(self) -> str:
-        """A name that no other file has, and that sorts by time."""
+        """The path of a new file. Paths are unique and sort by time."""
         os.makedirs(os.path.dirname(self._prefix) or ".", exist_ok=True)
         now = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%S.%f")
         return f"{self._prefix}-{now}-{os.getpid()}.tfrecord"

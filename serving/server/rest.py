@@ -1,6 +1,6 @@
-"""The API over HTTP with JSON: inference, state and metadata of the models; and a page of metrics.
+"""The API over HTTP with JSON: inference, status and metadata of models, and a page of metrics.
 
-Paths, bodies and status codes after TF Serving's model_servers/http_rest_api_{handler,util}.cc and
+Paths, bodies and status codes follow TF Serving's model_servers/http_rest_api_{handler,util}.cc and
 http_server.cc.
 """
 
@@ -64,20 +64,20 @@ _HTTP_STATUS: Mapping[StatusCode, int] = {
 
 
 class _UnsaidError(StatusError):
-    """A request that is refused before TF Serving has a reply to write the reason into."""
+    """A request is refused without a message, since TF Serving has no reply yet at this point."""
 
 
 class RestApi:
-    """Answers HTTP requests by an `Api`."""
+    """Answers HTTP requests with an `Api`."""
 
     def __init__(self, api: Api, metrics_path: str = "", timeout_s: float | None = None, cors: bool = False) -> None:
-        """The REST side of `api`.
+        """Creates the REST side of an API.
 
         Args:
-            api: what answers.
-            metrics_path: where Prometheus finds the metrics; "" is nowhere.
-            timeout_s: seconds that a model may take; None is any.
-            cors: let pages of any web site ask.
+            api: the API that answers.
+            metrics_path: the path of the metrics for Prometheus; "" is no such page.
+            timeout_s: the time limit of a model in seconds; None is no limit.
+            cors: whether pages of any web site may send requests.
         """
         self._headers = _CORS if cors else ()
         self._api = api
@@ -85,7 +85,7 @@ class RestApi:
         self._metrics_path = metrics_path
 
     def answer(self, request: Request) -> Reply | None:
-        """The reply to a request; none if its path is not one of the API's."""
+        """The reply to a request; None if its path does not belong to the API."""
         if request.path == self._metrics_path:
             return self._metrics(request)
         if not request.path.lower().startswith(_PREFIX):
@@ -132,7 +132,7 @@ class RestApi:
                     return self._classify(spec, request.body)
                 case "regress":
                     return self._regress(spec, request.body)
-            raise malformed  # letters of the other case match too, but no method is called so
+            raise malformed  # the pattern ignores case, but the names of methods do not
         if not spec.name:
             raise invalid_argument("Missing model name in request.")
         return self._metadata(spec) if match["resource"] == "metadata" else self._status(spec)

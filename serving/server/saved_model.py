@@ -1,8 +1,8 @@
-"""A SavedModel as a servable: loaded into a session of its own.
+"""A SavedModel as a servable, loaded into a session of its own.
 
-TensorFlow is imported by the modules that define what is used, not through its public API: importing that
-takes five seconds, this one (see `serving.lazy_tensorflow`). The session and the loader are those
-behind `tf.compat.v1.Session` and `tf.compat.v1.saved_model.load`.
+Internal modules of TensorFlow are imported here, since its public API takes five seconds to import and these modules
+one (see `serving.lazy_tensorflow`). The session and the loader are those behind `tf.compat.v1.Session` and
+`tf.compat.v1.saved_model.load`.
 """
 
 import logging
@@ -34,26 +34,27 @@ _BATCHING_FILE = "batching_params.pbtxt"
 _MAX_CALLS = 64
 
 _MAX_AT_ONCE = 4096
-"""Values in a request that is computed in the thread that has it: it is done before others would have taken it up."""
+"""The largest number of values in a request that runs in its own thread: it is done before other threads would have
+started it."""
 _LONGEST_LIMIT_S = 366 * 24 * 60 * 60.0
-"""A longer limit is none. gRPC gives a call without a deadline one in a few hundred billion years, whose milliseconds
-TensorFlow has no number for."""
+"""The longest time limit; longer ones are ignored. A call without a deadline gets one of a few hundred billion years
+from gRPC, and TensorFlow cannot represent its milliseconds."""
 _MAY_TAKE_LONG = re.compile("While|^For$|LoopCond|Queue|Barrier|Iterator|PyFunc|^Batch$|BatchFunction|Remote|Recv")
-"""Operations that repeat others, or wait. A run with a time limit can be stopped between two operations, but not one
-that has the caller's thread: this is for graphs of which every operation runs once."""
+"""Operations that repeat others, or wait. A run with a time limit can be stopped between two operations, but a run in
+the caller's thread cannot, so only graphs without these operations run there."""
 _IN_THIS_THREAD = pywrap_tf_session.TF_NewBufferFromString(
     config_pb2.RunOptions(inter_op_thread_pool=-1).SerializeToString()
 )
 
 
 class _Call(NamedTuple):
-    """What TensorFlow's runtime takes to compute outputs of a signature.
+    """The handles with which TensorFlow's runtime computes outputs of a signature.
 
     Attributes:
-        inputs: the tensors that are fed, by the signature's names.
-        batched: whether the outputs are computed together with other requests'.
-        feeds: the runtime's handles of `inputs`.
-        fetches: the runtime's handles of what is fetched, by the names of the signature's outputs.
+        inputs: input name of the signature -> the tensor to feed.
+        batched: whether the outputs are computed together with those of other requests.
+        feeds: input name -> the runtime's handle of the tensor to feed.
+        fetches: output name -> the runtime's handle of the tensor to fetch.
     """
 
     inputs: dict[str, Tensor]
@@ -69,20 +70,20 @@ class _Call(NamedTuple):
 
 
 class SavedModel:
-    """A loaded SavedModel: a `Servable`."""
+    """A loaded SavedModel; a `Servable`."""
 
     def __init__(self, servable_id: ServableId, path: str, options: LoadOptions = DEFAULTS) -> None:
         """Reads graph, variables and assets, and runs the model's own initialisation.
 
         Args:
-            servable_id: name and version to serve it under.
-            path: folder with `saved_model.pb`.
-            options: how.
+            servable_id: the name and version to serve it under.
+            path: the folder with `saved_model.pb`.
+            options: the options for loading it.
 
         Raises:
-            StatusError: it is not a SavedModel for serving, or it is damaged; or the batching parameters contradict
-                each other.
-            ConfigFileError: its own batching parameters cannot be read.
+            StatusError: the folder holds no SavedModel for serving, or a damaged one; or the batching parameters
+                contradict each other.
+            ConfigFileError: the model's own batching parameters cannot be read.
         """
         if not loader_impl.contains_saved_model(path):
             raise not_found(
@@ -112,7 +113,7 @@ class SavedModel:
         outputs: Sequence[str],
         timeout_s: float | None = None,
     ) -> Sequence[Array]:
-        """Computes outputs of one signature: see `Servable.run`."""
+        """Computes outputs of a signature, see `Servable.run`."""
         if self._batching:
             batching.check_inputs(inputs)
         call = self._call(signature, tuple(sorted(outputs)))
@@ -129,10 +130,10 @@ class SavedModel:
         return [results[name] for name in outputs]
 
     def close(self) -> None:
-        """Frees the session with its graph, variables and tables, not later than its last reference goes."""
+        """Frees the session with its graph, variables and tables."""
         self._calls.clear()
         self._session.close()
-        ops.dismantle_graph(self._session.graph)  # else it waits for the garbage collector, version after version
+        ops.dismantle_graph(self._session.graph)  # else graphs of old versions wait for the garbage collector
 
     def _run(self, call: _Call, inputs: Mapping[str, Array], timeout_s: float | None) -> dict[str, Array]:
         options = None
@@ -144,7 +145,7 @@ class SavedModel:
                 config_pb2.RunOptions(timeout_in_ms=milliseconds).SerializeToString()
             )
         try:
-            # What Session.run comes to: that one looks anew at the types of all that it is given.
+            # Session.run ends in this call, but first checks the types of all its arguments again.
             results = pywrap_tf_session.TF_SessionRun_wrapper(
                 self._session._session,
                 options,
@@ -159,9 +160,9 @@ class SavedModel:
         return dict(zip(call.fetches, results, strict=True))
 
     def _call(self, signature: str, outputs: tuple[str, ...]) -> _Call:
-        """What computes these outputs and, if clients have already asked for many different choices, the others too.
+        """The call for these outputs; for all outputs if clients have already asked for many different choices.
 
-        TensorFlow keeps what it prepares for a choice as long as the session lives.
+        TensorFlow keeps what it prepares for a choice of outputs as long as the session exists.
         """
         if call := self._calls.get((signature, outputs)):
             return call
@@ -203,7 +204,7 @@ def _batching(path: str, options: LoadOptions) -> Batching | None:
 
 
 def _operations(graph: graph_pb2.GraphDef) -> set[str]:
-    """Names of all operations in a graph and its functions."""
+    """The types of all operations in a graph and its functions."""
     functions = (function.node_def for function in graph.library.function)
     return {node.op for nodes in (graph.node, *functions) for node in nodes}
 
@@ -225,13 +226,13 @@ def load(servable_id: ServableId, path: str, options: LoadOptions = DEFAULTS) ->
     """Loads a SavedModel and replays its warm-up requests.
 
     Args:
-        servable_id: name and version to serve it under.
-        path: its folder.
-        options: how.
+        servable_id: the name and version to serve it under.
+        path: the folder of the SavedModel.
+        options: the options for loading it.
 
     Raises:
-        StatusError: it cannot be loaded, or does not answer one of its warm-up requests.
-        ConfigFileError: its own batching parameters cannot be read.
+        StatusError: the model cannot be loaded, or fails to answer one of its warm-up requests.
+        ConfigFileError: the model's own batching parameters cannot be read.
     """
     watch, outcome = monitoring.Stopwatch(), "fail"
     try:

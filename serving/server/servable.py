@@ -1,4 +1,4 @@
-"""What the server needs a loaded model to be able to do, whatever it is made of."""
+"""The interface of a loaded model, whatever its format."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
@@ -23,7 +23,7 @@ class Servable(Protocol):
 
     @property
     def id(self) -> ServableId:
-        """Which version of which model it is."""
+        """The model's name and the version's number."""
 
     @property
     def signature_defs(self) -> Mapping[str, meta_graph_pb2.SignatureDef]:
@@ -32,27 +32,27 @@ class Servable(Protocol):
     def run(
         self, signature: str, inputs: Mapping[str, Array], outputs: Sequence[str], timeout_s: float | None = None
     ) -> Sequence[Array]:
-        """Computes outputs of one signature.
+        """Computes outputs of a signature.
 
         Args:
-            signature: its name.
+            signature: the name of the signature.
             inputs: a tensor for each of the signature's inputs.
-            outputs: names of some of its outputs.
-            timeout_s: seconds after which to give up; None never does.
+            outputs: the names of the outputs to compute.
+            timeout_s: the time limit in seconds; None is no limit.
 
         Returns:
-            The outputs, in that order.
+            The outputs, in the order of their names.
 
         Raises:
-            StatusError: the model does not take these inputs, or takes longer.
+            StatusError: the model does not accept these inputs, or exceeds the time limit.
         """
 
     def close(self) -> None:
-        """Gives back what it holds. No request uses it any more."""
+        """Releases the model's resources. No request may use it afterwards."""
 
 
 def resolved_spec(servable: Servable, signature: str) -> model_pb2.ModelSpec:
-    """Says in a response what answered: the very version and signature, also if the request left them open."""
+    """The model spec of a response: the version and signature that answered, even if the request did not name them."""
     spec = model_pb2.ModelSpec(name=servable.id.name, signature_name=signature)
     spec.version.value = servable.id.version
     return spec

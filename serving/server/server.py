@@ -1,4 +1,4 @@
-"""The server as a whole: storage is polled, versions come and go, and the ports answer for them."""
+"""The whole server: polls the storage, loads and unloads versions, and answers requests on its ports."""
 
 import contextlib
 import logging
@@ -28,25 +28,25 @@ from serving.server.status import StatusError
 
 _log = logging.getLogger(__name__)
 
-GRPC_THREADS = 4  # TensorFlow has its own; more of Python's only take turns
-_BATCHING_THREADS = 64  # a request that waits for others to make a batch has a thread
+GRPC_THREADS = 4  # TensorFlow has its own threads; more Python threads would only take turns
+_BATCHING_THREADS = 64  # each request that waits for others to fill a batch needs a thread
 GRPC_OPTIONS = [
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
     ("grpc.so_reuseport", 0),  # a port that is in use is an error, not shared
 ]
-_MAX_REQUESTS = 1000  # at once, those that wait included; more are refused with RESOURCE_EXHAUSTED
+_MAX_REQUESTS = 1000  # at once, including waiting ones; further ones are refused with RESOURCE_EXHAUSTED
 _STOP_GRACE_S = 5.0
 _STOP_POLL_S = 0.05  # how soon the REST side notices that it should stop
 
 
 class PortError(Exception):
-    """A port cannot be listened on."""
+    """The server cannot listen on a port."""
 
 
 def _loader(options: LoadOptions) -> LoadServable:
     def load(servable_id: ServableId, path: str) -> Servable:
-        # Only now, because it takes TensorFlow's runtime a second to be imported: the ports are open first.
+        # Imported here, since TensorFlow's runtime takes a second to import: the ports open first.
         from serving.server import saved_model
 
         return saved_model.load(servable_id, path, options)
@@ -55,18 +55,18 @@ def _loader(options: LoadOptions) -> LoadServable:
 
 
 class Server:
-    """Serves models until it is stopped; a context manager.
+    """Serves models until it is stopped. It is a context manager.
 
-    A first version may be long in coming: the ports are open at once, and the model is there when
-    `wait_until_available` returns.
+    The ports open at once, but the first version may take longer: the model is served when `wait_until_available`
+    returns.
     """
 
     def __init__(self, options: ServerOptions, load: LoadServable | None = None) -> None:
-        """A server that is not started yet.
+        """Creates a server without starting it.
 
         Args:
-            options: what to serve and where.
-            load: makes a version servable; None loads it as a SavedModel.
+            options: the options of the server.
+            load: a function that loads a version; None loads SavedModels.
 
         Raises:
             ConfigFileError: a configuration file cannot be read.
@@ -104,12 +104,12 @@ class Server:
         return self._rest_api_port
 
     def start(self) -> None:
-        """Opens the ports and begins to look for versions; returns at once.
+        """Opens the ports, begins to search for versions, and returns at once.
 
         Raises:
-            PortError: a port cannot be listened on; nothing runs then.
+            PortError: the server cannot listen on a port; nothing is started.
             ConfigFileError: a configuration file cannot be read.
-            StatusError: what it says cannot be served.
+            StatusError: the configuration is invalid.
         """
         options = self.options
         self._core.configure(
@@ -136,21 +136,21 @@ class Server:
             self._running = starting.pop_all()
 
     def stop(self) -> None:
-        """Answers what has been asked, closes the ports and drops the model. A second call does nothing."""
+        """Answers pending requests, closes the ports and unloads the models. A second call does nothing."""
         self._running.close()
 
     def wait_until_available(self, timeout_s: float) -> int:
         """Waits until the model is served.
 
         Args:
-            timeout_s: seconds to wait at most.
+            timeout_s: the longest time to wait, in seconds.
 
         Returns:
             The version that is served.
 
         Raises:
-            LoadError: it cannot be loaded; the message says why (a failing warm-up request included).
-            NotAvailableError: it takes longer, or there is no version to load.
+            LoadError: the model cannot be loaded or fails its warm-up; the message says why.
+            NotAvailableError: no version is served after `timeout_s`.
         """
         try:
             return self._manager.wait_until_available(self.options.model_name, timeout_s)
@@ -223,7 +223,7 @@ class Server:
             starting.callback(self._stopping.set)
 
     def _reread(self) -> None:
-        """Takes over the configuration file again and again, until the server stops."""
+        """Reads the configuration file again and again until the server stops."""
         while not self._stopping.wait(min(self.options.model_config_file_poll_wait_seconds, threading.TIMEOUT_MAX)):
             try:
                 self._core.configure(config_files.read(self.options.model_config_file, ModelServerConfig))

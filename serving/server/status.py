@@ -1,4 +1,4 @@
-"""How a request fails: with one of gRPC's status codes and a message, over gRPC and over REST alike."""
+"""Errors of requests, with a gRPC status code and a message, for both gRPC and REST."""
 
 from grpc import StatusCode
 
@@ -6,11 +6,11 @@ _CODES = {code.value[0]: code for code in StatusCode}
 
 
 class StatusError(Exception):
-    """A request or a load that failed, with the status that the client gets to see.
+    """A request or a load failed, with the status that the client receives.
 
     Attributes:
-        code: the canonical status code.
-        message: what was expected, and what was received.
+        code: the gRPC status code.
+        message: the message, which says what was expected and what was received.
     """
 
     def __init__(self, code: StatusCode, message: str) -> None:
@@ -20,20 +20,20 @@ class StatusError(Exception):
 
     @classmethod
     def from_number(cls, number: int, message: str) -> "StatusError":
-        """From a status code as TensorFlow's errors and protocol messages number it."""
+        """Creates an error from the number of a status code in TensorFlow's errors and protocol messages."""
         return cls(_CODES.get(number, StatusCode.UNKNOWN), message)
 
     @property
     def number(self) -> int:
-        """The code as protocol messages number it."""
+        """The number of the code in protocol messages."""
         return int(self.code.value[0])
 
 
 def invalid_argument(message: str) -> StatusError:
-    """The request is wrong, whatever the state of the server."""
+    """An error for a request that is wrong, whatever the state of the server."""
     return StatusError(StatusCode.INVALID_ARGUMENT, message)
 
 
 def not_found(message: str) -> StatusError:
-    """The model or version that was asked for is not there."""
+    """An error for a request whose model or version does not exist."""
     return StatusError(StatusCode.NOT_FOUND, message)

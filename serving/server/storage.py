@@ -1,7 +1,7 @@
-"""Which versions of a model lie under its base path, and which of them to serve.
+"""Finds the versions of a model under its base path and selects those to serve.
 
-After TF Serving's sources/storage_path/file_system_storage_path_source.cc: a version is an entry whose name
-is a whole number (`0007` is version 7), and a policy says which are served: the latest unless it is told otherwise.
+After TF Serving's sources/storage_path/file_system_storage_path_source.cc: a version is an entry whose name is a whole
+number (`0007` is version 7), and a policy selects the versions to serve, by default the latest.
 """
 
 import os
@@ -21,12 +21,12 @@ def aspired_versions(base_path: str, policy: Policy) -> Mapping[int, str] | None
     """The versions that should be served now.
 
     Args:
-        base_path: the model's folder; also `gs://…` and whatever else TensorFlow's file systems open.
-        policy: the latest versions (one, if it says nothing), all, or the specific ones that it lists.
+        base_path: the model's folder, which may be on any of TensorFlow's file systems, such as `gs://…`.
+        policy: the policy: the latest versions (one by default), all versions, or a list of specific ones.
 
     Returns:
-        Version number to its folder. None if the base path does not exist (yet, or for the moment), so that
-        nothing can be said.
+        Version number -> folder. None if the base path does not exist, perhaps only at the moment, so that the versions
+        are unknown.
 
     Raises:
         OSError: the base path cannot be listed.
@@ -48,7 +48,7 @@ def _chosen(versions: set[int], policy: Policy) -> set[int]:
 
 
 def _by_version(children: Iterable[str]) -> dict[int, str]:
-    """Version number to name; of two names for one version (`7`, `0007`) the last in order counts."""
+    """Version number -> name. If two names mean the same version (`7`, `0007`), the last one in order counts."""
     return {int(name): name for name in sorted(children) if _WHOLE_NUMBER.fullmatch(name) and int(name) in _INT64}
 
 
@@ -58,7 +58,7 @@ def _children(base_path: str) -> list[str] | None:
             return os.listdir(base_path)
         except FileNotFoundError:
             return None
-    # Only here, because it takes TensorFlow's runtime, which takes a second to import.
+    # Imported here, since it needs TensorFlow's runtime, which takes a second to import.
     from tensorflow.python.framework import errors
     from tensorflow.python.lib.io import file_io
 

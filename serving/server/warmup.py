@@ -1,8 +1,8 @@
-"""Warm-up: the requests that a model brings along, answered before anybody else's.
+"""Warm-up: the server answers requests that come with a model before it serves the model.
 
-The first request of each kind and batch size is slow (TensorFlow prunes and optimises the graph then).
-After TF Serving's servables/tensorflow/saved_model_warmup{,_util}.cc: `assets.extra` in the SavedModel's
-folder holds a TFRecord file of PredictionLog messages; a request that fails, fails the load.
+The first request of each kind and batch size is slow, since TensorFlow then prunes and optimises the graph. After TF
+Serving's servables/tensorflow/saved_model_warmup{,_util}.cc: `assets.extra` in the SavedModel's folder holds a TFRecord
+file of PredictionLog messages. If one of the requests fails, so does loading the model.
 """
 
 import os
@@ -31,14 +31,14 @@ def replay(servable: Servable, path: str, iterations: int = 1) -> int:
 
     Args:
         servable: the model.
-        path: its folder.
-        iterations: how often each; 0 is not at all.
+        path: the folder of the SavedModel.
+        iterations: the number of times that each request is answered; 0 skips the warm-up.
 
     Returns:
-        How many there were: 0 if the file is missing.
+        The number of requests; 0 if there is no such file.
 
     Raises:
-        StatusError: a request failed, or the file is not a TFRecord file of at most 1000 PredictionLogs.
+        StatusError: a request fails, or the file is not a TFRecord file of at most 1000 PredictionLogs.
     """
     file = os.path.join(path, REQUESTS_FILE)
     if not iterations or not file_io.file_exists(file):

@@ -38,7 +38,7 @@ def test_equal_files_are_told(make_folder):
     folder = make_folder("label: y", {"a.csv": ROWS, "a - Copy.csv": ROWS, "b.csv": ROWS.replace("3", "4")})
 
     (remark,) = find(folder).remarks
-    assert remark.endswith("a.csv hold the same, so that their rows are there more than once")
+    assert remark.endswith("a.csv have equal contents, so that their rows count repeatedly")
     assert "a - Copy.csv" in remark
 
 
@@ -47,7 +47,7 @@ def test_a_file_in_two_splits_is_told(make_folder):
     folder = make_folder("{label: y, source: {files: {train: '*.csv', test: b.csv}}}", files)
 
     (remark,) = find(folder).remarks
-    assert remark.endswith("b.csv is in train, test, so that the same rows train and judge")
+    assert remark.endswith("b.csv is in train, test, so that the same rows train and judge the model")
 
 
 def test_partitions_in_names_of_folders_are_told(make_folder):
@@ -55,4 +55,4 @@ def test_partitions_in_names_of_folders_are_told(make_folder):
                          {"data/country=US/a.csv": ROWS, "data/country=DE/b.csv": ROWS + "1,4\n"})  # fmt: skip
 
     (remark,) = find(folder).remarks
-    assert remark.startswith("folders such as country=DE, country=US are no columns")
+    assert remark.startswith("folders such as country=DE, country=US are not columns")

@@ -53,7 +53,7 @@ def test_nothing_to_rank_and_nobody_to_rank_for(make_folder):
         catalogue(find(folder))
     assert str(caught.value) == (
         f"{folder}: user, movie: expected a row with a value of both, the ranking's group and item, received none; "
-        "nobody can be ranked for"
+        "there is no list to rank"
     )
 
     (folder / "features.yaml").write_text("label: y", encoding="utf-8")

@@ -106,7 +106,7 @@ def test_an_empty_split(make_folder):
     assert all(
         line.endswith(
             "split: expected rows, received none; rows that are alike in k stay together, so say splits.key with "
-            "columns of more different values, or bring more data"
+            "columns of more different values, or add more data"
         )
         for line in lines
     )

@@ -125,7 +125,7 @@ DECIMALS = "; for decimals say columns: {c: float}, for texts columns: {c: strin
          "c: expected a whole number within int64, received 18446744073709551615; "
          "for larger ones say columns: {c: string}"),
         ([b"a", b"\xff"], "string", 1,
-         "c: expected UTF-8 text, received b'\\xff'; add the column to 'ignore', or bring it as text"),
+         "c: expected UTF-8 text, received b'\\xff'; add the column to 'ignore', or store it as text"),
         ([[1], [2, 3]], "integer", 1,
          "c: expected one value, received [2, 3]; for several say columns: {c: integers}"),
         ([["1"], ["2", "x"]], "integers", 1,

@@ -101,8 +101,8 @@ ESCAPE = "say source: {escape: '\\'} if backslashes stand before quotes that are
          "line 2: title: expected a quote that begins its field, received a space before it; remove the space, or say "
          "source: {quoting: none} if quotes are letters in this file"),
         (f"{PLAIN}u1,a\0b,1.5,1\n",
-         "line 42: title: expected text, received a NUL byte; save the file as UTF-8 if it is in UTF-16, else bring a "
-         "whole one"),
+         "line 42: title: expected text, received a NUL byte; save the file as UTF-8 if it is in UTF-16, else replace "
+         "the file"),
         (f"{PLAIN}\x1a", "line 42: expected 4 fields, received 1; it is DOS' mark of a file's end, Ctrl-Z: remove it"),
         (f"{PLAIN}{HEADER}{PLAIN}",
          "line 42: expected a row, received the header again; remove it where files were put together"),
@@ -131,9 +131,9 @@ def test_rows_that_would_be_lost_or_invented(write, content, message):
          "{format: parquet}"),
         ("a,b\n1,2\n".encode("utf-16"), "expected text in UTF-8, received text in UTF-16; save the file as UTF-8"),
         ("a,b\n1,2\n".encode("utf-16-le"), "line 1: a\0: expected text, received a NUL byte; save the file as UTF-8 if "
-         "it is in UTF-16, else bring a whole one"),
+         "it is in UTF-16, else replace the file"),
         (gzip.compress(HEADER.encode() + PLAIN.encode() * 100, mtime=0)[:200],
-         "expected a gzipped file, received one that is cut off; bring the whole file"),
+         "expected a gzipped file, received one that is cut off; get the whole file"),
         (gzip.compress(b"a,b\n1,2\n", mtime=0)[:-8] + b"\0" * 8,
          "expected a gzipped file, received a damaged one: CRC check failed"),
         (b"a;b;c\n1;2;3\n", 'line 1: expected several columns, received one: \'a;b;c\'; say source: {delimiter: ";"}'),

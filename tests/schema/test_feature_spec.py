@@ -430,7 +430,7 @@ def test_a_column_of_which_no_feature_can_be_made(tmp_path):
     columns = {"clicked": "integer", "age": "integer", "vector": "floats"}
 
     assert mistakes(tmp_path, "label: clicked", columns) == [
-        "features.vector: expected no lists of floats, which no feature is made of; add the column to 'ignore'"
+        "features.vector: expected no lists of floats, which no type of feature takes; add the column to 'ignore'"
     ]
 
 

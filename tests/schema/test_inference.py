@@ -104,7 +104,7 @@ def test_what_is_a_number_in_one_file_and_a_text_in_the_next_is_told(tmp_path):
     (remark,) = inspected(tmp_path, column(list("abcdefgh")), column(["1"] * 2)).remarks
 
     assert remark == (
-        f"{tmp_path}/0.csv: line 2: v: all values that were looked at in {tmp_path}/1.csv are numbers, here are "
+        f"{tmp_path}/0.csv: line 2: v: all sampled values in {tmp_path}/1.csv are numbers, here are "
         "others: 'a' (1), 'b' (1), 'c' (1) and 5 more, so the column is read as texts; say columns: "
         "{v: string} if that is meant"
     )
@@ -154,9 +154,7 @@ def test_a_column_that_only_a_later_file_has(tmp_path):
     found = inspected(tmp_path, "y,v\n1,2\n", "y,v,device\n0,3,tv\n")
 
     assert set(found.columns) == {"y", "v"}
-    assert found.remarks == [
-        f"{tmp_path}/1.csv has the column 'device', which {tmp_path}/0.csv has not; it is not used"
-    ]
+    assert found.remarks == [f"{tmp_path}/1.csv has the column 'device', which {tmp_path}/0.csv lacks; it is not used"]
     assert list(found.unused) == ["device"]
 
 
@@ -204,7 +202,7 @@ def test_a_part_without_rows_is_passed_over(tmp_path, empty):
 
     assert found.columns["v"] == "float"
     (name,) = (path.name for path in found.empty)
-    assert found.remarks == [f"{tmp_path}/{name}: passed over, without rows"]
+    assert found.remarks == [f"{tmp_path}/{name}: skipped, without rows"]
     with pytest.raises(DataError, match="expected rows, received none"):
         inspected(tmp_path, empty)
 

@@ -38,7 +38,7 @@ def test_seconds_in_one_file_and_milliseconds_in_the_next(make_folder):
 
     assert str(caught.value) == (
         f"{folder}/b.csv: line 41: t: expected seconds since 1970, as 1709253540 in {folder}/a.csv, received "
-        "1709253540000, milliseconds since 1970; bring all to one unit"
+        "1709253540000, milliseconds since 1970; convert all to one unit"
     )
 
 
@@ -68,7 +68,7 @@ def test_boundaries_that_are_dates_of_a_column_of_milliseconds(make_folder):
 def test_other_units_beside_each_other(make_folder, one, other):
     folder = make_folder("{label: y, splits: {by: time, column: t}}", {"a.csv": one, "b.csv": other})
 
-    with pytest.raises(DataError, match=r"[ab]\.csv: line \d+: t: expected .*, received .*; bring all to one unit"):
+    with pytest.raises(DataError, match=r"[ab]\.csv: line \d+: t: expected .*, received .*; convert all to one unit"):
         checked(folder).verify()
 
 
@@ -128,7 +128,7 @@ def test_a_column_that_comes_late_in_a_tf_record_file(make_folder):
         writer.write(example(y=1, n=1, late=5))
 
     assert checked(folder).remarks() == [
-        f"{folder}/a.tfrecord has the column 'late', which no row had that was looked at before; it is not used"
+        f"{folder}/a.tfrecord has the column 'late', which no row of the samples had; it is not used"
     ]
 
 

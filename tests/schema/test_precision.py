@@ -33,12 +33,12 @@ def test_columns_that_keep_their_values(low, high, count):
 def test_columns_that_lose_some(values):
     sentence = coarse(values.min(), values.max(), len(values))
     assert sentence is not None
-    bound = int(sentence.split("so that ")[1].split(" are")[0])
+    bound = int(sentence.split("at most ")[1].split(" differ")[0])
     assert len(np.unique(values.astype(np.float32))) <= bound + 1 < len(values)
 
 
 def test_the_sentence():
     assert coarse(1.7e12, 1.7e12 + 60_000 * 1_999, 2_000) == (
-        "expected numbers that 32 bits can tell apart, received 2,000 from 1700000000000 to 1700119940000, where such "
-        "go in steps of 131072, so that 916 are told apart at most; subtract the least one from all"
+        "expected numbers that 32 bits can tell apart, received 2,000 from 1700000000000 to 1700119940000, where "
+        "their step is 131072 and at most 916 differ; subtract the smallest from all"
     )
