@@ -95,7 +95,7 @@ def test_every_command_takes_every_name(folder, tmp_path, rankline):
     settings = ("train.epochs=1", f"thresholds={{auc: {{min: 0, slices: {slices}}}}}")
 
     done = rankline("validate", *described)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
     done = rankline(
         "run",
         *described,
@@ -104,19 +104,19 @@ def test_every_command_takes_every_name(folder, tmp_path, rankline):
         "--no-serve",
         *(part for setting in settings for part in ("--set", setting)),
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
     serving = root / "nasty {0}" / "serving"
     assert len(list(serving.iterdir())) == 1
 
     with Server(ServerOptions("nasty {0}", str(serving))) as server:
         server.wait_until_available(TIMEOUT_S)
         done = rankline("rank", *described, "--user", "u3", "--target", f"127.0.0.1:{server.port}", "--all")
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
     assert done.stdout.count("<blink>Item</blink> ") == 10
 
     pages = {"explained": tmp_path / "explained.html"}
     done = rankline("explain", *described, "--root", str(root), "--user", "u3", "--output", str(pages["explained"]))
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
     (report,) = (root / "nasty {0}" / "artifacts" / "Report" / "report").glob("*/report.html")
     pages["report"] = report
     for page in pages.values():
@@ -128,4 +128,4 @@ def test_every_command_takes_every_name(folder, tmp_path, rankline):
 
     pods = "kubeflow={image: r/rankline:1, root: /mnt/runs, volumes: [{claim: c, path: /mnt}]}"
     done = rankline("compile", *described, "--set", pods, "--output", str(tmp_path / "package.yaml"))
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
