@@ -135,15 +135,16 @@ def _problems(stable: Answers, canary: Answers, limits: Limits) -> list[str]:
         return ["no request was sent: the trial was too short"]
     problems = []
     if canary.error_rate > stable.error_rate + limits.errors:
+        errors = ", ".join(f"{count} {name}" for name, count in canary.errors.items())
         problems.append(
             f"error rate: expected at most {limits.errors:.2%} beyond the stable version's {stable.error_rate:.2%}, "
-            f"got {canary.error_rate:.2%} ({', '.join(f'{count} {name}' for name, count in canary.errors.items())})"
+            f"received {canary.error_rate:.2%} ({errors})"
         )
     slow, usual = canary.percentile(99), stable.percentile(99)
     if slow > limits.slower * usual:
         problems.append(
             f"99th percentile: expected at most {limits.slower:g} times the stable version's {usual:.1f} ms, "
-            f"got {slow:.1f} ms"
+            f"received {slow:.1f} ms"
         )
     return problems
 
