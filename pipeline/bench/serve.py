@@ -32,7 +32,6 @@ from pipeline.live.server import beside
 from pipeline.run.layout import Layout
 from pipeline.terminal.tables import add_row, new_table
 from schema.dataset import Dataset
-from schema.errors import RanklineError
 from serving import load
 from serving.channel import connect
 from serving.client import Client
@@ -175,10 +174,7 @@ def run(dataset: Dataset, layout: Layout, setting: Setting, on_step: Callable[[s
     Raises:
         RanklineError: no model was pushed yet.
     """
-    versions = pushed_versions(layout)
-    if not versions:
-        raise RanklineError(f"{layout.serving}: no model was pushed yet; `rankline run -d {dataset.name}` trains one")
-    pushed = layout.serving / str(max(versions))
+    pushed = layout.serving / str(max(pushed_versions(layout)))
     result = ServeBenchmark()
     with tempfile.TemporaryDirectory(prefix="rankline-bench-") as folder:
         on_step("loading the model")
