@@ -16,7 +16,6 @@ from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 
 from components.evaluation import rows
 from components.evaluation.rows import Floats
-from components.example_gen import as_lists
 from components.report import explanation
 from components.report.document import Explained, ExplainedRanking, Explanation
 from components.report.model import Model
@@ -25,6 +24,7 @@ from pipeline.terminal.tables import add_row, new_table
 from schema.catalogue import Catalogue, catalogue
 from schema.dataset import Dataset
 from schema.errors import RanklineError, listing, nearest
+from schema.lists import as_lists
 
 _SHOWN = 12
 _SCORES = {"binary": "probability", "number": "prediction"}

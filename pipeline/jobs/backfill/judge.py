@@ -12,11 +12,11 @@ import numpy as np
 import tensorflow as tf
 from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 
-from components.example_gen import as_lists
 from pipeline.jobs.compare.metrics import Floats, JudgedRows
 from schema.dataset import Dataset
 from schema.errors import RanklineError
 from schema.feature_spec import LABEL, WEIGHT
+from schema.lists import as_lists
 from schema.reader import read
 
 

@@ -21,7 +21,6 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from components.evaluation import evaluated_rows
-from components.example_gen import as_lists
 from pipeline.jobs.monitor import job, page, served
 from pipeline.jobs.monitor.judge import Limits, judge
 from pipeline.run.history import Origin
@@ -29,6 +28,7 @@ from pipeline.terminal.json import as_json
 from schema.dataset import find
 from schema.errors import DataError
 from schema.feature_spec import FeatureSpec
+from schema.lists import as_lists
 from serving.tensors import fill_content
 from tests import chromium
 
