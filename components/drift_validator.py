@@ -26,7 +26,7 @@ from tfx.types import artifact_utils, standard_artifacts
 from components import distances
 from components.example_gen import FilePart, parts_of
 from components.properties import WARNINGS_PROPERTY
-from components.schema_gen import FILE_NAME as SCHEMA_FILE
+from components.schema_gen import SCHEMA_FILE
 from schema import reader
 from schema.errors import DataError
 from schema.feature_spec import Categorical, FeatureSpec

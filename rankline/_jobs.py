@@ -217,7 +217,7 @@ def explain(
         RanklineError: a group or an item that is not in the data, no such run, or a model that cannot be taken apart.
     """
     with hushed():
-        from pipeline.jobs import explain as explanation
+        from pipeline.jobs.explain import explain_ranking
         from pipeline.run.layout import Layout
         from pipeline.run.metadata import connection
 
@@ -225,7 +225,7 @@ def explain(
     settled = load_config(config, dataset=found, root=root)
     metadata = connection(settled.metadata, Layout(settled.root, found.name).metadata)
     with hushed():
-        return explanation.explain(found, metadata, str(group), [str(item) for item in items], top, run_id)
+        return explain_ranking(found, metadata, str(group), [str(item) for item in items], top, run_id)
 
 
 @disk_errors()

@@ -20,7 +20,7 @@ from typing import Self
 from pydantic import ValidationError, field_validator, model_validator
 
 from schema.errors import SpecError, listing, nearest
-from schema.explain import explain, read_yaml
+from schema.mistakes import mistakes_of, read_yaml
 from schema.features import (
     MISSING,
     AnyFeature,
@@ -502,4 +502,4 @@ def load(path: Path) -> FeatureSpec:
     try:
         return FeatureSpec.model_validate({**content, "name": name})
     except ValidationError as error:
-        raise SpecError("\n".join(f"{path}: {line}" for line in explain(error, FeatureSpec))) from None
+        raise SpecError("\n".join(f"{path}: {line}" for line in mistakes_of(error, FeatureSpec))) from None

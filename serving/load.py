@@ -41,7 +41,7 @@ class Bin:
 
 
 @dataclass(frozen=True)
-class Report:
+class LoadReport:
     """What came of a load.
 
     Attributes:
@@ -115,7 +115,7 @@ def run(
     rate: float | None = None,
     warm_up_s: float = 1.0,
     seed: int = 0,
-) -> Report:
+) -> LoadReport:
     """Sends requests, one after the other from a number of clients, which are threads.
 
     Args:
@@ -142,7 +142,7 @@ def run(
             stop.set()
         tallies = [client.result() for client in running]
     errors = sum((tally.errors for tally in tallies), collections.Counter[str]())
-    return Report(
+    return LoadReport(
         clients=clients,
         rate=rate,
         seconds=max([window.end, *(tally.last_answer for tally in tallies)]) - window.begin,

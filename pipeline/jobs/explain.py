@@ -19,7 +19,7 @@ from components.evaluation.rows import Floats
 from components.report import explanation
 from components.report.document import Explained, ExplainedRanking, Explanation
 from components.report.model import Model
-from pipeline.run.history import Trained, trained
+from pipeline.run.history import TrainedModel, trained
 from pipeline.terminal.tables import add_row, new_table
 from schema.catalogue import Catalogue, catalogue
 from schema.dataset import Dataset
@@ -31,7 +31,7 @@ _SCORES = {"binary": "probability", "number": "prediction"}
 """Kind of label -> what rankings go by."""
 
 
-def explain(
+def explain_ranking(
     dataset: Dataset,
     metadata: ConnectionConfig,
     group: str,
@@ -123,7 +123,7 @@ def _examples(known: Catalogue, candidates: pa.Table, group: str) -> list[bytes]
     return encoded
 
 
-def _answers(run: Trained, examples: Sequence[bytes]) -> Floats:
+def _answers(run: TrainedModel, examples: Sequence[bytes]) -> Floats:
     """What the served model says, calibration included."""
     served = tf.saved_model.load(path_utils.serving_model_path(run.model)).signatures["serving_default"]
     answers: Floats = served(tf.constant(examples))[_SCORES[run.spec.label.kind]].numpy().astype(np.float64)

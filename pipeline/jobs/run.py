@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from components.evaluation.metrics.names import MEANINGS
-from components.schema_gen import FILE_NAME as SCHEMA_FILE
+from components.schema_gen import SCHEMA_FILE
 from pipeline.config.run import RunConfig
 from pipeline.live.errors import LOADING_S
 from pipeline.live.ranking import Ranker, ranking_table

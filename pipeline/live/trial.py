@@ -52,7 +52,7 @@ class Answers:
 
 
 @dataclass(frozen=True)
-class Limits:
+class CanaryLimits:
     """How much worse a canary may be.
 
     Attributes:
@@ -81,7 +81,7 @@ class Trial:
         return float(np.mean(shared)) if shared else float("nan")
 
 
-def run(dataset: Dataset, target: str, seconds: float, limits: Limits, tls: Tls | None = None) -> Trial:
+def try_canary(dataset: Dataset, target: str, seconds: float, limits: CanaryLimits, tls: Tls | None = None) -> Trial:
     """Sends rankings for the users that were seen last to both labels, one after the other.
 
     Args:
@@ -130,7 +130,7 @@ def _ask(
     answers.best[user] = frozenset(entry.index for entry in ranked)
 
 
-def _problems(stable: Answers, canary: Answers, limits: Limits) -> list[str]:
+def _problems(stable: Answers, canary: Answers, limits: CanaryLimits) -> list[str]:
     if not canary.requests:
         return ["no request was sent: the trial was too short"]
     problems = []

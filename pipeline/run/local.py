@@ -21,7 +21,7 @@ from components.example_gen import read_summary
 from components.properties import CHECKED_PROPERTY, UNJUDGED_PROPERTY, noted
 from components.pusher import UNCHANGED_PROPERTY
 from components.report.document import PAGE_FILE
-from components.schema_gen import FILE_NAME as SCHEMA_FILE
+from components.schema_gen import SCHEMA_FILE
 from components.tuner import best_of
 from pipeline.config.run import RunConfig
 from pipeline.run.graph import create_pipeline

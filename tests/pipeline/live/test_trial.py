@@ -4,9 +4,9 @@ import math
 
 import pytest
 
-from pipeline.live.trial import Answers, Limits, Trial, _problems
+from pipeline.live.trial import Answers, CanaryLimits, Trial, _problems
 
-LIMITS = Limits(errors=0.01, slower=1.5)
+LIMITS = CanaryLimits(errors=0.01, slower=1.5)
 
 
 def answers(milliseconds=10.0, errors=0) -> Answers:

@@ -62,7 +62,7 @@ _Loader.yaml_implicit_resolvers = {
 }
 
 
-def explain(error: ValidationError, model: type[BaseModel]) -> list[str]:
+def mistakes_of(error: ValidationError, model: type[BaseModel]) -> list[str]:
     """Each mistake as `key: expected …, received …; did you mean …?`."""
     mistakes = error.errors(include_url=False)
     # A misspelt key is one mistake, not an unknown key and a missing one.
