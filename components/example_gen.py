@@ -24,12 +24,12 @@ from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils, standard_artifacts
 from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 
-from components.file_digests import file_digests
 from components.properties import SPAN_NAME_PROPERTY, SPLITS_PROPERTY, WARNINGS_PROPERTY
 from schema import reader, split_record, splits
 from schema.checks import Checks, SplitSummary
 from schema.dataset import Dataset
 from schema.feature_spec import LABEL, SPLITS, FeatureSpec, Split
+from schema.file_digests import file_digests
 from schema.identity import called
 from schema.lists import as_lists
 from schema.split_record import Signature, Signatures
