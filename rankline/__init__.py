@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from components.report.document import ExplainedRanking, Report
     from pipeline.config.run import RunConfig
     from pipeline.jobs.compare.run import Comparison
-    from pipeline.run.local import RunResult
+    from components.run_result import RunResult
     from rankline._jobs import (
         compare,
         explain,
@@ -92,7 +92,7 @@ _HOMES = {
     "RanklineError": "schema.errors",
     "Report": "components.report.document",
     "RunConfig": "pipeline.config.run",
-    "RunResult": "pipeline.run.local",
+    "RunResult": "components.run_result",
     "Tls": "serving.channel",
 }
 """Name -> the module that it is in, where that is not `rankline._jobs`."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from components.report.document import ExplainedRanking, Report
     from pipeline.config.run import RunConfig
     from pipeline.jobs.compare.run import Comparison
-    from pipeline.run.local import RunResult
+    from components.run_result import RunResult
     from schema.catalogue import Catalogue
     from schema.describe import Description
     from schema.feature_spec import Split
