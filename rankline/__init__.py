@@ -27,9 +27,9 @@ from rankline import _neighbours
 
 if TYPE_CHECKING:
     from components.report.document import ExplainedRanking, Report
+    from components.run_result import RunResult
     from pipeline.config.run import RunConfig
     from pipeline.jobs.compare.run import Comparison
-    from components.run_result import RunResult
     from rankline._jobs import (
         compare,
         explain,

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from components.report.document import ExplainedRanking, Report
+    from components.run_result import RunResult
     from pipeline.config.run import RunConfig
     from pipeline.jobs.compare.run import Comparison
-    from components.run_result import RunResult
     from schema.catalogue import Catalogue
     from schema.describe import Description
     from schema.feature_spec import Split

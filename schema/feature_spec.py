@@ -20,7 +20,6 @@ from typing import Self
 from pydantic import ValidationError, field_validator, model_validator
 
 from schema.errors import SpecError, listing, nearest
-from schema.mistakes import mistakes_of, read_yaml
 from schema.features import (
     MISSING,
     AnyFeature,
@@ -37,6 +36,7 @@ from schema.features import (
     embedding_width,
     is_id,
 )
+from schema.mistakes import mistakes_of, read_yaml
 from schema.names import is_fit
 from schema.rows import (
     SPLITS,

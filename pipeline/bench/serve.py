@@ -27,8 +27,8 @@ from rich.table import Table
 from tensorflow_serving.apis import predict_pb2
 
 from pipeline.live.load import requests
-from pipeline.live.versions import pushed_versions
 from pipeline.live.server import beside
+from pipeline.live.versions import pushed_versions
 from pipeline.run.layout import Layout
 from pipeline.terminal.tables import add_row, new_table
 from schema.dataset import Dataset

@@ -115,8 +115,8 @@ def canary(servers: _Servers, version: int | None, seconds: float, max_errors: f
 
     Exit status: 0 if it may be promoted, 3 if it was taken back.
     """
-    from pipeline.live.versions import pushed_versions
     from pipeline.live.trial import CanaryLimits, trial_table, try_canary
+    from pipeline.live.versions import pushed_versions
     from schema.dataset import find
 
     terminal = console()

@@ -205,9 +205,7 @@ def load(
     terminal = console()
     clients = clients or (8 if rate is None else 64)
     with busy(terminal, f"Asking {target} for {warm_up + seconds:g} s"):
-        report = send_rankings(
-            find(dataset), target, candidates, clients, seconds, rate, warm_up, label, tls
-        )
+        report = send_rankings(find(dataset), target, candidates, clients, seconds, rate, warm_up, label, tls)
     for table in load_tables(report):
         terminal.print(table)
     options.keep(json.dumps(report.as_dict(), indent=2), json_path)

@@ -80,9 +80,7 @@ def prepare(config: RunConfig, dataset: Dataset, run_id: str, console: Console) 
     return folders
 
 
-def _launches(
-    config: RunConfig, dataset: Dataset, result: RunResult, console: Console
-) -> Iterator[Outcome]:
+def _launches(config: RunConfig, dataset: Dataset, result: RunResult, console: Console) -> Iterator[Outcome]:
     """Launches the nodes in turn, each when it is asked for; shows and notes what became of it."""
     logs = Layout(config.root, dataset.name).logs(result.run_id)
     pipeline = CompiledPipeline(create_pipeline(config, dataset), result.run_id)

@@ -9,8 +9,8 @@ from components.evaluation.verdict import Condition, Estimate, Metric, Slice
 from components.report import curves
 from components.report.document import (
     Column,
-    Difference,
     Contribution,
+    Difference,
     Epoch,
     Error,
     Explained,
