@@ -24,12 +24,13 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils, standard_artifacts
 
 from components import distances
-from components.example_gen import Part, as_lists, parts_of
+from components.example_gen import FilePart, parts_of
 from components.properties import WARNINGS_PROPERTY
-from components.schema_gen import FILE_NAME as SCHEMA_FILE
+from components.schema_gen import SCHEMA_FILE
 from schema import reader
 from schema.errors import DataError
 from schema.feature_spec import Categorical, FeatureSpec
+from schema.lists import as_lists
 
 SPLIT = "span"
 """The anomalies' only split."""
@@ -118,7 +119,7 @@ def _with_comparators(schema: schema_pb2.Schema, spec: FeatureSpec, max_drift: d
     return compared
 
 
-def _read(part: Part, spec: FeatureSpec, names: list[str]) -> Iterator[pa.RecordBatch]:
+def _read(part: FilePart, spec: FeatureSpec, names: list[str]) -> Iterator[pa.RecordBatch]:
     for batch in reader.read(part.path, spec, part=part.number, only=names):
         yield as_lists(batch)
 

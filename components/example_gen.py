@@ -14,9 +14,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import apache_beam as beam
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 import tensorflow as tf
 from pydantic import TypeAdapter
 from tfx.components.util import examples_utils
@@ -27,18 +24,19 @@ from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils, standard_artifacts
 from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 
-from components.file_digests import file_digests
 from components.properties import SPAN_NAME_PROPERTY, SPLITS_PROPERTY, WARNINGS_PROPERTY
 from schema import reader, split_record, splits
 from schema.checks import Checks, SplitSummary
 from schema.dataset import Dataset
 from schema.feature_spec import LABEL, SPLITS, FeatureSpec, Split
+from schema.file_digests import file_digests
 from schema.identity import called
+from schema.lists import as_lists
 from schema.split_record import Signature, Signatures
 
 
-class Part(NamedTuple):
-    """What can be read in parallel.
+class FilePart(NamedTuple):
+    """A part of a file, such as a row group of Parquet: parts are read in parallel.
 
     Attributes:
         path: of the file.
@@ -119,11 +117,11 @@ def fingerprinted(dataset: Dataset) -> str:
     return json.dumps({"files": files, "base": str(dataset.base), "digest": hashlib.sha256(lines.encode()).hexdigest()})
 
 
-def parts_of(files: str, spec: FeatureSpec) -> list[Part]:
+def parts_of(files: str, spec: FeatureSpec) -> list[FilePart]:
     """What can be read in parallel of files that `fingerprinted` has listed."""
     listed = json.loads(files)
     return [
-        Part(Path(path), called(Path(path), Path(listed["base"])), index, None if key == "all" else key)
+        FilePart(Path(path), called(Path(path), Path(listed["base"])), index, None if key == "all" else key)
         for key, paths in listed["files"].items()
         for path in paths
         for index in range(reader.parts(Path(path), spec))
@@ -153,7 +151,7 @@ class _Convert(beam.DoFn):  # type: ignore[misc]
         self._boundaries = boundaries
         self._folders = folders
 
-    def process(self, element: tuple[int, Part]) -> Iterator[tuple[Checks, Signatures]]:
+    def process(self, element: tuple[int, FilePart]) -> Iterator[tuple[Checks, Signatures]]:
         index, part = element
         checks, unknown, signatures = Checks(self._spec), set[str](), Signatures()
         row = reader.first_row(part.path, self._spec, part.number)
@@ -202,21 +200,6 @@ class _Shards:
 
     def __exit__(self, *error: object) -> None:
         self._open.close()
-
-
-def as_lists(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """The batch as TFX's libraries want it: values in lists, texts as bytes, and nothing where they are missing."""
-    return pa.RecordBatch.from_arrays([_as_list(column) for column in batch.columns], names=batch.schema.names)
-
-
-def _as_list(column: pa.Array) -> pa.Array:
-    if pa.types.is_list(column.type):
-        lengths, values = pc.fill_null(pc.list_value_length(column), 0), column.flatten()
-    else:
-        lengths, values = column.is_valid(), column.drop_null()
-    offsets = np.append(0, np.cumsum(np.asarray(lengths)))
-    lists = pa.LargeListArray.from_arrays(pa.array(offsets, pa.int64()), values, mask=reader.is_missing(column))
-    return lists.cast(pa.large_list(pa.large_binary() if pa.types.is_string(values.type) else values.type))
 
 
 def _merged(parts: Iterable[tuple[Checks, Signatures]]) -> tuple[Checks, Signatures]:

@@ -31,7 +31,7 @@ from schema.feature_spec import FeatureSpec
 from serving import load
 from serving.channel import connect
 from serving.client import Client
-from trainer.warmup import predict_request, rank_inputs
+from trainer.requests import predict_request, rank_inputs
 
 TOLERANCE = 1e-5
 """By so much a served answer may differ from the in-process one, as a share of it where it is above 1."""

@@ -22,9 +22,7 @@ from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import io_utils, proto_utils
 
 from components.digests import digest_of
-
-UNCHANGED_PROPERTY = "unchanged"
-"""Custom property of a pushed model, 1 where it was the newest version already."""
+from components.properties import UNCHANGED_PROPERTY
 
 _PARTIAL = ".pushing-"
 """Before the name of a folder that is being filled."""

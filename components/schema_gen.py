@@ -14,7 +14,7 @@ from tfx.types import standard_artifacts
 from schema.errors import SpecError
 from schema.feature_spec import MISSING, FeatureSpec
 
-FILE_NAME = "schema.pbtxt"
+SCHEMA_FILE = "schema.pbtxt"
 
 _INFERRED_PRESENCE = 0.9
 """Where every row of the train split has a value, so large a share of any split must: one sample cannot tell more."""
@@ -46,7 +46,7 @@ def SchemaGen(  # noqa: N802 (a TFX component)
     else:
         proto = infer(stats_artifact_utils.load_statistics(statistics, "train").proto(), feature_spec)
     represent(proto, feature_spec)
-    tfdv.write_schema_text(proto, os.path.join(schema.uri, FILE_NAME))
+    tfdv.write_schema_text(proto, os.path.join(schema.uri, SCHEMA_FILE))
 
 
 def read_given(path: Path) -> str:

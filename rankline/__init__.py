@@ -27,9 +27,9 @@ from rankline import _neighbours
 
 if TYPE_CHECKING:
     from components.report.document import ExplainedRanking, Report
+    from components.run_result import RunResult
     from pipeline.config.run import RunConfig
     from pipeline.jobs.compare.run import Comparison
-    from pipeline.run.local import RunResult
     from rankline._jobs import (
         compare,
         explain,
@@ -92,7 +92,7 @@ _HOMES = {
     "RanklineError": "schema.errors",
     "Report": "components.report.document",
     "RunConfig": "pipeline.config.run",
-    "RunResult": "pipeline.run.local",
+    "RunResult": "components.run_result",
     "Tls": "serving.channel",
 }
 """Name -> the module that defines it, for names that are not in `rankline._jobs`."""

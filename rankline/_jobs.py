@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from components.report.document import ExplainedRanking, Report
+    from components.run_result import RunResult
     from pipeline.config.run import RunConfig
     from pipeline.jobs.compare.run import Comparison
-    from pipeline.run.local import RunResult
     from schema.catalogue import Catalogue
     from schema.describe import Description
     from schema.feature_spec import Split
@@ -221,7 +221,7 @@ def explain(
             parts.
     """
     with hushed():
-        from pipeline.jobs import explain as explanation
+        from pipeline.jobs.explain import explain_ranking
         from pipeline.run.layout import Layout
         from pipeline.run.metadata import connection
 
@@ -229,7 +229,7 @@ def explain(
     settled = load_config(config, dataset=found, root=root)
     metadata = connection(settled.metadata, Layout(settled.root, found.name).metadata)
     with hushed():
-        return explanation.explain(found, metadata, str(group), [str(item) for item in items], top, run_id)
+        return explain_ranking(found, metadata, str(group), [str(item) for item in items], top, run_id)
 
 
 @disk_errors()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from schema.errors import listing
+from schema.file_digests import file_digests
 from schema.raw_file import ENDINGS
 from schema.spans import Files
 
@@ -72,22 +72,28 @@ def _unread(paths: Sequence[Path], base: Path) -> list[str]:
 def _equal(paths: Iterable[Path]) -> list[list[Path]]:
     """Groups of files with equal contents. Only files of equal size and beginning are read to their end."""
     same = [sorted(set(paths))[:_MOST_FILES]]
-    for alike in (lambda path: path.stat().st_size, _head, _digest):
+    steps: tuple[Callable[[Iterable[Path]], Mapping[Path, object]], ...] = (_sizes, _heads, file_digests)
+    for step in steps:
+        told = step([path for several in same for path in several])
         groups: list[list[Path]] = []
         for several in same:
             found: dict[object, list[Path]] = defaultdict(list)
             for path in several:
-                found[alike(path)].append(path)
+                found[told[path]].append(path)
             groups += [group for group in found.values() if len(group) > 1]
         same = groups
     return [several for several in same if several[0].stat().st_size]
 
 
+def _sizes(paths: Iterable[Path]) -> Mapping[Path, object]:
+    return {path: path.stat().st_size for path in paths}
+
+
+def _heads(paths: Iterable[Path]) -> Mapping[Path, object]:
+    """Hashes of the beginnings, which are too long to be kept of many files."""
+    return {path: hash(_head(path)) for path in paths}
+
+
 def _head(path: Path) -> bytes:
     with path.open("rb") as file:
         return file.read(_HEAD_BYTES)
-
-
-def _digest(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "blake2b").digest()

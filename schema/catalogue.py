@@ -11,11 +11,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schema import reader
 from schema.dataset import Dataset
 from schema.errors import DataError, RanklineError, SpecError, listing
 from schema.feature_spec import TimeSplits
 from schema.identity import TIME
-from schema.reader import read
 
 Rows = npt.NDArray[np.int64]
 
@@ -131,7 +131,7 @@ def _rows(dataset: Dataset, columns: list[str]) -> pa.Table:
         batch
         for paths in dataset.files.values()
         for path in paths
-        for batch in read(path, dataset.spec, only=names, called="")
+        for batch in reader.read(path, dataset.spec, only=names, called="")
     )
     table = pa.Table.from_batches(batches)
     if isinstance(dataset.spec.splits, TimeSplits):

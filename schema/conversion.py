@@ -370,7 +370,6 @@ def _texts(array: pa.Array) -> pa.Array:
 
 def _integers(array: pa.Array) -> pa.Array:
     if is_text(array.type):
-        array = pc.utf8_trim_whitespace(array)
         zeros = pc.match_substring_regex(array, _LEADING_ZERO)
         advice = "a number would lose its zeros: say columns: {COLUMN: string}"
         _refuse_where(zeros, array, "a whole number", advice)
@@ -401,7 +400,6 @@ def _numbers(array: pa.Array) -> pa.Array:
     """Converts a column to float64, in which all numbers can be compared. Integers beyond 2^53 are rounded."""
     parsers, advice = [_floats], ""
     if is_text(array.type):
-        array = pc.utf8_trim_whitespace(array)
         parsers, advice = [_floats, _booleans], "for texts say columns: {COLUMN: string}"
     elif is_time(array.type):
         parsers = [times.seconds]

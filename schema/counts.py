@@ -18,11 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schema.feature_spec import Cross, FeatureSpec, Multivalent, Numeric, Vocabulary
+from schema.features import QUANTILE_ERROR
 
 Boundaries = npt.NDArray[np.float32]
-
-_QUANTILE_ERROR = 0.001
-"""The largest error of a bucket's share of the rows, as in Transform."""
 
 
 class TokenCounts:
@@ -134,7 +132,7 @@ class _Quantiles:
             from tfx_bsl.sketches import QuantilesSketch  # not needed by most datasets
 
             self._sketches = {
-                name: QuantilesSketch(_QUANTILE_ERROR / count, 1 << 32, 1) for name, count in buckets.items()
+                name: QuantilesSketch(QUANTILE_ERROR / count, 1 << 32, 1) for name, count in buckets.items()
             }
 
     def add(self, batch: pa.RecordBatch) -> None:

@@ -20,7 +20,6 @@ from typing import Self
 from pydantic import ValidationError, field_validator, model_validator
 
 from schema.errors import SpecError, listing, nearest
-from schema.explain import explain, read_yaml
 from schema.features import (
     MISSING,
     AnyFeature,
@@ -37,6 +36,7 @@ from schema.features import (
     embedding_width,
     is_id,
 )
+from schema.mistakes import mistakes_of, read_yaml
 from schema.names import is_fit
 from schema.rows import (
     SPLITS,
@@ -503,4 +503,4 @@ def load(path: Path) -> FeatureSpec:
     try:
         return FeatureSpec.model_validate({**content, "name": name})
     except ValidationError as error:
-        raise SpecError("\n".join(f"{path}: {line}" for line in explain(error, FeatureSpec))) from None
+        raise SpecError("\n".join(f"{path}: {line}" for line in mistakes_of(error, FeatureSpec))) from None

@@ -17,6 +17,9 @@ ColumnType = Literal["string", "integer", "float", "strings", "integers", "float
 MISSING: Mapping[str, str | int | float] = {"string": "", "integer": -(2**63), "float": math.nan}
 """The value that stands for a missing one in tensors, which cannot hold null."""
 
+QUANTILE_ERROR = 0.001
+"""The largest error of the size of a bucket, as a share of that size."""
+
 Part = Literal["wide", "deep"]
 Parts = Annotated[tuple[Part, ...], Field(min_length=1)]
 Combiner = Literal["mean", "sum", "sqrtn"]

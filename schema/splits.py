@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from schema import reader
 from schema.dataset import Dataset
 from schema.errors import DataError
 from schema.feature_spec import SPLITS, FeatureSpec, GivenSplits, Split, TimeSplits
 from schema.identity import ROW, TIME, called, shares
-from schema.reader import read
 
 _SORTED_AT_ONCE = 1 << 20
 
@@ -42,7 +42,7 @@ def time_boundaries(files: Iterable[Path], spec: FeatureSpec) -> Boundaries | No
     if splits.boundaries:
         return splits.boundaries
     paths = list(files)
-    batches = (batch for path in paths for batch in read(path, spec, only=[], called=""))
+    batches = (batch for path in paths for batch in reader.read(path, spec, only=[], called=""))
     times, counts = _count(batch[TIME].to_numpy() for batch in batches)
     if len(times) < len(SPLITS):
         raise DataError(
@@ -151,7 +151,7 @@ def read_splits(
     for key, paths in dataset.files.items():
         for path in paths:
             more = set[str]()
-            for batch in read(path, dataset.spec, called=called(path, dataset.base), unknown=more):
+            for batch in reader.read(path, dataset.spec, called=called(path, dataset.base), unknown=more):
                 for part, rows in split(batch, dataset.spec, None if key == "all" else key, boundaries).items():
                     yield part, rows, path
             if unknown and more:

@@ -41,7 +41,7 @@ class Bin:
 
 
 @dataclass(frozen=True)
-class Report:
+class LoadReport:
     """The result of a load.
 
     Attributes:
@@ -116,7 +116,7 @@ def run(
     rate: float | None = None,
     warm_up_s: float = 1.0,
     seed: int = 0,
-) -> Report:
+) -> LoadReport:
     """Sends requests from a number of clients (threads), each of which sends one after the other.
 
     Args:
@@ -143,7 +143,7 @@ def run(
             stop.set()
         tallies = [client.result() for client in running]
     errors = sum((tally.errors for tally in tallies), collections.Counter[str]())
-    return Report(
+    return LoadReport(
         clients=clients,
         rate=rate,
         seconds=max([window.end, *(tally.last_answer for tally in tallies)]) - window.begin,

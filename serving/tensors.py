@@ -148,7 +148,7 @@ def _shape(proto: tensor_pb2.TensorProto) -> list[int]:
     """The listed dimensions. `unknown_rank` is ignored in a tensor, as in `TensorShape::IsValid`."""
     shape = [dim.size for dim in proto.tensor_shape.dim]
     if shape and min(shape) < 0:
-        raise TensorError(f"a tensor's shape must be known, got {shape}")
+        raise TensorError(f"a tensor's shape must be known, received {shape}")
     return shape
 
 
@@ -169,7 +169,7 @@ def _flat(proto: tensor_pb2.TensorProto, shape: list[int]) -> Array:
 def _from_content(content: bytes, dtype: np.dtype[Any], shape: list[int]) -> Array:
     expected = math.prod(shape) * dtype.itemsize
     if len(content) != expected:
-        raise TensorError(f"expected {expected} bytes of tensor_content for {dtype} {shape}, got {len(content)}")
+        raise TensorError(f"expected {expected} bytes of tensor_content for {dtype} {shape}, received {len(content)}")
     return np.frombuffer(content, dtype)
 
 
@@ -205,19 +205,19 @@ def _strings(proto: tensor_pb2.TensorProto, size: int) -> Array:
 
 def _check_repeated(count: int) -> None:
     if count > MAX_REPEATED:
-        raise TensorError(f"expected at most {MAX_REPEATED} elements without a value of their own, got {count}")
+        raise TensorError(f"expected at most {MAX_REPEATED} elements without a value of their own, received {count}")
 
 
 def _strings_from_content(content: bytes, count: int) -> list[bytes]:
     if count > len(content):  # each string's length takes at least a byte
-        raise TensorError(f"expected tensor_content with {count} strings, got {len(content)} bytes")
+        raise TensorError(f"expected tensor_content with {count} strings, received {len(content)} bytes")
     lengths, start = [], 0
     for _ in range(count):
         length, start = _varint(content, start)
         lengths.append(length)
     if start + sum(lengths) != len(content):
         raise TensorError(
-            f"expected tensor_content with {count} strings, got {len(content)} bytes that do not hold them"
+            f"expected tensor_content with {count} strings, received {len(content)} bytes that do not hold them"
         )
     strings = []
     for length in lengths:

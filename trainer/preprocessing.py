@@ -23,13 +23,11 @@ from schema.feature_spec import (
     Multivalent,
     Numeric,
 )
+from schema.features import QUANTILE_ERROR
 from trainer import vocabulary
 from trainer.vocabulary import SEPARATOR, Tokens
 
 Tensors = dict[str, tf.Tensor | tf.SparseTensor]
-
-_QUANTILE_ERROR = 0.001
-"""A bucket may hold so much more or less than its share of the rows."""
 
 
 def preprocessing_fn(inputs: Mapping[str, Any], custom_config: Mapping[str, str]) -> Tensors:
@@ -103,7 +101,7 @@ def _buckets(inputs: Mapping[str, Any], features: Mapping[str, Numeric]) -> dict
         names = [name for name, feature in features.items() if feature.buckets == count]
         values = tf.stack([tf.cast(inputs[name], tf.float32) for name in names], axis=1)
         boundaries = tft.quantiles(
-            values, num_buckets=count, epsilon=_QUANTILE_ERROR / count, reduce_instance_dims=False
+            values, num_buckets=count, epsilon=QUANTILE_ERROR / count, reduce_instance_dims=False
         )
         by_feature = tf.transpose(values)
         found = tf.searchsorted(boundaries, by_feature, side="right", out_type=tf.int64)

@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from schema.errors import nearest
-from schema.explain import explain
+from schema.mistakes import mistakes_of
 from trainer.params import TrainParams
 
 _NOT_TUNED = ("model", "seed", "memory_mb", "distribution", "warm_start")
@@ -72,7 +72,7 @@ def _dimension(key: str, value: object) -> object:
     try:
         return Range.model_validate(value)
     except ValidationError as error:
-        raise ValueError("\n".join(f"{key}: {line}" for line in explain(error, Range))) from None
+        raise ValueError("\n".join(f"{key}: {line}" for line in mistakes_of(error, Range))) from None
 
 
 class SearchParams(BaseModel):
@@ -117,7 +117,7 @@ class SearchParams(BaseModel):
                 try:
                     tuned(params, {key: value})
                 except ValidationError as error:
-                    found += [f"{line} (by tune.space.{key})" for line in explain(error, TrainParams)]
+                    found += [f"{line} (by tune.space.{key})" for line in mistakes_of(error, TrainParams)]
         return list(dict.fromkeys(found))
 
 

@@ -9,24 +9,18 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import cycle, islice
-from typing import Any
 
-import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 from tensorflow_serving.apis import (
     classification_pb2,
     input_pb2,
-    predict_pb2,
     prediction_log_pb2,
     regression_pb2,
 )
 
 from schema.feature_spec import WEIGHT, FeatureSpec
 from trainer.heads import Head
-from trainer.raw_columns import raw_columns
-
-Array = NDArray[Any]
+from trainer.requests import Array, predict_request, rank_inputs
 
 FILE = os.path.join("assets.extra", "tf_serving_warmup_requests")
 
@@ -83,25 +77,3 @@ def _requests(
 def _predict(signature: str, inputs: Mapping[str, tf.Tensor | Array]) -> prediction_log_pb2.PredictionLog:
     request = predict_request(signature, inputs)
     return prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
-
-
-def predict_request(signature: str, inputs: Mapping[str, tf.Tensor | Array]) -> predict_pb2.PredictRequest:
-    """A request to a model that has no name yet."""
-    request = predict_pb2.PredictRequest()
-    request.model_spec.signature_name = signature
-    for name, values in inputs.items():
-        request.inputs[name].CopyFrom(tf.make_tensor_proto(values))
-    return request
-
-
-def rank_inputs(spec: FeatureSpec, serialized: Sequence[bytes]) -> dict[str, Array]:
-    """The examples' items as candidates, all for the group of the first, which has as many rows: so that servers that
-    batch, which insist on it, can answer as well."""
-    columns = raw_columns(spec)
-    parsed = tf.io.parse_example(serialized, {name: column.feature for name, column in columns.items()})
-    candidate = {spec.ranking.item, *spec.ranking.item_columns} if spec.ranking else set(columns)
-    inputs = {}
-    for name, values in parsed.items():
-        dense = (tf.sparse.to_dense(values, columns[name].missing) if columns[name].multivalent else values).numpy()
-        inputs[name] = dense if name in candidate else np.repeat(dense[:1], len(serialized), axis=0)
-    return inputs

@@ -12,13 +12,13 @@ from scipy import stats
 from components.evaluation import bootstrap, intervals, rows
 from components.evaluation.rows import Answers, Floats, Rows
 from components.evaluation.verdict import Interval, Metric, Slice
-from components.report.document import Compared, Comparison, Report
+from components.report.document import Compared, Difference, Report
 from components.report.ranking import LENGTH
 from schema.errors import RanklineError
 from schema.feature_spec import FeatureSpec
 
 
-def comparison(of: Rows, slices: Sequence[Slice]) -> Comparison:
+def comparison(of: Rows, slices: Sequence[Slice]) -> Difference:
     """The candidate beside the baseline.
 
     Args:
@@ -30,7 +30,7 @@ def comparison(of: Rows, slices: Sequence[Slice]) -> Comparison:
     weights = of.weights / of.weights.sum()
     first = intervals.FIRST[of.kind]
     changes = {each.name: metric for each in slices if not each.few for metric in each.metrics if metric.name == first}
-    return Comparison(
+    return Difference(
         mean_change=float(weights @ np.abs(one - other)),
         flipped=_flipped(of, of.candidate, of.baseline),
         correlation=float(stats.spearmanr(one, other).statistic) if np.ptp(one) and np.ptp(other) else None,

@@ -13,11 +13,10 @@ from tfx.types import Channel, artifact_utils, component_spec, standard_artifact
 from tfx.types.artifact import Artifact
 
 from components.evaluation.metrics.names import REFUSALS_PROPERTY
-from components.properties import REPORT_TYPE, SPAN_NAME_PROPERTY, WARNINGS_PROPERTY, noted
-from components.pusher import UNCHANGED_PROPERTY
+from components.properties import REPORT_TYPE, SPAN_NAME_PROPERTY, UNCHANGED_PROPERTY, WARNINGS_PROPERTY, noted
 from components.report import page
 from components.report.document import FACTS_FILE, MARKDOWN_FILE, PAGE_FILE, Made
-from components.report.gather import Run, gather
+from components.report.gather import ReportedRun, gather
 from schema.feature_spec import FeatureSpec
 
 _INPUTS = {
@@ -66,7 +65,7 @@ class Executor(base_executor.BaseExecutor):  # type: ignore[misc]
             line for name in ("evaluation", "infra_blessing") for line in noted(artifacts[name], REFUSALS_PROPERTY)
         ]
         report = gather(
-            Run(
+            ReportedRun(
                 # Vertex AI tells a task its own name only.
                 run_id=self._context.pipeline_run_id or self._context._unique_id,
                 spec=FeatureSpec.model_validate_json(exec_properties["spec"]),

@@ -13,7 +13,7 @@ from tfx.components.example_validator.executor import DEFAULT_FILE_NAME as ANOMA
 from components import distances, drift_validator
 from components.example_gen import read_summary
 from components.report.document import Column, Split
-from components.schema_gen import FILE_NAME as SCHEMA_FILE
+from components.schema_gen import SCHEMA_FILE
 from schema.feature_spec import FeatureSpec, Numeric
 
 SPAN_BEFORE = "span before"

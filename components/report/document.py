@@ -290,7 +290,7 @@ class Error(Fact):
     values: Mapping[str, str]
 
 
-class Comparison(Fact):
+class Difference(Fact):
     """How differently two models answer the same rows."""
 
     mean_change: float
@@ -355,7 +355,7 @@ class Report(Fact):
     slices: Sequence[Slice]
     more_slices: int
     """How many were left out."""
-    comparison: Comparison | None
+    comparison: Difference | None
     """With the model that was the last blessed one."""
     curves: Curves
     vocabularies: Sequence[Vocabulary]
@@ -386,4 +386,4 @@ class Compared(Fact):
     """That both have kept."""
     metrics: Sequence[Metric]
     slices: Sequence[Slice]
-    comparison: Comparison
+    comparison: Difference

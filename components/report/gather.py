@@ -28,7 +28,7 @@ _LIBRARIES = ("rankline", "tfx", "tensorflow", "tensorflow-transform", "keras", 
 
 
 @dataclass(frozen=True)
-class Run:
+class ReportedRun:
     """A run of the pipeline, as a report finds it.
 
     Attributes:
@@ -63,7 +63,7 @@ class Run:
     artifacts: Sequence[Made]
 
 
-def gather(run: Run) -> Report:
+def gather(run: ReportedRun) -> Report:
     """Reads what there is to tell of a run."""
     spec, folders = run.spec, run.folders
     found = results.read(folders["evaluation"])
@@ -146,7 +146,7 @@ def _served(folder: str) -> tuple[Served | None, Gate]:
     return Served(**found) if found.pop("checked") else None, of_limits
 
 
-def _origin(run: Run) -> Origin:
+def _origin(run: ReportedRun) -> Origin:
     return Origin(
         artifacts=run.artifacts,
         spec=run.spec.model_dump_json(),

@@ -7,22 +7,21 @@ import platform
 import resource
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.table import Table
 
+from components.descriptions import DESCRIPTIONS
 from pipeline.config.run import RunConfig
 from pipeline.run import local
 from pipeline.run.layout import Layout
 from pipeline.run.spans import dataset_in_window
 from pipeline.terminal.console import quiet
+from schema.feature_spec import Split
 
 _MEBIBYTE = 1024  # of ru_maxrss's kibibytes
-
-_READS = {node: splits for node, splits in local.SPLITS_READ.items() if node != "Trainer"}
-"""Without the Trainer, which goes through its rows as often as it needs."""
 
 
 @dataclass(frozen=True)
@@ -65,13 +64,20 @@ def run(config: RunConfig, import_seconds: float) -> ChainBenchmark:
         rows=sum(result.rows.values()),
         seconds=result.seconds,
         rows_per_second={
-            node: round(sum(result.rows[split] for split in splits) / result.seconds[node])
-            for node, splits in _READS.items()
+            node: round(sum(result.rows[split] for split in read) / seconds)
+            for node, seconds in result.seconds.items()
+            if (read := _read_once(node))
         },
         total_seconds=round(total, 2),
         import_seconds=round(import_seconds, 2),
         peak_mebibytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // _MEBIBYTE,
     )
+
+
+def _read_once(node: str) -> Sequence[Split]:
+    """The splits that a component reads, unless it reads them as often as it needs."""
+    description = DESCRIPTIONS[node]
+    return () if description.repeats else description.splits
 
 
 def table(benchmark: ChainBenchmark) -> Table:

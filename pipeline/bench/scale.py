@@ -18,7 +18,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -27,10 +27,10 @@ import yaml
 from pyarrow import parquet
 from rich.table import Table
 
+from components.descriptions import DESCRIPTIONS
 from pipeline.config import run as configuration
 from pipeline.flink import cluster
 from pipeline.run.graph import create_pipeline
-from pipeline.run.local import SPLITS_READ
 from pipeline.run.node import REFUSED, CompiledPipeline
 from pipeline.terminal.tables import add_row, new_table
 from schema.criteo.generator import Generator
@@ -45,8 +45,8 @@ _SHARES = {"train": 0.8, "eval": 0.1, "test": 0.1}
 _ROWS_PER_FILE = 50_000
 _PANDAS = "pandas"
 """What computes Transform's features without Beam, among the components."""
-_BY_BEAM = ("ExampleGen", "StatisticsGen", "Transform", "Evaluator")
-_READS = {**SPLITS_READ, _PANDAS: SPLITS_READ["Transform"]}
+_BY_BEAM = tuple(name for name, each in DESCRIPTIONS.items() if each.beam and each.splits)
+"""The components that Beam runs on the rows of splits."""
 
 
 @dataclass(frozen=True)
@@ -187,16 +187,17 @@ class _Chain:
     def root(self) -> Path:
         return self.folder / self.runs
 
-    def costs(self, on_node: Callable[[str], None], last: str | None = None) -> dict[str, Cost]:
-        """Runs each component, or each up to the last one, in a process of its own."""
+    def costs(self, on_node: Callable[[str], None], wanted: Collection[str] = ()) -> dict[str, Cost]:
+        """Runs each component in a process of its own, or those without which the wanted ones do not run."""
         data = str(self.folder / "rows")
         given = {"dataset": data, "root": str(self.root), "train": {"epochs": 1}}
         config = configuration.resolve(given, {}, self.settings, "bench-scale")
         command = ["pipeline.run.node", "--run-id=scale", f"--config={json.dumps(given)}"]
         command.append(f"--settings={json.dumps(self.settings)}")
-        costs = {}
-        names = list(CompiledPipeline(create_pipeline(config, find(data)), "").node_ids())
-        for name in names[: names.index(last) + 1] if last else names:
+        costs: dict[str, Cost] = {}
+        for name in CompiledPipeline(create_pipeline(config, find(data)), "").node_ids():
+            if wanted and costs.keys() >= set(wanted):
+                break
             on_node(name)
             costs[name] = _cost(name, self.rows, [*command, f"--node={name}"], self.folder / "log")
         return costs
@@ -207,7 +208,7 @@ def _costs_on_flink(chain: _Chain, task_managers: int, shown: str, on_step: Call
     on_step(f"{shown}: starting them")
     cluster.up(chain.root, task_managers)
     try:
-        found = chain.costs(lambda node: on_step(f"{shown}: {node}"), last=_BY_BEAM[-1])
+        found = chain.costs(lambda node: on_step(f"{shown}: {node}"), _BY_BEAM)
     finally:
         cluster.down(chain.root)
     return {node: found[node] for node in _BY_BEAM}
@@ -229,7 +230,8 @@ def _cost(name: str, rows: Mapping[str, int], command: Sequence[str], log: Path)
     if status not in (0, REFUSED):
         last = log.read_text(errors="replace").strip().splitlines()[-1]
         raise RanklineError(f"{name}: exit status {status}: {last}")
-    return Cost(rows=sum(rows[split] for split in _READS.get(name, ())), **json.loads(took.read_text()))
+    read = DESCRIPTIONS["Transform" if name == _PANDAS else name].splits
+    return Cost(rows=sum(rows[split] for split in read), **json.loads(took.read_text()))
 
 
 def _check_alike(root: Path, sizes: Mapping[str, int]) -> None:

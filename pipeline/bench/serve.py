@@ -27,16 +27,15 @@ from rich.table import Table
 from tensorflow_serving.apis import predict_pb2
 
 from pipeline.live.load import requests
-from pipeline.live.rollout import pushed_versions
 from pipeline.live.server import beside
+from pipeline.live.versions import pushed_versions
 from pipeline.run.layout import Layout
 from pipeline.terminal.tables import add_row, new_table
 from schema.dataset import Dataset
-from schema.errors import RanklineError
 from serving import load
 from serving.channel import connect
 from serving.client import Client
-from serving.load import Report
+from serving.load import LoadReport
 from serving.model_client import RANK_SIGNATURE
 from serving.tensors import to_array
 
@@ -175,10 +174,7 @@ def run(dataset: Dataset, layout: Layout, setting: Setting, on_step: Callable[[s
     Raises:
         RanklineError: no model was pushed yet.
     """
-    versions = pushed_versions(layout)
-    if not versions:
-        raise RanklineError(f"{layout.serving}: no model was pushed yet; `rankline run -d {dataset.name}` trains one")
-    pushed = layout.serving / str(max(versions))
+    pushed = layout.serving / str(max(pushed_versions(layout)))
     result = ServeBenchmark()
     with tempfile.TemporaryDirectory(prefix="rankline-bench-") as folder:
         on_step("loading the model")
@@ -257,8 +253,8 @@ def _closed(served: _Served, size: int, setting: Setting, on_step: Callable[[str
     with _echo(served.folder, len(served.call(messages[0]))) as echo, _in_process(served, messages) as model:
         for clients in setting.clients:
             took: list[float] = []
-            echoed: list[Report] = []
-            answered: list[Report] = []
+            echoed: list[LoadReport] = []
+            answered: list[LoadReport] = []
             for turn in range(setting.rounds):
                 on_step(f"{size} candidates, {clients} clients, turn {turn + 1}")
                 took.append(model(setting.seconds / 3))
@@ -276,7 +272,7 @@ def _closed(served: _Served, size: int, setting: Setting, on_step: Callable[[str
             )
 
 
-def _median(reports: Sequence[Report], of: Callable[[Report], float]) -> float:
+def _median(reports: Sequence[LoadReport], of: Callable[[LoadReport], float]) -> float:
     return statistics.median(map(of, reports))
 
 
@@ -334,7 +330,7 @@ def _swaps(served: _Served, size: int, setting: Setting, on_step: Callable[[str]
     on_step("load before new versions")
     messages = served.requests(size)
     before = load.run(served.call, messages, _AT_ONCE, setting.rounds * setting.seconds)
-    reports: list[Report] = []
+    reports: list[LoadReport] = []
     swapping = threading.Event()
 
     def ask() -> None:

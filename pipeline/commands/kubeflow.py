@@ -92,7 +92,7 @@ def _compiled(
 ) -> RunConfig:
     """Writes what a platform runs; gives what it was made of."""
     from pipeline.config import run as configuration
-    from schema.explain import read_yaml
+    from schema.mistakes import read_yaml
 
     _need_kfp()
     given = read_yaml(config) if config else {}

@@ -117,11 +117,11 @@ def explain(
     """
     with quiet(Path(os.devnull)) as terminal:
         with busy(terminal, "Loading TensorFlow"):
-            from pipeline.jobs import explain as explanation
+            from pipeline.jobs.explain import explain_ranking, tables
             from schema.dataset import find
 
-            ranking = explanation.explain(find(dataset), options.metadata(root, config), group, items, top, run_id)
-        for table in explanation.tables(ranking):
+            ranking = explain_ranking(find(dataset), options.metadata(root, config), group, items, top, run_id)
+        for table in tables(ranking):
             terminal.print(table)
     options.keep(ranking.model_dump_json(indent=2), json_path)
     if output:

@@ -47,7 +47,7 @@ class _Servers:
 
     def labels(self) -> AbstractContextManager[Rollout]:
         """The labels, as long as a `with` block lasts."""
-        from pipeline.live.rollout import rollout
+        from pipeline.live.versions import rollout
 
         return rollout(self.layout, self.targets, self.config_file, self.base_path, self.tls)
 
@@ -84,7 +84,7 @@ def versions(dataset: str, root: Path | None, targets: tuple[str, ...], tls: Tls
 
     Both those that were pushed and those that a server has or had.
     """
-    from pipeline.live.rollout import pushed_versions, rollout, versions_table
+    from pipeline.live.versions import pushed_versions, rollout, versions_table
 
     terminal = console()
     layout = options.layout(dataset, root)
@@ -115,8 +115,8 @@ def canary(servers: _Servers, version: int | None, seconds: float, max_errors: f
 
     Exit status: 0 if it may be promoted, 3 if it was taken back.
     """
-    from pipeline.live.rollout import pushed_versions
-    from pipeline.live.trial import Limits, run, trial_table
+    from pipeline.live.trial import CanaryLimits, trial_table, try_canary
+    from pipeline.live.versions import pushed_versions
     from schema.dataset import find
 
     terminal = console()
@@ -128,8 +128,8 @@ def canary(servers: _Servers, version: int | None, seconds: float, max_errors: f
             return
         try:
             with busy(terminal, f"Asking both for {seconds:g} s"):
-                limits = Limits(max_errors, max_slower)
-                trial = run(find(servers.dataset), servers.targets[0], seconds, limits, servers.tls)
+                limits = CanaryLimits(max_errors, max_slower)
+                trial = try_canary(find(servers.dataset), servers.targets[0], seconds, limits, servers.tls)
         except BaseException:
             labels.withdraw()
             raise

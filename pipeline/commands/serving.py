@@ -111,10 +111,10 @@ def monitor(
     with quiet(Path(os.devnull)) as terminal:
         with busy(terminal, "Reading the request log"):
             from pipeline.jobs.monitor import job, page
-            from pipeline.jobs.monitor.judge import Limits
+            from pipeline.jobs.monitor.judge import AlarmLimits
             from pipeline.terminal.json import as_json
 
-            limits = Limits(max_skew, max_drift, max_auc_drop, max_calibration)
+            limits = AlarmLimits(max_skew, max_drift, max_auc_drop, max_calibration)
             layout = options.layout(dataset, root)
             findings = job.run(dataset, layout, options.metadata(root, config), logs, labels, window, limits)
         for table in job.tables(findings):
@@ -141,9 +141,9 @@ def monitor(
 def rank(dataset: str, group: str, k: int, target: str, tls: Tls | None, label: str, include_seen: bool) -> None:
     """Ask a running server for the best items for a user."""
     from pipeline.live.ranking import Ranker, ranking_table
-    from schema import dataset as datasets
+    from schema.dataset import find
 
-    found = datasets.find(dataset)
+    found = find(dataset)
     terminal = console()
     with Ranker(found, target, label, tls) as ranker, busy(terminal, f"Asking {target}"):
         ranker.check(group)
@@ -199,13 +199,13 @@ def load(
 
     Exit status: 0 if any request was answered, else 1.
     """
-    from pipeline.live.load import load_tables, run
+    from pipeline.live.load import load_tables, send_rankings
     from schema.dataset import find
 
     terminal = console()
     clients = clients or (8 if rate is None else 64)
     with busy(terminal, f"Asking {target} for {warm_up + seconds:g} s"):
-        report = run(find(dataset), target, candidates, clients, seconds, rate, warm_up, label, tls)
+        report = send_rankings(find(dataset), target, candidates, clients, seconds, rate, warm_up, label, tls)
     for table in load_tables(report):
         terminal.print(table)
     options.keep(json.dumps(report.as_dict(), indent=2), json_path)

@@ -18,11 +18,11 @@ from pydantic import (
     model_validator,
 )
 
+from components.descriptions import DESCRIPTIONS
 from pipeline.config.patterns import like
 from schema.errors import listing
 
-GPU_TASKS = ("Tuner", "Trainer", "Evaluator")
-"""Those that have a use for one: they run the model on many rows."""
+_GPU_TASKS = tuple(name for name, each in DESCRIPTIONS.items() if each.gpu)
 
 
 _Cpu = Annotated[str, like(r"\d+m|\d*\.?\d+", "cores such as 2, 0.5 or 500m")]
@@ -175,15 +175,15 @@ class Kubeflow(_Section):
     @classmethod
     def _no_gpu_for_all(cls, task: Task) -> Task:
         if task.gpu:
-            raise ValueError(f"expected gpu in tasks ({listing(GPU_TASKS)}), received it for every task")
+            raise ValueError(f"expected gpu in tasks ({listing(_GPU_TASKS)}), received it for every task")
         return task
 
     @field_validator("tasks")
     @classmethod
     def _gpu_where_it_is_used(cls, tasks: Mapping[str, Task]) -> Mapping[str, Task]:
         for name, task in tasks.items():
-            if task.gpu and name not in GPU_TASKS:
-                raise ValueError(f"expected gpu for {listing(GPU_TASKS)}, which use it, received it for {name}")
+            if task.gpu and name not in _GPU_TASKS:
+                raise ValueError(f"expected gpu for {listing(_GPU_TASKS)}, which use it, received it for {name}")
         return tasks
 
     def check_shared(self, path: PurePath) -> None:

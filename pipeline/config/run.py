@@ -19,7 +19,7 @@ from pipeline.config.spans import SpanParams
 from pipeline.config.vertex import Vertex
 from schema.dataset import spec_path
 from schema.errors import SpecError, listing, nearest
-from schema.explain import explain, read_yaml
+from schema.mistakes import mistakes_of, read_yaml
 from trainer.params import TrainParams
 from trainer.search_space import SearchParams
 
@@ -148,7 +148,7 @@ def resolve(given: Mapping[str, Any], options: Mapping[str, object], settings: S
     try:
         return RunConfig.model_validate(content)
     except ValidationError as error:
-        raise SpecError("\n".join(f"{where}: {line}" for line in explain(error, RunConfig))) from None
+        raise SpecError("\n".join(f"{where}: {line}" for line in mistakes_of(error, RunConfig))) from None
 
 
 def _explicit(options: Mapping[str, object], settings: Sequence[str]) -> Mapping[str, Any]:

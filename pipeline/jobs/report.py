@@ -6,8 +6,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from components.report import page
-from components.report.comparison import compare as compared
+from components.report import comparison, page
 from components.report.document import FACTS_FILE, Report
 from pipeline.config.run import RunConfig
 from pipeline.run.history import with_report
@@ -16,22 +15,6 @@ from pipeline.run.metadata import connection
 from schema import feature_spec
 from schema.dataset import spec_path
 from schema.errors import RanklineError
-
-
-def read(folder: Path) -> Report:
-    """The facts in the folder of a report.
-
-    Raises:
-        RanklineError: another version of Rankline wrote it.
-    """
-    path = folder / FACTS_FILE
-    try:
-        return Report.model_validate_json(path.read_text())
-    except ValidationError as error:
-        raise RanklineError(
-            f"{path}: expected a report as this version of Rankline writes it, received another: "
-            f"{error.errors()[0]['loc'][0]}; `rankline run` writes one"
-        ) from error
 
 
 def of_run(config: RunConfig, run_id: str | None) -> Report:
@@ -45,7 +28,7 @@ def of_run(config: RunConfig, run_id: str | None) -> Report:
         RanklineError: there is no such dataset, or no such run.
     """
     layout = Layout(config.root, feature_spec.load(spec_path(config.dataset)).name)
-    return read(Path(with_report(connection(config.metadata, layout.metadata), run_id, layout.dataset)))
+    return _read(Path(with_report(connection(config.metadata, layout.metadata), run_id, layout.dataset)))
 
 
 def compare(baseline: Path, candidate: Path) -> str:
@@ -58,4 +41,20 @@ def compare(baseline: Path, candidate: Path) -> str:
     Raises:
         RanklineError: they were not judged on the same rows, or another version of Rankline wrote one of them.
     """
-    return page.compared_html(compared(read(baseline), read(candidate)))
+    return page.compared_html(comparison.compare(_read(baseline), _read(candidate)))
+
+
+def _read(folder: Path) -> Report:
+    """The facts in the folder of a report.
+
+    Raises:
+        RanklineError: another version of Rankline wrote it.
+    """
+    path = folder / FACTS_FILE
+    try:
+        return Report.model_validate_json(path.read_text())
+    except ValidationError as error:
+        raise RanklineError(
+            f"{path}: expected a report as this version of Rankline writes it, received another: "
+            f"{error.errors()[0]['loc'][0]}; `rankline run` writes one"
+        ) from error

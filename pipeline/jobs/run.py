@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from components.evaluation.metrics.names import MEANINGS
-from components.schema_gen import FILE_NAME as SCHEMA_FILE
+from components.run_result import RunResult
+from components.schema_gen import SCHEMA_FILE
 from pipeline.config.run import RunConfig
 from pipeline.live.errors import LOADING_S
 from pipeline.live.ranking import Ranker, ranking_table
@@ -23,7 +24,7 @@ _DEMO_USERS = 3
 _DEMO_ITEMS = 5
 
 
-def run_and_show(config: RunConfig, serve: bool, silent: bool = False) -> local.RunResult:
+def run_and_show(config: RunConfig, serve: bool, silent: bool = False) -> RunResult:
     """Runs the pipeline, shows how it goes and what it gave, and asks the served model for rankings.
 
     Args:
@@ -68,7 +69,7 @@ def _of_spans(dataset: Dataset) -> str:
     return f", {len(dataset.window):,} spans from {dataset.spans.name(first)} to {dataset.spans.name(last)}"
 
 
-def _show(console: Console, result: local.RunResult, dataset: Dataset, layout: Layout, run_id: str) -> None:
+def _show(console: Console, result: RunResult, dataset: Dataset, layout: Layout, run_id: str) -> None:
     console.print(f"\n[bold]Test split[/], {result.rows['test']:,} rows")
     group = dataset.spec.ranking.group if dataset.spec.ranking else ""
     for name, value in result.metrics.items():

@@ -19,7 +19,7 @@ from schema.dataset import Dataset
 from serving import load
 from serving.channel import Tls, connect
 from serving.client import CallError, Client
-from serving.load import PERCENTILES, Report
+from serving.load import PERCENTILES, LoadReport
 
 _BAR_WIDTH = 40
 
@@ -56,7 +56,7 @@ def requests(dataset: Dataset, client: Client, size: int) -> list[bytes]:
     return drawn
 
 
-def run(
+def send_rankings(
     dataset: Dataset,
     target: str,
     size: int,
@@ -66,7 +66,7 @@ def run(
     warm_up_s: float = 1.0,
     label: str = "",
     tls: Tls | None = None,
-) -> Report:
+) -> LoadReport:
     """Sends such rankings to a server.
 
     Args:
@@ -91,7 +91,7 @@ def run(
         return load.run(call, messages, clients, seconds, rate, warm_up_s)
 
 
-def load_tables(report: Report) -> Iterator[Table]:
+def load_tables(report: LoadReport) -> Iterator[Table]:
     """What a server did under load, and how its latencies are distributed."""
     headings = [f"{name} ms#" for name in PERCENTILES]
     table = new_table("", "answers#", "per second#", *headings, "errors#")

@@ -52,7 +52,7 @@ class Answers:
 
 
 @dataclass(frozen=True)
-class Limits:
+class CanaryLimits:
     """How much worse a canary may be.
 
     Attributes:
@@ -81,7 +81,7 @@ class Trial:
         return float(np.mean(shared)) if shared else float("nan")
 
 
-def run(dataset: Dataset, target: str, seconds: float, limits: Limits, tls: Tls | None = None) -> Trial:
+def try_canary(dataset: Dataset, target: str, seconds: float, limits: CanaryLimits, tls: Tls | None = None) -> Trial:
     """Sends rankings for the users that were seen last to both labels, one after the other.
 
     Args:
@@ -130,20 +130,21 @@ def _ask(
     answers.best[user] = frozenset(entry.index for entry in ranked)
 
 
-def _problems(stable: Answers, canary: Answers, limits: Limits) -> list[str]:
+def _problems(stable: Answers, canary: Answers, limits: CanaryLimits) -> list[str]:
     if not canary.requests:
         return ["no request was sent: the trial was too short"]
     problems = []
     if canary.error_rate > stable.error_rate + limits.errors:
+        errors = ", ".join(f"{count} {name}" for name, count in canary.errors.items())
         problems.append(
             f"error rate: expected at most {limits.errors:.2%} beyond the stable version's {stable.error_rate:.2%}, "
-            f"got {canary.error_rate:.2%} ({', '.join(f'{count} {name}' for name, count in canary.errors.items())})"
+            f"received {canary.error_rate:.2%} ({errors})"
         )
     slow, usual = canary.percentile(99), stable.percentile(99)
     if slow > limits.slower * usual:
         problems.append(
             f"99th percentile: expected at most {limits.slower:g} times the stable version's {usual:.1f} ms, "
-            f"got {slow:.1f} ms"
+            f"received {slow:.1f} ms"
         )
     return problems
 

@@ -105,7 +105,7 @@ def _chosen(runs: Sequence[Run], run_id: str | None, latest: Run | None, who: st
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedModel:
     """A model that a run has trained and judged.
 
     Attributes:
@@ -125,7 +125,7 @@ class Trained:
     evaluation: str
 
 
-def trained(connection: metadata_store_pb2.ConnectionConfig, dataset: str, run_id: str | None) -> Trained:
+def trained(connection: metadata_store_pb2.ConnectionConfig, dataset: str, run_id: str | None) -> TrainedModel:
     """The model of a run.
 
     Args:
@@ -145,7 +145,7 @@ def trained(connection: metadata_store_pb2.ConnectionConfig, dataset: str, run_i
     types = {kind.id: kind.name for kind in store.get_execution_types()}
     executions = _executions(store, types, store.get_context_by_type_and_name("pipeline_run", run.run_id))
     artifacts = _outputs(store, executions.values())
-    return Trained(
+    return TrainedModel(
         run_id=run.run_id,
         name=run.model or "",
         spec=FeatureSpec.model_validate_json(_config(executions["Trainer"])["spec"]),

@@ -7,7 +7,7 @@ import datetime
 from pipeline.config.spans import SpanParams
 from schema.dataset import Dataset, find
 from schema.errors import DataError, SpecError, listing
-from schema.spans import LATEST
+from schema.spans import LATEST, Spans
 
 
 def dataset_in_window(
@@ -28,17 +28,13 @@ def dataset_in_window(
         DataError: spans are missing or late, and `params` do not bear that; or what `find` raises.
     """
     dataset = find(name_or_path, params.span, params.window)
-    if dataset.spans is None:
-        if params != SpanParams():
-            raise SpecError(
-                f"spans: expected a dataset whose source.files has {{SPAN}} or {{YYYY}}, {{MM}} and {{DD}} in it, "
-                f"received {dataset.name}, which has not"
-            )
-        return dataset, list(dataset.remarks)
     warnings = list(dataset.remarks)
+    if dataset.spans is None and params == SpanParams():
+        return dataset, warnings
+    spans = spans_of(dataset, "spans")
     for problem, severity in (
-        (_missing(dataset, params), params.missing),
-        (_late(dataset, params, today), params.late),
+        (_missing(spans, dataset.window[-1], params), params.missing),
+        (_late(spans, params, today), params.late),
     ):
         if problem and severity == "error":
             raise DataError(problem)
@@ -46,9 +42,25 @@ def dataset_in_window(
     return dataset, warnings
 
 
-def _missing(dataset: Dataset, params: SpanParams) -> str | None:
-    assert dataset.spans is not None, "only called for spans"
-    spans, last = dataset.spans, dataset.window[-1]
+def spans_of(dataset: Dataset, asked_by: str) -> Spans:
+    """The spans of a dataset.
+
+    Args:
+        dataset: with or without spans.
+        asked_by: what needs spans, for the error.
+
+    Raises:
+        SpecError: the dataset has none.
+    """
+    if dataset.spans is None:
+        raise SpecError(
+            f"{asked_by}: expected a dataset whose source.files has {{SPAN}} or {{YYYY}}, {{MM}} and {{DD}} in it, "
+            f"received {dataset.name}, which has not"
+        )
+    return dataset.spans
+
+
+def _missing(spans: Spans, last: int, params: SpanParams) -> str | None:
     missing = spans.names(spans.missing(last - params.window + 1, last))
     if not missing:
         return None
@@ -58,17 +70,16 @@ def _missing(dataset: Dataset, params: SpanParams) -> str | None:
     )
 
 
-def _late(dataset: Dataset, params: SpanParams, today: datetime.date | None) -> str | None:
-    assert dataset.spans is not None, "only called for spans"
+def _late(spans: Spans, params: SpanParams, today: datetime.date | None) -> str | None:
     if params.max_age_days is None or params.span != LATEST:
         return None
-    if not dataset.spans.dated:
+    if not spans.dated:
         raise SpecError("spans.max_age_days: expected spans that are dates, received numbered ones")
-    latest = dataset.spans.name(dataset.spans.latest)
+    latest = spans.name(spans.latest)
     age = ((today or datetime.datetime.now(datetime.UTC).date()) - datetime.date.fromisoformat(latest)).days
     if age <= params.max_age_days:
         return None
     return (
-        f"{dataset.spans.where}: expected a span of at most {params.max_age_days:,} days ago, "
+        f"{spans.where}: expected a span of at most {params.max_age_days:,} days ago, "
         f"found none after {latest}, {age:,} days ago"
     )

@@ -173,7 +173,7 @@ def main(rest_api_port: int, **flags: Any) -> None:
     The flags have the names and meanings of tensorflow_model_server's. SIGINT and SIGTERM stop the server.
     """
     if not (flags["model_base_path"] or flags["model_config_file"]):
-        raise click.UsageError("expected --model_base_path or --model_config_file, got neither")
+        raise click.UsageError("expected --model_base_path or --model_config_file, received neither")
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

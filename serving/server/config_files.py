@@ -113,5 +113,5 @@ def read(path: str, message_class: type[AnyMessage]) -> AnyMessage:
         text_format.Parse(Path(path).read_text(encoding="utf-8"), message)
     except (OSError, UnicodeDecodeError, text_format.ParseError) as error:
         name = message_class.DESCRIPTOR.name
-        raise ConfigFileError(f"{path}: expected {name} in text format, got {error}") from error
+        raise ConfigFileError(f"{path}: expected {name} in text format, received {error}") from error
     return message

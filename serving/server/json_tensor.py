@@ -369,7 +369,7 @@ def _shape(value: Json) -> list[int]:
             break
         value = value[0]
     if len(shape) > _MAX_DIMENSIONS:
-        raise invalid_argument(f"Expected a tensor of at most {_MAX_DIMENSIONS} dimensions, got {len(shape)}")
+        raise invalid_argument(f"Expected a tensor of at most {_MAX_DIMENSIONS} dimensions, received {len(shape)}")
     return shape
 
 

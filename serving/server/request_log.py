@@ -63,7 +63,9 @@ class RequestLogs:
             if config.log_collector_config.type != TYPE:
                 raise invalid_argument("No request-logger-creator provided.")
             if not config.log_collector_config.filename_prefix:
-                raise invalid_argument(f"Model {name}: expected a filename_prefix in log_collector_config, got none")
+                raise invalid_argument(
+                    f"Model {name}: expected a filename_prefix in log_collector_config, received none"
+                )
         before, logs = self._logs, {}
         for name, config in configs.items():
             same = before.get(name)

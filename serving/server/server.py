@@ -236,7 +236,7 @@ def _channel_arguments(text: str) -> dict[str, int | str]:
     for argument in filter(None, text.split(",")):
         key, equals, value = argument.partition("=")
         if not equals:
-            raise config_files.ConfigFileError(f"--grpc_channel_arguments: expected key=value, got {argument!r}")
+            raise config_files.ConfigFileError(f"--grpc_channel_arguments: expected key=value, received {argument!r}")
         arguments[key] = int(value) if re.fullmatch(r"[+-]?\d+", value) else value
     return arguments
 
@@ -247,11 +247,11 @@ def _credentials(ssl_config_file: str) -> grpc.ServerCredentials | None:
     config = config_files.read(ssl_config_file, config_files.SslConfig)
     if not (config.server_key and config.server_cert):
         raise config_files.ConfigFileError(
-            f"{ssl_config_file}: expected server_key and server_cert as PEM text, got one or both empty"
+            f"{ssl_config_file}: expected server_key and server_cert as PEM text, received one or both empty"
         )
     if config.client_verify and not config.custom_ca:
         raise config_files.ConfigFileError(
-            f"{ssl_config_file}: expected custom_ca, by which clients are verified, got none"
+            f"{ssl_config_file}: expected custom_ca, by which clients are verified, received none"
         )
     return grpc.ssl_server_credentials(
         [(config.server_key.encode(), config.server_cert.encode())],

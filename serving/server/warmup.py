@@ -78,7 +78,7 @@ def _answer(servable: Servable, record: bytes) -> None:
     try:
         log.ParseFromString(record)
     except DecodeError as error:
-        raise invalid_argument("expected a PredictionLog message, got something else") from error
+        raise invalid_argument("expected a PredictionLog message, received something else") from error
     match log.WhichOneof("log_type"):
         case "predict_log":
             predict(servable, log.predict_log.request)

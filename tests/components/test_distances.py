@@ -6,7 +6,7 @@ from tensorflow_data_validation.statistics.stats_impl import generate_statistics
 from tensorflow_metadata.proto.v0 import schema_pb2
 
 from components.distances import comparators, compare
-from components.example_gen import as_lists
+from schema.lists import as_lists
 
 
 def statistics(**columns: list[str]):

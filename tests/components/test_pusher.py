@@ -15,6 +15,7 @@ from tfx.utils import proto_utils
 
 from components import pusher
 from components.digests import digest_of
+from components.properties import UNCHANGED_PROPERTY
 from serving.client import Client
 from serving.server import Server, ServerOptions
 from tests.forking import started
@@ -173,7 +174,7 @@ def test_the_newest_version_is_not_pushed_again(tmp_path):
     assert len(os.listdir(tmp_path / "serving")) == 1
     for name in ("pushed_destination", "pushed_version"):
         assert again.get_string_custom_property(name) == first.get_string_custom_property(name)
-    unchanged = [pushed.get_int_custom_property(pusher.UNCHANGED_PROPERTY) for pushed in (first, again)]
+    unchanged = [pushed.get_int_custom_property(UNCHANGED_PROPERTY) for pushed in (first, again)]
     assert unchanged == [0, 1]
 
 
@@ -188,7 +189,7 @@ def test_a_version_that_differs_a_little_is_not_this_model(tmp_path, difference)
         (version / "more").touch()
     else:
         requests.unlink()
-    assert push(tmp_path).get_int_custom_property(pusher.UNCHANGED_PROPERTY) == 0
+    assert push(tmp_path).get_int_custom_property(UNCHANGED_PROPERTY) == 0
     assert len(os.listdir(tmp_path / "serving")) == 2
 
 

@@ -11,7 +11,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx.types import standard_artifacts
 from tfx_bsl.tfxio import tensor_representation_util
 
-from components.schema_gen import FILE_NAME, SchemaGen, read_given
+from components.schema_gen import SCHEMA_FILE, SchemaGen, read_given
 from schema.errors import SpecError
 
 DESCRIPTION = """
@@ -51,7 +51,7 @@ def generate(tmp_path, dataset, statistics):
         SchemaGen.test_call(
             statistics=statistics, schema=schema, spec=dataset.spec.model_dump_json(), code="", given=given
         )
-        return tfdv.load_schema_text(os.path.join(schema.uri, FILE_NAME))
+        return tfdv.load_schema_text(os.path.join(schema.uri, SCHEMA_FILE))
 
     return generate
 

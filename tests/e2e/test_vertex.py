@@ -12,7 +12,6 @@ import tensorflow as tf
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
-from pipeline.config import vertex as vertex_params
 from pipeline.config.run import load
 from pipeline.platforms import vertex
 
@@ -99,8 +98,8 @@ class Job:
 def mounts(tmp_path_factory):
     folder = tmp_path_factory.mktemp("gcs")
     with pytest.MonkeyPatch.context() as patch:
-        for module in (vertex, vertex_params):
-            patch.setattr(module, "MOUNTS", folder)
+        for module in ("pipeline.config.vertex", "pipeline.platforms.vertex"):
+            patch.setattr(f"{module}.MOUNTS", folder)
         yield folder
 
 

@@ -2,7 +2,6 @@
 
 import pytest
 
-from pipeline.platforms.kubeflow import server as kubeflow_server
 from tests.pipeline.pipelines_server import PipelinesServer, serving
 
 
@@ -30,4 +29,4 @@ def without_settings(monkeypatch, tmp_path):
     ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("kfp.Client._LOCAL_KFP_CONTEXT", str(tmp_path / "none" / "context.json"))
-    monkeypatch.setattr(kubeflow_server, "POLL_S", 0.001)
+    monkeypatch.setattr("pipeline.platforms.kubeflow.server.POLL_S", 0.001)

@@ -12,9 +12,9 @@ import pytest
 import tensorflow as tf
 from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 
-from components.example_gen import as_lists
 from schema.dataset import find
 from schema.identity import identities, shares
+from schema.lists import as_lists
 from schema.reader import read
 from schema.rows import NULL_VALUES
 from schema.splits import read_splits

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from serving import load
-from serving.load import Bin, Report
+from serving.load import Bin, LoadReport
 
 
 class Clock:
@@ -38,9 +38,9 @@ class Refused(grpc.RpcError):
         return grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
-def report(*latencies_ms, **changes) -> Report:
+def report(*latencies_ms, **changes) -> LoadReport:
     content = {"clients": 2, "rate": None, "seconds": 4.0, "errors": {}, "unsent": 0} | changes
-    return Report(latencies_ms=np.sort(np.array(latencies_ms, float)), **content)
+    return LoadReport(latencies_ms=np.sort(np.array(latencies_ms, float)), **content)
 
 
 def test_a_closed_loop_asks_again_when_it_is_answered(clock):

@@ -138,16 +138,16 @@ def test_what_says_nothing_of_a_tensor_is_ignored(proto):
             tensor_pb2.TensorProto(
                 dtype=types_pb2.DT_FLOAT, tensor_shape=tf.TensorShape([2]).as_proto(), tensor_content=b"1234567"
             ),
-            "expected 8 bytes of tensor_content for float32 [2], got 7",
+            "expected 8 bytes of tensor_content for float32 [2], received 7",
         ),
         (
             tensor_pb2.TensorProto(dtype=types_pb2.DT_FLOAT, tensor_shape=tf.TensorShape([None]).as_proto()),
-            "a tensor's shape must be known, got [-1]",
+            "a tensor's shape must be known, received [-1]",
         ),
         (tensor_pb2.TensorProto(), "unsupported tensor type: DT_INVALID"),
         (tensor_pb2.TensorProto(dtype=types_pb2.DT_RESOURCE), "unsupported tensor type: DT_RESOURCE"),
-        (strings(b"\x02a", 1), "expected tensor_content with 1 strings, got 2 bytes that do not hold them"),
-        (strings(b"\x01ab", 1), "expected tensor_content with 1 strings, got 3 bytes that do not hold them"),
+        (strings(b"\x02a", 1), "expected tensor_content with 1 strings, received 2 bytes that do not hold them"),
+        (strings(b"\x01ab", 1), "expected tensor_content with 1 strings, received 3 bytes that do not hold them"),
         (strings(b"\x80", 1), "tensor_content ends inside the strings' lengths"),
         (strings(b"\xff\xff\xff\xff\xff\x01", 1), "tensor_content ends inside the strings' lengths"),
     ],
@@ -196,5 +196,5 @@ def test_content_for_fewer_strings_than_the_shape_has():
     proto = tensor_pb2.TensorProto(dtype=types_pb2.DT_STRING, tensor_content=b"\x01a")
     proto.tensor_shape.dim.add().size = 2**40
 
-    with pytest.raises(TensorError, match="got 2 bytes"):
+    with pytest.raises(TensorError, match="received 2 bytes"):
         to_array(proto)

@@ -23,7 +23,7 @@ from schema.names import is_fit
 from serving.server import saved_model
 from serving.server.servable import ServableId
 from tests.names import FIT
-from trainer import export, models, seen, warmup
+from trainer import export, models, requests, seen, warmup
 from trainer.export import ServedModel
 from trainer.heads import Logistic
 from trainer.input_columns import InputColumn, ids_of, input_columns
@@ -119,7 +119,7 @@ def answers(names: Sequence[str], folder: Path) -> list[np.ndarray]:
     serialized = np.array(examples, object)
     found = [
         *served.run("serving_default", {"examples": serialized}, ["logit", "probability"]),
-        *served.run("rank", dict(warmup.rank_inputs(spec, examples)), ["logit"]),
+        *served.run("rank", dict(requests.rank_inputs(spec, examples)), ["logit"]),
         *served.run("classify", {"inputs": serialized}, ["scores"]),
         *served.run("regress", {"inputs": serialized}, ["outputs"]),
         *served.run("transform_features", {"examples": serialized}, [column.name for column in columns]),
@@ -128,7 +128,7 @@ def answers(names: Sequence[str], folder: Path) -> list[np.ndarray]:
 
     # As a Python program would ask, with a tensor for each column.
     arguments = export._argument_names(spec.input_columns)
-    inputs = {arguments[name]: values for name, values in warmup.rank_inputs(spec, examples).items()}
+    inputs = {arguments[name]: values for name, values in requests.rank_inputs(spec, examples).items()}
     found.append(tf.saved_model.load(str(path)).signatures["rank"](**inputs)["logit"].numpy())
     return found
 

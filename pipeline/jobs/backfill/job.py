@@ -14,13 +14,15 @@ from pipeline.config.spans import SpanParams
 from pipeline.jobs.backfill import show
 from pipeline.jobs.backfill.judge import judge
 from pipeline.jobs.backfill.walk import Step, walk
+from pipeline.jobs.compare.metrics import check_two_classes
 from pipeline.run import local
 from pipeline.run.layout import Layout
 from pipeline.run.node import PUSHED, REFUSED
-from pipeline.run.spans import dataset_in_window
+from pipeline.run.spans import dataset_in_window, spans_of
 from pipeline.terminal.console import counted, quiet
-from schema.dataset import Dataset, find
+from schema.dataset import find
 from schema.errors import SpecError
+from schema.spans import Spans
 
 _MAKES_NO_OTHER_MODEL: Any = {
     **dict.fromkeys(("root", "metadata", "beam", "cache", "kubeflow"), True),
@@ -46,7 +48,9 @@ def backfill_and_show(config: RunConfig, first: str | None, last: str | None) ->
         RanklineError: what stopped a run.
     """
     dataset = find(config.dataset)
-    spans = _chosen(dataset, first, last)
+    known = spans_of(dataset, "backfill")
+    check_two_classes(dataset.spec, "backfill")
+    spans = _chosen(dataset.name, known, first, last)
     layout = Layout(config.root, dataset.name)
     folder = layout.backfill(f"{spans[0]}-{_digest(config)}")
     log = folder / local.LOG_FILE
@@ -61,7 +65,7 @@ def backfill_and_show(config: RunConfig, first: str | None, last: str | None) ->
             task = progress.add_task("", total=len(spans))
 
             def judge_span(span: str, once: str, continuous: str, path: Path) -> None:
-                judge(dataset.of_span(_number(dataset, span)), once, continuous).save(path)
+                judge(dataset.of_span(known.number(span)), once, continuous).save(path)
 
             def run_span(span: str) -> Step:
                 progress.update(task, description=span)
@@ -79,31 +83,18 @@ def backfill_and_show(config: RunConfig, first: str | None, last: str | None) ->
     return REFUSED if any(step.refusals for step in steps) else PUSHED
 
 
-def _chosen(dataset: Dataset, first: str | None, last: str | None) -> list[str]:
+def _chosen(name: str, spans: Spans, first: str | None, last: str | None) -> list[str]:
     """Names of the spans from the first to the last."""
-    if dataset.spans is None:
+    there = list(spans.files)
+    low = there[0] if first is None else spans.number(first)
+    high = there[-1] if last is None else spans.number(last)
+    chosen = spans.names(span for span in there if low <= span <= high)
+    if not chosen:
         raise SpecError(
-            f"backfill: expected a dataset whose source.files has {{SPAN}} or {{YYYY}}, {{MM}} and {{DD}} in it, "
-            f"received {dataset.name}, which has not"
+            f"backfill: expected spans from {spans.name(low)} to {spans.name(high)}, found none; "
+            f"{name} has {spans.name(there[0])} to {spans.name(there[-1])}"
         )
-    if dataset.spec.label.kind != "binary":
-        received = "a number" if dataset.spec.label.number else "one of many"
-        raise SpecError(f"backfill: expected a label of two classes, received {received}")
-    there = list(dataset.spans.files)
-    low = there[0] if first is None else _number(dataset, first)
-    high = there[-1] if last is None else _number(dataset, last)
-    spans = dataset.spans.names(span for span in there if low <= span <= high)
-    if not spans:
-        raise SpecError(
-            f"backfill: expected spans from {dataset.spans.name(low)} to {dataset.spans.name(high)}, found none; "
-            f"{dataset.name} has {dataset.spans.name(there[0])} to {dataset.spans.name(there[-1])}"
-        )
-    return spans
-
-
-def _number(dataset: Dataset, span: str) -> int:
-    assert dataset.spans is not None, "checked before"
-    return dataset.spans.number(span)
+    return chosen
 
 
 def _digest(config: RunConfig) -> str:

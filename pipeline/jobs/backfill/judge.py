@@ -12,12 +12,12 @@ import numpy as np
 import tensorflow as tf
 from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 
-from components.example_gen import as_lists
 from pipeline.jobs.compare.metrics import Floats, JudgedRows
+from schema import reader
 from schema.dataset import Dataset
 from schema.errors import RanklineError
 from schema.feature_spec import LABEL, WEIGHT
-from schema.reader import read
+from schema.lists import as_lists
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def judge(dataset: Dataset, once: str, continuous: str) -> Judged:
     found: dict[str, list[Floats]] = {name: [] for name in ("labels", "weights", "once", "continuous")}
     encoder = RecordBatchToExamplesEncoder()
     for path in (path for paths in dataset.files.values() for path in paths):
-        for batch in read(path, spec):
+        for batch in reader.read(path, spec):
             labels = batch[LABEL].to_numpy().astype(np.float64)
             found["labels"].append(labels)
             found["weights"].append(

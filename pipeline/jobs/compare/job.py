@@ -8,12 +8,12 @@ from rich.markup import escape
 
 from pipeline.config.run import RunConfig
 from pipeline.jobs.compare import data, show
+from pipeline.jobs.compare.metrics import check_two_classes
 from pipeline.jobs.compare.run import Comparison, compare
 from pipeline.run import local
 from pipeline.run.layout import Layout
 from pipeline.run.spans import dataset_in_window
 from pipeline.terminal.console import busy, counted, quiet
-from schema.errors import SpecError
 from trainer import models
 
 
@@ -37,9 +37,7 @@ def compare_and_show(configs: Mapping[str, RunConfig], seeds: Sequence[int], sil
         models.check(name)
     run_id = local.new_run_id()
     dataset, _ = dataset_in_window(config.dataset, config.spans)
-    if dataset.spec.label.kind != "binary":
-        received = "a number" if dataset.spec.label.number else "one of many"
-        raise SpecError(f"compare: expected a label of two classes, received {received}; train one with `rankline run`")
+    check_two_classes(dataset.spec, "compare", "; train one with `rankline run`")
     logs = Layout(config.root, dataset.name).logs(run_id)
     with quiet(logs / local.LOG_FILE, silent) as console:
         console.print(f"Comparing {escape(', '.join(names))} on [bold]{escape(dataset.name)}[/]")

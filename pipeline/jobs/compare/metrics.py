@@ -12,9 +12,27 @@ import sklearn.metrics  # type: ignore[import-untyped]
 from scipy import special, stats
 
 from components.evaluation.metrics import lists as group_metrics
+from schema.errors import SpecError
+from schema.feature_spec import FeatureSpec
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+
+
+def check_two_classes(spec: FeatureSpec, asked_by: str, advice: str = "") -> None:
+    """Checks that a dataset has the labels that `JudgedRows` takes.
+
+    Args:
+        spec: of the dataset.
+        asked_by: what judges, for the error.
+        advice: what to do instead, for the error.
+
+    Raises:
+        SpecError: the label has not two classes.
+    """
+    if spec.label.kind != "binary":
+        received = "a number" if spec.label.number else "one of many"
+        raise SpecError(f"{asked_by}: expected a label of two classes, received {received}{advice}")
 
 
 @dataclass(frozen=True)

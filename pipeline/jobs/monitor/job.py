@@ -11,7 +11,7 @@ from ml_metadata.proto.metadata_store_pb2 import ConnectionConfig
 from rich.table import Table
 
 from pipeline.jobs.monitor import served
-from pipeline.jobs.monitor.judge import Findings, Limits, Unit, judge
+from pipeline.jobs.monitor.judge import AlarmLimits, Findings, Unit, judge
 from pipeline.run.history import origin_of
 from pipeline.run.layout import Layout
 from pipeline.terminal.tables import add_row, new_table
@@ -30,7 +30,7 @@ def run(
     pattern: str | None,
     labels: Sequence[Path],
     unit: Unit,
-    limits: Limits,
+    limits: AlarmLimits,
 ) -> Findings:
     """Reads a request log and compares it with the run that pushed the newest version in it.
 

@@ -22,12 +22,12 @@ from components import distances
 from components.distances import Kind, Statistics
 from components.evaluation import evaluated_rows
 from components.report.data import read_statistics
-from components.schema_gen import FILE_NAME as SCHEMA_FILE
+from components.schema_gen import SCHEMA_FILE
 from pipeline.jobs.monitor.served import Floats, Ints, Served
 from pipeline.run.history import Origin
+from schema import reader
 from schema.errors import DataError
 from schema.feature_spec import LABEL, FeatureSpec
-from schema.reader import read
 
 Unit = Literal["hour", "day", "all"]
 
@@ -36,7 +36,7 @@ _BINS = 20
 
 
 @dataclass(frozen=True)
-class Limits:
+class AlarmLimits:
     """What may be without an alarm. Distances are Jensen-Shannon divergences, from 0 for the same to 1.
 
     Attributes:
@@ -105,7 +105,7 @@ class Findings:
 
 
 def judge(
-    served: Served, spec: FeatureSpec, origin: Origin, unit: Unit, limits: Limits, labels: Sequence[Path] = ()
+    served: Served, spec: FeatureSpec, origin: Origin, unit: Unit, limits: AlarmLimits, labels: Sequence[Path] = ()
 ) -> Findings:
     """Compares what was served.
 
@@ -226,7 +226,7 @@ def _labels_of(served: Served, spec: FeatureSpec, files: Sequence[Path]) -> Floa
     names = [spec.ranking.group, spec.ranking.item, LABEL]
     known: dict[tuple[str, str], float] = {}
     for file in files:
-        for batch in read(file, spec, only=names):
+        for batch in reader.read(file, spec, only=names):
             groups, items = (pc.cast(batch.column(name), pa.string()).to_pylist() for name in names[:2])
             known.update(zip(zip(groups, items, strict=True), batch.column(LABEL).to_pylist(), strict=True))
     groups, items = (pc.cast(part, pa.string()).to_pylist() for part in served.pairs)
@@ -252,7 +252,7 @@ def _judged(scores: Floats, labels: Floats) -> dict[str, float | int | None]:
     }
 
 
-def _check(last: Window, judged: Mapping[str, float], limits: Limits, alarms: list[str]) -> None:
+def _check(last: Window, judged: Mapping[str, float], limits: AlarmLimits, alarms: list[str]) -> None:
     """Alarms for what is measured in the last window."""
     if last.drift is not None and last.drift > limits.drift:
         alarms.append(

@@ -9,13 +9,13 @@ from matplotlib.axes import Axes
 
 from components.report import charts, page
 from components.report.document import Distribution
-from pipeline.jobs.monitor.judge import Findings, Limits
+from pipeline.jobs.monitor.judge import AlarmLimits, Findings
 
 _MOST_COLUMNS = 30
 _SECTIONS = {"served": "What was served", "scores": "Scores", "columns": "Columns"}
 
 
-def html(findings: Findings, dataset: str, limits: Limits) -> str:
+def html(findings: Findings, dataset: str, limits: AlarmLimits) -> str:
     """One page that needs nothing else.
 
     Args:
@@ -60,7 +60,7 @@ def _by_window(name: str, values: Mapping[str, float], expected: float | None) -
     return charts.draw(name, f"{name} by window{told}; all numbers are in the table", paint)
 
 
-def _distances(findings: Findings, limits: Limits) -> str:
+def _distances(findings: Findings, limits: AlarmLimits) -> str:
     """How far each column is from training, and from the window before."""
     names = list(findings.skew)[:_MOST_COLUMNS]
     places = np.arange(len(names))

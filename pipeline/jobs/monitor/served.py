@@ -15,9 +15,9 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow_serving.apis import prediction_log_pb2
 
-from components.example_gen import as_lists
 from schema.errors import DataError
 from schema.feature_spec import FeatureSpec
+from schema.lists import as_lists
 from schema.reader import arrow_schema
 from serving.model_client import RANK_SIGNATURE
 from serving.tensors import Array, to_array

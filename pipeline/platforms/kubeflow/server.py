@@ -102,7 +102,8 @@ class Server:
     """A Kubeflow Pipelines server.
 
     Args:
-        client: of it, as `kubeflow_access.connected` gives one. What the server refuses is explained there.
+        client: of it, as `pipeline.platforms.kubeflow.client.connected` gives one, which explains what the server
+            refuses.
     """
 
     def __init__(self, client: Client) -> None:

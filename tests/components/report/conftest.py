@@ -9,8 +9,8 @@ from components.evaluation.verdict import Condition, Estimate, Metric, Slice
 from components.report import curves
 from components.report.document import (
     Column,
-    Comparison,
     Contribution,
+    Difference,
     Epoch,
     Error,
     Explained,
@@ -79,7 +79,7 @@ def report(make_rows) -> Report:
         metrics=[auc, loss],
         slices=[Slice(name="city = a|b", rows=40, groups=3, metrics=[auc, loss], few=True)],
         more_slices=0,
-        comparison=Comparison(
+        comparison=Difference(
             mean_change=0.1, flipped=0.05, correlation=0.9, overlap=0.8, wins=["city = a|b"], losses=[]
         ),
         curves=curves.curves(rows, bootstrap.counts(rows)),

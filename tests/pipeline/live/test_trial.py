@@ -4,9 +4,9 @@ import math
 
 import pytest
 
-from pipeline.live.trial import Answers, Limits, Trial, _problems
+from pipeline.live.trial import Answers, CanaryLimits, Trial, _problems
 
-LIMITS = Limits(errors=0.01, slower=1.5)
+LIMITS = CanaryLimits(errors=0.01, slower=1.5)
 
 
 def answers(milliseconds=10.0, errors=0) -> Answers:
@@ -23,13 +23,13 @@ def answers(milliseconds=10.0, errors=0) -> Answers:
         (
             answers(),
             answers(16),
-            ["99th percentile: expected at most 1.5 times the stable version's 10.0 ms, got 16.0 ms"],
+            ["99th percentile: expected at most 1.5 times the stable version's 10.0 ms, received 16.0 ms"],
         ),
         (
             answers(errors=1),
             answers(errors=3),
             [
-                "error rate: expected at most 1.00% beyond the stable version's 1.00%, got 3.00% (3 UNAVAILABLE)",
+                "error rate: expected at most 1.00% beyond the stable version's 1.00%, received 3.00% (3 UNAVAILABLE)",
             ],
         ),
         (answers(), Answers(), ["no request was sent: the trial was too short"]),

@@ -10,7 +10,6 @@ from google.auth.credentials import AnonymousCredentials
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
-from pipeline.config import vertex as vertex_params
 from pipeline.config.run import load
 from pipeline.platforms import vertex
 from pipeline.run.graph import create_pipeline
@@ -24,8 +23,8 @@ ROWS = "\n".join(["price,clicked", *(f"{row},{row % 2}" for row in range(300)), 
 @pytest.fixture
 def mounts(tmp_path, monkeypatch):
     """Where Vertex AI would have buckets."""
-    for module in (vertex, vertex_params):
-        monkeypatch.setattr(module, "MOUNTS", tmp_path / "gcs")
+    for module in ("pipeline.config.vertex", "pipeline.platforms.vertex"):
+        monkeypatch.setattr(f"{module}.MOUNTS", tmp_path / "gcs")
     return tmp_path / "gcs"
 
 

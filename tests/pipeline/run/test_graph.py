@@ -7,8 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tfx.dsl.components.base.executor_spec import BeamExecutorSpec
 from tfx.dsl.components.common.resolver import Resolver
 
+from components.descriptions import DESCRIPTIONS
 from components.evaluation.thresholds import Threshold
 from pipeline.config.run import RunConfig, load
 from pipeline.config.spans import SpanParams
@@ -141,7 +143,7 @@ def test_a_setting_makes_its_component_run_again_and_no_other(dataset, setting, 
         ("components/statistics_gen.py", {"StatisticsGen"}),
         ("components/schema_gen.py", {"SchemaGen"}),
         ("components/example_validator.py", {"ExampleValidator"}),
-        ("trainer/vocabulary.py", {"Transform", "Trainer", "Evaluator", "InfraCheck"}),
+        ("trainer/vocabulary.py", {"Transform", "Trainer", "Evaluator"}),
         ("trainer/models/wide.py", {"Trainer"}),
         ("components/evaluation/metrics/binary.py", {"Evaluator"}),
         ("components/evaluation/metrics/names.py", {"Evaluator", "InfraCheck"}),
@@ -177,6 +179,15 @@ def test_every_component_but_the_pusher_has_a_version_of_its_code(dataset, spans
             versions = str([properties.get("code"), properties.get("custom_config")])
             is_ours = not isinstance(component, Resolver) and name != "Pusher"
             assert bool(re.search("[0-9a-f]{16}", versions)) == is_ours, name
+
+
+def test_every_component_is_described(dataset, spans):
+    config = load(None, {"train.warm_start": True}, ["tune.space={dropout: [0.1, 0.2]}"])
+    chain = components(config, dataset) | components(config, find(spans, "4", 3))
+    assert chain.keys() == DESCRIPTIONS.keys()
+    for name, component in chain.items():
+        by_beam = isinstance(getattr(component, "executor_spec", None), BeamExecutorSpec)
+        assert DESCRIPTIONS[name].beam == by_beam, name
 
 
 def test_another_version_of_a_library_makes_all_run_again(dataset, monkeypatch):

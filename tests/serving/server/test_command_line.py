@@ -100,7 +100,7 @@ def test_a_port_that_is_taken(start, base_path):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ([], "expected --model_base_path or --model_config_file, got neither"),
+        ([], "expected --model_base_path or --model_config_file, received neither"),
         (["--model_base_path=x", "--port=http"], "Invalid value for '--port': 'http' is not a valid integer range"),
         (["--model_base_path=x", "--file_system_poll_wait_seconds=nan"], "nan is not a finite number"),
         (["--model_base_path=x", "--prot=1"], "No such option '--prot'"),

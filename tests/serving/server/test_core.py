@@ -187,7 +187,7 @@ def test_a_file_is_read_again(base_path, push, tmp_path, rank_request):
 def test_files_that_cannot_be_served(tmp_path):
     file = tmp_path / "models.pbtxt"
     with pytest.raises(
-        ConfigFileError, match=r"models\.pbtxt: expected ModelServerConfig in text format, got .*No such"
+        ConfigFileError, match=r"models\.pbtxt: expected ModelServerConfig in text format, received .*No such"
     ):
         Server(ServerOptions(model_config_file=str(file))).start()
     file.write_text('model_config_list { config { nmae: "a" } }')

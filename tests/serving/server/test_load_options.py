@@ -75,7 +75,7 @@ def test_flags_that_contradict_each_other(flags, message):
 def test_a_file_of_something_else(tmp_path):
     file = written(tmp_path / "batching.pbtxt", "max_batch: 3")
 
-    with pytest.raises(ConfigFileError, match=r"expected BatchingParameters in text format, got .*max_batch"):
+    with pytest.raises(ConfigFileError, match=r"expected BatchingParameters in text format, received .*max_batch"):
         Server(ServerOptions(enable_batching=True, batching_parameters_file=file))
 
 

@@ -222,6 +222,6 @@ def test_a_file_that_is_something_else(tmp_path):
     file = tmp_path / "monitoring.txt"
     file.write_text("prometheus: true")
     with pytest.raises(
-        ConfigFileError, match=r"monitoring.txt: expected MonitoringConfig in text format, got .*prometheus"
+        ConfigFileError, match=r"monitoring.txt: expected MonitoringConfig in text format, received .*prometheus"
     ):
         Server(ServerOptions(rest_api_port=0, model_base_path="/", monitoring_config_file=str(file))).start()

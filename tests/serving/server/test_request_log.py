@@ -104,7 +104,7 @@ def test_another_configuration_ends_the_log_and_begins_another(asked, rank_reque
     ("logging", "message"),
     [
         (logging_to("/logs/toy", kind="kafka"), "No request-logger-creator provided."),
-        (logging_to(""), "Model toy: expected a filename_prefix in log_collector_config, got none"),
+        (logging_to(""), "Model toy: expected a filename_prefix in log_collector_config, received none"),
     ],
 )
 def test_what_cannot_be_logged_is_refused_and_the_log_stays(asked, rank_request, base_path, tmp_path, logging, message):

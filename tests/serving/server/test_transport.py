@@ -53,7 +53,7 @@ def test_mutual_tls(base_path, ssl_config_file, authority):
     ("changes", "message"),
     [
         ({"server_key": ""}, "expected server_key and server_cert as PEM text"),
-        ({"client_verify": True}, "expected custom_ca, by which clients are verified, got none"),
+        ({"client_verify": True}, "expected custom_ca, by which clients are verified, received none"),
     ],
 )
 def test_tls_without_what_it_takes(base_path, ssl_config_file, changes, message):
@@ -87,7 +87,7 @@ def test_channel_arguments_go_before_ours(base_path):
     ):
         model_service_pb2_grpc.ModelServiceStub(channel).GetModelStatus(request, timeout=TIMEOUT_S)
     assert error.value.code() == StatusCode.RESOURCE_EXHAUSTED
-    with pytest.raises(ConfigFileError, match="--grpc_channel_arguments: expected key=value, got 'toy'"):
+    with pytest.raises(ConfigFileError, match="--grpc_channel_arguments: expected key=value, received 'toy'"):
         Server(options(base_path, grpc_channel_arguments="toy")).start()
 
 

@@ -98,7 +98,7 @@ def test_what_is_no_prediction_log(push):
     assert failure(path) == (
         StatusCode.INVALID_ARGUMENT,
         "warm-up record 1 of PATH/assets.extra/tf_serving_warmup_requests: "
-        "expected a PredictionLog message, got something else",
+        "expected a PredictionLog message, received something else",
     )
 
 

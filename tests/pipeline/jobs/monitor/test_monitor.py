@@ -21,14 +21,14 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from components.evaluation import evaluated_rows
-from components.example_gen import as_lists
 from pipeline.jobs.monitor import job, page, served
-from pipeline.jobs.monitor.judge import Limits, judge
+from pipeline.jobs.monitor.judge import AlarmLimits, judge
 from pipeline.run.history import Origin
 from pipeline.terminal.json import as_json
 from schema.dataset import find
 from schema.errors import DataError
 from schema.feature_spec import FeatureSpec
+from schema.lists import as_lists
 from serving.tensors import fill_content
 from tests import chromium
 
@@ -169,7 +169,7 @@ def test_a_log_that_is_none_is_refused(tmp_path, spec):
 def test_what_is_like_the_training_is_no_alarm(tmp_path, spec, origin):
     for day in DAYS:
         usual(tmp_path / "a", day)
-    findings = judge(read(tmp_path / "a", spec), spec, origin, "day", Limits())
+    findings = judge(read(tmp_path / "a", spec), spec, origin, "day", AlarmLimits())
     assert findings.alarms == []
     assert [window.name for window in findings.windows] == ["2026-05-01", "2026-05-02"]
     assert [(window.requests, window.candidates) for window in findings.windows] == [(100, 500), (100, 500)]
@@ -182,7 +182,7 @@ def test_what_is_like_the_training_is_no_alarm(tmp_path, spec, origin):
 def test_a_planted_shift_is_found(tmp_path, spec, origin):
     usual(tmp_path / "a", DAYS[0])
     usual(tmp_path / "a", DAYS[1], age=70.0, tags=[["c"]] * 5, scores=[0.99] * 5)
-    findings = judge(read(tmp_path / "a", spec), spec, origin, "day", Limits())
+    findings = judge(read(tmp_path / "a", spec), spec, origin, "day", AlarmLimits())
 
     about = [alarm.split(":")[0] for alarm in findings.alarms]
     # Tags are off on one of two days, which is not that far from the training.
@@ -202,7 +202,7 @@ def test_comparators_of_the_schema_go_first(tmp_path, spec, origin):
         schema_pb2.FeatureComparator(jensen_shannon_divergence=schema_pb2.JensenShannonDivergence(threshold=1.0))
     )
     tfdv.write_schema_text(schema, path)
-    findings = judge(read(tmp_path / "a", spec), spec, origin, "day", Limits())
+    findings = judge(read(tmp_path / "a", spec), spec, origin, "day", AlarmLimits())
     assert findings.skew["age"] > 0.9
     assert findings.alarms == []
 
@@ -214,7 +214,7 @@ def test_labels_that_come_later_are_joined(tmp_path, spec, origin):
     labels = tmp_path / "labels.csv"
     labels.write_text(f"{HEADER}\nann,30,1,a,2,1\nann,30,2,a,2,1\nann,30,2,a,2,0\nann,30,3,a,2,1\nann,30,4,a,2,0\n")
     asked = read(tmp_path / "a", spec)
-    findings = judge(asked, spec, origin, "day", Limits(), [labels])
+    findings = judge(asked, spec, origin, "day", AlarmLimits(), [labels])
     first, last = findings.windows
     assert (first.labelled, first.auc) == (0, None)
     assert last.labelled == 4
@@ -223,7 +223,7 @@ def test_labels_that_come_later_are_joined(tmp_path, spec, origin):
     assert not any(alarm.startswith(("auc", "calibration")) for alarm in findings.alarms)
 
     worse = replace(origin, metrics={"auc": 0.85})
-    wanted = Limits(calibration=0.1, auc_drop=0.05)
+    wanted = AlarmLimits(calibration=0.1, auc_drop=0.05)
     asked = replace(asked, scores=np.where(asked.times == DAYS[1], asked.scores / 2, asked.scores))
     findings = judge(asked, spec, worse, "day", wanted, [labels])
     assert [alarm for alarm in findings.alarms if alarm.startswith(("auc", "calibration"))] == [
@@ -237,13 +237,13 @@ def test_labels_of_something_else_are_refused(tmp_path, spec, origin):
     labels = tmp_path / "labels.csv"
     labels.write_text(f"{HEADER}\nbob,30,1,a,2,1\n")
     with pytest.raises(DataError, match="expected labels of some of the 1 candidates that were served, by user and"):
-        judge(read(tmp_path / "a", spec), spec, origin, "day", Limits(), [labels])
+        judge(read(tmp_path / "a", spec), spec, origin, "day", AlarmLimits(), [labels])
 
 
 def test_it_is_shown(tmp_path, spec, origin):
     for day in DAYS:
         usual(tmp_path / "a", day, requests=20)
-    findings = judge(read(tmp_path / "a", spec), spec, origin, "all", Limits())
+    findings = judge(read(tmp_path / "a", spec), spec, origin, "all", AlarmLimits())
     console = Console(width=120)
     with console.capture() as captured:
         for table in job.tables(findings):
@@ -259,12 +259,12 @@ def test_scores_are_put_into_bins(tmp_path, spec, origin):
     """Of the test split 100 scores spread evenly over 20 bins from 0 to 1; served are 0.01 once, 0.99 three times."""
     log(tmp_path / "a", DAYS[0], "ann", [1, 2], [0.01, 0.99])
     log(tmp_path / "a", DAYS[1], "ann", [1, 2], [0.99, 0.99])
-    found = judge(read(tmp_path / "a", spec), spec, origin, "day", Limits())
+    found = judge(read(tmp_path / "a", spec), spec, origin, "day", AlarmLimits())
     np.testing.assert_allclose(found.edges, np.linspace(0, 1, 21))
     np.testing.assert_allclose(found.shares["test split"], 0.05)
     assert (found.shares["served"][0], found.shares["served"][-1]) == (0.25, 0.75)
     assert (found.shares["last window"][0], found.shares["last window"][-1]) == (0, 1)
-    found = judge(read(tmp_path / "a", spec), spec, origin, "all", Limits())
+    found = judge(read(tmp_path / "a", spec), spec, origin, "all", AlarmLimits())
     assert set(found.shares) == {"test split", "served"}
 
 
@@ -277,9 +277,9 @@ def written(tmp_path, spec, origin):
     log(tmp_path / "a", DAYS[1], "bob", [3], [0.5])
     labels = tmp_path / "labels.csv"
     labels.write_text(f"{HEADER}\nann,30,1,a,2,1\nann,30,2,a,2,0\nbob,30,3,a,2,0\n")
-    findings = judge(read(tmp_path / "a", spec), spec, origin, "day", Limits(), [labels])
+    findings = judge(read(tmp_path / "a", spec), spec, origin, "day", AlarmLimits(), [labels])
     path = tmp_path / "page.html"
-    path.write_text(page.html(findings, "<b>shop</b>", Limits()))
+    path.write_text(page.html(findings, "<b>shop</b>", AlarmLimits()))
     return findings, path
 
 

@@ -4,7 +4,6 @@ import ssl
 
 import pytest
 
-from pipeline.platforms.kubeflow import client as kubeflow_access
 from pipeline.platforms.kubeflow.client import connected
 from pipeline.platforms.kubeflow.server import Package, Server
 from schema.errors import RanklineError
@@ -49,8 +48,8 @@ def test_a_pod_finds_server_token_and_namespace_by_itself(server, host, package,
     (tmp_path / "token").write_text("of-the-pod")
     (tmp_path / "namespace").write_text("team")
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
-    monkeypatch.setattr(kubeflow_access, "IN_CLUSTER", host)
-    monkeypatch.setattr(kubeflow_access, "SERVICE_ACCOUNT_TOKEN", tmp_path / "token")
+    monkeypatch.setattr("pipeline.platforms.kubeflow.client.IN_CLUSTER", host)
+    monkeypatch.setattr("pipeline.platforms.kubeflow.client.SERVICE_ACCOUNT_TOKEN", tmp_path / "token")
     monkeypatch.setattr("kfp.Client._NAMESPACE_PATH", str(tmp_path / "namespace"))
     with connected(None) as client:
         Server(client).submit(package, {})

@@ -12,11 +12,11 @@ from kfp.components import load_component_from_file
 
 from pipeline.config.run import load, resolve
 from pipeline.platforms.kubeflow.package import compile_package
-from pipeline.run import node as node_command
 from pipeline.run.graph import create_pipeline
+from pipeline.run.node import main
 from schema.dataset import find
 from schema.errors import SpecError
-from schema.explain import read_yaml
+from schema.mistakes import read_yaml
 from tests.pipeline.packages import Package
 
 HERE = Path(__file__).parent
@@ -227,7 +227,7 @@ def pod(monkeypatch, tmp_path):
         (tmp_path / "empty").mkdir(exist_ok=True)
         monkeypatch.chdir(tmp_path / "empty")
         with restored_logging():
-            result = CliRunner().invoke(node_command.main, command[3:])
+            result = CliRunner().invoke(main, command[3:])
         assert list(Path.cwd().iterdir()) == []
         return result.exit_code, result.output
 

@@ -6,8 +6,7 @@ from http import HTTPStatus
 
 import pytest
 
-from pipeline.platforms.kubeflow import client as kubeflow_access
-from pipeline.platforms.kubeflow import server as kubeflow_server
+from pipeline.platforms.kubeflow import client
 from pipeline.platforms.kubeflow.server import Package, Server
 from schema.errors import RanklineError
 from tests.pipeline.platforms.kubeflow.test_package import CONFIG, GOLDEN, SETTINGS, SHOP
@@ -17,8 +16,8 @@ ALL_DONE = ("SUCCEEDED", {"examplegen": "SUCCEEDED", "trainer": "SUCCEEDED"})
 
 @contextlib.contextmanager
 def connected(host):
-    with kubeflow_access.connected(host) as client:
-        yield Server(client)
+    with client.connected(host) as asked:
+        yield Server(asked)
 
 
 @pytest.fixture(scope="module")
@@ -190,7 +189,7 @@ def test_schedules_that_are_not_there_or_not_alone(server, host, package):
 
 
 def test_all_schedules_are_listed_however_many(server, host, package, monkeypatch):
-    monkeypatch.setattr(kubeflow_server, "_PAGE", 2)
+    monkeypatch.setattr("pipeline.platforms.kubeflow.server._PAGE", 2)
     with connected(host) as kubeflow:
         for number in range(5):
             kubeflow.schedule(package, f"s{number}", "0 0 3 * * *")

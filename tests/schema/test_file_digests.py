@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from components import file_digests as module
-from components.file_digests import file_digests
+from schema import file_digests as module
+from schema.file_digests import file_digests
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ def pushed_versions(layout: Layout) -> list[int]:
     """
     found = sorted(int(path.name) for path in layout.serving.glob("*") if path.name.isdecimal())
     if not found:
-        raise RanklineError(f"{layout.serving}: expected pushed versions, got none; `rankline run` makes one")
+        raise RanklineError(f"{layout.serving}: expected pushed versions, received none; `rankline run` makes one")
     return found
 
 

@@ -1,0 +1,120 @@
+"""What each component reads and uses, and what its outputs add to the result of a run.
+
+Whoever asks whether a component uses a GPU should not wait for TFX, so that a component is only imported once its
+outputs are there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from components.evaluation.metrics.names import METRICS_PROPERTY, REFUSALS_PROPERTY
+from components.properties import CHECKED_PROPERTY, UNCHANGED_PROPERTY, UNJUDGED_PROPERTY, noted
+from components.report.document import PAGE_FILE
+from components.run_result import RunResult
+from schema.feature_spec import SPLITS, Split
+
+Outputs: TypeAlias = Mapping[str, Any]
+"""Key of an output -> its artifact."""
+
+
+def _nothing(result: RunResult, outputs: Outputs) -> None:
+    pass
+
+
+def _never(outputs: Outputs) -> bool:
+    return False
+
+
+@dataclass(frozen=True)
+class ComponentDescription:
+    """A component, for those that run, measure or place it."""
+
+    splits: Sequence[Split] = ()
+    """The splits whose rows the component goes through."""
+    repeats: bool = False
+    """Whether it goes through them as often as it needs, and not once."""
+    beam: bool = False
+    """Whether Beam runs it."""
+    gpu: bool = False
+    """Whether it has a use for a GPU: it runs the model on many rows."""
+    summarise: Callable[[RunResult, Outputs], None] = _nothing
+    """The function that adds what the outputs say to the result of the run."""
+    is_skipped: Callable[[Outputs], bool] = _never
+    """The function that tells whether the component did nothing, where the model was refused."""
+
+
+def _example_gen(result: RunResult, outputs: Outputs) -> None:
+    from components.example_gen import read_summary
+
+    result.rows = {split: counts["rows"] for split, counts in read_summary(outputs["examples"].uri).items()}
+
+
+def _tuner(result: RunResult, outputs: Outputs) -> None:
+    from components.tuner import best_of
+
+    result.tuned = best_of(outputs["best_hyperparameters"])
+
+
+def _trainer(result: RunResult, outputs: Outputs) -> None:
+    from trainer.task import HISTORY_FILE
+
+    history = json.loads((Path(outputs["model"].uri) / HISTORY_FILE).read_text())
+    if warm_start := history["warm_start"]:
+        result.ids, result.known_ids = warm_start["all_rows"], warm_start["rows"]
+
+
+def _evaluator(result: RunResult, outputs: Outputs) -> None:
+    evaluation = outputs["evaluation"]
+    result.metrics = json.loads(evaluation.get_string_custom_property(METRICS_PROPERTY))
+    result.refusals += noted(evaluation, REFUSALS_PROPERTY)
+    result.unjudged = noted(evaluation, UNJUDGED_PROPERTY)
+
+
+def _infra_check(result: RunResult, outputs: Outputs) -> None:
+    result.refusals += noted(outputs["blessing"], REFUSALS_PROPERTY)
+
+
+def _is_unchecked(outputs: Outputs) -> bool:
+    """Limits are measured of a refused model, too."""
+    return not outputs["blessing"].get_int_custom_property(CHECKED_PROPERTY)
+
+
+def _pusher(result: RunResult, outputs: Outputs) -> None:
+    pushed = outputs["pushed_model"]
+    if not _is_unpushed(outputs):
+        result.pushed = pushed.get_string_custom_property("pushed_destination")
+        if pushed.get_int_custom_property(UNCHANGED_PROPERTY):
+            result.unchanged.append("Pusher")
+
+
+def _is_unpushed(outputs: Outputs) -> bool:
+    return not outputs["pushed_model"].get_int_custom_property("pushed")
+
+
+def _report(result: RunResult, outputs: Outputs) -> None:
+    result.report = os.path.join(outputs["report"].uri, PAGE_FILE)
+
+
+DESCRIPTIONS: Mapping[str, ComponentDescription] = {
+    "ExampleGen": ComponentDescription(splits=SPLITS, beam=True, summarise=_example_gen),
+    "StatisticsGen": ComponentDescription(splits=SPLITS, beam=True),
+    "SchemaGen": ComponentDescription(),
+    "ExampleValidator": ComponentDescription(),
+    "DriftValidator": ComponentDescription(beam=True),
+    "Transform": ComponentDescription(splits=("train", "eval"), beam=True),
+    "Tuner": ComponentDescription(splits=("train",), repeats=True, gpu=True, summarise=_tuner),
+    "EarlierModel": ComponentDescription(),
+    "Trainer": ComponentDescription(splits=("train",), repeats=True, gpu=True, summarise=_trainer),
+    "LatestBlessedModel": ComponentDescription(),
+    "Evaluator": ComponentDescription(splits=("test",), beam=True, gpu=True, summarise=_evaluator),
+    "InfraCheck": ComponentDescription(summarise=_infra_check, is_skipped=_is_unchecked),
+    "Pusher": ComponentDescription(summarise=_pusher, is_skipped=_is_unpushed),
+    "Report": ComponentDescription(summarise=_report),
+}
+"""The name of a component in the chain -> what is known of it."""
