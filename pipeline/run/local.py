@@ -16,9 +16,8 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from components.evaluation.metrics.names import METRICS_PROPERTY
 from components.example_gen import read_summary
-from components.properties import CHECKED_PROPERTY, UNJUDGED_PROPERTY, noted
+from components.properties import CHECKED_PROPERTY, METRICS_PROPERTY, UNJUDGED_PROPERTY, noted
 from components.pusher import UNCHANGED_PROPERTY
 from components.report.document import PAGE_FILE
 from components.schema_gen import FILE_NAME as SCHEMA_FILE
