@@ -26,6 +26,7 @@ COUNTED_ROWS, COUNTED_POSITIVES = "counted_rows", "counted_positives"
 
 _ROW_SUMS, _LIST_SUMS = "_row_sums", "_list_sums"  # with an underscore, so that TFMA does not report them
 _BATCH = 1000
+_NOTHING: Floats = np.zeros(0)
 
 
 class Sums(Protocol):
@@ -51,9 +52,8 @@ class RowSums:
     def __init__(self, label: LabelKind) -> None:
         self._label = label
         self._rows = self._positives = 0
-        self._waiting: list[tuple[float, float, int, float, float]] = []
-        nothing = np.zeros(0)
-        self._sums = self._of(nothing, self._answers(nothing, nothing, nothing), nothing)
+        self._waiting: list[tuple[float, ...]] = []
+        self._sums = self._of(_NOTHING, _answers(_NOTHING), _NOTHING)
 
     def add(self, label: float, answer: Any, weight: float) -> None:
         """Adds a row.
@@ -63,21 +63,21 @@ class RowSums:
             answer: the model's, a number; of a label of many classes [classes], their probabilities.
             weight: of the row.
         """
-        likeliest, confidence = 0, 0.0
         if self._label == "classes":
-            likeliest, confidence, answer = int(np.argmax(answer)), float(np.max(answer)), float(answer[int(label)])
-        self._waiting.append((label, answer, likeliest, confidence, weight))
+            self._waiting.append((label, weight, answer[int(label)], float(np.argmax(answer)), np.max(answer)))
+        else:
+            self._waiting.append((label, weight, answer))
         if len(self._waiting) >= _BATCH:
             self.compact()
 
     def compact(self) -> None:
         """Adds up the rows that wait for it."""
         if self._waiting:
-            labels, values, classes, confidences, weights = np.array(self._waiting, np.float64).T
+            labels, weights, *said = np.array(self._waiting, np.float64).T
             self._waiting = []
             self._rows += int((weights > 0).sum())
             self._positives += int(((weights > 0) & (labels > 0.5)).sum())
-            self._add(self._of(labels, self._answers(values, classes, confidences), weights))
+            self._add(self._of(labels, _answers(*said), weights))
 
     def merge(self, other: RowSums) -> None:
         """Takes over what another accumulator has added up."""
@@ -96,14 +96,13 @@ class RowSums:
     def _of(self, labels: Floats, answers: Answers, weights: Floats) -> dict[str, Any]:
         return {each.name: each.formula.sums(labels, answers, weights) for each in registry.of_rows(self._label)}
 
-    def _answers(self, values: Floats, classes: Floats, confidences: Floats) -> Answers:
-        if self._label == "classes":
-            return Answers(values, classes.astype(np.int64), confidences)
-        return Answers.of_values(values)
-
     def _add(self, sums: Mapping[str, Any]) -> None:
         for name, more in sums.items():
             self._sums[name] = self._sums[name] + more
+
+
+def _answers(values: Floats, classes: Floats = _NOTHING, confidences: Floats = _NOTHING) -> Answers:
+    return Answers(values, classes.astype(np.int64), confidences)
 
 
 class ListSums:
