@@ -13,8 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from components.evaluation.metrics.names import METRICS_PROPERTY, REFUSALS_PROPERTY
-from components.properties import CHECKED_PROPERTY, UNCHANGED_PROPERTY, UNJUDGED_PROPERTY, noted
+from components.properties import (
+    CHECKED_PROPERTY,
+    METRICS_PROPERTY,
+    REFUSALS_PROPERTY,
+    UNCHANGED_PROPERTY,
+    UNJUDGED_PROPERTY,
+    noted,
+)
 from components.report.document import PAGE_FILE
 from components.run_result import RunResult
 from schema.feature_spec import SPLITS, Split

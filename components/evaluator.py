@@ -16,13 +16,12 @@ from tfx.dsl.io import fileio
 from tfx.types import Channel, artifact_utils, component_spec, standard_artifacts, standard_component_specs
 from tfx.utils import io_utils, json_utils
 
-from components.evaluation import baseline, evaluated_rows, gate
-from components.evaluation.metrics.names import METRICS, METRICS_PROPERTY, REFUSALS_PROPERTY
-from components.evaluation.results import read as read_evaluation
+from components.evaluation import baseline, evaluated_rows, gate, results
+from components.evaluation.metrics.registry import METRICS
 from components.evaluation.tfma_config import eval_config
 from components.evaluation.thresholds import GateParams, Threshold
 from components.example_batches import read_in_batches
-from components.properties import UNJUDGED_PROPERTY, WARNINGS_PROPERTY
+from components.properties import METRICS_PROPERTY, REFUSALS_PROPERTY, UNJUDGED_PROPERTY, WARNINGS_PROPERTY
 from schema.feature_spec import FeatureSpec
 
 _THRESHOLDS = TypeAdapter(dict[str, Threshold])
@@ -136,7 +135,7 @@ def _take_back(blessing: types.Artifact) -> None:
 
 def _metrics(uri: str) -> dict[str, float]:
     """Metric name -> value over the whole test split, of those that have one."""
-    found, order = read_evaluation(uri)[()].candidate, list(METRICS)
+    found, order = results.read(uri)[()].candidate, list(METRICS)
 
     def place(name: str) -> tuple[str, int]:
         label, _, metric = name.rpartition(".")

@@ -21,11 +21,10 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types import artifact_utils, standard_artifacts
 from tfx.utils import io_utils, path_utils
 
-from components.evaluation.metrics.names import REFUSALS_PROPERTY
 from components.evaluation.thresholds import Limits
 from components.evaluation.verdict import Condition, Gate, Latency
 from components.model_servers import EMBEDDED, MODEL_NAME, ModelServerError, serving
-from components.properties import CHECKED_PROPERTY, MODEL_PROPERTY
+from components.properties import CHECKED_PROPERTY, MODEL_PROPERTY, REFUSALS_PROPERTY
 from schema.errors import RanklineError
 from schema.feature_spec import FeatureSpec
 from serving import load

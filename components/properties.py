@@ -13,6 +13,12 @@ SPAN_NAME_PROPERTY = "span_name"
 """Of examples: the last span that they are of, as people write it; TFX's property `span` is its number."""
 UNCHANGED_PROPERTY = "unchanged"
 """Of a pushed model: 1 where it was the newest version already."""
+METRICS_PROPERTY = "metrics"
+"""Of an evaluation, as JSON: metric -> value over the whole test split, of those that have one. Those of another label
+than the first have its name in front, as in `bought.auc`."""
+REFUSALS_PROPERTY = "refusals"
+"""Of an evaluation, an infra blessing or a report, as JSON: why the model was refused, a line each; empty for a good
+one."""
 UNJUDGED_PROPERTY = "unjudged"
 """Of an evaluation, as JSON: which metrics could not be judged over the whole test split, and why, a line each."""
 WARNINGS_PROPERTY = "warnings"

@@ -9,8 +9,7 @@ from tfx import types
 from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import LatestBlessedModelStrategy
 
 from components.digests import is_intact
-from components.evaluation.metrics.names import REFUSALS_PROPERTY
-from components.properties import MODEL_PROPERTY, noted, splits_of
+from components.properties import MODEL_PROPERTY, REFUSALS_PROPERTY, noted, splits_of
 from components.trainer import EXAMPLES_PROPERTY, SPAN_PROPERTY
 from schema.split_record import overlap
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
+from schema.answers import LabelKind
 from schema.checks import Checks
 from schema.counts import TokenCounts
 from schema.dataset import Dataset
@@ -78,7 +78,7 @@ class Description:
     """
 
     name: str
-    label: Literal["binary", "classes", "number"]
+    label: LabelKind
     features: tuple[Input, ...]
     crosses: tuple[Input, ...]
     others: Mapping[str, str]

@@ -62,13 +62,8 @@ _Loader.yaml_implicit_resolvers = {
 }
 
 
-<<<<<<< HEAD:schema/explain.py
-def explain(error: ValidationError, model: type[BaseModel]) -> list[str]:
-    """The mistakes in a file, each as `key: expected …, received …; did you mean …?`."""
-=======
 def mistakes_of(error: ValidationError, model: type[BaseModel]) -> list[str]:
-    """Each mistake as `key: expected …, received …; did you mean …?`."""
->>>>>>> describe:schema/mistakes.py
+    """The mistakes in a file, each as `key: expected …, received …; did you mean …?`."""
     mistakes = error.errors(include_url=False)
     # A misspelt key is one mistake, not an unknown key and a missing one.
     misspelt = {

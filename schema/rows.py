@@ -12,6 +12,7 @@ from typing import Annotated, Literal, Self, TypeGuard
 
 from pydantic import Field, field_validator, model_validator
 
+from schema.answers import LabelKind
 from schema.errors import listing, nearest
 from schema.features import Described
 
@@ -46,7 +47,7 @@ class Label(Described):
     """Whether the label is a number."""
 
     @property
-    def kind(self) -> Literal["binary", "classes", "number"]:
+    def kind(self) -> LabelKind:
         """The kind of the model's answer: a probability, a probability for each class, or a number."""
         return "number" if self.number else "classes" if self.classes is not None else "binary"
 

@@ -23,6 +23,7 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
+from schema.answers import RANKED_BY
 from serving import features
 from serving.channel import Tls
 from serving.errors import CallError, DeadlineError, LoadError, NotFoundError, UnavailableError, call_error
@@ -31,8 +32,6 @@ from serving.tensors import Array, fill_content, to_array
 
 RANK_SIGNATURE = "rank"
 EXAMPLES_SIGNATURE = "serving_default"
-_SCORES = ("probability", "expected", "prediction")
-"""The outputs to rank by, for labels of two classes, of classes that are numbers, and of numbers."""
 
 _EQUALLY_MANY_ROWS = "input tensors must have equal 0th-dimension size"
 """The error of a server that batches requests and therefore needs the context repeated for each candidate."""
@@ -230,10 +229,10 @@ class ModelClient(abc.ABC):
             for start in starts
         ]
         answers = await self._of_one_version(calls)
-        name = next((name for name in _SCORES if name in answers[0]), None)
+        name = next((name for name in RANKED_BY.values() if name in answers[0]), None)
         if name is None:
             raise FeatureError(
-                f"model {self._model.name}: expected one of the outputs {', '.join(_SCORES)} to rank by, "
+                f"model {self._model.name}: expected one of the outputs {', '.join(RANKED_BY.values())} to rank by, "
                 f"received {', '.join(sorted(answers[0]))}"
             )
         return np.concatenate([answer[name] for answer in answers])

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 
 import keras
 import numpy as np
-import sklearn.metrics  # type: ignore[import-untyped]
 import tensorflow as tf
 
 from schema.errors import RanklineError
 from trainer import optimizers
+from trainer.auc import auc
 from trainer.distribution import is_chief, sum_over_replicas
 from trainer.heads import Head, Logistic
 from trainer.inputs import Batch, Examples
@@ -357,6 +357,6 @@ def _evaluator(model: Joint, examples: Examples, head: Head) -> Callable[[], tup
             return loss, None
         if not np.isfinite(logit).all():
             return math.nan, math.nan
-        return loss, float(sklearn.metrics.roc_auc_score(label, logit, sample_weight=weight))
+        return loss, auc(label, logit, weight)
 
     return evaluate

@@ -21,6 +21,7 @@ from typing import Self
 import numpy as np
 import tensorflow as tf
 
+from schema.answers import EXPECTED, LOGIT, PREDICTION, PROBABILITIES, PROBABILITY, of_other_label
 from schema.feature_spec import FeatureSpec
 from trainer.inputs import Examples
 from trainer.params import TrainParams
@@ -111,16 +112,16 @@ class Logistic(Head):
 
     def answers(self, logits: tf.Tensor) -> dict[str, tf.Tensor]:
         probabilities = tf.sigmoid(logits)
-        others = {f"probability_{name}": probabilities[:, place] for place, name in enumerate(self._others, 1)}
+        others = {of_other_label(name): probabilities[:, place] for place, name in enumerate(self._others, 1)}
         logit = self._calibration(logits[:, 0]) if self._calibration else logits[:, 0]
-        return {"probability": tf.sigmoid(logit), "logit": logit, **others}
+        return {PROBABILITY: tf.sigmoid(logit), LOGIT: logit, **others}
 
     def scores(self, answers: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        probability = answers["probability"]
+        probability = answers[PROBABILITY]
         return tf.stack([1 - probability, probability], axis=1)
 
     def value(self, answers: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        return answers["probability"]
+        return answers[PROBABILITY]
 
 
 class Softmax(Head):
@@ -161,14 +162,14 @@ class Softmax(Head):
 
     def answers(self, logits: tf.Tensor) -> dict[str, tf.Tensor]:
         probabilities = tf.nn.softmax(logits)
-        expected = {} if self._values is None else {"expected": tf.linalg.matvec(probabilities, self._values)}
-        return {"probabilities": probabilities, **expected}
+        expected = {} if self._values is None else {EXPECTED: tf.linalg.matvec(probabilities, self._values)}
+        return {PROBABILITIES: probabilities, **expected}
 
     def scores(self, answers: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        return answers["probabilities"]
+        return answers[PROBABILITIES]
 
     def value(self, answers: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        return answers["expected"]
+        return answers[EXPECTED]
 
 
 class Regression(Head):
@@ -189,10 +190,10 @@ class Regression(Head):
         return tf.square((labels - self._mean) / self._deviation - tf.squeeze(logits, axis=1)) / 2
 
     def answers(self, logits: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"prediction": self._mean + self._deviation * tf.squeeze(logits, axis=1)}
+        return {PREDICTION: self._mean + self._deviation * tf.squeeze(logits, axis=1)}
 
     def value(self, answers: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        return answers["prediction"]
+        return answers[PREDICTION]
 
 
 def units_of(spec: FeatureSpec) -> int:

@@ -10,9 +10,9 @@ from tensorflow.core.protobuf import saved_model_pb2
 from tfx import types
 from tfx.utils import path_utils
 
-from components.evaluation.tfma_config import ANSWER
 from components.properties import splits_of
 from components.trainer import COLUMNS_PROPERTY
+from schema.answers import JUDGED_BY, of_other_label
 from schema.feature_spec import FeatureSpec
 from schema.split_record import overlap
 
@@ -38,7 +38,7 @@ def misfits(baseline: types.Artifact, candidate: types.Artifact, spec: FeatureSp
             problems.append(f"it reads {name!r} ({kind}), which the data no longer has")
         elif spec.columns[name] != kind:
             problems.append(f"it reads {name!r} as {kind}, which is now {spec.columns[name]}")
-    needed = [ANSWER[spec.label.kind], *(f"probability_{other}" for other in spec.other_labels)]
+    needed = [JUDGED_BY[spec.label.kind], *map(of_other_label, spec.other_labels)]
     answers, answers_now = _answers(baseline), _answers(candidate)
     for name in needed:
         if name not in answers:

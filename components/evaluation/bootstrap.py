@@ -8,16 +8,17 @@ counts.
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from components.evaluation.metrics.lists import group_auc, group_ndcg
-from components.evaluation.metrics.names import OF_LABEL, OF_RANKING
-from components.evaluation.rows import Answers, Floats, Ints, Rows
+from components.evaluation.answers import Answers, Floats, Ints
+from components.evaluation.metrics import binary, classes, groups, numbers, registry
+from components.evaluation.metrics.formulas import Measure, OfRows
+from components.evaluation.rows import Rows
+from schema.answers import LabelKind
 
 REPLICATES = 200
 CONFIDENCE = 0.95
@@ -26,14 +27,14 @@ _AT_ONCE = 50
 """Replicates, so that memory stays within bounds."""
 _KNOWN = 0.9
 """The share of replicates in which a metric must have a value: with few rows, some have rows of one class only."""
-_EPSILON = 1e-7
-_ROUNDING = 1e-12
-"""Of a sum of squares, such a share may be an error."""
+_LOSSES: Mapping[LabelKind, OfRows] = {
+    "binary": binary.losses,
+    "classes": classes.losses,
+    "number": numbers.square_errors,
+}
 
 Counts = npt.NDArray[np.uint8]
 """[replicates, rows]: how often each row counts in each replicate."""
-Measure = Callable[[Floats], Floats]
-"""Weights of the rows in each replicate, [replicates, rows] -> the metric's value in each; NaN where it has none."""
 
 
 def counts(rows: Rows) -> Counts:
@@ -106,113 +107,20 @@ def units(rows: Rows, members: Ints | slice = slice(None)) -> int:
 
 def losses(rows: Rows, answers: Answers) -> Floats:
     """What each answer costs: the cross entropy, or of numbers the squared error."""
-    if rows.kind == "number":
-        return np.square(answers.values - rows.labels)
-    likely = np.clip(answers.values, _EPSILON, 1 - _EPSILON)
-    if rows.kind == "classes":
-        return -np.log(likely)
-    return -(rows.labels * np.log(likely) + (1 - rows.labels) * np.log1p(-likely))
+    return _LOSSES[rows.kind](rows.labels, answers)
 
 
-def names(rows: Rows) -> Sequence[str]:
-    """The metrics of `components.evaluation.metrics.names.METRICS` that rows have."""
-    ranked = OF_RANKING if rows.kind == "binary" and rows.groups is not None else ()
-    return [*OF_LABEL[rows.kind], *ranked]
+def names(rows: Rows) -> list[str]:
+    """The names of the metrics that rows have."""
+    return registry.names(rows.kind, ranked=rows.groups is not None)
 
 
 def measure(name: str, rows: Rows, answers: Answers) -> Measure:
     """One of these metrics, of the rows' answers."""
-    label, one = rows.labels, np.ones(len(rows))
-    match name:
-        case "auc":
-            return _auc(label, answers.values)
-        case "calibration":
-            return _ratio(answers.values, label)
-        case "logloss" | "cross_entropy":
-            return _ratio(losses(rows, answers), one)
-        case "accuracy":
-            return _ratio((answers.classes == label).astype(float), one)
-        case "mae":
-            return _ratio(np.abs(answers.values - label), one)
-        case "rmse":
-            mean_square = _ratio(losses(rows, answers), one)
-            return lambda weights: np.sqrt(mean_square(weights))
-        case "r2":
-            return functools.partial(_r2, label, losses(rows, answers))
-        case "gauc":
-            return of_lists(rows, answers, group_auc, by_rows=True)
-        case "ndcg@10":
-            return of_lists(rows, answers, group_ndcg)
-    raise ValueError(f"expected one of {names(rows)}, received {name!r}")
-
-
-def of_lists(
-    rows: Rows, answers: Answers, of_list: Callable[[Floats, Floats], float], by_rows: bool = False
-) -> Measure:
-    """A mean over the ranking's groups, of those that have a value.
-
-    Args:
-        rows: of a ranking.
-        answers: to them.
-        of_list: labels and scores of a group -> its value, or NaN.
-        by_rows: whether a group weighs as much as its rows together, else as the mean of them.
-    """
-    # As a mean over rows, of which each stands for its group with its share of the group's weight.
-    values, shares = np.full(len(rows), np.nan), np.ones(len(rows))
-    for members in of_groups(rows):
-        values[members] = of_list(rows.labels[members], answers.values[members])
-        if not by_rows:
-            shares[members] = 1 / len(members)
-    known = np.isfinite(values)
-    return _ratio(np.where(known, values * shares, 0), np.where(known, shares, 0))
-
-
-def _ratio(numerator: Floats, denominator: Floats) -> Measure:
-    both = np.stack([numerator, denominator], axis=1)
-
-    def ratio(weights: Floats) -> Floats:
-        return _divided(*(weights @ both).T)
-
-    return ratio
-
-
-def _divided(above: Floats, below: Floats) -> Floats:
-    """NaN where there is nothing to divide by."""
-    result: Floats = np.divide(above, below, out=np.full(len(below), np.nan), where=below > 0)
-    return result
-
-
-def _r2(label: Floats, squares: Floats, weights: Floats) -> Floats:
-    total = weights.sum(axis=1)
-    # From the lowest label on, so that labels that are all the same deviate by exactly 0.
-    label = label - label.min(initial=np.inf)
-    square = weights @ np.square(label)
-    deviation = square - _divided(np.square(weights @ label), total)
-    return 1 - _divided(weights @ squares, np.where(deviation > _ROUNDING * square, deviation, 0))
-
-
-def _auc(label: Floats, scores: Floats) -> Measure:
-    """P(a positive row scores above a negative one), ties counting one half."""
-    order = np.argsort(scores, kind="stable")
-    starts = np.flatnonzero(np.diff(scores[order], prepend=-np.inf)) if len(scores) else np.zeros(0, int)
-    positive = label[order] > 0.5
-
-    def auc(weights: Floats) -> Floats:
-        if not len(starts):
-            return np.full(len(weights), np.nan)
-        ordered = weights[:, order]
-        positives = np.add.reduceat(ordered * positive, starts, axis=1)
-        negatives = np.add.reduceat(ordered * ~positive, starts, axis=1)
-        below = np.cumsum(negatives, axis=1) - negatives / 2
-        pairs = positives.sum(axis=1) * negatives.sum(axis=1)
-        won = (positives * below).sum(axis=1)
-        return _divided(won, pairs)
-
-    return auc
+    return registry.find(name).measure(rows.labels, answers, rows.groups)
 
 
 def of_groups(rows: Rows) -> list[npt.NDArray[np.intp]]:
     """The rows of each group."""
     assert rows.groups is not None, "asked for rankings only"
-    order = np.argsort(rows.groups, kind="stable")
-    return np.split(order, np.flatnonzero(np.diff(rows.groups[order])) + 1) if len(order) else []
+    return groups.members(rows.groups)

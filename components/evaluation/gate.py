@@ -20,7 +20,7 @@ from typing import Literal
 import tensorflow as tf
 
 from components.evaluation import bootstrap, intervals, results, rows
-from components.evaluation.metrics.names import METRICS, NEEDS
+from components.evaluation.metrics.registry import find
 from components.evaluation.results import Sliced, SliceKey
 from components.evaluation.tfma_config import computed
 from components.evaluation.thresholds import MIN_ROWS, GateParams, SliceBounds, SlicePattern, Threshold, pattern
@@ -212,7 +212,7 @@ def _no_value(name: str, kind: _Kind, found: Sliced, spec: FeatureSpec) -> str:
 
 
 def _needs(name: str, spec: FeatureSpec) -> str:
-    return NEEDS[name.rpartition(".")[2]].format(group=spec.ranking.group if spec.ranking else "")
+    return find(name).needs.format(group=spec.ranking.group if spec.ranking else "")
 
 
 def _condition(
@@ -249,7 +249,7 @@ def _room(name: str, kind: _Kind, bound: float, received: float) -> float:
         case "max":
             return bound - received
         case "max_drop":
-            return bound + (received if METRICS[name] == "higher" else -received)
+            return bound + (received if find(name).better == "higher" else -received)
 
 
 def _answers(spec: FeatureSpec, found: Sliced) -> Iterator[Condition]:

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from components.evaluation import bootstrap
+from components.evaluation.answers import Answers, Floats
 from components.evaluation.bootstrap import Counts
-from components.evaluation.metrics.names import METRICS, RANGES
+from components.evaluation.metrics.registry import find
 from components.evaluation.results import Sliced, SliceKey
-from components.evaluation.rows import Answers, Floats, Mask, Rows
+from components.evaluation.rows import Mask, Rows
 from components.evaluation.thresholds import MIN_ROWS
 from components.evaluation.verdict import Estimate, Metric, Slice
 
@@ -44,7 +45,7 @@ def metric(name: str, rows: Rows, counted: Counts, found: Sliced, confidence: fl
         share = len(rows) / max(1, found.rows)
         units = bootstrap.units(rows)
         replicates = _replicated(name, rows, rows.candidate, counted)
-        within = RANGES[name]
+        within = find(name).within
         estimate = Estimate(
             value=value, interval=bootstrap.interval(value, replicates, units, share, confidence, within)
         )
@@ -54,8 +55,7 @@ def metric(name: str, rows: Rows, counted: Counts, found: Sliced, confidence: fl
             change = Estimate(
                 value=value - before, interval=bootstrap.interval(value - before, changes, units, share, confidence)
             )
-    better = METRICS[name.rpartition(".")[2]]
-    return Metric(name=name, better=better, estimate=estimate, baseline=before, change=change)
+    return Metric(name=name, better=find(name).better, estimate=estimate, baseline=before, change=change)
 
 
 def slices(
@@ -132,7 +132,7 @@ def _badness(each: Slice, name: str) -> tuple[bool, float]:
     value = next((metric.estimate.value for metric in each.metrics if metric.name == name), None)
     if value is None:
         return True, math.inf
-    return each.few, value if METRICS[name] == "higher" else -value
+    return each.few, value if find(name).better == "higher" else -value
 
 
 def members(rows: Rows, key: SliceKey) -> Mask:

@@ -10,7 +10,8 @@ from typing import Any
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.proto import config_pb2
 
-from components.evaluation.metrics.names import COUNTED_POSITIVES, COUNTED_ROWS, METRICS
+from components.evaluation.metrics.registry import METRICS
+from components.evaluation.tfma_metrics import COUNTED_POSITIVES, COUNTED_ROWS
 
 SliceKey = tuple[tuple[str, str], ...]
 """Column and value, of each column that a slice is about; none is all rows."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,38 +12,18 @@ import pyarrow as pa
 import tensorflow as tf
 
 from components.evaluation import evaluated_rows
+from components.evaluation.answers import Answers, Floats, Ints
 from components.evaluation.evaluated_rows import BASELINE, CANDIDATE
+from schema.answers import LabelKind
 from schema.feature_spec import LABEL, MISSING, WEIGHT, FeatureSpec
 from trainer.raw_columns import raw_column
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 _LABELS = {
     LABEL: tf.io.FixedLenFeature([], tf.float32),
     WEIGHT: tf.io.FixedLenFeature([], tf.float32, 1.0),
 }
-
-
-@dataclass(frozen=True)
-class Answers:
-    """What a model said of each row.
-
-    Attributes:
-        values: [rows], the probability of a positive label; of the right one of many classes; the predicted number.
-        classes: [rows], of a label of many classes, the place of the likeliest one; else empty.
-        confidences: [rows], its probability; else empty.
-    """
-
-    values: Floats
-    classes: Ints
-    confidences: Floats
-
-    def __getitem__(self, rows: Any) -> Answers:
-        if not len(self.classes):
-            return replace(self, values=self.values[rows])
-        return Answers(self.values[rows], self.classes[rows], self.confidences[rows])
 
 
 @dataclass(frozen=True)
@@ -61,7 +41,7 @@ class Rows:
         examples: [rows], serialized.
     """
 
-    kind: Literal["binary", "classes", "number"]
+    kind: LabelKind
     labels: Floats
     weights: Floats
     candidate: Answers

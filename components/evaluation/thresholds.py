@@ -17,8 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from components.evaluation.metrics.names import OF_RANKING
-from components.evaluation.tfma_config import metrics_of
+from components.evaluation.metrics.registry import METRICS, ListMetric, names
 from schema.errors import SpecError, listing, nearest
 from schema.feature_spec import FeatureSpec
 
@@ -74,14 +73,7 @@ class Threshold(Bounds):
 
 
 DEFAULT_THRESHOLDS: Mapping[str, Threshold] = {
-    # A model that orders no better than a coin, whose loss is past that of always saying "1 in 2", or that is no better
-    # than the mean, is broken.
-    "auc": Threshold(min=0.55, max_drop=0.01),
-    "logloss": Threshold(max=0.6931, max_drop=0.02),
-    "calibration": Threshold(min=0.7, max=1.4),
-    "accuracy": Threshold(max_drop=0.01),
-    "cross_entropy": Threshold(max_drop=0.02),
-    "r2": Threshold(min=0.0, max_drop=0.02),
+    name: Threshold.model_validate(metric.bounds) for name, metric in METRICS.items() if metric.bounds
 }
 """Of those metrics that a dataset has."""
 
@@ -133,12 +125,12 @@ def applicable(thresholds: Mapping[str, Threshold], spec: FeatureSpec) -> dict[s
     Raises:
         SpecError: one that is no default is of a metric that the dataset cannot have, or of slices that it has not.
     """
-    metrics = metrics_of(spec)
+    metrics = names(spec.label.kind, ranked=spec.ranking is not None)
     for name, threshold in thresholds.items():
         if name not in metrics:
             if threshold == DEFAULT_THRESHOLDS.get(name) or threshold == Threshold():
                 continue
-            if name in OF_RANKING and spec.label.kind == "binary":
+            if isinstance(METRICS.get(name), ListMetric) and spec.label.kind == "binary":
                 raise SpecError(
                     f"thresholds.{name}: expected a dataset with 'ranking' in its features.yaml, received none"
                 )

@@ -10,7 +10,8 @@ import numpy as np
 from scipy import stats
 
 from components.evaluation import bootstrap, intervals, rows
-from components.evaluation.rows import Answers, Floats, Rows
+from components.evaluation.answers import Answers, Floats
+from components.evaluation.rows import Rows
 from components.evaluation.verdict import Interval, Metric, Slice
 from components.report.document import Compared, Difference, Report
 from components.report.ranking import LENGTH

@@ -12,8 +12,14 @@ from tfx.dsl.components.base import base_component, base_executor, executor_spec
 from tfx.types import Channel, artifact_utils, component_spec, standard_artifacts
 from tfx.types.artifact import Artifact
 
-from components.evaluation.metrics.names import REFUSALS_PROPERTY
-from components.properties import REPORT_TYPE, SPAN_NAME_PROPERTY, UNCHANGED_PROPERTY, WARNINGS_PROPERTY, noted
+from components.properties import (
+    REFUSALS_PROPERTY,
+    REPORT_TYPE,
+    SPAN_NAME_PROPERTY,
+    UNCHANGED_PROPERTY,
+    WARNINGS_PROPERTY,
+    noted,
+)
 from components.report import page
 from components.report.document import FACTS_FILE, MARKDOWN_FILE, PAGE_FILE, Made
 from components.report.gather import ReportedRun, gather

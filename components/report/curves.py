@@ -6,8 +6,9 @@ import numpy as np
 import sklearn.metrics  # type: ignore[import-untyped]
 
 from components.evaluation import bootstrap
+from components.evaluation.answers import Floats
 from components.evaluation.bootstrap import Counts
-from components.evaluation.rows import Floats, Rows
+from components.evaluation.rows import Rows
 from components.evaluation.verdict import Estimate
 from components.report.document import Curves, Decile, Distribution, Point
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from components.evaluation.verdict import Condition, Estimate, Fact, Latency, Metric, Slice
+from schema.answers import LabelKind
 
 PAGE_FILE, MARKDOWN_FILE, FACTS_FILE = "report.html", "report.md", "report.json"
 """In the report artifact's folder."""
@@ -238,7 +239,7 @@ class Explanation(Fact):
     group: str
     rule: str
     """How the list was chosen; empty where someone asked for it."""
-    label: Literal["binary", "classes", "number"]
+    label: LabelKind
     candidates: int
     average_rows: int
     """Of the test split, whose mean is the baseline."""
@@ -338,7 +339,7 @@ class Report(Fact):
     dataset: str
     description: str
     model: str
-    label: Literal["binary", "classes", "number"]
+    label: LabelKind
     unit: str
     """What is resampled for intervals: rows, or the column of the ranking's groups."""
     kept_rows: int

@@ -9,8 +9,9 @@ import numpy.typing as npt
 from scipy import special
 
 from components.evaluation import bootstrap
-from components.evaluation.metrics.lists import group_ndcg
-from components.evaluation.rows import Floats, Rows, columns_of
+from components.evaluation.answers import Floats
+from components.evaluation.metrics.lists import list_ndcg
+from components.evaluation.rows import Rows, columns_of
 from components.report.document import Contribution, Explained, Explanation, PartOfLogit
 from components.report.model import Model
 from components.report.texts import shown
@@ -92,7 +93,7 @@ def explain(
 def of_typical_list(model: Model, spec: FeatureSpec, rows: Rows) -> Explanation | None:
     """Explains the best items of the list whose NDCG@10 is the median of all that have one; None where none has."""
     lists = [
-        (group_ndcg(rows.labels[members], rows.candidate.values[members]), members)
+        (list_ndcg(rows.labels[members], rows.candidate.values[members]), members)
         for members in bootstrap.of_groups(rows)
     ]
     known = sorted(((value, members) for value, members in lists if np.isfinite(value)), key=lambda each: each[0])

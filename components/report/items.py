@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 import sklearn.decomposition  # type: ignore[import-untyped]
 
-from components.evaluation.rows import Floats, Rows
+from components.evaluation.answers import Floats
+from components.evaluation.rows import Rows
 from components.report.document import Map, Neighbours, Place
 from components.report.model import Model
 from schema.feature_spec import FeatureSpec

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import sklearn.metrics  # type: ignore[import-untyped]
 
 from components.evaluation import bootstrap, intervals
 from components.evaluation.bootstrap import Counts
@@ -13,6 +12,7 @@ from components.evaluation.rows import Rows
 from components.report.document import Familiarity, Part, Weight
 from components.report.model import Ints, Looked, Model
 from schema.feature_spec import FeatureSpec
+from trainer.auc import auc
 
 _BINS = (("not in the vocabulary", -1, 0), ("in up to 99 rows", 0, 99), ("in 100 to 999 rows", 99, 999),
          ("in 1,000 rows or more", 999, np.inf))  # fmt: skip
@@ -61,9 +61,7 @@ def parts(rows: Rows, looked: Looked) -> list[Part]:
             name=name,
             spread=spreads[name],
             share=spreads[name] / total,
-            metric=float(sklearn.metrics.roc_auc_score(rows.labels, share, sample_weight=rows.weights))
-            if told
-            else None,
+            metric=auc(rows.labels, share, rows.weights) if told else None,
         )
         for name, share in looked.parts.items()
     ]

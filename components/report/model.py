@@ -12,7 +12,8 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from tfx.utils import path_utils
 
-from components.evaluation.rows import Floats, Rows
+from components.evaluation.answers import Floats
+from components.evaluation.rows import Rows
 from schema.feature_spec import FeatureSpec
 from trainer import restore, seen
 from trainer.input_columns import Ids, ids_of

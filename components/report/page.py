@@ -10,7 +10,7 @@ import jinja2
 from markupsafe import Markup
 
 from components.evaluation import bootstrap
-from components.evaluation.metrics.names import MEANINGS
+from components.evaluation.metrics.registry import find
 from components.evaluation.verdict import Condition, Estimate, Metric
 from components.report import charts
 from components.report.comparison import better
@@ -189,7 +189,7 @@ def _environment(unit: str, autoescape: bool, package: str | None = None) -> jin
         "change_class": _change_class,
         "heading": lambda name: f"{name}#",
         "interval": _interval,
-        "meaning": lambda name: MEANINGS[name.rpartition(".")[2]].format(group=unit),
+        "meaning": lambda name: find(name).meaning.format(group=unit),
         "number": _number,
         "percent": lambda share: "<0.1%" if 0 < share < 0.001 else f"{share:.1%}",
         "plain": _plain,

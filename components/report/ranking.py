@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from components.evaluation import bootstrap
+from components.evaluation.answers import Floats
 from components.evaluation.bootstrap import Counts
-from components.evaluation.metrics.names import OF_RANKING
-from components.evaluation.rows import Floats, Rows
+from components.evaluation.metrics import groups, registry
+from components.evaluation.rows import Rows
 from components.evaluation.verdict import Estimate
 from components.report.document import GroupSize, Ranking
 from schema.feature_spec import FeatureSpec
@@ -55,9 +56,11 @@ def ranking(rows: Rows, counted: Counts, spec: FeatureSpec, share_of: Callable[[
 
 
 def _metrics(rows: Rows, counted: Counts) -> dict[str, Estimate]:
-    found = {name: bootstrap.measure(name, rows, rows.candidate) for name in OF_RANKING}
-    found[f"recall@{LENGTH}"] = bootstrap.of_lists(rows, rows.candidate, list_recall)
-    found["mrr"] = bootstrap.of_lists(rows, rows.candidate, list_reciprocal_rank)
+    assert rows.groups is not None, "asked for rankings only"
+    of_rows = rows.labels, rows.candidate.values, rows.groups
+    found = {metric.name: bootstrap.measure(metric.name, rows, rows.candidate) for metric in registry.of_lists()}
+    found[f"recall@{LENGTH}"] = groups.mean_over_groups(*of_rows, list_recall)
+    found["mrr"] = groups.mean_over_groups(*of_rows, list_reciprocal_rank)
     metrics = {}
     for kind, measure in found.items():
         value = bootstrap.once(measure, rows.weights)

@@ -41,9 +41,16 @@ def _server() -> str:
     return flags(server)
 
 
+def _metrics() -> str:
+    from docs.generate.metrics import metrics
+
+    return metrics()
+
+
 BLOCKS = {
     "run": _run,
     "features": _features,
+    "metrics": _metrics,
     "commands": _commands,
     "server": _server,
     "make": lambda: targets(DOCS.parent / "Makefile"),

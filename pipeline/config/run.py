@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, field_validator, model_validator
 
-from components.evaluation.metrics.names import METRICS
+from components.evaluation.metrics.registry import METRICS
 from components.evaluation.thresholds import DEFAULT_THRESHOLDS, GateParams, Limits, Threshold
 from components.model_servers import EMBEDDED
 from pipeline.config.beam import BeamRunner, Direct
@@ -46,9 +46,8 @@ class RunConfig(BaseModel):
     """A search for better values of some keys of `train`, before training with the best. Without it nothing is
     searched."""
     thresholds: Mapping[str, Threshold] = Field(default_factory=lambda: dict(DEFAULT_THRESHOLDS))
-    """The bounds that a model must keep, by metric: `auc`, `logloss`, `calibration`, `gauc` and `ndcg@10`, or
-    `accuracy` and `cross_entropy`, or `rmse`, `mae` and `r2`, depending on the label. Bounds that are not given keep
-    their default; `null` removes all bounds, of one metric or of all."""
+    """The bounds that a model must keep, by metric, see [Metrics](metrics.md). Bounds that are not given keep their
+    default; `null` removes all bounds, of one metric or of all."""
     gate: GateParams = GateParams()
     """The rows that it takes to judge a model, and the verdict where there are fewer."""
     limits: Limits = Limits()
@@ -101,7 +100,7 @@ class RunConfig(BaseModel):
             if name not in METRICS:
                 raise ValueError(f"expected one of {listing(METRICS)}, received {name!r}{nearest(name, METRICS)}")
             for bounds in (threshold, *threshold.slices.values()):
-                if METRICS[name] == "neither" and bounds.max_drop is not None:
+                if METRICS[name].better == "neither" and bounds.max_drop is not None:
                     raise ValueError(f"expected min and max for {name}, which is best at 1, received max_drop")
         return value
 

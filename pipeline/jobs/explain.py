@@ -15,20 +15,19 @@ from tfx.utils import path_utils
 from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 
 from components.evaluation import rows
-from components.evaluation.rows import Floats
+from components.evaluation.answers import Floats
 from components.report import explanation
 from components.report.document import Explained, ExplainedRanking, Explanation
 from components.report.model import Model
 from pipeline.run.history import TrainedModel, trained
 from pipeline.terminal.tables import add_row, new_table
+from schema.answers import RANKED_BY
 from schema.catalogue import Catalogue, catalogue
 from schema.dataset import Dataset
 from schema.errors import RanklineError, listing, nearest
 from schema.lists import as_lists
 
 _SHOWN = 12
-_SCORES = {"binary": "probability", "number": "prediction"}
-"""Kind of label -> what rankings go by."""
 
 
 def explain_ranking(
@@ -126,7 +125,7 @@ def _examples(known: Catalogue, candidates: pa.Table, group: str) -> list[bytes]
 def _answers(run: TrainedModel, examples: Sequence[bytes]) -> Floats:
     """What the served model says, calibration included."""
     served = tf.saved_model.load(path_utils.serving_model_path(run.model)).signatures["serving_default"]
-    answers: Floats = served(tf.constant(examples))[_SCORES[run.spec.label.kind]].numpy().astype(np.float64)
+    answers: Floats = served(tf.constant(examples))[RANKED_BY[run.spec.label.kind]].numpy().astype(np.float64)
     return answers
 
 

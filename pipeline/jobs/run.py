@@ -7,7 +7,7 @@ import contextlib
 from rich.console import Console
 from rich.markup import escape
 
-from components.evaluation.metrics.names import MEANINGS
+from components.evaluation.metrics.registry import find
 from components.run_result import RunResult
 from components.schema_gen import SCHEMA_FILE
 from pipeline.config.run import RunConfig
@@ -73,7 +73,7 @@ def _show(console: Console, result: RunResult, dataset: Dataset, layout: Layout,
     console.print(f"\n[bold]Test split[/], {result.rows['test']:,} rows")
     group = dataset.spec.ranking.group if dataset.spec.ranking else ""
     for name, value in result.metrics.items():
-        meaning = escape(MEANINGS[name.rpartition(".")[2]].format(group=group))
+        meaning = escape(find(name).meaning.format(group=group))
         console.print(f"  {name:<12} {value:.4f}  [dim]{meaning}[/]")
     if dataset.schema_path is None:
         inferred = layout.logs(run_id) / SCHEMA_FILE

@@ -13,8 +13,14 @@ from ml_metadata.proto import metadata_store_pb2
 from rich.console import Console
 from rich.table import Table
 
-from components.evaluation.metrics.names import METRICS, METRICS_PROPERTY, REFUSALS_PROPERTY
-from components.properties import REPORT_TYPE, SPAN_NAME_PROPERTY, UNJUDGED_PROPERTY
+from components.evaluation.metrics.registry import METRICS
+from components.properties import (
+    METRICS_PROPERTY,
+    REFUSALS_PROPERTY,
+    REPORT_TYPE,
+    SPAN_NAME_PROPERTY,
+    UNJUDGED_PROPERTY,
+)
 from pipeline.run.metadata import open_store
 from pipeline.terminal.tables import add_row, new_table
 from schema.errors import RanklineError, listing, nearest

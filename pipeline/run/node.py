@@ -27,8 +27,7 @@ from tfx.orchestration.portable import data_types, launcher, runtime_parameter_u
 from tfx.orchestration.portable.mlmd import execution_lib
 from tfx.proto.orchestration import pipeline_pb2
 
-from components.evaluation.metrics.names import REFUSALS_PROPERTY
-from components.properties import WARNINGS_PROPERTY, noted
+from components.properties import REFUSALS_PROPERTY, WARNINGS_PROPERTY, noted
 from pipeline.config import run as configuration
 from pipeline.config.run import RunConfig
 from pipeline.config.spans import SpanParams

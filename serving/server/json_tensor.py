@@ -168,18 +168,17 @@ def from_tensors(tensors: Mapping[str, tensor_pb2.TensorProto], arrangement: For
     in_rows = arrangement is Format.ROW
     batch_size = _batch_size(tensors) if in_rows else 1
     values = [_Values(name, tensor, first_dimension=int(in_rows)) for name, tensor in sorted(tensors.items())]
-    writer = PrettyWriter()
-    writer.start("{")
-    writer.string(arrangement.value)
-    if in_rows:
+
+    def write(writer: PrettyWriter) -> None:
+        if not in_rows:
+            _write_next(writer, values, single_line_arrays=False)
+            return
         writer.start("[")
         for _ in range(batch_size):
             _write_next(writer, values, single_line_arrays=True)
         writer.end()
-    else:
-        _write_next(writer, values, single_line_arrays=False)
-    writer.end()
-    return text_bytes(writer.text())
+
+    return _response(arrangement.value, write)
 
 
 def from_classifications(result: classification_pb2.ClassificationResult) -> bytes:
@@ -190,21 +189,20 @@ def from_classifications(result: classification_pb2.ClassificationResult) -> byt
     """
     if not result.classifications:
         raise invalid_argument("Cannot convert empty ClassificationResults to JSON")
-    writer = PrettyWriter()
-    writer.start("{")
-    writer.string("results")
-    writer.start("[")
-    for classifications in result.classifications:
-        scores = _decimals([one.score for one in classifications.classes], np.float32)
-        writer.single_line_arrays = True
+
+    def write(writer: PrettyWriter) -> None:
         writer.start("[")
-        for one, score in zip(classifications.classes, scores, strict=True):
-            writer.array([quoted(one.label), score])
+        for classifications in result.classifications:
+            scores = _decimals([one.score for one in classifications.classes], np.float32)
+            writer.single_line_arrays = True
+            writer.start("[")
+            for one, score in zip(classifications.classes, scores, strict=True):
+                writer.array([quoted(one.label), score])
+            writer.end()
+            writer.single_line_arrays = False
         writer.end()
-        writer.single_line_arrays = False
-    writer.end()
-    writer.end()
-    return text_bytes(writer.text())
+
+    return _response("results", write)
 
 
 def from_regressions(result: regression_pb2.RegressionResult) -> bytes:
@@ -215,20 +213,21 @@ def from_regressions(result: regression_pb2.RegressionResult) -> bytes:
     """
     if not result.regressions:
         raise invalid_argument("Cannot convert empty RegressionResults to JSON")
-    writer = PrettyWriter(single_line_arrays=True)
-    writer.start("{")
-    writer.string("results")
-    writer.array(_decimals([regression.value for regression in result.regressions], np.float32))
-    writer.end()
-    return text_bytes(writer.text())
+    values = _decimals([regression.value for regression in result.regressions], np.float32)
+    return _response("results", lambda writer: writer.array(values), single_line_arrays=True)
 
 
 def from_error(message: str) -> bytes:
     """Converts an error message to JSON."""
-    writer = PrettyWriter()
+    return _response("error", lambda writer: writer.string(message))
+
+
+def _response(key: str, write: Callable[[PrettyWriter], None], single_line_arrays: bool = False) -> bytes:
+    """Writes an object with one key, whose value `write` writes."""
+    writer = PrettyWriter(single_line_arrays)
     writer.start("{")
-    writer.string("error")
-    writer.string(message)
+    writer.string(key)
+    write(writer)
     writer.end()
     return text_bytes(writer.text())
 

@@ -13,7 +13,8 @@ import pytest
 import tensorflow as tf
 from tfx.types import artifact_utils, standard_artifacts
 
-from components.evaluation.rows import Answers, Rows
+from components.evaluation.answers import Answers
+from components.evaluation.rows import Rows
 from components.example_gen import ExampleGen, fingerprinted
 from components.statistics_gen import Executor as StatisticsGenExecutor
 from schema.dataset import Dataset, find

@@ -15,11 +15,10 @@ from tfx.types import standard_artifacts
 from tfx.utils import proto_utils
 
 from components.evaluation import evaluated_rows, gate, results
-from components.evaluation.metrics.names import METRICS_PROPERTY, REFUSALS_PROPERTY
 from components.evaluation.tfma_config import eval_config
 from components.evaluation.thresholds import GateParams, SliceBounds, Threshold
 from components.evaluator import Executor
-from components.properties import UNJUDGED_PROPERTY, WARNINGS_PROPERTY
+from components.properties import METRICS_PROPERTY, REFUSALS_PROPERTY, UNJUDGED_PROPERTY, WARNINGS_PROPERTY
 from components.trainer import COLUMNS_PROPERTY
 
 _RUNNER = "--runner=apache_beam.runners.portability.fn_api_runner.fn_runner.FnApiRunner"

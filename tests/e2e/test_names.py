@@ -92,7 +92,7 @@ def test_every_command_takes_every_name(folder, tmp_path, rankline):
     root = tmp_path / "runs {0}"
     described = ("--dataset", str(folder))
     slices = "{'a = b = Rome, Via = 3': {min: 0}, 'a,b = tv, a = b': {min: 0}}"
-    settings = ("train.epochs=1", f"thresholds={{auc: {{min: 0, slices: {slices}}}}}")
+    settings = ("train.epochs=1", f"thresholds={{auc: {{min: 0, slices: {slices}}}, logloss: null}}")
 
     done = rankline("validate", *described)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout

@@ -1,27 +1,15 @@
-"""AUC, log loss and calibration of a binary classifier, from one pass over the rows.
-
-TFMA's own three each look up label, prediction and weight of every row in every slice; that was most of what the
-Evaluator cost. These share one accumulator, which looks them up once and adds them up in batches.
-"""
+"""The metrics of a label of two classes."""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterable
-from typing import Any
+import math
 
 import numpy as np
-import numpy.typing as npt
-from tensorflow_model_analysis.metrics import metric_types
 
-from components.evaluation.metrics import combiners
-from components.evaluation.metrics import names as metrics
-from schema.feature_spec import LABEL
+from components.evaluation.answers import Answers, Floats
+from components.evaluation.metrics.formulas import Measure, Ratio, divided
+from components.evaluation.metrics.registry import RowMetric, register
 
-Floats = npt.NDArray[np.float64]
-
-_SUMS = "_pointwise_sums"
-_BATCH = 1000
 _EPSILON = 1e-7
 """Probabilities are kept so far from 0 and 1, so that a float32 of exactly 0 or 1 has a finite loss."""
 _LOGIT_LIMIT = 16.2  # of a probability of _EPSILON
@@ -29,133 +17,111 @@ _BUCKETS = 16_384
 """Of equal width in the logit, about 0.002: fine enough for probabilities of any size."""
 
 
-class Sums:
-    """What the metrics are computed from; adds up over rows, batches and workers in bounded memory."""
+class AUC:
+    """P(a positive row scores above a negative one), ties counting one half.
 
-    def __init__(self) -> None:
-        self.weight = self.label = self.prediction = self.loss = 0.0
-        self.rows = self.positives = 0
-        """Of those that weigh something."""
-        self.by_score: Floats = np.zeros((2, _BUCKETS))
-        """Weight of the negatives and of the positives by bucket of their logit."""
-        self._rows: list[tuple[float, float, float]] = []
+    Over all rows it is that of a histogram of logits, and differs from the exact one by ties within buckets.
+    """
 
-    def add(self, label: float, prediction: float, weight: float) -> None:
-        """Adds a row."""
-        self._rows.append((label, prediction, weight))
-        if len(self._rows) >= _BATCH:
-            self.compact()
+    def sums(self, labels: Floats, answers: Answers, weights: Floats) -> Floats:
+        """[2, buckets], the weight of the negative and of the positive rows by bucket of their logit."""
+        p = _clipped(answers)
+        logit = np.log(p) - np.log1p(-p)
+        bucket = ((logit + _LOGIT_LIMIT) * (_BUCKETS / (2 * _LOGIT_LIMIT))).astype(int).clip(0, _BUCKETS - 1)
+        shares = (weights * (1 - labels), weights * labels)
+        return np.stack([np.bincount(bucket, share, minlength=_BUCKETS) for share in shares])
 
-    def compact(self) -> Sums:
-        """Adds up the rows that wait for it."""
-        if self._rows:
-            label, prediction, weight = np.array(self._rows, np.float64).T
-            self._rows = []
-            self.rows += int((weight > 0).sum())
-            self.positives += int(((weight > 0) & (label > 0.5)).sum())
-            self.weight += weight.sum()
-            self.label += (weight * label).sum()
-            self.prediction += (weight * prediction).sum()
-            p = np.clip(prediction, _EPSILON, 1 - _EPSILON)
-            self.loss -= (weight * (label * np.log(p) + (1 - label) * np.log1p(-p))).sum()
-            logit = np.log(p) - np.log1p(-p)
-            bucket = ((logit + _LOGIT_LIMIT) * (_BUCKETS / (2 * _LOGIT_LIMIT))).astype(int).clip(0, _BUCKETS - 1)
-            for positive in (0, 1):
-                share = weight * (label if positive else 1 - label)
-                self.by_score[positive] += np.bincount(bucket, share, minlength=_BUCKETS)
-        return self
+    def value(self, sums: Floats) -> float:
+        """See the class."""
+        negatives, positives = sums[:, np.newaxis]
+        return float(_won(positives, negatives)[0])
 
-    def merge(self, other: Sums) -> Sums:
-        """Takes over what another accumulator has added up."""
-        other.compact()
-        self.rows += other.rows
-        self.positives += other.positives
-        self.weight += other.weight
-        self.label += other.label
-        self.prediction += other.prediction
-        self.loss += other.loss
-        self.by_score += other.by_score
-        return self
-
-    def auc(self) -> float:
-        """The probability that a positive row scores above a negative one, ties (of a bucket) counting one half."""
-        negatives, positives = self.by_score
-        below = np.cumsum(negatives) - negatives / 2
-        return _ratio(float((positives * below).sum()), float(negatives.sum() * positives.sum()))
-
-    def logloss(self) -> float:
-        """The mean of -y ln p - (1 - y) ln (1 - p)."""
-        return _ratio(self.loss, self.weight)
-
-    def calibration(self) -> float:
-        """The mean prediction over the mean label."""
-        return _ratio(self.prediction, self.label)
-
-    def result(self, name: str) -> float:
-        """AUC, log loss or calibration, by name; or how many rows, or positive ones, weigh something."""
-        match name:
-            case metrics.COUNTED_ROWS:
-                return self.rows
-            case metrics.COUNTED_POSITIVES:
-                return self.positives
-        return {"auc": self.auc, "logloss": self.logloss, "calibration": self.calibration}[name]()
+    def measure(self, labels: Floats, answers: Answers) -> Measure:
+        """The exact one."""
+        return exact_auc(labels, answers.values)
 
 
-def _ratio(numerator: float, denominator: float) -> float:
-    return numerator / denominator if denominator else float("nan")
+def exact_auc(labels: Floats, scores: Floats) -> Measure:
+    """The AUC of rows that are resampled.
+
+    Args:
+        labels: [rows], 0 or 1.
+        scores: [rows].
+    """
+    order = np.argsort(scores, kind="stable")
+    starts = np.flatnonzero(np.diff(scores[order], prepend=-np.inf)) if len(scores) else np.zeros(0, int)
+    positive = labels[order] > 0.5
+
+    def measure(weights: Floats) -> Floats:
+        if not len(starts):
+            return np.full(len(weights), np.nan)
+        ordered = weights[:, order]
+        positives = np.add.reduceat(ordered * positive, starts, axis=1)
+        negatives = np.add.reduceat(ordered * ~positive, starts, axis=1)
+        return _won(positives, negatives)
+
+    return measure
 
 
-def _computations(
-    name: str,
-    other: str = "",
-    eval_config: Any = None,
-    model_names: Iterable[str] | None = None,
-    example_weighted: bool = False,
-) -> list[Any]:
-    del eval_config  # TFMA hands it over by name
-    label = f"{LABEL}_{other}" if other else None
-    combiner = functools.partial(
-        combiners.PointwiseCombiner, sums=Sums, answer=f"probability_{other}" if other else "probability", label=label
+def _won(positives: Floats, negatives: Floats) -> Floats:
+    """The share of pairs in order, [replicates], of weights by score from the lowest on, [replicates, scores]."""
+    below = np.cumsum(negatives, axis=1) - negatives / 2
+    pairs = positives.sum(axis=1) * negatives.sum(axis=1)
+    return divided((positives * below).sum(axis=1), pairs)
+
+
+def losses(labels: Floats, answers: Answers) -> Floats:
+    """-y ln p - (1 - y) ln (1 - p) of each row, the binary cross entropy."""
+    p = _clipped(answers)
+    return -(labels * np.log(p) + (1 - labels) * np.log1p(-p))
+
+
+def _clipped(answers: Answers) -> Floats:
+    return np.clip(answers.values, _EPSILON, 1 - _EPSILON)
+
+
+def _predicted(labels: Floats, answers: Answers) -> Floats:
+    return answers.values
+
+
+def _observed(labels: Floats, answers: Answers) -> Floats:
+    return labels
+
+
+# A model that orders no better than a coin, or whose loss is past that of always saying "1 in 2", is broken.
+register(
+    RowMetric(
+        name="auc",
+        label="binary",
+        better="higher",
+        within=(0.0, 1.0),
+        meaning="a positive row scores above a negative one",
+        needs="rows of both classes",
+        bounds={"min": 0.55, "max_drop": 0.01},
+        formula=AUC(),
     )
-    return combiners.computations(
-        f"{other}.{name}" if other else name, _SUMS + other, combiner, model_names, example_weighted, label
+)
+register(
+    RowMetric(
+        name="logloss",
+        label="binary",
+        better="lower",
+        within=(0.0, math.inf),
+        meaning="the mean loss; lower is better",
+        needs="a row",
+        bounds={"max": 0.6931, "max_drop": 0.02},
+        formula=Ratio(losses),
     )
-
-
-# The names of these classes differ from those of TFMA's own metrics, which TFMA would take instead. `other` is the name
-# of another label than the first one.
-
-
-class PointwiseRows(metric_types.Metric):  # type: ignore[misc]
-    """How many rows weigh something."""
-
-    def __init__(self, name: str = metrics.COUNTED_ROWS) -> None:
-        super().__init__(_computations, name=name)
-
-
-class PointwisePositives(metric_types.Metric):  # type: ignore[misc]
-    """How many of these are positive."""
-
-    def __init__(self, name: str = metrics.COUNTED_POSITIVES) -> None:
-        super().__init__(_computations, name=name)
-
-
-class PointwiseAUC(metric_types.Metric):  # type: ignore[misc]
-    """Area under the ROC curve, see `Sums.auc`. Differs from the exact one by ties within buckets of the logit."""
-
-    def __init__(self, name: str = "auc", other: str = "") -> None:
-        super().__init__(_computations, name=name, other=other)
-
-
-class PointwiseLogLoss(metric_types.Metric):  # type: ignore[misc]
-    """Mean binary cross entropy, see `Sums.logloss`."""
-
-    def __init__(self, name: str = "logloss", other: str = "") -> None:
-        super().__init__(_computations, name=name, other=other)
-
-
-class PointwiseCalibration(metric_types.Metric):  # type: ignore[misc]
-    """Mean prediction over mean label, see `Sums.calibration`; 1 is right."""
-
-    def __init__(self, name: str = "calibration", other: str = "") -> None:
-        super().__init__(_computations, name=name, other=other)
+)
+register(
+    RowMetric(
+        name="calibration",
+        label="binary",
+        better="neither",
+        within=(0.0, math.inf),
+        meaning="mean prediction / mean label; 1 is right",
+        needs="a positive row",
+        bounds={"min": 0.7, "max": 1.4},
+        formula=Ratio(_predicted, _observed),
+    )
+)

@@ -1,96 +1,129 @@
-"""Errors of a predicted number, from one pass over the rows."""
+"""The metrics of a label that is a number: errors of its prediction."""
 
 from __future__ import annotations
 
 import math
-import operator
+from dataclasses import dataclass
 
-from tensorflow_model_analysis.metrics import metric_types
+import numpy as np
 
-from components.evaluation.metrics import combiners
-from components.evaluation.metrics import names as metrics
+from components.evaluation.answers import Answers, Floats
+from components.evaluation.metrics.formulas import Measure, Ratio, divided
+from components.evaluation.metrics.registry import RowMetric, register
 
-_SUMS = "_number_sums"
-
-
-class Sums:
-    """What the metrics are computed from; adds up over rows and workers."""
-
-    def __init__(self) -> None:
-        self.rows = 0
-        """Of those that weigh something."""
-        self.lowest, self.highest = math.inf, -math.inf
-        """Of their labels, since a sum of squares does not tell for sure whether all are the same."""
-        self.weight = self.label = self.square = self.error = self.square_error = 0.0
-
-    def add(self, label: float, prediction: float, weight: float) -> None:
-        """Adds a row."""
-        if weight > 0:
-            self.rows += 1
-            self.lowest, self.highest = min(self.lowest, label), max(self.highest, label)
-        self.weight += weight
-        self.label += weight * label
-        self.square += weight * label**2
-        self.error += weight * abs(prediction - label)
-        self.square_error += weight * (prediction - label) ** 2
-
-    def merge(self, other: Sums) -> Sums:
-        """Takes over what another accumulator has added up."""
-        for name, value in vars(other).items():
-            joined = {"lowest": min, "highest": max}.get(name, operator.add)
-            setattr(self, name, joined(getattr(self, name), value))
-        return self
-
-    def compact(self) -> Sums:
-        """Nothing waits."""
-        return self
-
-    def rmse(self) -> float:
-        """The root of the mean squared error, in the label's unit."""
-        return math.sqrt(self.square_error / self.weight)
-
-    def mae(self) -> float:
-        """The mean absolute error, in the label's unit."""
-        return self.error / self.weight
-
-    def r2(self) -> float:
-        """1 - squared error / squared deviation from the mean: 1 is perfect, 0 as good as always saying the mean."""
-        deviation = self.square - self.label**2 / self.weight
-        return 1 - self.square_error / deviation if self.lowest < self.highest and deviation > 0 else math.nan
-
-    def result(self, name: str) -> float:
-        """Any of these, by name; NaN without rows. Or how many rows weigh something."""
-        if name == metrics.COUNTED_ROWS:
-            return self.rows
-        return {"rmse": self.rmse, "mae": self.mae, "r2": self.r2}[name]() if self.weight else math.nan
+_ROUNDING = 1e-12
+"""Of a sum of squares, such a share may be an error."""
 
 
-_computations = combiners.pointwise(_SUMS, Sums, "prediction")
+def square_errors(labels: Floats, answers: Answers) -> Floats:
+    """(prediction - y)² of each row."""
+    return np.square(answers.values - labels)
 
 
-class NumberRows(metric_types.Metric):  # type: ignore[misc]
-    """See `Sums.result`."""
-
-    def __init__(self, name: str = metrics.COUNTED_ROWS) -> None:
-        super().__init__(_computations, name=name)
+def _absolute_errors(labels: Floats, answers: Answers) -> Floats:
+    return np.abs(answers.values - labels)
 
 
-class NumberRMSE(metric_types.Metric):  # type: ignore[misc]
-    """See `Sums.rmse`."""
+@dataclass(frozen=True)
+class R2Sums:
+    """What R² is computed from: weighted sums over rows.
 
-    def __init__(self, name: str = "rmse") -> None:
-        super().__init__(_computations, name=name)
+    Attributes:
+        weight: of the weights themselves.
+        label: of labels.
+        square: of their squares.
+        error: of squared errors.
+        lowest: of all labels that weigh something, since a sum of squares does not tell for sure whether all are the
+            same.
+        highest: of these.
+    """
+
+    weight: float
+    label: float
+    square: float
+    error: float
+    lowest: float
+    highest: float
+
+    def __add__(self, other: R2Sums) -> R2Sums:
+        return R2Sums(
+            self.weight + other.weight,
+            self.label + other.label,
+            self.square + other.square,
+            self.error + other.error,
+            min(self.lowest, other.lowest),
+            max(self.highest, other.highest),
+        )
 
 
-class NumberMAE(metric_types.Metric):  # type: ignore[misc]
-    """See `Sums.mae`."""
+class R2:
+    """1 - squared error / squared deviation from the mean: 1 is perfect, 0 as good as always saying the mean."""
 
-    def __init__(self, name: str = "mae") -> None:
-        super().__init__(_computations, name=name)
+    def sums(self, labels: Floats, answers: Answers, weights: Floats) -> R2Sums:
+        """See `R2Sums`."""
+        weighing = labels[weights > 0]
+        return R2Sums(
+            weight=float(weights.sum()),
+            label=float(weights @ labels),
+            square=float(weights @ np.square(labels)),
+            error=float(weights @ square_errors(labels, answers)),
+            lowest=float(weighing.min(initial=math.inf)),
+            highest=float(weighing.max(initial=-math.inf)),
+        )
+
+    def value(self, sums: R2Sums) -> float:
+        """See the class."""
+        if not sums.lowest < sums.highest:
+            return math.nan
+        deviation = sums.square - sums.label**2 / sums.weight
+        return 1 - sums.error / deviation if deviation > 0 else math.nan
+
+    def measure(self, labels: Floats, answers: Answers) -> Measure:
+        """See the class."""
+        squares = square_errors(labels, answers)
+        # From the lowest label on, so that labels that are all the same deviate by exactly 0.
+        labels = labels - labels.min(initial=np.inf)
+
+        def measure(weights: Floats) -> Floats:
+            square = weights @ np.square(labels)
+            deviation = square - divided(np.square(weights @ labels), weights.sum(axis=1))
+            return 1 - divided(weights @ squares, np.where(deviation > _ROUNDING * square, deviation, 0))
+
+        return measure
 
 
-class NumberR2(metric_types.Metric):  # type: ignore[misc]
-    """See `Sums.r2`."""
-
-    def __init__(self, name: str = "r2") -> None:
-        super().__init__(_computations, name=name)
+register(
+    RowMetric(
+        name="rmse",
+        label="number",
+        better="lower",
+        within=(0.0, math.inf),
+        meaning="root of the mean squared error",
+        needs="a row",
+        formula=Ratio(square_errors, then=np.sqrt),
+    )
+)
+register(
+    RowMetric(
+        name="mae",
+        label="number",
+        better="lower",
+        within=(0.0, math.inf),
+        meaning="mean absolute error",
+        needs="a row",
+        formula=Ratio(_absolute_errors),
+    )
+)
+# A model that is no better than the mean is broken.
+register(
+    RowMetric(
+        name="r2",
+        label="number",
+        better="higher",
+        within=(-math.inf, 1.0),
+        meaning="1 is perfect, 0 as good as the mean",
+        needs="rows whose labels differ",
+        bounds={"min": 0.0, "max_drop": 0.02},
+        formula=R2(),
+    )
+)

@@ -12,8 +12,10 @@ import numpy as np
 import tensorflow as tf
 from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 
-from pipeline.jobs.compare.metrics import Floats, JudgedRows
+from components.evaluation.answers import Floats
+from pipeline.jobs.compare.metrics import JudgedRows
 from schema import reader
+from schema.answers import LOGIT
 from schema.dataset import Dataset
 from schema.errors import RanklineError
 from schema.feature_spec import LABEL, WEIGHT
@@ -80,7 +82,7 @@ def judge(dataset: Dataset, once: str, continuous: str) -> Judged:
             )
             examples = tf.constant(encoder.encode(as_lists(batch)))
             for name, folder in (("once", once), ("continuous", continuous)):
-                found[name].append(_model(folder)(examples)["logit"].numpy().astype(np.float64))
+                found[name].append(_model(folder)(examples)[LOGIT].numpy().astype(np.float64))
     return Judged(**{name: np.concatenate(arrays) for name, arrays in found.items()})
 
 

@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from rich import box
 from rich.table import Table
 
-from components.evaluation.metrics.names import METRICS
+from components.evaluation.metrics.registry import find
 from pipeline.jobs.backfill.judge import Judged
 from pipeline.jobs.backfill.walk import Step, scores_of
 from pipeline.terminal.json import as_json
@@ -61,7 +61,7 @@ class Backfill:
 
     def better(self, metric: str) -> str:
         """On how many of the spans that two models have judged the later one is better."""
-        sign = 1 if METRICS[metric] == "higher" else -1
+        sign = 1 if find(metric).better == "higher" else -1
         gains = [
             sign * (metrics["continuous"][metric] - metrics["once"][metric])
             for metrics in self.judged.values()
@@ -127,7 +127,7 @@ def _draw(backfill: Backfill, path: Path) -> None:
             overall = backfill.overall[kind][metric] if backfill.overall else math.nan
             over_all = "" if math.isnan(overall) else f", {overall:.4f} over all"
             axes.plot(list(judged), list(judged.values()), "o-", color=f"C{color}", label=words + over_all)
-        _label(axes, f"{metric} ({METRICS[metric]} is better)")
+        _label(axes, f"{metric} ({find(metric).better} is better)")
         axes.legend(fontsize="small")
     warm = {places[step.span]: step for step in backfill.steps if step.ids}
     growth.bar(list(warm), [step.ids for step in warm.values()], color="C2", alpha=0.4, label="new")

@@ -12,7 +12,8 @@ import numpy.typing as npt
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from pipeline.jobs.compare.metrics import Floats, Ints, JudgedRows
+from components.evaluation.answers import Floats, Ints
+from pipeline.jobs.compare.metrics import JudgedRows
 from schema.catalogue import Catalogue, catalogue
 from schema.dataset import Dataset
 from schema.feature_spec import LABEL, WEIGHT, Categorical, FeatureSpec, Numeric

@@ -7,16 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
-import sklearn.metrics  # type: ignore[import-untyped]
 from scipy import special, stats
 
-from components.evaluation.metrics import lists as group_metrics
+from components.evaluation.answers import Answers, Floats, Ints
+from components.evaluation.bootstrap import once
+from components.evaluation.metrics.registry import find, names
 from schema.errors import SpecError
 from schema.feature_spec import FeatureSpec
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 
 def check_two_classes(spec: FeatureSpec, asked_by: str, advice: str = "") -> None:
@@ -54,33 +51,11 @@ class JudgedRows:
 
         The same as the Evaluator's, but for its AUC, which rounds logits to 0.002.
         """
-        probability = special.expit(logits)
-        losses = np.logaddexp(0, np.where(self.labels > 0.5, -logits, logits))
-        found = {
-            "auc": auc(self.labels, logits, self.weights),
-            "logloss": _ratio(losses, np.ones_like(losses), self.weights),
-            "calibration": _ratio(probability, self.labels, self.weights),
+        answers = Answers.of_values(special.expit(logits))
+        return {
+            name: once(find(name).measure(self.labels, answers, self.groups), self.weights)
+            for name in names("binary", ranked=self.groups is not None)
         }
-        if self.groups is not None:
-            sums = group_metrics.Sums()
-            order = np.argsort(self.groups, kind="stable")
-            for rows in np.split(order, np.flatnonzero(np.diff(self.groups[order])) + 1):
-                sums.add(self.labels[rows], logits[rows], self.weights[rows])
-            found |= {name: sums.result(name) for name in (group_metrics.GAUC, group_metrics.NDCG)}
-        return found
-
-
-def auc(labels: Floats, scores: Floats, weights: Floats) -> float:
-    """Area under the ROC curve; NaN where all labels that weigh something are the same."""
-    if len(np.unique(labels[weights > 0])) < 2:
-        return math.nan
-    return float(sklearn.metrics.roc_auc_score(labels, scores, sample_weight=weights))
-
-
-def _ratio(above: Floats, below: Floats, weights: Floats) -> float:
-    """Of two means over rows; NaN where the second is 0."""
-    total = float(weights @ below)
-    return float(weights @ above) / total if total else math.nan
 
 
 def coverage(lists: Sequence[Ints], items: int) -> float:

@@ -12,10 +12,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from components.evaluation.answers import Floats, Ints
 from pipeline.jobs.compare import metrics
 from pipeline.jobs.compare.data import Columns, ComparedData, RankedLists
-from pipeline.jobs.compare.metrics import Floats, Ints
 from trainer import calibration, models
+from trainer.auc import auc
 from trainer.fit import Epoch, fit
 from trainer.models.joint import Joint
 from trainer.params import TrainParams
@@ -113,7 +114,7 @@ def _train(data: ComparedData, params: TrainParams) -> Trained:
         metrics=data.judged.metrics(logits),
         by_familiarity={
             name: {
-                kind: metrics.auc(data.judged.labels[mask], logits[mask], data.judged.weights[mask])
+                kind: auc(data.judged.labels[mask], logits[mask], data.judged.weights[mask])
                 for kind, mask in _by_familiarity(counts).items()
             }
             for name, counts in data.seen.items()

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rich.table import Table
 
-from components.evaluation.metrics.names import METRICS
+from components.evaluation.metrics.registry import METRICS, find
 from components.report.charts import any_letters
 from pipeline.jobs.compare.metrics import mean_and_deviation, paired_p
 from pipeline.jobs.compare.run import FAMILIARITY, LIST_LENGTH, OFTEN, Comparison
@@ -97,10 +97,10 @@ def _mark(comparison: Comparison, name: str, metric: str) -> str:
     first, other = (
         [each.metrics[metric] for each in comparison.models[model]] for model in (next(iter(comparison.models)), name)
     )
-    if METRICS[metric] == "neither" or first == other or not paired_p(first, other) < _SIGNIFICANT:
+    if find(metric).better == "neither" or first == other or not paired_p(first, other) < _SIGNIFICANT:
         return "  "
     higher = sum(other) > sum(first)
-    return " +" if higher == (METRICS[metric] == "higher") else " -"
+    return " +" if higher == (find(metric).better == "higher") else " -"
 
 
 def _cell(values: Sequence[float], digits: int = 4) -> str:
@@ -145,7 +145,7 @@ def _draw_metric(axes: Axes, comparison: Comparison, metric: str) -> None:
         axes.errorbar(place, mean, None if math.isnan(deviation) else deviation, fmt="o", capsize=4, color=f"C{place}")
         axes.scatter([place + 0.15] * len(values), values, s=8, color=f"C{place}", alpha=0.6)
     axes.set_xticks(range(len(comparison.models)), list(comparison.models), rotation=30, ha="right")
-    axes.set_title(f"{metric} ({METRICS[metric]} is better)", fontsize="medium")
+    axes.set_title(f"{metric} ({find(metric).better} is better)", fontsize="medium")
     axes.grid(axis="y", alpha=0.3)
 
 

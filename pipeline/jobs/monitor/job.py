@@ -15,11 +15,10 @@ from pipeline.jobs.monitor.judge import AlarmLimits, Findings, Unit, judge
 from pipeline.run.history import origin_of
 from pipeline.run.layout import Layout
 from pipeline.terminal.tables import add_row, new_table
+from schema.answers import RANKED_BY
 from schema.dataset import find
 from schema.errors import SpecError
 
-_OUTPUTS = {"binary": "probability", "number": "prediction"}
-"""Kind of label -> the score in a response."""
 _MOST_COLUMNS = 20
 
 
@@ -47,11 +46,11 @@ def run(
         RanklineError: no log, no run, labels of nothing that was served, or a dataset whose rankings have no score.
     """
     spec = find(dataset).spec
-    if spec.label.kind not in _OUTPUTS:
+    if spec.label.kind == "classes":
         raise SpecError(f"monitor: expected a label of two classes or a number, received {spec.label.kind}")
     if labels and (spec.label.kind != "binary" or spec.ranking is None):
         raise SpecError("--labels: expected a dataset with a ranking and a label of two classes")
-    log = served.read(pattern or str(layout.requests / "*.tfrecord"), spec, _OUTPUTS[spec.label.kind])
+    log = served.read(pattern or str(layout.requests / "*.tfrecord"), spec, RANKED_BY[spec.label.kind])
     return judge(log, spec, origin_of(metadata, layout.dataset, max(log.versions)), unit, limits, labels)
 
 

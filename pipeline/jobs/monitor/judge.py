@@ -14,7 +14,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import tensorflow_data_validation as tfdv
 from scipy.spatial.distance import jensenshannon
-from sklearn.metrics import roc_auc_score  # type: ignore[import-untyped]
 from tensorflow_data_validation.statistics.stats_impl import generate_statistics_in_memory
 from tensorflow_metadata.proto.v0 import schema_pb2
 
@@ -28,6 +27,7 @@ from pipeline.run.history import Origin
 from schema import reader
 from schema.errors import DataError
 from schema.feature_spec import LABEL, FeatureSpec
+from trainer.auc import auc
 
 Unit = Literal["hour", "day", "all"]
 
@@ -244,10 +244,9 @@ def _judged(scores: Floats, labels: Floats) -> dict[str, float | int | None]:
     scores, labels = scores[known], labels[known]
     if not len(labels):
         return {"labelled": 0, "auc": None, "calibration": None}
-    both = 0 < labels.sum() < len(labels)
     return {
         "labelled": len(labels),
-        "auc": float(roc_auc_score(labels, scores)) if both else math.nan,
+        "auc": auc(labels, scores),
         "calibration": float(scores.mean() / labels.mean()) if labels.sum() else math.inf,
     }
 

@@ -5,8 +5,9 @@ import pytest
 from sklearn.metrics import accuracy_score, log_loss, mean_absolute_error, r2_score, roc_auc_score
 
 from components.evaluation import bootstrap
-from components.evaluation.metrics.lists import Sums
-from components.evaluation.rows import Answers, Rows
+from components.evaluation.answers import Answers
+from components.evaluation.rows import Rows
+from components.evaluation.tfma_metrics import ListSums
 
 TIMES = np.random.default_rng(1).poisson(1.0, 400).astype(np.uint8)
 
@@ -39,7 +40,7 @@ def test_ties_count_one_half(make_rows):
 
 def test_group_metrics_are_those_of_the_evaluator(make_rows):
     rows = make_rows()
-    sums = Sums()
+    sums = ListSums()
     for members in bootstrap.of_groups(rows):
         sums.add(rows.labels[members], rows.candidate.values[members], rows.weights[members])
     for name in ("gauc", "ndcg@10"):

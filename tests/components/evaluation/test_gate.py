@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from components.evaluation import bootstrap, gate, intervals
+from components.evaluation.answers import Answers
 from components.evaluation.results import Sliced
-from components.evaluation.rows import Answers, Rows
+from components.evaluation.rows import Rows
 from components.evaluation.thresholds import GateParams, SliceBounds, Threshold
 from components.evaluation.verdict import Condition, Gate
 from schema.feature_spec import FeatureSpec

@@ -6,7 +6,7 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import auc, average_precision_score, roc_auc_score
 
 from components.evaluation import bootstrap
-from components.evaluation.rows import Answers
+from components.evaluation.answers import Answers
 from components.report import curves
 
 

@@ -7,57 +7,62 @@ import tensorflow_model_analysis as tfma
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.evaluation.metrics.lists import GroupAUC, GroupNDCG, Sums, group_auc, group_ndcg
+from components.evaluation.metrics.lists import list_auc, list_ndcg
+from components.evaluation.tfma_metrics import ListComputation, ListSums
 
 
-def test_group_auc_counts_ordered_pairs():
+def test_list_auc_counts_ordered_pairs():
     # Positives .9 and .3 against negatives .5 and .1: .9 beats both, .3 beats one of two: 3 of 4 pairs.
-    assert group_auc(np.array([1, 0, 1, 0]), np.array([0.9, 0.5, 0.3, 0.1])) == 0.75
+    assert list_auc(np.array([1, 0, 1, 0]), np.array([0.9, 0.5, 0.3, 0.1])) == 0.75
 
 
-def test_group_auc_counts_ties_as_one_half():
-    assert group_auc(np.array([1, 0]), np.array([0.5, 0.5])) == 0.5
+def test_list_auc_counts_ties_as_one_half():
+    assert list_auc(np.array([1, 0]), np.array([0.5, 0.5])) == 0.5
 
 
 @pytest.mark.parametrize("labels", [[1, 1], [0, 0], [1]])
-def test_group_auc_needs_both_classes(labels):
-    assert math.isnan(group_auc(np.array(labels), np.linspace(0, 1, len(labels))))
+def test_list_auc_needs_both_classes(labels):
+    assert math.isnan(list_auc(np.array(labels), np.linspace(0, 1, len(labels))))
 
 
-def test_group_ndcg_by_hand():
+def test_list_auc_needs_scores_that_are_numbers():
+    assert math.isnan(list_auc(np.array([1, 0]), np.array([0.5, np.nan])))
+
+
+def test_list_ndcg_by_hand():
     # Ranked 0, 1, 0, 1: (1/log₂3 + 1/log₂5) of the best order's 1 + 1/log₂3.
     ranked = 1 / math.log2(3) + 1 / math.log2(5)
     scores, labels = np.array([0.9, 0.7, 0.5, 0.3]), np.array([0, 1, 0, 1])
-    assert group_ndcg(labels, scores) == pytest.approx(ranked / (1 + 1 / math.log2(3)))
+    assert list_ndcg(labels, scores) == pytest.approx(ranked / (1 + 1 / math.log2(3)))
 
 
-def test_group_ndcg_of_a_list_that_is_longer_than_what_counts():
+def test_list_ndcg_of_a_list_that_is_longer_than_what_counts():
     # The only positive one is third, and two count.
-    assert group_ndcg(np.array([0, 0, 1]), np.array([0.9, 0.5, 0.1]), length=2) == 0
+    assert list_ndcg(np.array([0, 0, 1]), np.array([0.9, 0.5, 0.1]), length=2) == 0
     # Three positive ones, of which the two that count are on top.
-    assert group_ndcg(np.array([1, 0, 1, 1]), np.array([0.9, 0.1, 0.8, 0.7]), length=2) == 1
+    assert list_ndcg(np.array([1, 0, 1, 1]), np.array([0.9, 0.1, 0.8, 0.7]), length=2) == 1
 
 
-def test_group_ndcg_of_ties_is_what_a_random_order_would_give():
+def test_list_ndcg_of_ties_is_what_a_random_order_would_give():
     # The positive one is first or second: (1 + 1/log₂3) / 2 on average, of the best order's 1.
-    assert group_ndcg(np.array([1, 0]), np.array([0.5, 0.5])) == pytest.approx((1 + 1 / math.log2(3)) / 2)
+    assert list_ndcg(np.array([1, 0]), np.array([0.5, 0.5])) == pytest.approx((1 + 1 / math.log2(3)) / 2)
 
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 1), st.sampled_from([0.1, 0.3, 0.5, 0.7, 0.9])), min_size=2, max_size=30))
-def test_group_metrics_are_scikit_learns(rows):
+def test_metrics_of_lists_are_scikit_learns(rows):
     labels, scores = map(np.array, zip(*rows, strict=True))
     if labels.any():
-        assert group_ndcg(labels, scores) == pytest.approx(sklearn.metrics.ndcg_score([labels], [scores], k=10))
+        assert list_ndcg(labels, scores) == pytest.approx(sklearn.metrics.ndcg_score([labels], [scores], k=10))
     else:
-        assert math.isnan(group_ndcg(labels, scores))
+        assert math.isnan(list_ndcg(labels, scores))
     if labels.any() and not labels.all():
-        assert group_auc(labels, scores) == pytest.approx(sklearn.metrics.roc_auc_score(labels, scores))
+        assert list_auc(labels, scores) == pytest.approx(sklearn.metrics.roc_auc_score(labels, scores))
 
 
-def sums_of(groups: list[tuple], weights: list[list[float]] | None = None) -> Sums:
+def sums_of(groups: list[tuple], weights: list[list[float]] | None = None) -> ListSums:
     """Groups, each as labels and scores, spread over two accumulators."""
-    accumulators = [Sums(), Sums()]
+    accumulators = [ListSums(), ListSums()]
     for index, (labels, scores) in enumerate(groups):
         weight = weights[index] if weights else [1.0] * len(labels)
         accumulators[index % 2].add(np.array(labels), np.array(scores), np.array(weight))
@@ -95,7 +100,7 @@ def test_without_a_group_to_judge_by_there_is_no_metric():
     assert math.isnan(sums_of([([0, 0], [0.5, 0.6])]).result("ndcg@10"))
 
 
-@pytest.mark.parametrize("metric", [GroupAUC(), GroupNDCG()])
-def test_group_metrics_need_groups(metric):
-    with pytest.raises(ValueError, match="expected a query_key"):
-        metric.computations(eval_config=tfma.EvalConfig())
+@pytest.mark.parametrize("name", ["gauc", "ndcg@10"])
+def test_metrics_of_lists_need_groups(name):
+    with pytest.raises(ValueError, match=f"{name}: expected a query_key"):
+        ListComputation(name).computations(eval_config=tfma.EvalConfig())

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 from sklearn.metrics import log_loss, roc_auc_score
 
-from pipeline.jobs.compare.metrics import JudgedRows, auc, coverage, mean_and_deviation, novelty, paired_p
+from pipeline.jobs.compare.metrics import JudgedRows, coverage, mean_and_deviation, novelty, paired_p
 
 _random = np.random.default_rng(3)
 LOGITS = _random.normal(size=60)
@@ -38,11 +38,6 @@ def test_group_metrics() -> None:
     found = JudgedRows(labels, np.ones(5), groups).metrics(logits)
     assert found["gauc"] == 0.5
     np.testing.assert_allclose(found["ndcg@10"], (1 + 1 / math.log2(3) + 1) / 3)
-
-
-@pytest.mark.parametrize("labels", [[], [1.0, 1.0], [0.0]])
-def test_no_auc_without_both_classes(labels: list[float]) -> None:
-    assert math.isnan(auc(np.array(labels), np.ones(len(labels)), np.ones(len(labels))))
 
 
 def test_what_weighs_nothing_does_not_count() -> None:

@@ -12,11 +12,11 @@ from tfx.types import standard_artifacts
 from tfx.utils import proto_utils
 
 from components.evaluation import bootstrap, gate, intervals, results, rows
-from components.evaluation.metrics.names import METRICS_PROPERTY
 from components.evaluation.tfma_config import computed, eval_config
 from components.evaluation.thresholds import DEFAULT_THRESHOLDS, GateParams, applicable
 from components.evaluation.verdict import Metric
 from components.evaluator import Executor
+from components.properties import METRICS_PROPERTY
 from components.report import charts, curves
 
 _RUNNER = "--runner=apache_beam.runners.portability.fn_api_runner.fn_runner.FnApiRunner"
