@@ -25,9 +25,17 @@ class ModelPart(keras.layers.Layer):  # type: ignore[misc]
         name: for a person who reads a list of weights.
     """
 
+    is_wide: bool = False
+    """Whether the part is linear in ids and crosses, with `train.wide_optimizer` as its optimizer."""
+
     def __init__(self, columns: Sequence[InputColumn], name: str) -> None:
         super().__init__(name=name)
         self.columns = tuple(columns)
+
+    @property
+    def embeddings(self) -> list[FusedEmbedding]:
+        """The part's layers of embeddings, in the order in which they were made."""
+        return [layer for layer in self._flatten_layers() if isinstance(layer, FusedEmbedding)]
 
 
 class EmbeddedPart(ModelPart):
@@ -108,21 +116,17 @@ class Joint(keras.layers.Layer):  # type: ignore[misc]
     @property
     def embedding_tables(self) -> list[keras.Variable]:
         """The embeddings, without the weights of the wide part, which are embeddings of width 1."""
-        return [table for part in self.parts if part.name != "wide" for table in _tables(part)]
+        return [layer.table for part in self.parts if not part.is_wide for layer in part.embeddings]
 
     @property
     def wide_tables(self) -> list[keras.Variable]:
         """The wide part's weights of ids and crosses."""
-        return [table for part in self.parts if part.name == "wide" for table in _tables(part)]
+        return [layer.table for part in self.parts if part.is_wide for layer in part.embeddings]
 
     @property
     def wide_variables(self) -> list[keras.Variable]:
         """The weights of the wide part, which have an optimizer of their own."""
-        return [variable for part in self.parts if part.name == "wide" for variable in part.trainable_variables]
-
-
-def _tables(part: ModelPart) -> list[keras.Variable]:
-    return [layer.table for layer in part._flatten_layers() if isinstance(layer, FusedEmbedding)]
+        return [variable for part in self.parts if part.is_wide for variable in part.trainable_variables]
 
 
 def columns_of(part: Part, columns: Sequence[InputColumn]) -> list[InputColumn]:

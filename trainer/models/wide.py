@@ -25,6 +25,8 @@ class Wide(ModelPart):
         units: logits per row, each with weights of its own.
     """
 
+    is_wide = True
+
     def __init__(self, columns: Sequence[InputColumn], units: int, name: str = "wide") -> None:
         super().__init__(columns, name)
         # Columns that share an embedding mean different things all the same: each has weights of its own.
