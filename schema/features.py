@@ -18,6 +18,8 @@ MISSING: Mapping[str, str | int | float] = {"string": "", "integer": -(2**63), "
 """The value that stands for a missing one, in tensors that have no room for absence."""
 
 Part = Literal["wide", "deep"]
+Side = Literal["context", "item", "pair"]
+"""What a column describes in rankings: what is ranked for, a candidate, or both together, as a cross may."""
 Parts = Annotated[tuple[Part, ...], Field(min_length=1)]
 Combiner = Literal["mean", "sum", "sqrtn"]
 

@@ -34,6 +34,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from schema.feature_spec import FeatureSpec
 from trainer.heads import Head
+from trainer.models.candidates import Candidates
 from trainer.models.joint import Joint
 from trainer.raw_to_columns import RawTensors, RawToColumns
 
@@ -68,6 +69,7 @@ class ServedModel(tf.Module):  # type: ignore[misc]
         self._columns = RawToColumns(spec, transform_output, model.columns)
         self._weights = [variable.value for variable in model.variables]
         self._logits: Callable[[Mapping[str, tf.Tensor]], tf.Tensor] = lambda features: model(features, training=False)
+        self._ranked: Callable[[Candidates], tf.Tensor] = lambda candidates: model.ranked(candidates)
         self._head = head
 
     def save(self, path: str) -> None:
@@ -96,7 +98,7 @@ class ServedModel(tf.Module):  # type: ignore[misc]
 
     def rank(self, columns: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Signature `rank`."""
-        return self._predict(self._columns.to_rows(columns))
+        return self._head.answers(self._ranked(Candidates(*self._columns.candidates(columns))))
 
     def classify(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         """Signature `classify`."""

@@ -94,8 +94,8 @@ def test_rank_equals_serving_default(toy, call: Call) -> None:
     rows = toy.rows["test"]
     by_example = call("serving_default", {"examples": serialized(toy, rows)})
     by_column = call("rank", tensors(rows))
-    np.testing.assert_array_equal(by_column["logit"], by_example["logit"])
-    np.testing.assert_array_equal(by_column["probability"], by_example["probability"])
+    np.testing.assert_allclose(by_column["logit"], by_example["logit"], atol=1e-5, rtol=1e-5)
+    np.testing.assert_allclose(by_column["probability"], by_example["probability"], atol=1e-6)
 
 
 def test_rank_one_user_among_candidates(toy, call: Call) -> None:
@@ -105,7 +105,7 @@ def test_rank_one_user_among_candidates(toy, call: Call) -> None:
     columns = tensors([{**row, "user": user["user"], "age": user["age"]} for row in rows])
     whole = call("rank", columns)
     once = call("rank", columns | {name: columns[name][:1] for name in ("user", "age")})
-    np.testing.assert_array_equal(once["logit"], whole["logit"])
+    np.testing.assert_allclose(once["logit"], whole["logit"], atol=1e-5, rtol=1e-5)
     assert len(set(once["logit"].tolist())) > 1
 
 
@@ -114,7 +114,7 @@ def test_rank_one_candidate_for_many_users(toy, call: Call) -> None:
     rows = [{**toy.rows["test"][0], "user": user, "genres": ["war", "drama"]} for user in range(5)]
     columns = tensors(rows)
     once = call("rank", columns | {name: columns[name][:1] for name in (*ITEM, "age")})
-    np.testing.assert_array_equal(once["logit"], call("rank", columns)["logit"])
+    np.testing.assert_allclose(once["logit"], call("rank", columns)["logit"], atol=1e-5, rtol=1e-5)
 
 
 def test_rank_nothing(toy, call: Call) -> None:
@@ -128,13 +128,13 @@ def test_missing_and_unknown_values_are_no_errors(toy, call: Call, row: dict) ->
     by_example = call("serving_default", {"examples": serialized(toy, [row])})
     by_column = call("rank", tensors([{"genres": [], **row}]))
     assert np.isfinite(by_example["logit"]).all()
-    np.testing.assert_array_equal(by_column["logit"], by_example["logit"])
+    np.testing.assert_allclose(by_column["logit"], by_example["logit"], atol=1e-5, rtol=1e-5)
 
 
 def test_padding_is_no_genre(toy, call: Call) -> None:
     columns = tensors(toy.rows["test"][:4])
     longer = columns | {"genres": np.pad(columns["genres"], ((0, 0), (0, 3)), constant_values="")}
-    np.testing.assert_array_equal(call("rank", longer)["logit"], call("rank", columns)["logit"])
+    np.testing.assert_allclose(call("rank", longer)["logit"], call("rank", columns)["logit"], atol=1e-6)
 
 
 def test_classify_and_regress(toy, call: Call) -> None:

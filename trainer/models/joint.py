@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import reduce
+from operator import add
 
 import keras
 import tensorflow as tf
@@ -11,6 +13,7 @@ from schema.errors import SpecError, listing
 from schema.feature_spec import Part
 from trainer.input_columns import InputColumn
 from trainer.inputs import Examples
+from trainer.models.candidates import Candidates, CandidateVectors
 from trainer.models.embeddings import FusedEmbedding, Vectors
 
 
@@ -37,6 +40,10 @@ class ModelPart(keras.layers.Layer):  # type: ignore[misc]
         """The part's layers of embeddings, in the order in which they were made."""
         return [layer for layer in self._flatten_layers() if isinstance(layer, FusedEmbedding)]
 
+    def ranked(self, candidates: Candidates) -> tf.Tensor:
+        """The part's share of the logits of a context's candidates: float32 [1 or rows, units]."""
+        return self({column.name: candidates.column(column) for column in self.columns})
+
 
 class EmbeddedPart(ModelPart):
     """A part that sees its columns as vectors only, and so has a gradient by all that it sees.
@@ -58,6 +65,10 @@ class EmbeddedPart(ModelPart):
     def of_vectors(self, vectors: tf.Tensor, classes: tf.Tensor | None = None) -> tf.Tensor:
         """The same, of what `vectors` gives."""
         raise NotImplementedError
+
+    def ranked(self, candidates: Candidates) -> tf.Tensor:
+        """The part's share of the logits of a context's candidates: float32 [rows, units]."""
+        return self.of_vectors(self.vectors.shaped(CandidateVectors(self.vectors, candidates).whole))
 
 
 class CountedPart(ModelPart):
@@ -101,6 +112,11 @@ class Joint(keras.layers.Layer):  # type: ignore[misc]
         """
         bias = self.bias.value if classes is None else tf.gather(self.bias.value, classes)
         return tf.add_n([part(features, classes) for part in self.parts]) + bias
+
+    def ranked(self, candidates: Candidates) -> tf.Tensor:
+        """The logits of a context's candidates, as `call` gives them: float32 [rows, units]."""
+        logits = reduce(add, [part.ranked(candidates) for part in self.parts]) + self.bias.value
+        return tf.broadcast_to(logits, [candidates.rows, self.bias.shape[0]])
 
     @property
     def is_counted(self) -> bool:
