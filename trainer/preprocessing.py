@@ -114,9 +114,14 @@ def _standardized(
 
 
 def _by_side(spec: FeatureSpec, names: Sequence[str]) -> list[list[int]]:
-    """The places of the features' names, those of each side together."""
-    sides = [spec.side(name) for name in names]
-    return [[place for place, each in enumerate(sides) if each == side] for side in dict.fromkeys(sides)]
+    """The places of the features' names, those together that always have as many rows as each other.
+
+    Those are the features of one side, and among the items' those that are crossed with the context's: of an item that
+    a served model knows, it needs no others.
+    """
+    crossed = {name for cross in spec.crosses if spec.side(cross.name) == "pair" for name in cross.columns}
+    groups = [(spec.side(name), name in crossed) for name in names]
+    return [[place for place, each in enumerate(groups) if each == group] for group in dict.fromkeys(groups)]
 
 
 def _buckets(spec: FeatureSpec, inputs: Mapping[str, Any], features: Mapping[str, Numeric]) -> dict[str, tf.Tensor]:

@@ -54,7 +54,8 @@ class RawToColumns(tf.Module):  # type: ignore[misc]
         """The inputs of a ranking, as `trainer.models.candidates` wants them.
 
         Args:
-            columns: each raw column as a plain tensor, [rows] or [rows, any], or of one row that stands for all.
+            columns: raw columns as plain tensors, [rows] or [rows, any], or of one row that stands for all. Columns of
+                items may be absent if no cross with the context needs them; what is made of them then has no rows.
 
         Returns:
             `columns`, where those of a side (`schema.features.Side`) all have `rows` rows or all have one; and `rows`,
@@ -66,9 +67,10 @@ class RawToColumns(tf.Module):  # type: ignore[misc]
         }
         # There is nothing to rank without a context, nor without candidates.
         some = tf.cast(tf.reduce_min(tf.stack(list(sizes.values()))) > 0, tf.int32)
-        raw: dict[str, tf.Tensor | tf.SparseTensor] = {}
+        raw = {name: column.nothing() for name, column in self.raw.items() if name not in columns}
         rows = []
         for names in self._sides.values():
-            rows.append(some * tf.reduce_max(tf.stack([sizes[name] for name in names])))
-            raw |= {name: self.raw[name].to_rows(columns[name], rows[-1]) for name in names}
+            if given := [name for name in names if name in columns]:
+                rows.append(some * tf.reduce_max(tf.stack([sizes[name] for name in given])))
+                raw |= {name: self.raw[name].to_rows(columns[name], rows[-1]) for name in given}
         return self(raw), tf.reduce_max(tf.stack(rows))
