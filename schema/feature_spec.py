@@ -31,6 +31,7 @@ from schema.features import (
     Multivalent,
     Numeric,
     Part,
+    Side,
     Vocabulary,
     default_feature,
     embedding_width,
@@ -68,6 +69,7 @@ __all__ = [
     "Part",
     "RandomSplits",
     "Ranking",
+    "Side",
     "Source",
     "Split",
     "Splits",
@@ -294,6 +296,15 @@ class FeatureSpec(Described):
     def input_columns(self) -> dict[str, ColumnType]:
         """The raw columns that are the model's inputs, in a fixed order."""
         return {name: self.columns[name] for name in self.features}
+
+    def side(self, name: str) -> Side:
+        """What a feature, or a cross, of a ranking describes; `pair` for all of a dataset that ranks nothing."""
+        if self.ranking is None:
+            return "pair"
+        crossed = next((cross.columns for cross in self.crosses if cross.name == name), (name,))
+        of_items = {self.ranking.item, *self.ranking.item_columns}
+        sides: set[Side] = {"item" if column in of_items else "context" for column in crossed}
+        return sides.pop() if len(sides) == 1 else "pair"
 
     def base_name(self, name: str) -> str:
         """The feature whose vocabulary and embedding the categorical or multi-valent feature `name` uses."""

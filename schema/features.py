@@ -21,6 +21,8 @@ QUANTILE_ERROR = 0.001
 """The largest error of the size of a bucket, as a share of that size."""
 
 Part = Literal["wide", "deep"]
+Side = Literal["context", "item", "pair"]
+"""What a column describes in rankings: what is ranked for, a candidate, or both together, as a cross may."""
 Parts = Annotated[tuple[Part, ...], Field(min_length=1)]
 Combiner = Literal["mean", "sum", "sqrtn"]
 

@@ -34,6 +34,8 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from schema.feature_spec import FeatureSpec
 from trainer.heads import Head
+from trainer.item_catalogue import ItemCatalogue, ItemTable
+from trainer.models.candidates import Candidates
 from trainer.models.joint import Joint
 from trainer.raw_to_columns import RawTensors, RawToColumns
 
@@ -52,6 +54,7 @@ class ServedModel(tf.Module):  # type: ignore[misc]
         head: from logits to answers.
         spec: the resolved feature spec.
         transform_output: holds the transform graph.
+        items: what `recommend` recommends; None where the dataset ranks nothing, or the model is to know no items.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class ServedModel(tf.Module):  # type: ignore[misc]
         head: Head,
         spec: FeatureSpec,
         transform_output: tft.TFTransformOutput,
+        items: ItemTable | None = None,
     ) -> None:
         super().__init__()
         # What is saved are the attributes that TensorFlow tracks: the transform graph with its lookup tables, and
@@ -68,16 +72,20 @@ class ServedModel(tf.Module):  # type: ignore[misc]
         self._columns = RawToColumns(spec, transform_output, model.columns)
         self._weights = [variable.value for variable in model.variables]
         self._logits: Callable[[Mapping[str, tf.Tensor]], tf.Tensor] = lambda features: model(features, training=False)
+        self._ranked: Callable[[Candidates], tf.Tensor] = lambda candidates: model.ranked(candidates)
         self._head = head
+        self._spec = spec
+        self.items = ItemCatalogue(spec, items, self._columns, self._ranked) if items else None
+        """What the model knows of items."""
+        self._own_inputs = own_inputs(spec) if items else {}
 
     def save(self, path: str) -> None:
         """Writes the SavedModel."""
         examples = tf.TensorSpec([None], tf.string, "examples")
         inputs = tf.TensorSpec([None], tf.string, "inputs")
-        arguments = _argument_names(self._columns.raw)
-        rank_inputs = {
-            name: tf.TensorSpec(raw.shape, raw.dtype, arguments[name]) for name, raw in self._columns.raw.items()
-        }
+        raw = self._columns.raw
+        arguments = _argument_names(dict.fromkeys([*raw, *self._own_inputs.values()]))
+        rank_inputs = {name: tf.TensorSpec(each.shape, each.dtype, arguments[name]) for name, each in raw.items()}
         signatures = {
             "serving_default": _compiled(self.predict_examples).get_concrete_function(examples),
             "rank": _compiled(self.rank).get_concrete_function(rank_inputs),
@@ -87,6 +95,14 @@ class ServedModel(tf.Module):  # type: ignore[misc]
             signatures["classify"] = _compiled(self.classify).get_concrete_function(inputs)
         if self._head.has_value:
             signatures["regress"] = _compiled(self.regress).get_concrete_function(inputs)
+        if self.items is not None:
+            own = {role: arguments[name] for role, name in self._own_inputs.items()}
+            context = {name: each for name, each in rank_inputs.items() if self._spec.side(name) == "context"}
+            ids, exclude = (tf.TensorSpec([None], self.items.dtype, own[role]) for role in ("ids", "exclude"))
+            signatures["rank_ids"] = _compiled(self.rank_ids).get_concrete_function(context, ids)
+            if self._head.has_value:
+                k = tf.TensorSpec([], tf.int32, own["k"])
+                signatures["recommend"] = _compiled(self.recommend).get_concrete_function(context, k, exclude)
         tf.saved_model.save(self, path, signatures=signatures)
         _finish_signatures(path, {argument: name for name, argument in arguments.items()})
 
@@ -96,7 +112,24 @@ class ServedModel(tf.Module):  # type: ignore[misc]
 
     def rank(self, columns: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Signature `rank`."""
-        return self._predict(self._columns.to_rows(columns))
+        return self._head.answers(self._ranked(Candidates(*self._columns.candidates(columns))))
+
+    def rank_ids(self, context: Mapping[str, tf.Tensor], ids: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Signature `rank_ids`."""
+        assert self.items is not None, "it has the signature"
+        places = self.items.places(ids)
+        return {**self._head.answers(self.items.logits(context, places)), "known": places < self.items.size}
+
+    def recommend(self, context: Mapping[str, tf.Tensor], k: tf.Tensor, exclude: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Signature `recommend`."""
+        assert self.items is not None, "it has the signature"
+        places, logits = self.items.best(context, k, exclude, self._head.order)
+        titles = self.items.titles(places)
+        return {
+            "items": self.items.ids(places),
+            **({} if titles is None else {"titles": titles}),
+            **self._head.answers(logits),
+        }
 
     def classify(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         """Signature `classify`."""
@@ -117,6 +150,19 @@ class ServedModel(tf.Module):  # type: ignore[misc]
         return self._head.answers(self._logits(self._columns(raw)))
 
 
+def own_inputs(spec: FeatureSpec) -> dict[str, str]:
+    """The names of the inputs `ids`, `k` and `exclude` of `rank_ids` and `recommend`.
+
+    The ids are called as the item's column. Where a column is called `k` or `exclude`, Rankline's own input has a
+    leading underscore.
+    """
+    assert spec.ranking is not None, "asked for rankings only"
+    return {
+        "ids": spec.ranking.item,
+        **{name: f"_{name}" if name in spec.features else name for name in ("k", "exclude")},
+    }
+
+
 def _compiled(function: Callable[[Any], dict[str, tf.Tensor]]) -> Any:
     """A TensorFlow function; none of ours has a branch or a loop, which autograph would look for at length."""
     return tf.function(function, autograph=False)
@@ -135,7 +181,7 @@ def _finish_signatures(path: str, columns: Mapping[str, str]) -> None:
 
     Args:
         path: the SavedModel's folder.
-        columns: argument of `rank` -> the column that it is called in requests.
+        columns: argument of a signature -> what it is called in requests.
     """
     file = os.path.join(path, tf.saved_model.SAVED_MODEL_FILENAME_PB)
     with tf.io.gfile.GFile(file, "rb") as content:
@@ -145,10 +191,12 @@ def _finish_signatures(path: str, columns: Mapping[str, str]) -> None:
     for name, method in _METHODS.items():
         if name in signatures:
             signatures[name].method_name = method
-    inputs = {columns[argument]: copy.deepcopy(info) for argument, info in signatures["rank"].inputs.items()}
-    signatures["rank"].ClearField("inputs")
-    for name, info in inputs.items():
-        signatures["rank"].inputs[name].CopyFrom(info)
+    for name in ("rank", "rank_ids", "recommend"):
+        if name in signatures:
+            inputs = {columns[argument]: copy.deepcopy(info) for argument, info in signatures[name].inputs.items()}
+            signatures[name].ClearField("inputs")
+            for column, info in inputs.items():
+                signatures[name].inputs[column].CopyFrom(info)
     with tf.io.gfile.GFile(file, "wb") as content:
         content.write(saved_model.SerializeToString())
 

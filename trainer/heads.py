@@ -75,6 +75,10 @@ class Head(abc.ABC):
         """One number per row, float32 [N], where `has_value`."""
         raise NotImplementedError
 
+    def order(self, logits: tf.Tensor) -> tf.Tensor:
+        """What rows are ranked by, the best first: float32 [N], where `has_value`."""
+        return self.value(self.answers(logits))
+
 
 class Logistic(Head):
     """A label of two classes, and perhaps others of the same rows (Caruana, Multitask Learning, 1997, section 1: a
@@ -122,6 +126,9 @@ class Logistic(Head):
 
     def value(self, answers: Mapping[str, tf.Tensor]) -> tf.Tensor:
         return answers[PROBABILITY]
+
+    def order(self, logits: tf.Tensor) -> tf.Tensor:
+        return logits[:, 0]  # a calibration may give several the same probability, and rounding does
 
 
 class Softmax(Head):

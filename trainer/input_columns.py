@@ -9,7 +9,16 @@ from typing import Literal
 
 import tensorflow_transform as tft
 
-from schema.feature_spec import Categorical, Cross, FeatureSpec, Multivalent, Numeric, Part, embedding_width
+from schema.feature_spec import (
+    Categorical,
+    Cross,
+    FeatureSpec,
+    Multivalent,
+    Numeric,
+    Part,
+    Side,
+    embedding_width,
+)
 from trainer import vocabulary
 
 
@@ -34,6 +43,8 @@ class InputColumn:
     """How the embeddings of a multi-valent column become one."""
     role: Literal["group", "item"] | None = None
     """What the column is in rankings."""
+    side: Side = "pair"
+    """What the column describes in rankings."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +82,7 @@ def input_columns(
     )
     for name, feature in spec.features.items():
         if isinstance(feature, Numeric):
-            columns += _numeric(name, feature, ids)
+            columns += _numeric(name, feature, ids, spec.side(name))
             continue
         base = spec.base_name(name)
         columns.append(
@@ -85,6 +96,7 @@ def input_columns(
                 table=base,
                 combiner=feature.combiner if isinstance(feature, Multivalent) else "sum",
                 role=roles.get(name),
+                side=spec.side(name),
             )
         )
     for cross in spec.crosses:
@@ -97,25 +109,26 @@ def input_columns(
                 width=embedding_width(ids[cross.name].size, cross.embedding or widths.get(cross.name)),
                 table=cross.name,
                 combiner=cross.combiner,
+                side=spec.side(cross.name),
             )
         )
     return tuple(columns)
 
 
-def _numeric(name: str, feature: Numeric, ids: Mapping[str, Ids]) -> list[InputColumn]:
+def _numeric(name: str, feature: Numeric, ids: Mapping[str, Ids], side: Side) -> list[InputColumn]:
     wide = tuple(part for part in feature.parts if part == "wide")
     if not feature.buckets:
-        columns = [InputColumn(name, "numeric", feature.parts)]
+        columns = [InputColumn(name, "numeric", feature.parts, side=side)]
     else:
         # The linear part can follow any curve over buckets, and only a straight line over the value.
         deep = tuple(part for part in feature.parts if part == "deep")
         bucket = f"{name}_bucket"
         columns = [
-            InputColumn(name, "numeric", deep),
-            InputColumn(bucket, "categorical", wide, size=ids[bucket].size, table=bucket),
+            InputColumn(name, "numeric", deep, side=side),
+            InputColumn(bucket, "categorical", wide, size=ids[bucket].size, table=bucket, side=side),
         ]
     if feature.missing_indicator:
-        columns.append(InputColumn(f"{name}_missing", "numeric", feature.parts))
+        columns.append(InputColumn(f"{name}_missing", "numeric", feature.parts, side=side))
     return [column for column in columns if column.parts]
 
 

@@ -96,7 +96,52 @@ Optimizer = Annotated[Ftrl | Adagrad | Adam, Field(discriminator="name"), Before
 Schedule = Annotated[Constant | Plateau | Cosine, Field(discriminator="name"), BeforeValidator(_no_bare_name)]
 
 
-class TrainParams(_Params):
+class EmbeddingParams(_Params):
+    """The parameters of the embeddings of all models but `wide` and `cooccurrence`."""
+
+    embedding_width: PositiveInt | None = None
+    """The width of every column's embedding, in place of the width that the dataset's description says or its rule
+    gives. Useful values are 8 to 32. Models that multiply embeddings with each other (`fm`, `deepfm`, `mf`) need one
+    width and use 16 by default."""
+    embed_numbers: bool = False
+    """Whether a number enters the deep part as a learned vector times the number, like an id, or as it is."""
+
+
+class HiddenParams(_Params):
+    """The parameters of the MLP, in all models that have one."""
+
+    hidden_units: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (128, 64)
+    """The widths of the deep part's hidden layers, from the embeddings up."""
+    activation: Literal["relu", "gelu", "silu", "tanh"] = "relu"
+    """The activation of the hidden layers."""
+    batch_norm: bool = False
+    """Batch normalisation of each hidden layer's outputs, before the activation. It suits batches of 1,000 rows and
+    more."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    """The share of each hidden layer's outputs that a training step drops. Useful values are 0 to 0.5, more for less
+    data."""
+
+
+class CrossParams(_Params):
+    """The parameters of the cross network, in `dcn`, `dcn_v2`, `dcn_mix`, `cross_deep` and `wide_cross`."""
+
+    cross_layers: PositiveInt = 3
+    """The number of layers of the cross network: n layers make crosses of up to n + 1 columns. Useful values are 1 to
+    4."""
+    cross_structure: Literal["parallel", "stacked"] = "parallel"
+    """The place of the MLP: beside the cross network, over the same embeddings, or on top of it."""
+
+
+class MixtureParams(_Params):
+    """The parameters of the cross layers of `dcn_mix` alone."""
+
+    cross_rank: PositiveInt = 32
+    """The rank of the matrices of `dcn_mix`, about a quarter of the width of its inputs."""
+    cross_experts: PositiveInt = 4
+    """The number of experts in each layer of `dcn_mix`. Useful values are 1 to 8."""
+
+
+class TrainParams(EmbeddingParams, HiddenParams, CrossParams, MixtureParams):
     """The parameters of a training run. The defaults suit data of 10⁵ rows."""
 
     model: str = "wide_deep"
@@ -110,31 +155,6 @@ class TrainParams(_Params):
     """The number of rows per step. Useful values are 512 to 4096."""
     seed: NonNegativeInt = 0
     """The seed of initial weights, row order and dropout. On a CPU the same seed gives the same model."""
-    embedding_width: PositiveInt | None = None
-    """The width of every column's embedding, in place of the width that the dataset's description says or its rule
-    gives. Useful values are 8 to 32. Models that multiply embeddings with each other (`fm`, `deepfm`, `mf`) need one
-    width and use 16 by default."""
-    embed_numbers: bool = False
-    """Whether a number enters the deep part as a learned vector times the number, like an id, or as it is."""
-    hidden_units: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (128, 64)
-    """The widths of the deep part's hidden layers, from the embeddings up."""
-    activation: Literal["relu", "gelu", "silu", "tanh"] = "relu"
-    """The activation of the hidden layers."""
-    batch_norm: bool = False
-    """Batch normalisation of each hidden layer's outputs, before the activation. It suits batches of 1,000 rows and
-    more."""
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
-    """The share of each hidden layer's outputs that a training step drops. Useful values are 0 to 0.5, more for less
-    data."""
-    cross_layers: PositiveInt = 3
-    """The number of layers of the cross network: n layers make crosses of up to n + 1 columns. Useful values are 1 to
-    4."""
-    cross_structure: Literal["parallel", "stacked"] = "parallel"
-    """The place of the MLP: beside the cross network, over the same embeddings, or on top of it."""
-    cross_rank: PositiveInt = 32
-    """The rank of the matrices of `dcn_mix`, about a quarter of the width of its inputs."""
-    cross_experts: PositiveInt = 4
-    """The number of experts in each layer of `dcn_mix`. Useful values are 1 to 8."""
     wide_optimizer: Optimizer = Ftrl()
     """The optimizer of the wide part."""
     deep_optimizer: Optimizer = Adam()

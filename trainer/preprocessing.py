@@ -3,6 +3,10 @@
 TFX runs `preprocessing_fn` over the train split to find vocabularies, means and quantiles, and attaches the
 resulting graph to the served model, so that a request is transformed as the training data was. The layout of its
 output is `trainer.input_columns`' matter.
+
+A request for a ranking has one row for its context and a row for each candidate. So columns of different sides
+(`schema.features.Side`) are never computed together, except in the lookup of ids, where each column has its own number
+of rows, and a cross of both sides repeats the row of the side that has only one.
 """
 
 from __future__ import annotations
@@ -35,7 +39,8 @@ def preprocessing_fn(inputs: Mapping[str, Any], custom_config: Mapping[str, str]
 
     Args:
         inputs: column name -> tensor; univalent columns [batch], with `schema.feature_spec.MISSING` where there is
-            no value; multi-valent ones sparse [batch, any]. Labels and the weight may be absent.
+            no value; multi-valent ones sparse [batch, any]. Labels and the weight may be absent. When a model is
+            served, the columns of one side may have another number of rows than those of the other.
         custom_config: `spec` is the resolved feature spec as JSON.
 
     Returns:
@@ -48,14 +53,14 @@ def preprocessing_fn(inputs: Mapping[str, Any], custom_config: Mapping[str, str]
     numeric = {name: feature for name, feature in spec.features.items() if isinstance(feature, Numeric)}
     buckets: dict[str, tf.Tensor] = {}
     if numeric:
-        outputs |= _scaled(inputs, numeric)
-        buckets = _buckets(inputs, numeric)
+        outputs |= _scaled(spec, inputs, numeric)
+        buckets = _buckets(spec, inputs, numeric)
         outputs |= {f"{name}_bucket": bucket for name, bucket in buckets.items()}
     outputs |= _ids(spec, tokens(spec, inputs, buckets))
     return outputs
 
 
-def _scaled(inputs: Mapping[str, Any], features: Mapping[str, Numeric]) -> Tensors:
+def _scaled(spec: FeatureSpec, inputs: Mapping[str, Any], features: Mapping[str, Numeric]) -> Tensors:
     """Numeric features scaled, with all means, variances and extremes found by one analyzer each.
 
     In float64: in float32 the mean of large numbers that differ by little, such as times, is beside all of them.
@@ -73,40 +78,69 @@ def _scaled(inputs: Mapping[str, Any], features: Mapping[str, Numeric]) -> Tenso
         for scale in ("z_score", "min_max")
     }
     if names := by_scale["z_score"]:
-        stacked = tf.cast(tf.stack([values[name] for name in names], axis=1), tf.float64)
+        stacked = _stacked(values, names)
+        mean = tft.mean(stacked, reduce_instance_dims=False)
         deviation = tf.sqrt(tft.var(stacked, reduce_instance_dims=False))
-        values |= _divided(stacked - tft.mean(stacked, reduce_instance_dims=False), deviation, names)
+        values |= _standardized(spec, values, names, mean, deviation)
     if names := by_scale["min_max"]:
-        stacked = tf.cast(tf.stack([values[name] for name in names], axis=1), tf.float64)
+        stacked = _stacked(values, names)
         # Unlike the mean's and the quantiles', these analyzers do not pass over missing values.
         missing, infinity = tf.math.is_nan(stacked), tf.constant(np.inf, tf.float64)
         low = tft.min(tf.where(missing, infinity, stacked), reduce_instance_dims=False)
-        span = tft.max(tf.where(missing, -infinity, stacked), reduce_instance_dims=False) - low
-        values |= _divided(stacked - low, span, names)
+        high = tft.max(tf.where(missing, -infinity, stacked), reduce_instance_dims=False)
+        values |= _standardized(spec, values, names, low, high - low)
     outputs |= {name: tf.where(tf.math.is_finite(value), value, 0.0) for name, value in values.items()}
     return outputs
 
 
-def _divided(columns: tf.Tensor, by: tf.Tensor, names: Sequence[str]) -> dict[str, tf.Tensor]:
-    """Columns [batch, names] divided, 0 where that is by 0."""
-    divided = tf.cast(tf.math.divide_no_nan(columns, by), tf.float32)
-    return dict(zip(names, tf.unstack(divided, num=len(names), axis=1), strict=True))
+def _stacked(values: Mapping[str, tf.Tensor], names: Sequence[str]) -> tf.Tensor:
+    """Columns side by side: float64 [batch, names]."""
+    return tf.cast(tf.stack([values[name] for name in names], axis=1), tf.float64)
 
 
-def _buckets(inputs: Mapping[str, Any], features: Mapping[str, Numeric]) -> dict[str, tf.Tensor]:
+def _standardized(
+    spec: FeatureSpec, values: Mapping[str, tf.Tensor], names: Sequence[str], origin: tf.Tensor, unit: tf.Tensor
+) -> dict[str, tf.Tensor]:
+    """Columns less their origin, divided by their unit, both float64 [names]; 0 where that is 0."""
+    found: dict[str, tf.Tensor] = {}
+    for places in _by_side(spec, names):
+        side = [names[place] for place in places]
+        distances = _stacked(values, side) - tf.gather(origin, places)
+        divided = tf.cast(tf.math.divide_no_nan(distances, tf.gather(unit, places)), tf.float32)
+        found |= zip(side, tf.unstack(divided, num=len(side), axis=1), strict=True)
+    return found
+
+
+def _by_side(spec: FeatureSpec, names: Sequence[str]) -> list[list[int]]:
+    """The places of the features' names, those together that always have as many rows as each other.
+
+    Those are the features of one side, and among the items' those that are crossed with the context's: of an item that
+    a served model knows, it needs no others.
+    """
+    crossed = {name for cross in spec.crosses if spec.side(cross.name) == "pair" for name in cross.columns}
+    groups = [(spec.side(name), name in crossed) for name in names]
+    return [[place for place, each in enumerate(groups) if each == group] for group in dict.fromkeys(groups)]
+
+
+def _buckets(spec: FeatureSpec, inputs: Mapping[str, Any], features: Mapping[str, Numeric]) -> dict[str, tf.Tensor]:
     """The quantile bucket of each numeric feature that has buckets; one analyzer for all of the same number."""
     result: dict[str, tf.Tensor] = {}
     counts = sorted({feature.buckets for feature in features.values() if feature.buckets})
     for count in counts:
         names = [name for name, feature in features.items() if feature.buckets == count]
-        values = tf.stack([tf.cast(inputs[name], tf.float32) for name in names], axis=1)
+        values = {name: tf.cast(inputs[name], tf.float32) for name in names}
         boundaries = tft.quantiles(
-            values, num_buckets=count, epsilon=QUANTILE_ERROR / count, reduce_instance_dims=False
+            tf.stack(list(values.values()), axis=1),
+            num_buckets=count,
+            epsilon=QUANTILE_ERROR / count,
+            reduce_instance_dims=False,
         )
-        by_feature = tf.transpose(values)
-        found = tf.searchsorted(boundaries, by_feature, side="right", out_type=tf.int64)
-        ids = tf.where(tf.math.is_nan(by_feature), tf.constant(count, tf.int64), found)
-        result |= zip(names, tf.unstack(ids, num=len(names)), strict=True)
+        for places in _by_side(spec, names):
+            side = [names[place] for place in places]
+            by_feature = tf.stack([values[name] for name in side])
+            found = tf.searchsorted(tf.gather(boundaries, places), by_feature, side="right", out_type=tf.int64)
+            ids = tf.where(tf.math.is_nan(by_feature), tf.constant(count, tf.int64), found)
+            result |= zip(side, tf.unstack(ids, num=len(side)), strict=True)
     return result
 
 
@@ -123,7 +157,10 @@ def tokens(spec: FeatureSpec, inputs: Mapping[str, Any], buckets: Mapping[str, t
     for name, feature in spec.features.items():
         if isinstance(feature, Categorical) and inputs[name].dtype != tf.string:
             integers[name] = inputs[name]
-    texts: Tensors = _as_strings(integers) if integers else {}
+    texts: Tensors = {}
+    names = list(integers)
+    for places in _by_side(spec, names):
+        texts |= _as_strings({names[place]: integers[names[place]] for place in places})
 
     found: Tensors = {}
     for name, feature in spec.features.items():
@@ -134,7 +171,8 @@ def tokens(spec: FeatureSpec, inputs: Mapping[str, Any], buckets: Mapping[str, t
             found[name] = texts[name] if name in texts else inputs[name]
     parts = {**texts, **found}
     for cross in spec.crosses:
-        found[cross.name] = _crossed([parts[column] for column in cross.columns])
+        crossed = [parts[column] for column in cross.columns]
+        found[cross.name] = _crossed(_repeated(crossed) if spec.side(cross.name) == "pair" else crossed)
     return found
 
 
@@ -148,6 +186,23 @@ def _as_strings(columns: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     """Columns of integers as strings, all at once: serving costs by the operation."""
     strings = _as_string(tf.stack(list(columns.values())))
     return dict(zip(columns, tf.unstack(strings, num=len(columns)), strict=True))
+
+
+def _repeated(parts: Sequence[tf.Tensor | tf.SparseTensor]) -> list[tf.Tensor | tf.SparseTensor]:
+    """Columns of one row or of as many as the others, all with as many; none where one of them has none."""
+    sizes = tf.stack([tf.shape(part, tf.int64)[0] for part in parts])
+    rows = tf.reduce_max(sizes) * tf.cast(tf.reduce_min(sizes) > 0, tf.int64)
+    return [
+        _repeated_list(part, rows) if isinstance(part, tf.SparseTensor) else tf.broadcast_to(part, [rows])
+        for part in parts
+    ]
+
+
+def _repeated_list(part: tf.SparseTensor, rows: tf.Tensor) -> tf.SparseTensor:
+    times = tf.where(part.dense_shape[0] == 1, rows, 1)
+    added = tf.repeat(tf.range(times), tf.size(part.values))
+    indices = tf.tile(part.indices, [times, 1]) + tf.stack([added, tf.zeros_like(added)], axis=1)
+    return tf.SparseTensor(indices, tf.tile(part.values, [times]), [part.dense_shape[0] * times, part.dense_shape[1]])
 
 
 def _crossed(parts: Sequence[tf.Tensor | tf.SparseTensor]) -> tf.Tensor | tf.SparseTensor:

@@ -32,6 +32,13 @@ class RawColumn:
         """As a plain tensor: [rows], or [rows, any]."""
         return [None, None] if self.multivalent else [None]
 
+    def nothing(self) -> tf.Tensor | tf.SparseTensor:
+        """What parsing no rows gives."""
+        values = tf.zeros([0], self.dtype)
+        if not self.multivalent:
+            return values
+        return tf.SparseTensor(tf.zeros([0, 2], tf.int64), values, tf.constant([0, 0], tf.int64))
+
     def to_rows(self, values: tf.Tensor, rows: tf.Tensor) -> tf.Tensor | tf.SparseTensor:
         """What parsing would have given, from a plain tensor of `rows` rows, or of one that stands for all."""
         if not self.multivalent:

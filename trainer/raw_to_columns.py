@@ -29,6 +29,8 @@ class RawToColumns(tf.Module):  # type: ignore[misc]
     ) -> None:
         super().__init__()
         self.raw = raw_columns(spec)
+        sides = {name: spec.side(name) for name in self.raw}
+        self._sides = {side: [name for name in sides if sides[name] == side] for side in sides.values()}
         self._columns = tuple(columns)
         self._transform = transform_sources.layer(transform_output)
 
@@ -48,10 +50,27 @@ class RawToColumns(tf.Module):  # type: ignore[misc]
         parsed: RawTensors = tf.io.parse_example(examples, features)
         return parsed
 
-    def to_rows(self, columns: Mapping[str, tf.Tensor]) -> RawTensors:
-        """Plain tensors, [rows] or [rows, any], some perhaps of one row that stands for all -> raw columns."""
-        sizes = tf.stack(
-            [tf.shape(values)[0] if self.raw[name].multivalent else tf.size(values) for name, values in columns.items()]
-        )
-        rows = tf.reduce_max(sizes) * tf.cast(tf.reduce_min(sizes) > 0, tf.int32)
-        return {name: self.raw[name].to_rows(values, rows) for name, values in columns.items()}
+    def candidates(self, columns: Mapping[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        """The inputs of a ranking, as `trainer.models.candidates` wants them.
+
+        Args:
+            columns: raw columns as plain tensors, [rows] or [rows, any], or of one row that stands for all. Columns of
+                items may be absent if no cross with the context needs them; what is made of them then has no rows.
+
+        Returns:
+            `columns`, where those of a side (`schema.features.Side`) all have `rows` rows or all have one; and `rows`,
+            int32.
+        """
+        sizes = {
+            name: tf.shape(values)[0] if self.raw[name].multivalent else tf.size(values)
+            for name, values in columns.items()
+        }
+        # There is nothing to rank without a context, nor without candidates.
+        some = tf.cast(tf.reduce_min(tf.stack(list(sizes.values()))) > 0, tf.int32)
+        raw = {name: column.nothing() for name, column in self.raw.items() if name not in columns}
+        rows = []
+        for names in self._sides.values():
+            if given := [name for name in names if name in columns]:
+                rows.append(some * tf.reduce_max(tf.stack([sizes[name] for name in given])))
+                raw |= {name: self.raw[name].to_rows(columns[name], rows[-1]) for name in given}
+        return self(raw), tf.reduce_max(tf.stack(rows))

@@ -63,7 +63,7 @@ def write(model: Joint, ids: Mapping[str, Ids], serving_model_dir: str) -> None:
                 "others": [place[id(variable)] for variable in _others(part)],
                 "tables": {
                     name: {"variable": place[id(layer.table)], "first_row": rows.start, "ids": _owner(part, name, rows)}
-                    for layer in _embeddings(part)
+                    for layer in part.embeddings
                     for name, rows in layer.tables.items()
                 },
             }
@@ -110,7 +110,7 @@ class EarlierModel:
         rows, all_rows, parts = 0, 0, []
         for part in model.parts:
             earlier = earlier_parts.get(part.name, {"tables": {}, "columns": None})
-            for layer in _embeddings(part):
+            for layer in part.embeddings:
                 rows += self._start_tables(part, layer, earlier["tables"], ids)
                 all_rows += layer.table.shape[0]
             if earlier["columns"] == _columns(part) and self._copied(_others(part), earlier["others"]):
@@ -172,13 +172,9 @@ def same_rows(now: Ids, then: Ids) -> tuple[Rows, Rows]:
     return new, old
 
 
-def _embeddings(part: ModelPart) -> list[FusedEmbedding]:
-    return [layer for layer in part._flatten_layers() if isinstance(layer, FusedEmbedding)]
-
-
 def _others(part: ModelPart) -> list[keras.Variable]:
     """A part's weights without its tables, and without the states of random generators."""
-    tables = {id(layer.table) for layer in _embeddings(part)}
+    tables = {id(layer.table) for layer in part.embeddings}
     return [
         variable
         for variable in part.variables

@@ -19,12 +19,10 @@ from trainer import restore, seen
 from trainer.input_columns import Ids, ids_of
 from trainer.models import attribution
 from trainer.models.attribution import Features, Share
-from trainer.models.embeddings import FusedEmbedding
-from trainer.models.joint import Joint, ModelPart
+from trainer.models.joint import Joint
 from trainer.raw_to_columns import RawToColumns
 from trainer.vocabulary import SEPARATOR
 
-WIDE = "wide"
 _BATCH = 8192
 
 Ints = npt.NDArray[np.int64]
@@ -151,8 +149,8 @@ class Model:
         return {
             name: layer.table.numpy()[rows.start : rows.stop, 0].astype(np.float64)
             for part in self._told_apart.parts
-            if part.name == WIDE
-            for layer in _embeddings(part)
+            if part.is_wide
+            for layer in part.embeddings
             for name, rows in layer.tables.items()
         }
 
@@ -160,16 +158,12 @@ class Model:
         """The vectors of a column's ids, [ids, width], where a part other than the wide one has some."""
         for part in self._told_apart.parts:
             table = next((each.table for each in part.columns if each.name == column), None)
-            for layer in _embeddings(part):
-                if part.name != WIDE and table in layer.tables and layer.table.shape[1] > 1:
+            for layer in part.embeddings:
+                if not part.is_wide and table in layer.tables and layer.table.shape[1] > 1:
                     rows = layer.tables[table]
                     vectors: Floats = layer.table.numpy()[rows.start : rows.stop].astype(np.float64)
                     return vectors[: self.ids[column].size]
         return None
-
-
-def _embeddings(part: ModelPart) -> Sequence[FusedEmbedding]:
-    return [layer for layer in part._flatten_layers() if isinstance(layer, FusedEmbedding)]
 
 
 def _stacked(batches: Sequence[Ints]) -> Ints:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import keras
@@ -13,9 +13,10 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from schema.feature_spec import LABEL, MISSING
-from trainer import export, inputs, models
+from trainer import export, inputs, item_catalogue, models
 from trainer.export import ServedModel
 from trainer.heads import Logistic
+from trainer.item_catalogue import ItemTable
 from trainer.models.joint import Joint
 from trainer.params import TrainParams
 
@@ -43,8 +44,7 @@ def path(toy, model: Joint, tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(path)
 
 
-@pytest.fixture(scope="module")
-def call(path: str) -> Iterator[Call]:
+def caller(path: str) -> Call:
     """Calls a signature the way TF Serving does: a session, and the tensors that the signature names."""
     with tf.Graph().as_default() as graph:
         session = tf.compat.v1.Session(graph=graph)
@@ -56,8 +56,12 @@ def call(path: str) -> Iterator[Call]:
         feed = {signature.inputs[key].name: value for key, value in values.items()}
         return session.run({key: info.name for key, info in signature.outputs.items()}, feed)
 
-    yield call
-    session.close()
+    return call
+
+
+@pytest.fixture(scope="module")
+def call(path: str) -> Call:
+    return caller(path)
 
 
 def serialized(toy, rows: list[dict]) -> np.ndarray:
@@ -94,8 +98,8 @@ def test_rank_equals_serving_default(toy, call: Call) -> None:
     rows = toy.rows["test"]
     by_example = call("serving_default", {"examples": serialized(toy, rows)})
     by_column = call("rank", tensors(rows))
-    np.testing.assert_array_equal(by_column["logit"], by_example["logit"])
-    np.testing.assert_array_equal(by_column["probability"], by_example["probability"])
+    np.testing.assert_allclose(by_column["logit"], by_example["logit"], atol=1e-5, rtol=1e-5)
+    np.testing.assert_allclose(by_column["probability"], by_example["probability"], atol=1e-6)
 
 
 def test_rank_one_user_among_candidates(toy, call: Call) -> None:
@@ -105,7 +109,7 @@ def test_rank_one_user_among_candidates(toy, call: Call) -> None:
     columns = tensors([{**row, "user": user["user"], "age": user["age"]} for row in rows])
     whole = call("rank", columns)
     once = call("rank", columns | {name: columns[name][:1] for name in ("user", "age")})
-    np.testing.assert_array_equal(once["logit"], whole["logit"])
+    np.testing.assert_allclose(once["logit"], whole["logit"], atol=1e-5, rtol=1e-5)
     assert len(set(once["logit"].tolist())) > 1
 
 
@@ -114,7 +118,7 @@ def test_rank_one_candidate_for_many_users(toy, call: Call) -> None:
     rows = [{**toy.rows["test"][0], "user": user, "genres": ["war", "drama"]} for user in range(5)]
     columns = tensors(rows)
     once = call("rank", columns | {name: columns[name][:1] for name in (*ITEM, "age")})
-    np.testing.assert_array_equal(once["logit"], call("rank", columns)["logit"])
+    np.testing.assert_allclose(once["logit"], call("rank", columns)["logit"], atol=1e-5, rtol=1e-5)
 
 
 def test_rank_nothing(toy, call: Call) -> None:
@@ -128,13 +132,13 @@ def test_missing_and_unknown_values_are_no_errors(toy, call: Call, row: dict) ->
     by_example = call("serving_default", {"examples": serialized(toy, [row])})
     by_column = call("rank", tensors([{"genres": [], **row}]))
     assert np.isfinite(by_example["logit"]).all()
-    np.testing.assert_array_equal(by_column["logit"], by_example["logit"])
+    np.testing.assert_allclose(by_column["logit"], by_example["logit"], atol=1e-5, rtol=1e-5)
 
 
 def test_padding_is_no_genre(toy, call: Call) -> None:
     columns = tensors(toy.rows["test"][:4])
     longer = columns | {"genres": np.pad(columns["genres"], ((0, 0), (0, 3)), constant_values="")}
-    np.testing.assert_array_equal(call("rank", longer)["logit"], call("rank", columns)["logit"])
+    np.testing.assert_allclose(call("rank", longer)["logit"], call("rank", columns)["logit"], atol=1e-6)
 
 
 def test_classify_and_regress(toy, call: Call) -> None:
@@ -209,3 +213,93 @@ def test_no_lookup_keeps_its_function_from_being_inlined(toy, path: str) -> None
         # TensorFlow's own functions wait for the lookups, or for identities behind them.
         assert function.control_ret
         assert sorted(function.signature.control_output) == sorted(function.control_ret)
+
+
+CONTEXT = ("user", "age")
+
+
+@pytest.fixture(scope="module")
+def items(toy) -> dict[str, np.ndarray]:
+    """Every movie as it was seen last, as the inputs of `rank`."""
+    latest = {row["movie"]: row for rows in toy.rows.values() for row in rows if "movie" in row}
+    columns = tensors(list(latest.values()))
+    return {name: columns[name] for name in ITEM}
+
+
+@pytest.fixture(scope="module")
+def knowing(toy, model: Joint, items: dict[str, np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> Call:
+    """A model that knows the movies, as `call`."""
+    path = tmp_path_factory.mktemp("export") / "knowing"
+    titles = np.array([movie.upper() for movie in items["movie"]], object)
+    ServedModel(model, Logistic(), toy.spec, toy.transform_output, ItemTable(items, titles)).save(str(path))
+    return caller(str(path))
+
+
+@pytest.fixture(scope="module")
+def context(toy) -> dict[str, np.ndarray]:
+    columns = tensors(toy.rows["test"][:1])
+    return {name: columns[name] for name in CONTEXT}
+
+
+def test_items_by_their_ids(knowing: Call, context, items) -> None:
+    by_column = knowing("rank", {**context, **items})
+    places = [3, 0, 3, 7]
+    by_id = knowing("rank_ids", {**context, "movie": items["movie"][places]})
+    assert by_id["known"].all()
+    np.testing.assert_allclose(by_id["logit"], by_column["logit"][places], atol=1e-5, rtol=1e-5)
+    assert np.ptp(by_column["logit"]) > 1
+
+
+def test_an_id_that_the_catalogue_lacks(knowing: Call, context, items) -> None:
+    """It gets what an item gets of which nothing is known."""
+    asked = {**context, "movie": np.array(["movie 3", "no movie"], object)}
+    by_id = knowing("rank_ids", asked)
+    assert by_id["known"].tolist() == [True, False]
+    nothing = tensors([{"movie": "no movie", "genres": []}])
+    unknown = knowing("rank", {**context, **{name: nothing[name] for name in ITEM}})
+    np.testing.assert_allclose(by_id["logit"][1], unknown["logit"][0], atol=1e-5, rtol=1e-5)
+
+
+def test_no_ids(knowing: Call, context) -> None:
+    assert knowing("rank_ids", {**context, "movie": np.array([], object)})["logit"].shape == (0,)
+
+
+def recommended(knowing: Call, context, k: int, exclude: list[str]) -> dict[str, np.ndarray]:
+    return knowing("recommend", {**context, "k": np.int32(k), "exclude": np.array(exclude, object)})
+
+
+def test_the_best_of_the_catalogue(knowing: Call, context, items) -> None:
+    logits = knowing("rank", {**context, **items})["logit"]
+    order = np.argsort(-logits, kind="stable")[:5]
+    found = recommended(knowing, context, 5, [])
+    assert found["items"].tolist() == [movie.encode() for movie in items["movie"][order]]
+    assert found["titles"].tolist() == [movie.upper().encode() for movie in items["movie"][order]]
+    np.testing.assert_allclose(found["logit"], logits[order], atol=1e-5, rtol=1e-5)
+    np.testing.assert_allclose(found["probability"], 1 / (1 + np.exp(-logits[order])), atol=1e-5)
+
+
+def test_what_is_excluded_is_not_recommended(knowing: Call, context, items) -> None:
+    first, second, third = recommended(knowing, context, 3, [])["items"].tolist()
+    assert recommended(knowing, context, 1, [first.decode(), second.decode(), "no movie"])["items"].tolist() == [third]
+    everything = recommended(knowing, context, len(items["movie"]), [])["items"].tolist()
+    assert recommended(knowing, context, 5, [item.decode() for item in everything])["items"].shape == (0,)
+
+
+def test_no_more_than_there_are(knowing: Call, context, items) -> None:
+    assert len(recommended(knowing, context, 10_000, [])["items"]) == len(items["movie"])
+
+
+def test_a_catalogue_in_pieces(
+    toy, model: Joint, items, context, knowing: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """With a piece of four items, and with items that the model cannot tell apart: the first come first."""
+    monkeypatch.setattr(item_catalogue, "_ROWS_AT_ONCE", 4)
+    twice = {name: np.concatenate([values, values]) for name, values in items.items()}
+    twice["movie"] = np.array([f"movie {100 + place}" for place in range(len(twice["movie"]))], object)
+    model_of_twins = ServedModel(model, Logistic(), toy.spec, toy.transform_output, ItemTable(twice))
+    model_of_twins.save(str(tmp_path / "model"))
+    logits = caller(str(tmp_path / "model"))("rank", {**context, **twice})["logit"]
+    order = np.argsort(-logits, kind="stable")[:9]
+    found = recommended(caller(str(tmp_path / "model")), context, 9, [])
+    assert found["items"].tolist() == [movie.encode() for movie in twice["movie"][order]]
+    assert set(found) == {"items", "logit", "probability"}

@@ -9,13 +9,14 @@ import tensorflow as tf
 
 from trainer.input_columns import InputColumn
 from trainer.models import mlp
+from trainer.models.candidates import Candidates, CandidateVectors, whole
 from trainer.models.embeddings import vector_inputs
 from trainer.models.joint import EmbeddedPart
 from trainer.params import TrainParams
 
 CrossLayer = Callable[[int, int, TrainParams], keras.layers.Layer]
 """Makes the layer with an index for inputs of a width: called with (x₀, xₗ), both [batch, width], it gives
-xₗ₊₁ of the same shape."""
+xₗ₊₁ of the same shape. For candidates of a ranking the first layer's xₗ are `CandidateVectors`."""
 
 
 class CrossNetwork(keras.layers.Layer):  # type: ignore[misc]
@@ -32,11 +33,12 @@ class CrossNetwork(keras.layers.Layer):  # type: ignore[misc]
         self._layers_in_order = [layer(width, index, params) for index in range(params.cross_layers)]
         self.built = True
 
-    def call(self, x0: tf.Tensor) -> tf.Tensor:
+    def call(self, x0: tf.Tensor | CandidateVectors) -> tf.Tensor:
         """[batch, width] -> [batch, width]."""
-        x = x0
+        x = x0 if self.compute_dtype == "float32" else whole(x0)  # see `dense`
+        x0 = whole(x0)
         for layer in self._layers_in_order:
-            x = layer(x0, x)
+            x = layer(x0, x=x)
         return x
 
 
@@ -59,9 +61,12 @@ class Cross(EmbeddedPart):
         self._logits = mlp.Logits(inputs.width, units)
         self.built = True
 
-    def of_vectors(self, vectors: tf.Tensor, classes: tf.Tensor | None = None) -> tf.Tensor:
+    def of_vectors(self, vectors: tf.Tensor | CandidateVectors, classes: tf.Tensor | None = None) -> tf.Tensor:
         """x₀, [batch, width] -> float32 [batch, units]."""
-        return self._logits(self._cross(vectors), classes)
+        return self._logits(self._cross(x0=vectors), classes)
+
+    def ranked(self, candidates: Candidates) -> tf.Tensor:
+        return self.of_vectors(CandidateVectors(self.vectors, candidates))
 
 
 class CrossAndDeep(EmbeddedPart):
@@ -94,9 +99,12 @@ class CrossAndDeep(EmbeddedPart):
         self._logits = mlp.Logits(params.hidden_units[-1] + self._parallel * inputs.width, units)
         self.built = True
 
-    def of_vectors(self, vectors: tf.Tensor, classes: tf.Tensor | None = None) -> tf.Tensor:
+    def of_vectors(self, vectors: tf.Tensor | CandidateVectors, classes: tf.Tensor | None = None) -> tf.Tensor:
         """x₀, [batch, width] -> float32 [batch, units]."""
-        crosses = self._cross(vectors)
+        crosses = self._cross(x0=vectors)
         if self._parallel:
-            return self._logits(tf.concat([crosses, self._hidden(vectors)], axis=1), classes)
+            return self._logits(tf.concat([crosses, mlp.hidden(self._hidden, vectors)], axis=1), classes)
         return self._logits(self._hidden(crosses), classes)
+
+    def ranked(self, candidates: Candidates) -> tf.Tensor:
+        return self.of_vectors(CandidateVectors(self.vectors, candidates))

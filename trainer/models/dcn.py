@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from trainer.input_columns import InputColumn
 from trainer.models import mlp
+from trainer.models.candidates import CandidateVectors, matmul, whole
 from trainer.models.cross import CrossAndDeep
 from trainer.models.joint import Joint, columns_of
 from trainer.models.registry import register
@@ -36,9 +37,9 @@ class VectorCross(keras.layers.Layer):  # type: ignore[misc]
         self._bias = self.add_weight((width,), "zeros", name="bias")
         self.built = True
 
-    def call(self, x0: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+    def call(self, x0: tf.Tensor, x: tf.Tensor | CandidateVectors) -> tf.Tensor:
         """Both [batch, width] -> [batch, width]."""
-        return x0 * tf.matmul(x, self._kernel) + self._bias + x
+        return x0 * matmul(x, tf.convert_to_tensor(self._kernel)) + self._bias + whole(x)
 
 
 @register("dcn")

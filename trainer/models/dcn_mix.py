@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from trainer.input_columns import InputColumn
 from trainer.models import mlp
+from trainer.models.candidates import CandidateVectors, matmul, whole
 from trainer.models.cross import CrossAndDeep
 from trainer.models.joint import Joint, columns_of
 from trainer.models.registry import register
@@ -41,13 +42,16 @@ class MixtureCross(keras.layers.Layer):  # type: ignore[misc]
         self._gate = self.add_weight((width, experts), "glorot_uniform", name="gate")
         self.built = True
 
-    def call(self, x0: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+    def call(self, x0: tf.Tensor, x: tf.Tensor | CandidateVectors) -> tf.Tensor:
         """Both [batch, width] -> [batch, width]."""
-        low = tf.tanh(tf.einsum("bw,ewr->ber", x, self._v))
+        v = tf.convert_to_tensor(self._v)
+        experts, width, rank = v.shape
+        side_by_side = tf.reshape(tf.transpose(v, [1, 0, 2]), [width, experts * rank])
+        low = tf.tanh(tf.reshape(matmul(x, side_by_side), [-1, experts, rank]))
         low = tf.tanh(tf.einsum("ber,ers->bes", low, self._c))
-        experts = x0[:, tf.newaxis] * (tf.einsum("ber,erw->bew", low, self._u) + self._bias)
-        gates = tf.nn.softmax(tf.matmul(x, self._gate))
-        return tf.einsum("be,bew->bw", gates, experts) + x
+        crosses = x0[:, tf.newaxis] * (tf.einsum("ber,erw->bew", low, self._u) + self._bias)
+        gates = tf.nn.softmax(matmul(x, tf.convert_to_tensor(self._gate)))
+        return tf.einsum("be,bew->bw", gates, crosses) + whole(x)
 
 
 def _glorot_uniform(shape: tuple[int, ...], dtype: str) -> tf.Tensor:

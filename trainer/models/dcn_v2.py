@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from trainer.input_columns import InputColumn
 from trainer.models import mlp
+from trainer.models.candidates import CandidateVectors, dense, whole
 from trainer.models.cross import CrossAndDeep
 from trainer.models.joint import Joint, columns_of
 from trainer.models.registry import register
@@ -36,9 +37,9 @@ class MatrixCross(keras.layers.Layer):  # type: ignore[misc]
         self._dense.build((None, width))
         self.built = True
 
-    def call(self, x0: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+    def call(self, x0: tf.Tensor, x: tf.Tensor | CandidateVectors) -> tf.Tensor:
         """Both [batch, width] -> [batch, width]."""
-        return x0 * self._dense(x) + x
+        return x0 * dense(self._dense, x) + whole(x)
 
 
 @register("dcn_v2")

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from trainer.input_columns import InputColumn
 from trainer.models import mlp
+from trainer.models.candidates import Candidates, CandidateVectors
 from trainer.models.embeddings import vector_inputs
 from trainer.models.joint import EmbeddedPart, Joint, columns_of
 from trainer.models.registry import register
@@ -32,9 +33,12 @@ class Deep(EmbeddedPart):
         self._logits = mlp.Logits(params.hidden_units[-1], units)
         self.built = True
 
-    def of_vectors(self, vectors: tf.Tensor, classes: tf.Tensor | None = None) -> tf.Tensor:
+    def of_vectors(self, vectors: tf.Tensor | CandidateVectors, classes: tf.Tensor | None = None) -> tf.Tensor:
         """a⁽⁰⁾, [batch, inputs] -> float32 [batch, units]."""
-        return self._logits(self._hidden(vectors), classes)
+        return self._logits(mlp.hidden(self._hidden, vectors), classes)
+
+    def ranked(self, candidates: Candidates) -> tf.Tensor:
+        return self.of_vectors(CandidateVectors(self.vectors, candidates))
 
 
 @register("deep")

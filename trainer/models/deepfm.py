@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from trainer.input_columns import InputColumn
 from trainer.models import mlp
+from trainer.models.candidates import Candidates, CandidateVectors
 from trainer.models.embeddings import FieldEmbeddings, equal_width
 from trainer.models.fm import pairwise
 from trainer.models.joint import EmbeddedPart, Joint, columns_of, one_logit
@@ -36,6 +37,10 @@ class PairsAndDeep(EmbeddedPart):
     def of_vectors(self, vectors: tf.Tensor, classes: None = None) -> tf.Tensor:
         """[batch, fields, width] -> float32 [batch, 1]."""
         return pairwise(vectors) + self._logits(self._hidden(tf.reshape(vectors, [-1, self._width])))
+
+    def ranked(self, candidates: Candidates) -> tf.Tensor:
+        vectors = CandidateVectors(self.vectors, candidates)
+        return pairwise(self.vectors.shaped(vectors.whole)) + self._logits(mlp.hidden(self._hidden, vectors))
 
 
 @register("deepfm")

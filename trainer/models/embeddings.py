@@ -11,6 +11,7 @@ from dataclasses import replace
 import keras
 import tensorflow as tf
 
+from schema.feature_spec import Side
 from trainer.input_columns import InputColumn
 from trainer.params import TrainParams
 
@@ -59,6 +60,8 @@ class FusedEmbedding(keras.layers.Layer):  # type: ignore[misc]
         self._multivalent = [column for column in columns if column.kind == "multivalent"]
         self.columns = tuple(column.name for column in (*self._univalent, *self._multivalent))
         """In the order of their embeddings."""
+        self.sides = {column.name: column.side for column in columns}
+        """Column -> what it describes."""
         sizes: dict[str, int] = {}
         for column in columns:
             sizes[column.table] = max(column.size, sizes.get(column.table, 0))
@@ -75,30 +78,33 @@ class FusedEmbedding(keras.layers.Layer):  # type: ignore[misc]
             self.table = self.add_weight((rows, width), initializer, name="table", autocast=False)
         self.built = True
 
-    def call(self, features: Mapping[str, tf.Tensor]) -> tf.Tensor:
+    def call(self, features: Mapping[str, tf.Tensor], side: Side | None = None) -> tf.Tensor:
         """Looks up a batch.
 
         Args:
             features: column name -> int64 ids, [batch], or [batch, any length] padded with -1 if multi-valent.
+            side: look up the columns of this side alone, of which there is one at least.
 
         Returns:
             float32 [batch, columns, width], categorical columns first. A multi-valent column's embedding is its
             ids' embeddings combined: their sum, the sum over their number (mean) or over its square root (sqrtn);
             zeros if there is none.
         """
-        if not self._multivalent:
-            return self._looked_up(self._rows_of_single(features))
-        batch_size = tf.shape(features[self._multivalent[0].name], tf.int64)[0]
-        rows, segments = self._rows_of_lists(features)
-        if self._univalent:
-            rows = tf.concat([tf.reshape(self._rows_of_single(features), [-1]), rows], axis=0)
-        # One lookup for all; of the columns with one value each come first.
-        single, listed = tf.split(
-            self._looked_up(rows), [batch_size * len(self._univalent), tf.size(segments, tf.int64)]
+        univalent, multivalent = (
+            [column for column in columns if side in (None, column.side)]
+            for columns in (self._univalent, self._multivalent)
         )
-        embeddings = self._combined(listed, segments, batch_size)
-        if self._univalent:
-            embeddings = tf.concat([tf.reshape(single, [-1, len(self._univalent), self._width]), embeddings], axis=1)
+        if not multivalent:
+            return self._looked_up(self._rows_of_single(features, univalent))
+        batch_size = tf.shape(features[multivalent[0].name], tf.int64)[0]
+        rows, segments = self._rows_of_lists(features, multivalent)
+        if univalent:
+            rows = tf.concat([tf.reshape(self._rows_of_single(features, univalent), [-1]), rows], axis=0)
+        # One lookup for all; of the columns with one value each come first.
+        single, listed = tf.split(self._looked_up(rows), [batch_size * len(univalent), tf.size(segments, tf.int64)])
+        embeddings = self._combined(listed, segments, batch_size, multivalent)
+        if univalent:
+            embeddings = tf.concat([tf.reshape(single, [-1, len(univalent), self._width]), embeddings], axis=1)
         return embeddings
 
     def terms(self, features: Mapping[str, tf.Tensor]) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
@@ -122,12 +128,14 @@ class FusedEmbedding(keras.layers.Layer):  # type: ignore[misc]
             found[column.name] = (vectors, vectors / divisor[:, tf.newaxis, tf.newaxis])
         return found
 
-    def _rows_of_single(self, features: Mapping[str, tf.Tensor]) -> tf.Tensor:
+    def _rows_of_single(self, features: Mapping[str, tf.Tensor], univalent: Sequence[InputColumn]) -> tf.Tensor:
         """Rows of the table: int64 [batch, univalent columns]."""
-        ids = tf.stack([features[column.name] for column in self._univalent], axis=1)
-        return ids + self._starts(self._univalent)
+        ids = tf.stack([features[column.name] for column in univalent], axis=1)
+        return ids + self._starts(univalent)
 
-    def _rows_of_lists(self, features: Mapping[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+    def _rows_of_lists(
+        self, features: Mapping[str, tf.Tensor], multivalent: Sequence[InputColumn]
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Rows of the table for all ids of multi-valent columns that are there, and which embedding each is part of.
 
         Only ids that are there are looked up, so that one long list does not cost as much for every row.
@@ -136,20 +144,22 @@ class FusedEmbedding(keras.layers.Layer):  # type: ignore[misc]
             Two int64 [ids]; the embedding of a batch's row r and multi-valent column c has the number
             r · columns + c.
         """
-        lists = [features[column.name] for column in self._multivalent]
+        lists = [features[column.name] for column in multivalent]
         ids = tf.concat(lists, axis=1)
         ends = tf.cumsum([tf.shape(each, tf.int64)[1] for each in lists])
         places = tf.where(ids >= 0)
         columns = tf.searchsorted(ends, places[:, 1], side="right", out_type=tf.int64)
-        rows = tf.gather_nd(ids, places) + tf.gather(self._starts(self._multivalent), columns)
+        rows = tf.gather_nd(ids, places) + tf.gather(self._starts(multivalent), columns)
         return rows, places[:, 0] * len(lists) + columns
 
-    def _combined(self, vectors: tf.Tensor, segments: tf.Tensor, batch_size: tf.Tensor) -> tf.Tensor:
+    def _combined(
+        self, vectors: tf.Tensor, segments: tf.Tensor, batch_size: tf.Tensor, multivalent: Sequence[InputColumn]
+    ) -> tf.Tensor:
         """Vectors of the same segment combined: float32 [batch, multi-valent columns, width]."""
-        count = len(self._multivalent)
+        count = len(multivalent)
         shape = [batch_size, count, self._width]
         sums = tf.reshape(tf.math.unsorted_segment_sum(vectors, segments, batch_size * count), shape)
-        powers = [_POWERS[column.combiner] for column in self._multivalent]
+        powers = [_POWERS[column.combiner] for column in multivalent]
         if not any(powers):
             return sums
         lengths = tf.math.unsorted_segment_sum(tf.ones_like(segments, sums.dtype), segments, batch_size * count)
@@ -177,6 +187,7 @@ class FieldEmbeddings(keras.layers.Layer):  # type: ignore[misc]
         super().__init__(name=name)
         ids = [column for column in columns if column.kind != "numeric"]
         self._numeric = [column.name for column in columns if column.kind == "numeric"]
+        self._width = width
         self._embeddings = FusedEmbedding(ids, width, _initial(), name=f"width_{width}") if ids else None
         self._vectors = (
             self.add_weight((len(self._numeric), width), _initial(), name="numbers") if self._numeric else None
@@ -187,17 +198,31 @@ class FieldEmbeddings(keras.layers.Layer):  # type: ignore[misc]
             dict.fromkeys([*(self._embeddings.columns if self._embeddings else ()), *self._numeric], width)
         )
         """Column -> where its vector is in all of a row, flat."""
+        self.sides = {column.name: column.side for column in columns}
+        """Column -> what it describes."""
         self.built = True
 
-    def call(self, features: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """Looks up a batch: float32 [batch, fields, width]."""
+    def call(self, features: Mapping[str, tf.Tensor], side: Side | None = None) -> tf.Tensor:
+        """Looks up a batch: float32 [batch, fields, width]; of the fields of one side, or of all."""
         vectors = []
-        if self._embeddings is not None:
-            vectors.append(self._embeddings(features))
-        if self._vectors is not None:
-            numbers = tf.stack([features[name] for name in self._numeric], axis=1)
-            vectors.append(numbers[:, :, tf.newaxis] * self._vectors)
+        if self._embeddings is not None and has_side(self._embeddings.sides, side):
+            vectors.append(self._embeddings(features, side=side))
+        if numeric := [name for name in self._numeric if side in (None, self.sides[name])]:
+            assert self._vectors is not None, "there are numbers"
+            numbers = tf.stack([features[name] for name in numeric], axis=1)
+            places = [self._numeric.index(name) for name in numeric]
+            kernel = self._vectors if side is None else tf.gather(self._vectors.value, places)
+            vectors.append(numbers[:, :, tf.newaxis] * kernel)
         return tf.concat(vectors, axis=1)
+
+    def of_side(self, features: Mapping[str, tf.Tensor], side: Side) -> tf.Tensor:
+        """The vectors of one side, flat: float32 [batch, numbers]; see `trainer.models.candidates`."""
+        vectors = self(features, side=side)
+        return tf.reshape(vectors, [-1, vectors.shape[1] * vectors.shape[2]])
+
+    def shaped(self, flat: tf.Tensor) -> tf.Tensor:
+        """Vectors that lie side by side, [batch, numbers], as `call` gives them."""
+        return tf.reshape(flat, [-1, self.fields, self._width])
 
 
 class DenseInputs(keras.layers.Layer):  # type: ignore[misc]
@@ -224,16 +249,27 @@ class DenseInputs(keras.layers.Layer):  # type: ignore[misc]
         """Column -> where it is in the vector."""
         self.width = sum(len(place) for place in self.places.values())
         """Length of the vector."""
+        self.sides = {column.name: column.side for column in columns}
+        """Column -> what it describes."""
         self.built = True
 
-    def call(self, features: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """Concatenates a batch's embeddings and numbers: float32 [batch, width]."""
+    def call(self, features: Mapping[str, tf.Tensor], side: Side | None = None) -> tf.Tensor:
+        """Concatenates a batch's embeddings and numbers, of one side or of all: float32 [batch, width]."""
         vectors = []
         for layer in self._embeddings:
-            embeddings = layer(features)
-            vectors.append(tf.reshape(embeddings, [-1, embeddings.shape[1] * embeddings.shape[2]]))
-        numbers = [features[name][:, tf.newaxis] for name in self._numeric]
-        return tf.concat(vectors + numbers, axis=1)
+            if has_side(layer.sides, side):
+                embeddings = layer(features, side=side)
+                vectors.append(tf.reshape(embeddings, [-1, embeddings.shape[1] * embeddings.shape[2]]))
+        numeric = [name for name in self._numeric if side in (None, self.sides[name])]
+        return tf.concat(vectors + [features[name][:, tf.newaxis] for name in numeric], axis=1)
+
+    def of_side(self, features: Mapping[str, tf.Tensor], side: Side) -> tf.Tensor:
+        """What is in the vector of one side: float32 [batch, numbers]; see `trainer.models.candidates`."""
+        return self(features, side=side)
+
+    def shaped(self, flat: tf.Tensor) -> tf.Tensor:
+        """As `call` gives them, which is flat."""
+        return flat
 
 
 class EqualInputs(keras.layers.Layer):  # type: ignore[misc]
@@ -249,6 +285,8 @@ class EqualInputs(keras.layers.Layer):  # type: ignore[misc]
         self._fields = FieldEmbeddings(columns, width)
         self.places = self._fields.places
         """Column -> where it is in the vector."""
+        self.sides = self._fields.sides
+        """Column -> what it describes."""
         self.width = self._fields.fields * width
         """Length of the vector."""
         self.built = True
@@ -257,9 +295,22 @@ class EqualInputs(keras.layers.Layer):  # type: ignore[misc]
         """Looks up a batch: float32 [batch, width]."""
         return tf.reshape(self._fields(features), [-1, self.width])
 
+    def of_side(self, features: Mapping[str, tf.Tensor], side: Side) -> tf.Tensor:
+        """What is in the vector of one side: float32 [batch, numbers]; see `trainer.models.candidates`."""
+        return self._fields.of_side(features, side=side)
+
+    def shaped(self, flat: tf.Tensor) -> tf.Tensor:
+        """As `call` gives them, which is flat."""
+        return flat
+
 
 Vectors = DenseInputs | EqualInputs | FieldEmbeddings
 """From a batch's columns to vectors, whose numbers each belong to one column."""
+
+
+def has_side(sides: Mapping[str, Side], side: Side | None) -> bool:
+    """Whether any of the columns is on a side; None: on any."""
+    return side is None or side in sides.values()
 
 
 def _side_by_side(widths: Mapping[str, int]) -> dict[str, range]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import reduce
+from operator import add
 
 import keras
 import tensorflow as tf
@@ -11,6 +13,7 @@ from schema.errors import SpecError, listing
 from schema.feature_spec import Part
 from trainer.input_columns import InputColumn
 from trainer.inputs import Examples
+from trainer.models.candidates import Candidates, CandidateVectors
 from trainer.models.embeddings import FusedEmbedding, Vectors
 
 
@@ -25,9 +28,21 @@ class ModelPart(keras.layers.Layer):  # type: ignore[misc]
         name: for a person who reads a list of weights.
     """
 
+    is_wide: bool = False
+    """Whether the part is linear in ids and crosses, with `train.wide_optimizer` as its optimizer."""
+
     def __init__(self, columns: Sequence[InputColumn], name: str) -> None:
         super().__init__(name=name)
         self.columns = tuple(columns)
+
+    @property
+    def embeddings(self) -> list[FusedEmbedding]:
+        """The part's layers of embeddings, in the order in which they were made."""
+        return [layer for layer in self._flatten_layers() if isinstance(layer, FusedEmbedding)]
+
+    def ranked(self, candidates: Candidates) -> tf.Tensor:
+        """The part's share of the logits of a context's candidates: float32 [1 or rows, units]."""
+        return self({column.name: candidates.column(column) for column in self.columns})
 
 
 class EmbeddedPart(ModelPart):
@@ -50,6 +65,10 @@ class EmbeddedPart(ModelPart):
     def of_vectors(self, vectors: tf.Tensor, classes: tf.Tensor | None = None) -> tf.Tensor:
         """The same, of what `vectors` gives."""
         raise NotImplementedError
+
+    def ranked(self, candidates: Candidates) -> tf.Tensor:
+        """The part's share of the logits of a context's candidates: float32 [rows, units]."""
+        return self.of_vectors(self.vectors.shaped(CandidateVectors(self.vectors, candidates).whole))
 
 
 class CountedPart(ModelPart):
@@ -94,6 +113,11 @@ class Joint(keras.layers.Layer):  # type: ignore[misc]
         bias = self.bias.value if classes is None else tf.gather(self.bias.value, classes)
         return tf.add_n([part(features, classes) for part in self.parts]) + bias
 
+    def ranked(self, candidates: Candidates) -> tf.Tensor:
+        """The logits of a context's candidates, as `call` gives them: float32 [rows, units]."""
+        logits = reduce(add, [part.ranked(candidates) for part in self.parts]) + self.bias.value
+        return tf.broadcast_to(logits, [candidates.rows, self.bias.shape[0]])
+
     @property
     def is_counted(self) -> bool:
         """Whether the model has nothing to train."""
@@ -108,21 +132,17 @@ class Joint(keras.layers.Layer):  # type: ignore[misc]
     @property
     def embedding_tables(self) -> list[keras.Variable]:
         """The embeddings, without the weights of the wide part, which are embeddings of width 1."""
-        return [table for part in self.parts if part.name != "wide" for table in _tables(part)]
+        return [layer.table for part in self.parts if not part.is_wide for layer in part.embeddings]
 
     @property
     def wide_tables(self) -> list[keras.Variable]:
         """The wide part's weights of ids and crosses."""
-        return [table for part in self.parts if part.name == "wide" for table in _tables(part)]
+        return [layer.table for part in self.parts if part.is_wide for layer in part.embeddings]
 
     @property
     def wide_variables(self) -> list[keras.Variable]:
         """The weights of the wide part, which have an optimizer of their own."""
-        return [variable for part in self.parts if part.name == "wide" for variable in part.trainable_variables]
-
-
-def _tables(part: ModelPart) -> list[keras.Variable]:
-    return [layer.table for layer in part._flatten_layers() if isinstance(layer, FusedEmbedding)]
+        return [variable for part in self.parts if part.is_wide for variable in part.trainable_variables]
 
 
 def columns_of(part: Part, columns: Sequence[InputColumn]) -> list[InputColumn]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
+from trainer.models.candidates import CandidateVectors, dense
 from trainer.params import TrainParams
 
 _MOMENTUM = 0.9
@@ -44,6 +45,14 @@ def hidden_layers(width: int, params: TrainParams) -> keras.Sequential:
         if params.dropout:
             layers.append(keras.layers.Dropout(params.dropout, dtype=policy))
     return (_Compiled if params.xla else keras.Sequential)(layers, name="mlp")
+
+
+def hidden(layers: keras.Sequential, x: tf.Tensor | CandidateVectors) -> tf.Tensor:
+    """What `hidden_layers` make of a⁽⁰⁾: float32 [batch, last of hidden_units]."""
+    if not isinstance(x, CandidateVectors):
+        return layers(x)
+    first, *others = layers.layers
+    return functools.reduce(lambda output, layer: layer(output), others, dense(first, x))
 
 
 class _Compiled(keras.Sequential):  # type: ignore[misc]

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial, reduce
+from operator import add
 
 import tensorflow as tf
 
+from schema.feature_spec import Side
 from trainer.input_columns import InputColumn
-from trainer.models.embeddings import FusedEmbedding
+from trainer.models.candidates import SIDES, Candidates
+from trainer.models.embeddings import FusedEmbedding, has_side
 from trainer.models.joint import Joint, ModelPart, columns_of
 from trainer.models.registry import register
 from trainer.params import TrainParams
@@ -25,24 +29,39 @@ class Wide(ModelPart):
         units: logits per row, each with weights of its own.
     """
 
+    is_wide = True
+
     def __init__(self, columns: Sequence[InputColumn], units: int, name: str = "wide") -> None:
         super().__init__(columns, name)
         # Columns that share an embedding mean different things all the same: each has weights of its own.
         ids = [replace(column, table=column.name) for column in columns if column.kind != "numeric"]
         self._numeric = [column.name for column in columns if column.kind == "numeric"]
+        self._sides = {column.name: column.side for column in columns}
         self._weights = FusedEmbedding(ids, width=units, initializer="zeros", name="ids") if ids else None
         self._kernel = self.add_weight((len(self._numeric), units), "zeros", name="numbers") if self._numeric else None
         self.built = True
 
     def call(self, features: Mapping[str, tf.Tensor], classes: tf.Tensor | None = None) -> tf.Tensor:
         """The wide part's share of the logits: float32 [batch, units]; see `Joint` for `classes`."""
+        logits = self._sum(features)
+        return logits if classes is None else tf.gather(logits, classes, axis=1)
+
+    def ranked(self, candidates: Candidates) -> tf.Tensor:
+        """The sum of the sides' shares of the logits: float32 [1 or rows, units]."""
+        sides = [side for side in SIDES if side in self._sides.values()]
+        return reduce(add, [candidates.share(side, partial(self._sum, candidates.features, side)) for side in sides])
+
+    def _sum(self, features: Mapping[str, tf.Tensor], side: Side | None = None) -> tf.Tensor:
+        """The sum over the columns of one side, or over all."""
         logits = []
-        if self._weights is not None:
-            logits.append(tf.reduce_sum(self._weights(features), axis=1))
-        if self._kernel is not None:
-            numbers = tf.stack([features[name] for name in self._numeric], axis=1)
-            logits.append(tf.matmul(numbers, self._kernel))
-        return tf.add_n(logits) if classes is None else tf.gather(tf.add_n(logits), classes, axis=1)
+        if self._weights is not None and has_side(self._weights.sides, side):
+            logits.append(tf.reduce_sum(self._weights(features, side=side), axis=1))
+        if numeric := [name for name in self._numeric if side in (None, self._sides[name])]:
+            assert self._kernel is not None, "there are numbers"
+            numbers = tf.stack([features[name] for name in numeric], axis=1)
+            places = [self._numeric.index(name) for name in numeric]
+            logits.append(tf.matmul(numbers, self._kernel if side is None else tf.gather(self._kernel.value, places)))
+        return tf.add_n(logits)
 
     def terms(self, features: Mapping[str, tf.Tensor]) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
         """What the logits of a batch are sums of.

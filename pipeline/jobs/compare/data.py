@@ -20,6 +20,7 @@ from schema.feature_spec import LABEL, WEIGHT, Categorical, FeatureSpec, Numeric
 from serving.features import Column
 from trainer import inputs, preprocessing, transform_sources
 from trainer.input_columns import InputColumn, ids_of, input_columns
+from trainer.models.candidates import Candidates
 from trainer.raw_to_columns import RawTensors, RawToColumns
 from trainer.vocabulary import SEPARATOR
 
@@ -41,11 +42,11 @@ class RankedLists:
     """All items for some groups.
 
     Attributes:
-        columns: for each group, the model's columns of all items.
+        candidates: for each group, all items.
         shown: [items], in how many training rows each item was.
     """
 
-    columns: Sequence[Columns]
+    candidates: Sequence[Candidates]
     shown: Ints
 
 
@@ -201,11 +202,12 @@ def _lists(dataset: Dataset, to_columns: RawToColumns, occurrences: Mapping[str,
         for name, kind in dataset.spec.input_columns.items()
     }
     items = {name: raw[name].rows(found.items[name].to_pylist()) for name in raw if name in found.items.column_names}
-    rank = tf.function(lambda values: to_columns(to_columns.to_rows(values)), reduce_retracing=True, autograph=False)
+    candidates = tf.function(to_columns.candidates, reduce_retracing=True, autograph=False)
     lists = []
     for group in _some_groups(found):
         context = {name: raw[name].row(value) for name, value in found.context(group).items()}
-        lists.append(rank({name: tf.constant(value) for name, value in {**items, **context}.items()}))
+        inputs = {name: tf.constant(value) for name, value in {**items, **context}.items()}
+        lists.append(Candidates(*candidates(inputs)))
     item = dataset.spec.ranking.item
     counts = occurrences.get(item, Counter())
     return RankedLists(lists, np.array([counts[str(value).encode()] for value in found.items[item].to_pylist()]))

@@ -18,6 +18,7 @@ from pipeline.jobs.compare.data import Columns, ComparedData, RankedLists
 from trainer import calibration, models
 from trainer.auc import auc
 from trainer.fit import Epoch, fit
+from trainer.models.candidates import Candidates
 from trainer.models.joint import Joint
 from trainer.params import TrainParams
 
@@ -109,7 +110,7 @@ def _train(data: ComparedData, params: TrainParams) -> Trained:
     if params.calibration != "none":
         calibrate = calibration.fitted(params.calibration, model, data.held_out)
         logits = calibrate(tf.constant(logits, tf.float32)).numpy().astype(np.float64)
-    lists = _best(score, model, data.lists) if data.lists else None
+    lists = _best(model, data.lists) if data.lists else None
     return Trained(
         metrics=data.judged.metrics(logits),
         by_familiarity={
@@ -141,6 +142,14 @@ def _scores(score: Callable[[Columns], tf.Tensor], model: Joint, columns: Column
     return logits
 
 
-def _best(score: Callable[[Columns], tf.Tensor], model: Joint, lists: RankedLists) -> list[Ints]:
+def _best(model: Joint, lists: RankedLists) -> list[Ints]:
     """The first `LIST_LENGTH` items of each list."""
-    return [np.argsort(-_scores(score, model, columns), kind="stable")[:LIST_LENGTH] for columns in lists.columns]
+
+    def score(features: Columns, rows: tf.Tensor) -> tf.Tensor:
+        return tf.squeeze(model.ranked(Candidates(features, rows)), axis=1)
+
+    score = tf.function(score, reduce_retracing=True)
+    return [
+        np.argsort(-score(dict(each.features), each.rows).numpy(), kind="stable")[:LIST_LENGTH]
+        for each in lists.candidates
+    ]
