@@ -163,7 +163,7 @@ def own_inputs(spec: FeatureSpec) -> dict[str, str]:
     }
 
 
-def _compiled(function: Callable[[Any], dict[str, tf.Tensor]]) -> Any:
+def _compiled(function: Callable[..., dict[str, tf.Tensor]]) -> Any:
     """A TensorFlow function; none of ours has a branch or a loop, which autograph would look for at length."""
     return tf.function(function, autograph=False)
 

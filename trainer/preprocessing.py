@@ -171,8 +171,8 @@ def tokens(spec: FeatureSpec, inputs: Mapping[str, Any], buckets: Mapping[str, t
             found[name] = texts[name] if name in texts else inputs[name]
     parts = {**texts, **found}
     for cross in spec.crosses:
-        crossed = [parts[column] for column in cross.columns]
-        found[cross.name] = _crossed(_repeated(crossed) if spec.side(cross.name) == "pair" else crossed)
+        crossed_parts = [parts[column] for column in cross.columns]
+        found[cross.name] = _crossed(_repeated(crossed_parts) if spec.side(cross.name) == "pair" else crossed_parts)
     return found
 
 

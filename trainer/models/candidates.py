@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, reduce
+from functools import cached_property, partial, reduce
 from operator import add
 from typing import Protocol
 
@@ -118,7 +118,7 @@ class CandidateVectors:
         for side in SIDES:
             columns = [name for name in vectors.places if vectors.sides[name] == side]
             if columns:
-                self._of_side[side] = lambda side=side: vectors.of_side(candidates.features, side)
+                self._of_side[side] = partial(vectors.of_side, candidates.features, side)
                 self._places[side] = [place for name in columns for place in vectors.places[name]]
 
     @cached_property
@@ -136,8 +136,11 @@ class CandidateVectors:
 
     def _products(self, kernel: tf.Tensor) -> Iterator[tf.Tensor]:
         for side, compute in self._of_side.items():
-            rows = tf.gather(kernel, self._places[side])
-            yield self._candidates.share(side, lambda compute=compute, rows=rows: tf.matmul(compute(), rows))
+            yield self._candidates.share(side, partial(self._product, compute, tf.gather(kernel, self._places[side])))
+
+    @staticmethod
+    def _product(compute: Compute, rows: tf.Tensor) -> tf.Tensor:
+        return tf.matmul(compute(), rows)
 
 
 def whole(x: tf.Tensor | CandidateVectors) -> tf.Tensor:
