@@ -62,7 +62,7 @@ def report(
     metadata = options.metadata(root, config)
     if pair:
         if run_id or markdown:
-            raise click.UsageError("expected --compare RUN RUN without another RUN, and as HTML")
+            raise click.UsageError("expected --compare RUN RUN without another RUN or --markdown")
         folders = [with_report(metadata, each) for each in pair]
         with quiet(Path(os.devnull)) as terminal, busy(terminal, "Comparing"):
             from pipeline.jobs.report import compare

@@ -260,7 +260,7 @@ def _wait_until_usable(cluster: Cluster, root: Path) -> None:
             said = "\n".join(log.read_text(errors="replace").splitlines()[-5:])
             raise RanklineError(f"expected {dead[0]} to start, but it has ended; the end of {log}:\n{said}")
         if time.monotonic() > deadline:
-            raise RanklineError(f"expected a cluster within {_START_S:g} s; what it says is in {_folder(root)}/*.log")
+            raise RanklineError(f"expected a cluster within {_START_S:g} s; its logs are {_folder(root)}/*.log")
         time.sleep(_POLL_S)
 
 

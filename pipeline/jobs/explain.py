@@ -72,7 +72,7 @@ def explain_ranking(
             + (
                 "has a logit for each class"
                 if run.spec.label.kind == "classes"
-                else "is counted, not trained; --run asks the model of another run"
+                else "is counted, not trained; --run chooses another run"
             )
         )
     examples = _examples(known, candidates, group)

@@ -46,8 +46,8 @@ def judged(report: Report) -> pd.DataFrame:
         model = Model(folders["model"], folders["transform_graph"], spec)
     except OSError as error:
         raise RanklineError(
-            f"run {report.run_id}: expected what it has made, found a part of it missing: {error}; `rankline run` "
-            "makes it anew"
+            f"run {report.run_id}: expected its evaluation and its model, found a part missing: {error}; "
+            "`rankline run` makes them anew"
         ) from error
     columns = {**kept.columns, "label": kept.labels, "answer": kept.candidate.values}
     if model.is_told_apart:

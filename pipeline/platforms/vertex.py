@@ -41,8 +41,8 @@ def compile_job(config: RunConfig, output: Path) -> None:
         raise SpecError("vertex: expected a section with an image and a root in a bucket, received none")
     if config.train.warm_start:
         raise SpecError(
-            "train.warm_start: expected false for Vertex AI, received true: of models trained on other data only "
-            "Rankline's own resolvers know"
+            "train.warm_start: expected false for Vertex AI, received true: only Rankline's own "
+            "resolvers know models trained on other data"
         )
     dataset = find(config.dataset)
     _check(dataset)
@@ -82,6 +82,6 @@ def _check(dataset: Dataset) -> None:
     for file in (file for files in dataset.files.values() for file in files):
         if not file.is_relative_to(MOUNTS):
             raise SpecError(
-                f"dataset: expected files below {MOUNTS}, where Vertex AI has buckets mounted, received {file}; mount "
+                f"dataset: expected files below {MOUNTS}, where Vertex AI mounts buckets, received {file}; mount "
                 "the bucket there on this machine too, with gcsfuse"
             )

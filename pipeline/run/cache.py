@@ -94,7 +94,7 @@ class CacheCheck(base_driver_operator.BaseDriverOperator):  # type: ignore[misc]
                 if not damaged:
                     break
                 for artifact in damaged:
-                    _log.warning("%s holds other files than were written there, and is not used", artifact.uri)
+                    _log.warning("%s is not reused, since its files have changed", artifact.uri)
                     self._on_damaged(artifact.uri)
                     artifact.mlmd_artifact.state = metadata_store_pb2.Artifact.MARKED_FOR_DELETION
                 handle.store.put_artifacts([artifact.mlmd_artifact for artifact in damaged])

@@ -63,7 +63,7 @@ class Outcome:
     @property
     def warnings(self) -> list[str]:
         """The problems that have not stopped the node: damaged former outputs, oddities of the data or the verdict."""
-        damaged = [f"not reused, since its files are not what was written: {uri}" for uri in self.damaged]
+        damaged = [f"not reused, since its files have changed: {uri}" for uri in self.damaged]
         keys = ("examples", "anomalies", "evaluation")
         return damaged + [line for key in keys for line in self._noted(key, WARNINGS_PROPERTY)]
 

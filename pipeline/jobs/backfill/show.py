@@ -89,9 +89,9 @@ def table(backfill: Backfill) -> Table:
         table.add_row("all", f"{sum(backfill.rows.values()):,}", *_cells(backfill.overall), "", "")
     counts = ", ".join(f"{metric} on {backfill.better(metric)}" for metric in _SHOWN)
     table.caption = (
-        "once: the first model; each: the one that was served when the span came.\n"
+        "once: the first model; each: the model that was served when the span came.\n"
         f"Training each time is better by {counts} spans.\n"
-        "ids: that have weights in the span's own model; known: those from the one before."
+        "ids: those with weights in the span's own model; known: those also in the model before."
     )
     return table
 

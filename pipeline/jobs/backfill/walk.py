@@ -75,7 +75,7 @@ def walk(
                 step = run(span)
             except RanklineError as error:
                 raise RanklineError(
-                    f"span {span}: {error}\nWhat was done before it is kept: the same command goes on from there."
+                    f"span {span}: {error}\nThe spans before it are kept: the same command continues after them."
                 ) from error
             partial = record.with_suffix(".partial")
             partial.write_text(json.dumps(asdict(step), indent=1) + "\n")

@@ -65,7 +65,7 @@ def tables(findings: Findings) -> Iterator[Table]:
             cells += [f"{window.labelled:,}", _number(window.auc, 4), _number(window.calibration, 3)]
         add_row(shown, window.name, *cells)
     metrics = [f"{name} {findings.judged[name]:.4f}" for name in ("auc", "calibration") if name in findings.judged]
-    shown.caption = f"On the test split: {', '.join(metrics)}; its scores are {findings.scores:.3f} from these."
+    shown.caption = f"On the test split: {', '.join(metrics)}; its scores differ by {findings.scores:.3f}."
     yield shown
     shown = new_table("Columns", "column", "from training#", "from the window before#")
     for name, distance in islice(findings.skew.items(), _MOST_COLUMNS):

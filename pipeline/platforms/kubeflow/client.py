@@ -73,7 +73,7 @@ def connected(
             ssl_ca_cert=str(ca) if ca else None,
         )
         if client.get_kfp_healthz().multi_user and not client.get_user_namespace():
-            raise RanklineError(f"--namespace: expected yours, since {host} is for several users, received none")
+            raise RanklineError(f"--namespace: expected yours, since {host} has several users, received none")
         yield client
 
 
@@ -114,8 +114,8 @@ class Client(kfp.Client):  # type: ignore[misc]
             raise
         if "json" not in headers.get("content-type", ""):
             raise RanklineError(
-                f"{self.host}: expected Kubeflow Pipelines, received a page, perhaps to log in; a token in the "
-                f"variable {TOKEN_VARIABLE} or in --token-file may be let in"
+                f"{self.host}: expected Kubeflow Pipelines, received a page, perhaps to log in; try a token in the "
+                f"variable {TOKEN_VARIABLE} or in --token-file"
             )
         return health
 
@@ -127,7 +127,7 @@ def _refusal(error: kfp_server_api.ApiException, with_token: bool) -> str:
         return f"expected a token in the variable {TOKEN_VARIABLE} or in --token-file, received {what} ({said})"
     if error.status == HTTPStatus.FORBIDDEN:
         return f"expected a --namespace in which you may do this, received a refusal ({said})"
-    return f"expected what it accepts, received {error.status}: {said}"
+    return f"expected a request that it accepts, received {error.status}: {said}"
 
 
 def _said(error: kfp_server_api.ApiException) -> str:

@@ -248,7 +248,7 @@ def test_it_is_shown(tmp_path, spec, origin):
     with console.capture() as captured:
         for table in job.tables(findings):
             console.print(table)
-    assert "On the test split: auc 0.7000; its scores are" in captured.get()
+    assert "On the test split: auc 0.7000; its scores differ by" in captured.get()
     assert next(line.split()[:3] for line in captured.get().splitlines() if line.split()[:1] == ["all"]) == [
         "all", "40", "200"
     ]  # fmt: skip
