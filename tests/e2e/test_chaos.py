@@ -1,5 +1,5 @@
-"""Runs that are killed at random moments, in every component, while a server watches what is pushed; and what the
-same command makes of it.
+"""Runs that are killed at random moments, in every component, while a server watches the pushed versions; and the same
+command afterwards.
 """
 
 from __future__ import annotations

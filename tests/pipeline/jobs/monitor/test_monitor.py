@@ -1,4 +1,4 @@
-"""What a request log says, and which of it is an alarm."""
+"""Request logs, and the alarms that they raise."""
 
 from __future__ import annotations
 

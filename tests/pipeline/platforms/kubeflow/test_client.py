@@ -1,4 +1,4 @@
-"""Who asks a Kubeflow Pipelines server, where, and what a server says that does not answer or lets nobody in."""
+"""The connection to a Kubeflow Pipelines server: its address, its tokens, and its errors."""
 
 import ssl
 

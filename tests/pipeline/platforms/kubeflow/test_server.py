@@ -1,4 +1,4 @@
-"""Submitting and scheduling, asked of a server on loopback that is as strict as Kubeflow's."""
+"""Submitting and scheduling, with a server on loopback that is as strict as Kubeflow's."""
 
 import contextlib
 import json
