@@ -83,5 +83,5 @@ def _distances(findings: Findings, limits: AlarmLimits) -> str:
         if len(shown) > 1:
             axes.legend()
 
-    text = f"How far the values of {len(names)} columns are from others; all numbers are in the table"
+    text = f"The distances of {len(names)} columns; all numbers are in the table"
     return charts.draw("columns", text, paint, (5.0, 1 + 0.3 * len(names)))
