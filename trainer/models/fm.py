@@ -37,8 +37,8 @@ class Pairs(EmbeddedPart):
     A multi-valent column is one field: its ids' vectors are combined, not paired with each other.
 
     Args:
-        columns: columns of the deep part.
-        width: of the vectors. Rule of thumb: 8 to 32.
+        columns: the columns of the deep part.
+        width: the width of the vectors. Rule of thumb: 8 to 32.
     """
 
     def __init__(self, columns: Sequence[InputColumn], width: int, name: str = "pairs") -> None:
