@@ -159,7 +159,7 @@ def _latency(address: str, examples: Sequence[bytes], spec: FeatureSpec, limits:
         found = load.run(channel.unary_unary(load.PREDICT), requests, 1, _SECONDS, warm_up_s=_WARM_UP_SECONDS)
     if found.failed or not found.answered:
         raise ModelServerError(
-            f"of requests about {limits.candidates:,} rows {found.answered:,} were answered, and "
+            f"requests with {limits.candidates:,} rows: {found.answered:,} were answered and "
             f"{found.failed:,} failed {', '.join(found.errors)}".rstrip()
         )
     percentiles = {f"p{percent:g}": round(found.percentile(percent), 3) for percent in sorted(

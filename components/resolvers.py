@@ -39,7 +39,7 @@ class _LatestIntactBlessedModelStrategy(LatestBlessedModelStrategy):  # type: ig
             if all(map(is_intact, resolved["model"])):
                 return resolved
             (damaged,) = resolved["model"]
-            _log.warning("%s holds other files than were written there; an earlier model is taken", damaged.uri)
+            _log.warning("the files in %s have changed since they were written; using an earlier model", damaged.uri)
             models.remove(damaged)
 
 
@@ -113,7 +113,7 @@ def _is_earlier(model: types.Artifact, raw_examples: types.Artifact) -> bool:
 def _has_seen_test_rows(model: types.Artifact, raw_examples: types.Artifact) -> bool:
     why = overlap(splits_of(model), splits_of(raw_examples))
     if why:
-        _log.warning("%s may have been trained on rows of the test split (%s); it is not begun with", model.uri, why)
+        _log.warning("not starting from %s, which may have been trained on rows of the test split: %s", model.uri, why)
     return bool(why)
 
 

@@ -273,8 +273,8 @@ def _why(condition: Condition) -> str:
 
 def _refusal(unjudged: Sequence[str]) -> Condition:
     reason = (
-        f"test split: expected enough to judge by, received too little for {', '.join(unjudged)}; bring more rows, "
-        "or say gate.unjudged: push"
+        f"test split: expected enough to judge by, received too little for {', '.join(unjudged)}; add rows, "
+        "or set gate.unjudged: push"
     )
     return Condition(what="test split", expected="enough to judge by", is_overall=True, outcome="broken", reason=reason)
 
@@ -306,8 +306,8 @@ def _remarks(thresholds: Mapping[str, Threshold], conditions: Sequence[Condition
         for value in (bounds.min, bounds.max, bounds.max_drop)
     )
     why = (
-        "all thresholds are against a last blessed model, and it was compared with none"
+        "all thresholds are for the comparison with a last blessed model, and there was none to compare with"
         if asked
         else ("there are no thresholds")
     )
-    return [f"blessed, since nothing was asked of its metrics: {why}"]
+    return [f"blessed without judging its metrics: {why}"]

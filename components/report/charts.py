@@ -157,7 +157,7 @@ def distribution(found: Distribution) -> str:
         if len(found.shares) > 1:
             axes.legend()
 
-    return draw("distribution", f"How predictions are spread: {', '.join(found.shares)}", paint)
+    return draw("distribution", f"Distribution of the predictions: {', '.join(found.shares)}", paint)
 
 
 def bars(heights: Sequence[float]) -> str:
@@ -218,7 +218,7 @@ def familiarity(found: Sequence[Familiarity]) -> str:
     """Draws the first metric by how often values were seen in training."""
     lines: list[tuple[str, Estimate | None]] = [(f"{each.what} {each.seen}", each.metric.estimate) for each in found]
     name = found[0].metric.name
-    text = f"{name} by how often what was seen in training; all numbers are in the table"
+    text = f"{name} by how often values were seen in training; all numbers are in the table"
     return _forest("familiarity", text, lines[:_MOST_LINES], name, None)
 
 
@@ -257,7 +257,7 @@ def contributions(item: Explained) -> str:
         axes.grid(axis="y", visible=False)
         axes.legend([Patch(color=colour) for colour in colours.values()], colours, loc="best")
 
-    text = f"What moves the logit of {item.title} most; all numbers are in the table"
+    text = f"The largest contributions to the logit of {item.title}; all numbers are in the table"
     return draw(f"item-{item.place}", text, paint, (5.0, 0.7 + 0.22 * max(2, len(shown))))
 
 
