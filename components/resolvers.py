@@ -30,7 +30,7 @@ class _LatestIntactBlessedModelStrategy(LatestBlessedModelStrategy):  # type: ig
     def resolve_artifacts(
         self, store: Any, input_dict: dict[str, list[types.Artifact]]
     ) -> dict[str, list[types.Artifact]]:
-        """As TFX's strategy, among the models that qualify."""
+        """Applies TFX's strategy to the models that qualify."""
         models = list(input_dict["model"])
         while True:
             resolved: dict[str, list[types.Artifact]] = super().resolve_artifacts(
@@ -56,7 +56,7 @@ class LatestOtherBlessedModelStrategy(_LatestIntactBlessedModelStrategy):
     def resolve_artifacts(
         self, store: Any, input_dict: dict[str, list[types.Artifact]]
     ) -> dict[str, list[types.Artifact]]:
-        """As TFX's strategy, among the models that qualify."""
+        """Applies TFX's strategy to the models that qualify."""
         channels = dict(input_dict)
         (candidate,) = channels.pop(_CANDIDATE)
         left_out = {candidate.id, *_beyond_limits(channels.pop(_INFRA_BLESSING))}
@@ -90,7 +90,7 @@ class LatestBlessedModelOfOtherExamplesStrategy(_LatestIntactBlessedModelStrateg
     def resolve_artifacts(
         self, store: Any, input_dict: dict[str, list[types.Artifact]]
     ) -> dict[str, list[types.Artifact]]:
-        """As TFX's strategy, among the models that qualify."""
+        """Applies TFX's strategy to the models that qualify."""
         channels = dict(input_dict)
         (examples,) = channels.pop(_EXAMPLES)
         (raw_examples,) = channels.pop(_RAW_EXAMPLES)
