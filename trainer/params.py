@@ -149,8 +149,8 @@ class TrainParams(EmbeddingParams, HiddenParams, CrossParams, MixtureParams):
     epochs: PositiveInt = 20
     """The largest number of passes over the train split."""
     patience: PositiveInt = 2
-    """The number of epochs in a row without a better AUC on the eval split after which training stops. The weights of
-    the best epoch are kept in any case."""
+    """The number of epochs in a row without a better AUC on the eval split after which training stops. The model always
+    has the weights of the best epoch."""
     batch_size: PositiveInt = 1024
     """The number of rows per step. Useful values are 512 to 4096."""
     seed: NonNegativeInt = 0

@@ -79,7 +79,7 @@ DEFAULT_THRESHOLDS: Mapping[str, Threshold] = {
 
 
 class GateParams(BaseModel):
-    """The rows that it takes to judge a model, and the verdict where there are fewer."""
+    """The number of rows that it takes to judge a model, and the verdict if there are fewer."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -93,7 +93,7 @@ class GateParams(BaseModel):
     the default for slices."""
     unjudged: Literal["push", "keep", "refuse"] = "keep"
     """The verdict on a model that cannot be judged over the whole test split: `push` blesses it with a warning,
-    `refuse` never does, and `keep` blesses it with a warning only where there is no blessed model yet."""
+    `refuse` never does, and `keep` blesses it with a warning only if there is no blessed model yet."""
 
 
 class Limits(BaseModel):

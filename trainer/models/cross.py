@@ -36,7 +36,7 @@ class CrossNetwork(keras.layers.Layer):  # type: ignore[misc]
         self.built = True
 
     def call(self, x0: tf.Tensor | CandidateVectors) -> tf.Tensor:
-        """[batch, width] -> [batch, width]."""
+        """Maps x₀ to x_L, both [batch, width]."""
         x = x0 if self.compute_dtype == "float32" else whole(x0)  # see `dense`
         x0 = whole(x0)
         for layer in self._layers_in_order:
@@ -64,7 +64,7 @@ class Cross(EmbeddedPart):
         self.built = True
 
     def of_vectors(self, vectors: tf.Tensor | CandidateVectors, classes: tf.Tensor | None = None) -> tf.Tensor:
-        """x₀, [batch, width] -> float32 [batch, units]."""
+        """The part's share of the logits, float32 [batch, units], from x₀, [batch, width]."""
         return self._logits(self._cross(x0=vectors), classes)
 
     def ranked(self, candidates: Candidates) -> tf.Tensor:
@@ -102,7 +102,7 @@ class CrossAndDeep(EmbeddedPart):
         self.built = True
 
     def of_vectors(self, vectors: tf.Tensor | CandidateVectors, classes: tf.Tensor | None = None) -> tf.Tensor:
-        """x₀, [batch, width] -> float32 [batch, units]."""
+        """The part's share of the logits, float32 [batch, units], from x₀, [batch, width]."""
         crosses = self._cross(x0=vectors)
         if self._parallel:
             return self._logits(tf.concat([crosses, mlp.hidden(self._hidden, vectors)], axis=1), classes)

@@ -38,7 +38,7 @@ class VectorCross(keras.layers.Layer):  # type: ignore[misc]
         self.built = True
 
     def call(self, x0: tf.Tensor, x: tf.Tensor | CandidateVectors) -> tf.Tensor:
-        """Both [batch, width] -> [batch, width]."""
+        """Maps x₀ and xₗ to xₗ₊₁, all [batch, width]."""
         return x0 * matmul(x, tf.convert_to_tensor(self._kernel)) + self._bias + whole(x)
 
 

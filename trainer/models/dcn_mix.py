@@ -43,7 +43,7 @@ class MixtureCross(keras.layers.Layer):  # type: ignore[misc]
         self.built = True
 
     def call(self, x0: tf.Tensor, x: tf.Tensor | CandidateVectors) -> tf.Tensor:
-        """Both [batch, width] -> [batch, width]."""
+        """Maps x₀ and xₗ to xₗ₊₁, all [batch, width]."""
         v = tf.convert_to_tensor(self._v)
         experts, width, rank = v.shape
         side_by_side = tf.reshape(tf.transpose(v, [1, 0, 2]), [width, experts * rank])

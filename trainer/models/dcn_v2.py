@@ -38,7 +38,7 @@ class MatrixCross(keras.layers.Layer):  # type: ignore[misc]
         self.built = True
 
     def call(self, x0: tf.Tensor, x: tf.Tensor | CandidateVectors) -> tf.Tensor:
-        """Both [batch, width] -> [batch, width]."""
+        """Maps x₀ and xₗ to xₗ₊₁, all [batch, width]."""
         return x0 * dense(self._dense, x) + whole(x)
 
 

@@ -34,7 +34,7 @@ class Deep(EmbeddedPart):
         self.built = True
 
     def of_vectors(self, vectors: tf.Tensor | CandidateVectors, classes: tf.Tensor | None = None) -> tf.Tensor:
-        """a⁽⁰⁾, [batch, inputs] -> float32 [batch, units]."""
+        """The part's share of the logits, float32 [batch, units], from a⁽⁰⁾, [batch, inputs]."""
         return self._logits(mlp.hidden(self._hidden, vectors), classes)
 
     def ranked(self, candidates: Candidates) -> tf.Tensor:

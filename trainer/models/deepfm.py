@@ -35,7 +35,7 @@ class PairsAndDeep(EmbeddedPart):
         self.built = True
 
     def of_vectors(self, vectors: tf.Tensor, classes: None = None) -> tf.Tensor:
-        """[batch, fields, width] -> float32 [batch, 1]."""
+        """The part's share of the logit, float32 [batch, 1], from vectors [batch, fields, width]."""
         return pairwise(vectors) + self._logits(self._hidden(tf.reshape(vectors, [-1, self._width])))
 
     def ranked(self, candidates: Candidates) -> tf.Tensor:

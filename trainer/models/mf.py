@@ -32,7 +32,7 @@ class Factors(EmbeddedPart):
         self.built = True
 
     def of_vectors(self, vectors: tf.Tensor, classes: None = None) -> tf.Tensor:
-        """[batch, 2, width] -> float32 [batch, 1]."""
+        """The part's share of the logit, float32 [batch, 1], from factors [batch, 2, width]."""
         return tf.reduce_sum(tf.reduce_prod(vectors, axis=1), axis=1, keepdims=True)
 
 

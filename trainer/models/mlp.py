@@ -88,6 +88,6 @@ class Logits(keras.layers.Layer):  # type: ignore[misc]
         self.built = True
 
     def call(self, x: tf.Tensor, classes: tf.Tensor | None = None) -> tf.Tensor:
-        """[batch, width] -> float32 [batch, units]; or [batch, some], the logits of these `classes` (int64 [some])."""
+        """Maps x, [batch, width], to logits, float32 [batch, units], or to those of `classes` (int64 [some]) alone."""
         kernel = self._kernel.value if classes is None else tf.gather(self._kernel.value, classes)
         return tf.matmul(tf.cast(x, tf.float32), kernel, transpose_b=True)
