@@ -1,4 +1,4 @@
-"""Our TFX components, and what they share."""
+"""The pipeline's TFX components, and code that they share."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from typing import Any
 
 
 def __getattr__(name: str) -> Any:
-    """What TFX looks for by the name of an artifact's type (`components.properties.REPORT_TYPE`).
+    """Imports the artifact class that TFX looks up by its type's name (`components.properties.REPORT_TYPE`).
 
-    It allows for one dot in that, and nothing else in this package needs what comes with the import.
+    TFX allows only one dot in that name, so the class must be found here. The import is lazy, since nothing else in
+    this package needs it.
     """
     if name == "ReportArtifact":
         from components.report.component import ReportArtifact

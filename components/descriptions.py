@@ -1,7 +1,7 @@
-"""What each component reads and uses, and what its outputs add to the result of a run.
+"""Describes each component: the splits and hardware that it uses, and how its outputs add to the result of a run.
 
-Whoever asks whether a component uses a GPU should not wait for TFX, so that a component is only imported once its
-outputs are there.
+These descriptions must be readable without loading TFX, so a component's module is imported only when its outputs are
+summarised.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from components.run_result import RunResult
 from schema.feature_spec import SPLITS, Split
 
 Outputs: TypeAlias = Mapping[str, Any]
-"""Key of an output -> its artifact."""
+"""The output artifacts of a component, by key."""
 
 
 def _nothing(result: RunResult, outputs: Outputs) -> None:
@@ -39,20 +39,20 @@ def _never(outputs: Outputs) -> bool:
 
 @dataclass(frozen=True)
 class ComponentDescription:
-    """A component, for those that run, measure or place it."""
+    """A component's properties, for code that runs, measures or places it."""
 
     splits: Sequence[Split] = ()
-    """The splits whose rows the component goes through."""
+    """The splits that the component reads."""
     repeats: bool = False
-    """Whether it goes through them as often as it needs, and not once."""
+    """Whether the component reads its splits repeatedly, not once."""
     beam: bool = False
-    """Whether Beam runs it."""
+    """Whether Beam runs the component."""
     gpu: bool = False
-    """Whether it has a use for a GPU: it runs the model on many rows."""
+    """Whether the component benefits from a GPU, since it runs the model on many rows."""
     summarise: Callable[[RunResult, Outputs], None] = _nothing
-    """The function that adds what the outputs say to the result of the run."""
+    """The function that adds the component's outputs to the result of the run."""
     is_skipped: Callable[[Outputs], bool] = _never
-    """The function that tells whether the component did nothing, where the model was refused."""
+    """The function that tells whether the component did nothing because the model was refused."""
 
 
 def _example_gen(result: RunResult, outputs: Outputs) -> None:
@@ -87,7 +87,7 @@ def _infra_check(result: RunResult, outputs: Outputs) -> None:
 
 
 def _is_unchecked(outputs: Outputs) -> bool:
-    """Limits are measured of a refused model, too."""
+    """Whether the infra check started no server. It does start one for a refused model if there are limits."""
     return not outputs["blessing"].get_int_custom_property(CHECKED_PROPERTY)
 
 
@@ -123,4 +123,4 @@ DESCRIPTIONS: Mapping[str, ComponentDescription] = {
     "Pusher": ComponentDescription(summarise=_pusher, is_skipped=_is_unpushed),
     "Report": ComponentDescription(summarise=_report),
 }
-"""The name of a component in the chain -> what is known of it."""
+"""The descriptions, by the component's name in the chain."""

@@ -1,4 +1,4 @@
-"""What an artifact's files were when it was made, so that it can be told later whether they still are that."""
+"""Digests of artifacts' files, which show later whether the files have changed."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from tfx import types
 from tfx.dsl.io import fileio
 
 DIGEST_PROPERTY = "digest"
-"""Custom property of an artifact: `digest_of` its folder when it was made."""
+"""The custom property of an artifact that holds the `digest_of` its folder at the time it was written."""
 
 _CHUNK_BYTES = 1 << 20
 
 
 def digest_of(folder: str) -> str:
-    """SHA-256 of the names and contents of all files in a folder; of no file, where there is no such folder."""
+    """The SHA-256, in hex, of the names and contents of all files in a folder. A missing folder counts as empty."""
     paths = sorted(os.path.join(parent, name) for parent, _, names in fileio.walk(folder) for name in names)
     digest = hashlib.sha256()
     for path in paths:
@@ -24,7 +24,7 @@ def digest_of(folder: str) -> str:
 
 
 def is_intact(artifact: types.Artifact) -> bool:
-    """Whether an artifact's files are those that it was made with; one that has no digest is taken as it is."""
+    """Whether an artifact's files are unchanged. An artifact without a digest counts as intact."""
     digest = artifact.get_string_custom_property(DIGEST_PROPERTY)
     return not digest or digest_of(artifact.uri) == digest
 

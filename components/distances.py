@@ -1,7 +1,7 @@
-"""How far the values of columns are from others, as TFDV measures it.
+"""Distances between the distributions of two sets of columns, as TFDV measures them.
 
-TFDV compares what a schema has comparators for. So a schema is made that has those, and nothing else that TFDV could
-check.
+TFDV compares the columns for which a schema has comparators. `comparators` therefore makes a schema with these alone,
+and without anything else that TFDV would check.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import tensorflow_data_validation as tfdv
 from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2, statistics_pb2
 
 Kind = Literal["skew", "drift"]
-"""TFDV's comparators: of what is served with what was trained on, and of data with earlier data."""
+"""TFDV's comparators: skew between training and serving data, and drift between earlier and later data."""
 Statistics: TypeAlias = statistics_pb2.DatasetFeatureStatisticsList
 
 _OTHERS: Mapping[Kind, str] = {"skew": "serving_statistics", "drift": "previous_statistics"}
@@ -22,13 +22,13 @@ _OTHERS: Mapping[Kind, str] = {"skew": "serving_statistics", "drift": "previous_
 
 @dataclass(frozen=True)
 class Distance:
-    """How far a column's values are from others.
+    """The distance between two distributions of a column's values.
 
     Attributes:
-        column: its name; with those of what it is part of before, in TFDV's path.
+        column: the column's path in TFDV, with dots between its steps.
         measure: TFDV's name of the distance.
         value: the distance.
-        limit: what it may be.
+        limit: the largest distance allowed.
     """
 
     column: str
@@ -38,7 +38,7 @@ class Distance:
 
     @property
     def is_too_far(self) -> bool:
-        """Whether it is above its limit."""
+        """Whether the distance is above its limit."""
         return self.value > self.limit
 
 
@@ -48,10 +48,11 @@ def comparators(
     """A schema of the columns to compare.
 
     Args:
-        schema: of the dataset.
-        kind: which comparators.
-        limits: column -> the largest Jensen-Shannon divergence.
-        own_first: whether a comparator of the schema's goes before the limit, and is enough to compare a column.
+        schema: the dataset's schema.
+        kind: the kind of comparators.
+        limits: the largest Jensen-Shannon divergence, by column.
+        own_first: whether the schema's own comparators override `limits`, and columns that have one are compared even
+            without a limit.
     """
     name = f"{kind}_comparator"
     compared = schema_pb2.Schema()
@@ -67,7 +68,7 @@ def comparators(
 
 
 def compare(statistics: Statistics, others: Statistics, compared: schema_pb2.Schema, kind: Kind) -> list[Distance]:
-    """The distances of the columns that `comparators` has named, of those that both sides have."""
+    """The distances of the columns in both statistics for which `compared`, from `comparators`, has a comparator."""
     in_both = _columns(statistics) & _columns(others)
     both = schema_pb2.Schema(feature=[feature for feature in compared.feature if feature.name in in_both])
     return measured(tfdv.validate_statistics(statistics, both, **{_OTHERS[kind]: others}), kind)
@@ -78,7 +79,7 @@ def _columns(statistics: Statistics) -> set[str]:
 
 
 def measured(anomalies: anomalies_pb2.Anomalies, kind: Kind) -> list[Distance]:
-    """The distances among TFDV's findings, by column."""
+    """The distances among TFDV's findings, ordered by column."""
     names = anomalies_pb2.DriftSkewInfo.Measurement.Type
     return [
         Distance(".".join(info.path.step), names.Name(measurement.type), measurement.value, measurement.threshold)

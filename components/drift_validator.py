@@ -1,7 +1,7 @@
-"""Stops the run where a span's values differ from those of the span before by more than they may.
+"""Stops the run if the latest span's values differ too much from those of the span before.
 
-Both spans are read anew, and only the columns that are compared: the examples of a run may be those of a window of
-spans, in which a bad day is no more than one of many.
+The component reads both spans from their files, and only the columns that it compares. A run's examples would not do:
+they may come from a window of spans, in which one bad day hardly shows.
 """
 
 import json
@@ -33,14 +33,14 @@ from schema.feature_spec import Categorical, FeatureSpec
 from schema.lists import as_lists
 
 SPLIT = "span"
-"""The anomalies' only split."""
+"""The only split of the anomalies artifact."""
 
 _MEASURES = {
     "L_INFTY": "an L-infinity distance",
     "JENSEN_SHANNON_DIVERGENCE": "a Jensen-Shannon divergence",
     "NORMALIZED_ABSOLUTE_DIFFERENCE": "a normalized absolute difference",
 }
-"""TFDV's names -> ours."""
+"""The distances' names in messages, by TFDV's name."""
 
 
 @component(use_beam=True)  # type: ignore[untyped-decorator]
@@ -60,20 +60,20 @@ def DriftValidator(  # noqa: N802 (a TFX component)
     """Compares two spans by TFDV's drift comparators.
 
     Args:
-        schema: its features' comparators say what is compared, and how different it may be.
-        anomalies: receives what TFDV finds.
+        schema: the schema, whose features' drift comparators say which columns are compared, and their limits.
+        anomalies: the output, which receives TFDV's findings.
         spec: the resolved feature spec as JSON.
-        span: name of the span.
-        files: its files, see `components.example_gen.fingerprinted`.
-        span_before: name of the span before, empty for the first span, for which nothing is done.
-        files_before: its files.
-        max_drift: JSON: column -> the largest Jensen-Shannon divergence, for columns that have no comparator.
+        span: the name of the span.
+        files: the span's files, see `components.example_gen.fingerprinted`.
+        span_before: the name of the span before; empty for the first span, which is not compared.
+        files_before: the files of the span before.
+        max_drift: the largest Jensen-Shannon divergence by column, as JSON, for columns without a comparator.
         severity: `error` or `warn`, for larger differences.
-        code: version of the code that does it.
-        beam_pipeline: given by TFX.
+        code: the version of this component's code.
+        beam_pipeline: the Beam pipeline, which TFX passes.
 
     Raises:
-        DataError: with a line for each column whose values differ too much.
+        DataError: values differ too much; the message has a line for each such column.
     """
     del code  # part of the cache key only
     anomalies.split_names = artifact_utils.encode_split_names([SPLIT])
@@ -111,7 +111,7 @@ def DriftValidator(  # noqa: N802 (a TFX component)
 
 
 def _with_comparators(schema: schema_pb2.Schema, spec: FeatureSpec, max_drift: dict[str, float]) -> schema_pb2.Schema:
-    """The features that are compared, without anything that has been checked before."""
+    """The schema of the compared features, without anything that other components check."""
     compared = distances.comparators(schema, "drift", max_drift)
     for feature in compared.feature:
         if feature.type == schema_pb2.INT and isinstance(spec.features.get(feature.name), Categorical):

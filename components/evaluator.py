@@ -1,4 +1,4 @@
-"""Judges the model on the test split, and keeps the verdict where it can be found without TFMA."""
+"""Judges the model on the test split, and stores the verdict so that it can be read without TFMA."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Executor(executor.Executor):  # type: ignore[misc]
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Evaluates as TFX does, and judges by our gate; leaves rows, metrics and reasons with the evaluation."""
+        """Evaluates as TFX does, then judges by the gate; stores rows, metrics and reasons with the evaluation."""
         evaluation = artifact_utils.get_single_instance(output_dict[standard_component_specs.EVALUATION_KEY])
         blessing = artifact_utils.get_single_instance(output_dict[standard_component_specs.BLESSING_KEY])
         spec = FeatureSpec.model_validate_json(exec_properties["spec"])
@@ -70,18 +70,18 @@ class Executor(executor.Executor):  # type: ignore[misc]
 
 
 class Evaluator(component.Evaluator):  # type: ignore[misc]
-    """Runs TFMA with our metrics.
+    """Evaluates a model with TFMA and Rankline's metrics, and judges it by the gate.
 
     Args:
-        examples: raw, with the split that `split` names.
-        model: what to judge.
-        baseline_model: the model to compare with; no model is fine.
-        schema: of the examples.
+        examples: the raw examples, which have the split `split`.
+        model: the candidate.
+        baseline_model: the model to compare with; the channel may be empty.
+        schema: the schema of the examples.
         spec: the resolved feature spec.
-        thresholds: metric -> when it refuses the model; see `components.evaluation.thresholds.applicable`.
-        params: what it takes to judge a model.
-        split: judged on.
-        code: version of the metrics' code; another one evaluates again.
+        thresholds: the bounds that refuse the model, by metric; see `components.evaluation.thresholds.applicable`.
+        params: the rows that it takes to judge a model.
+        split: the split to judge the model on.
+        code: the version of the metrics' code; a change leads to a new evaluation.
     """
 
     SPEC_CLASS = _Spec
@@ -118,14 +118,14 @@ class Evaluator(component.Evaluator):  # type: ignore[misc]
 
 
 def _misfits(inputs: Mapping[str, list[types.Artifact]], spec: FeatureSpec) -> list[str]:
-    """Why the last blessed model, if there is one, cannot be compared with the candidate."""
+    """The reasons why the last blessed model, if there is one, cannot be compared with the candidate."""
     models = inputs.get(standard_component_specs.BASELINE_MODEL_KEY)
     candidate = artifact_utils.get_single_instance(inputs[standard_component_specs.MODEL_KEY])
     return baseline.misfits(models[0], candidate, spec) if models else []
 
 
 def _take_back(blessing: types.Artifact) -> None:
-    """Says of a blessing, which TFX gives whatever has rows, that it is none, in TFX's way."""
+    """Turns a blessing, which TFX gives to any model with test rows, into a refusal, as TFX writes one."""
     blessed = os.path.join(blessing.uri, constants.BLESSED_FILE_NAME)
     if fileio.exists(blessed):
         fileio.remove(blessed)
@@ -134,7 +134,7 @@ def _take_back(blessing: types.Artifact) -> None:
 
 
 def _metrics(uri: str) -> dict[str, float]:
-    """Metric name -> value over the whole test split, of those that have one."""
+    """The values over the whole test split of the metrics that have one, by name."""
     found, order = results.read(uri)[()].candidate, list(METRICS)
 
     def place(name: str) -> tuple[str, int]:

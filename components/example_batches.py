@@ -1,7 +1,7 @@
-"""Files of tf.Examples read a batch at a time, by the components of TFX that go through all rows.
+"""Reads files of tf.Examples a batch at a time, for the TFX components that go through all rows.
 
-TFX hands Beam one example after the other, which costs as much as what is computed of them, and leaves it to the engine
-whether files are read by several workers: Flink has one read them all.
+TFX passes single examples to Beam, which costs as much as the computations on them. It also lets the engine decide
+whether several workers read the files: with Flink, one worker reads them all.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ ROWS_PER_BATCH = 4096
 
 @contextlib.contextmanager
 def read_in_batches() -> Iterator[None]:
-    """Has TFX's executors read `Examples` meanwhile; they cannot be told what to read with."""
+    """Makes TFX's executors read with `Examples` inside the block; they have no option for it."""
     with replaced(tfxio_utils.tf_example_record, TFExampleRecord.__name__, Examples, "tfx"):
         yield
 
 
 class Examples(TFExampleRecord):  # type: ignore[misc]
-    """Gzipped TFRecord files of tf.Examples as record batches; see TFX for the arguments."""
+    """Reads gzipped TFRecord files of tf.Examples as record batches; see `TFExampleRecord` for the arguments."""
 
     def BeamSource(self, batch_size: int | None = None) -> beam.PTransform:  # noqa: N802 (TFX's name)
-        """The rows in the order of the files' names, in batches of so many (`ROWS_PER_BATCH`)."""
+        """Reads the rows in the order of the files' names, in batches of `batch_size` (default `ROWS_PER_BATCH`)."""
         schema = self._GetSchemaForDecoding()
         return _Read(self._file_pattern, _Decode(schema, self.raw_record_column_name, batch_size or ROWS_PER_BATCH))
 
@@ -53,8 +53,8 @@ class _Read(beam.PTransform):  # type: ignore[misc]
         self._decode = decode
 
     def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
-        # Grouping spreads the files over the workers. Beam's Reshuffle would too, in an order that chance decides, and
-        # a model would not be the same again.
+        # Grouping spreads the files over the workers. Beam's Reshuffle would too, but in a random order, so that
+        # training could not be reproduced.
         return (
             pipeline
             | "Files" >> beam.Create([(file, None) for file in self._files], reshuffle=False)

@@ -1,4 +1,4 @@
-"""Stops the run where the data breaks its schema, with the list of what is wrong."""
+"""Stops the run if the data breaks its schema, and lists the anomalies."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class Executor(executor.Executor):  # type: ignore[misc]
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> Any:
-        """Validates every split as TFX does, then refuses to go on if there are anomalies.
+        """Validates every split as TFX does.
 
         Raises:
-            DataError: with a line for each anomaly.
+            DataError: there are anomalies; the message has a line for each.
         """
         result = super().Do(input_dict, output_dict, exec_properties)
         anomalies = artifact_utils.get_single_instance(output_dict[standard_component_specs.ANOMALIES_KEY])
@@ -65,9 +65,9 @@ class ExampleValidator(component.ExampleValidator):  # type: ignore[misc]
     """`tfx.components.ExampleValidator` with the executor above.
 
     Args:
-        statistics: of the examples.
-        schema: that they are to follow.
-        code: version of the code that does it, so that its change leads to a new validation.
+        statistics: the statistics of the examples.
+        schema: the schema that the examples must follow.
+        code: the version of this component's code; a change leads to a new validation.
     """
 
     SPEC_CLASS = _Spec

@@ -1,7 +1,7 @@
-"""Serves the candidate before it is pushed, and compares what is served with what the model itself says.
+"""Serves the candidate before it is pushed, and compares the server's answers with the model's own.
 
-TFX's InfraValidator needs docker or Kubernetes, and asks only whether requests are answered. This component starts
-a server (see `components.model_servers`), which replays the model's warm-up requests before it calls the version
+TFX's InfraValidator needs docker or Kubernetes, and checks only that requests are answered. This component starts
+a server (see `components.model_servers`), which replays the model's warm-up requests before it reports the version as
 available, and sends rows of the test split as a client would.
 """
 
@@ -33,16 +33,16 @@ from serving.client import Client
 from trainer.requests import predict_request, rank_inputs
 
 TOLERANCE = 1e-5
-"""By so much a served answer may differ from the in-process one, as a share of it where it is above 1."""
+"""The largest difference allowed between a served answer and the in-process one; relative for values above 1."""
 
 REPORT_FILE = "infra_check.json"
 
 _PERCENTILES = (50, 90, 99)
-"""Of latencies that are told whether they are limited or not."""
+"""The latency percentiles that are always reported."""
 _SECONDS, _WARM_UP_SECONDS = 2.0, 0.3
-"""For so long is latency measured, after so much of the same that is not counted."""
+"""The durations of the latency measurement, and of the uncounted requests before it."""
 _REQUESTS = 20
-"""Different ones that it is measured with, in turn."""
+"""The number of different requests that the measurement cycles through."""
 _MB = 1e6
 _BATCH = 100
 _BLESSED, _NOT_BLESSED = "INFRA_BLESSED", "INFRA_NOT_BLESSED"
@@ -52,7 +52,7 @@ _log = logging.getLogger(__name__)
 
 
 class InfraCheckError(RanklineError):
-    """The candidate cannot be served, or is served wrongly."""
+    """The candidate cannot be served, or the server answers wrongly."""
 
 
 @component  # type: ignore[untyped-decorator]
@@ -67,23 +67,22 @@ def InfraCheck(  # noqa: N802 (a TFX component)
     server: Parameter[str],
     code: Parameter[str],
 ) -> None:
-    """Blesses a model that can be served, within its limits.
+    """Blesses a model that can be served within its limits.
 
     Args:
         model: the candidate.
-        model_blessing: the Evaluator's; a refused model will not be pushed, so it is not checked either, unless
-            there are limits: then all reasons are told at once.
-        examples: raw examples with a test split.
-        blessing: receives the report, and TFX's mark for the Pusher.
+        model_blessing: the Evaluator's blessing. A refused model is checked only if there are limits, so that a run
+            tells all reasons to refuse it.
+        examples: the raw examples, which have a test split.
+        blessing: the output, which receives the report, and TFX's properties for the Pusher.
         spec: the resolved feature spec, as JSON.
         limits: a `components.evaluation.thresholds.Limits`, as JSON.
-        rows: how many rows of the test split to compare.
-        server: which server to start, as `components.model_servers.chosen` gives it.
-        code: version of the code that does it, so that its change leads to a new check.
+        rows: the number of rows of the test split to compare.
+        server: the server to start, as `components.model_servers.chosen` returns it.
+        code: the version of this component's code; a change leads to a new check.
 
     Raises:
-        InfraCheckError: the server cannot load the model or replay its warm-up, or answers something else than the
-            model does.
+        InfraCheckError: the server cannot load the model or replay its warm-up, or its answers differ from the model's.
     """
     del code  # part of the cache key only
     report: dict[str, object] = {"checked": False}
@@ -104,7 +103,7 @@ def InfraCheck(  # noqa: N802 (a TFX component)
     blessing.set_int_custom_property(CHECKED_PROPERTY, int(bool(report["checked"])))
     blessing.set_int_custom_property(MODEL_PROPERTY, model.id)
     blessing.set_string_custom_property(REFUSALS_PROPERTY, json.dumps(gate.refusals))
-    # What TFX's Pusher looks for.
+    # TFX's Pusher reads these.
     blessing.set_string_custom_property("blessing_status", _BLESSED if blessed else _NOT_BLESSED)
     blessing.set_int_custom_property("blessed", int(blessed))
 
@@ -112,18 +111,18 @@ def InfraCheck(  # noqa: N802 (a TFX component)
 def check(
     model_path: str, examples: Sequence[bytes], spec: FeatureSpec, limits: Limits, server: str = EMBEDDED
 ) -> tuple[dict[str, object], Gate]:
-    """Serves a SavedModel, compares its answers with the model's own, and measures how long they take.
+    """Serves a SavedModel, compares the served answers with the model's own, and measures latency.
 
     Args:
         model_path: the SavedModel's folder.
         examples: serialized raw tf.Examples.
         spec: the resolved feature spec.
-        limits: to keep.
-        server: see `InfraCheck`.
+        limits: the limits on latency and size.
+        server: the server to start, see `InfraCheck`.
 
     Returns:
-        A report: the server, rows compared, the largest difference, seconds until available, latency, size; and
-        whether the limits are kept.
+        A report (the server, rows compared, the largest difference, seconds until the model was available, latency in
+        milliseconds, size in megabytes), and the conditions of the limits.
 
     Raises:
         InfraCheckError: see `InfraCheck`.
@@ -154,13 +153,13 @@ def check(
 
 
 def _latency(address: str, examples: Sequence[bytes], spec: FeatureSpec, limits: Limits) -> tuple[Latency, float]:
-    """Latency as one client sees it, and at the percentile that may be limited, in milliseconds."""
+    """The latency that one client sees, and that at the percentile of the limits, in milliseconds."""
     requests = [_request(examples, place, spec, limits.candidates) for place in range(min(_REQUESTS, len(examples)))]
     with connect(address, None) as channel:
         found = load.run(channel.unary_unary(load.PREDICT), requests, 1, _SECONDS, warm_up_s=_WARM_UP_SECONDS)
     if found.failed or not found.answered:
         raise ModelServerError(
-            f"of requests about {limits.candidates:,} rows {found.answered:,} were answered, and "
+            f"requests with {limits.candidates:,} rows: {found.answered:,} were answered and "
             f"{found.failed:,} failed {', '.join(found.errors)}".rstrip()
         )
     percentiles = {f"p{percent:g}": round(found.percentile(percent), 3) for percent in sorted(
@@ -173,12 +172,12 @@ def _latency(address: str, examples: Sequence[bytes], spec: FeatureSpec, limits:
 
 
 def _signature(spec: FeatureSpec) -> str:
-    """What clients ask."""
+    """The signature that clients call."""
     return "rank" if spec.ranking else "serving_default"
 
 
 def _request(examples: Sequence[bytes], place: int, spec: FeatureSpec, rows: int) -> bytes:
-    """A serialized request about rows from a place on, and from the first again where there are not so many."""
+    """A serialized request for `rows` rows from `place` on, cycling through the examples."""
     serialized = list(itertools.islice(itertools.cycle(examples), place, place + rows))
     inputs = rank_inputs(spec, serialized) if spec.ranking else {"examples": tf.constant(serialized)}
     request = predict_request(_signature(spec), inputs)
@@ -211,7 +210,7 @@ def _conditions(limits: Limits, milliseconds: float, megabytes: float) -> Iterat
 
 @contextlib.contextmanager
 def _on_this_machine(folder: str) -> Iterator[str]:
-    """The folder, or a copy of one in a store such as gs://, which servers may not read."""
+    """Yields the folder, or a local copy of one in a store such as gs://, which servers may not be able to read."""
     if "://" not in folder:
         yield folder
         return
@@ -232,15 +231,15 @@ def _in_process(model_path: str, examples: Sequence[bytes]) -> dict[str, np.ndar
 
 
 def _difference(name: str, served: np.ndarray, expected: np.ndarray) -> float:
-    """The largest difference between rows, as a share of the value where that is above 1.
+    """The largest difference over the rows; relative for values above 1.
 
     Raises:
-        InfraCheckError: it is more than `TOLERANCE`.
+        InfraCheckError: the difference is larger than `TOLERANCE`.
     """
     rows = len(expected)
     difference = np.abs(served - expected) / np.maximum(1, np.abs(expected))
     difference = difference.reshape(rows, -1).max(axis=1, initial=0.0)
-    if not np.all(difference <= TOLERANCE):  # true for NaN, too
+    if not np.all(difference <= TOLERANCE):  # also raises for NaN
         worst = int(np.argmax(difference))
         raise InfraCheckError(
             f"infra check: expected served answers equal to the model's own to {TOLERANCE:g}, received {name} "

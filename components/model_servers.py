@@ -1,6 +1,6 @@
-"""Starts a model server on one SavedModel, on a free port of this machine, for as long as a block runs.
+"""Starts a model server for one SavedModel, on a free port of this machine, for as long as a block runs.
 
-Three kinds, which take the same model and answer the same requests: the embedded server, a given
+There are three kinds of server, which answer the same requests: the embedded server, a given
 `tensorflow_model_server`, and the one in a docker image.
 """
 
@@ -21,12 +21,12 @@ from serving.server import Server, ServerOptions
 
 EMBEDDED = "embedded"
 DOCKER = "docker:"
-"""Before the name of an image."""
+"""The prefix of a docker image's name."""
 BINARY_VARIABLE = "TF_SERVING_BIN"
 
 MODEL_NAME = "candidate"
 _START_TIMEOUT_S = 600.0
-"""Warm-up is part of it: the first request of each signature takes a hundredth of a second for each column."""
+"""Includes warm-up: the first request of each signature takes a hundredth of a second per column."""
 _PULL_TIMEOUT_S = 600.0
 """Docker may have to fetch the image first."""
 _POLL_S = 0.5
@@ -35,18 +35,18 @@ _LOG_LINES = 20
 
 
 class ModelServerError(RanklineError):
-    """A server that cannot be started, or that does not get to serve the model."""
+    """A server cannot be started, or cannot serve the model."""
 
 
 def chosen(configured: str) -> str:
-    """Which server to start.
+    """Resolves the server to start.
 
     Args:
         configured: `EMBEDDED`, the path of a `tensorflow_model_server`, or `DOCKER` and an image.
 
     Returns:
-        The same, or the binary that the environment variable `BINARY_VARIABLE` names instead. A binary is followed by
-        its size and time, so that what was found with another one is not taken for it; see `serving`.
+        `configured`, or the binary that the environment variable `BINARY_VARIABLE` names instead. A binary's path is
+        followed by its size and time, so that a cached result of another binary is not reused. Pass this to `serving`.
 
     Raises:
         ModelServerError: there is no such binary.
@@ -70,7 +70,7 @@ def serving(server: str, model_path: str) -> Iterator[str]:
     """Serves a SavedModel as version 1 of the model `MODEL_NAME` until the block is left.
 
     Args:
-        server: as `chosen` gives it.
+        server: the server, as `chosen` returns it.
         model_path: the SavedModel's folder.
 
     Yields:
@@ -126,14 +126,14 @@ def _docker(image: str, model: str) -> Iterator[str]:
         with _running(command, port, _PULL_TIMEOUT_S) as address:
             yield address
     finally:
-        # What `--rm` leaves behind where docker's client was killed.
+        # `--rm` leaves the container behind if docker's client was killed.
         with contextlib.suppress(FileNotFoundError):
             subprocess.run(["docker", "rm", "--force", name], capture_output=True, check=False)  # noqa: S607
 
 
 @contextlib.contextmanager
 def _base_path(model: str) -> Iterator[str]:
-    """A folder as servers look for it: with a numbered folder, which is the model."""
+    """Yields a model base path, as servers expect it: its subfolder `1` is the model."""
     with tempfile.TemporaryDirectory() as base:
         os.symlink(model, os.path.join(base, "1"))
         yield base
@@ -155,7 +155,7 @@ def _running(command: Sequence[str], port: int, timeout_s: float) -> Iterator[st
     """Runs a server as a process until the block is left.
 
     Raises:
-        ModelServerError: with the command and the end of what it printed.
+        ModelServerError: the server does not serve the model; the message has the command and the end of its log.
     """
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
         try:
@@ -178,7 +178,7 @@ def _running(command: Sequence[str], port: int, timeout_s: float) -> Iterator[st
 
 
 def _problem(process: subprocess.Popen[bytes], address: str, timeout_s: float) -> str:
-    """Why a server does not get to serve the model; "" once it does."""
+    """Waits for a server; returns "" once it serves the model, else the reason why it does not."""
     deadline = time.monotonic() + timeout_s
     waited = ""
     with Client(address, MODEL_NAME) as client:

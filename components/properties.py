@@ -1,4 +1,4 @@
-"""Custom properties and types of artifacts. Apart from the components, so that reading them needs no TensorFlow."""
+"""Custom properties and types of artifacts, in a module of their own, so that reading them needs no TensorFlow."""
 
 from __future__ import annotations
 
@@ -8,37 +8,38 @@ from typing import Any
 from schema.split_record import SplitRecord
 
 REPORT_TYPE = "components.ReportArtifact"
-"""ML Metadata's type of reports. TFX's entry point on Vertex AI imports what a type is called."""
+"""ML Metadata's type of reports. TFX's entry point on Vertex AI imports the class by this name."""
 SPAN_NAME_PROPERTY = "span_name"
-"""Of examples: the last span that they are of, as people write it; TFX's property `span` is its number."""
+"""The name of the examples' last span, as its files write it. TFX's property `span` is its number. On examples."""
 UNCHANGED_PROPERTY = "unchanged"
-"""Of a pushed model: 1 where it was the newest version already."""
+"""1 if the model was already the newest version. On a pushed model."""
 METRICS_PROPERTY = "metrics"
-"""Of an evaluation, as JSON: metric -> value over the whole test split, of those that have one. Those of another label
-than the first have its name in front, as in `bought.auc`."""
+"""The values over the whole test split of the metrics that have one, by name, as JSON. Metrics of a label other than
+the first have its name in front, as in `bought.auc`. On an evaluation."""
 REFUSALS_PROPERTY = "refusals"
-"""Of an evaluation, an infra blessing or a report, as JSON: why the model was refused, a line each; empty for a good
-one."""
+"""The reasons why the model was refused, as a JSON list of lines; empty for a good model. On an evaluation, an infra
+blessing or a report."""
 UNJUDGED_PROPERTY = "unjudged"
-"""Of an evaluation, as JSON: which metrics could not be judged over the whole test split, and why, a line each."""
+"""The metrics that could not be judged over the whole test split, and the reasons, as a JSON list of lines. On an
+evaluation."""
 WARNINGS_PROPERTY = "warnings"
-"""As JSON: of examples, what is odd about files and rows; of anomalies, what is wrong with the data, where that does
-not stop the run; of an evaluation, what is to be known of its verdict, where that does not refuse the model."""
+"""Warnings, as a JSON list of lines. On examples: oddities in files and rows; on anomalies: differences in the data
+that did not stop the run; on an evaluation: remarks on the verdict that did not refuse the model."""
 SPLITS_PROPERTY = "splits"
-"""Of examples, and of a model that was trained on them: a `schema.split_record.SplitRecord` as JSON."""
+"""A `schema.split_record.SplitRecord` as JSON. On examples, and on a model that was trained on them."""
 CHECKED_PROPERTY = "checked"
-"""Of an infra blessing: 1 if a server was started."""
+"""1 if a server was started. On an infra blessing."""
 MODEL_PROPERTY = "current_model_id"
-"""Of an infra blessing: the model's id, as TFX notes it with other blessings."""
+"""The model's id; TFX's other blessings have the same property. On an infra blessing."""
 
 
 def splits_of(artifact: Any) -> SplitRecord | None:
-    """How the rows of examples were split, or those that a model was trained on; None where that was not noted."""
+    """The split record of examples, or of a model that was trained on them; None if it was not recorded."""
     text = artifact.get_string_custom_property(SPLITS_PROPERTY)
     return SplitRecord.model_validate_json(text) if text else None
 
 
 def noted(artifact: Any, name: str) -> list[str]:
-    """The lines in a property of an artifact, which holds them as JSON; none where it has no such property."""
+    """The lines in an artifact's property, which holds a JSON list; empty if the artifact has no such property."""
     lines: list[str] = json.loads(artifact.get_string_custom_property(name) or "[]")
     return lines

@@ -1,10 +1,10 @@
 """Pushes a blessed model so that a server never sees half of it.
 
 TFX's Pusher copies files into the version's folder, which a server may find while it is being filled. This one
-fills a folder that no server looks at (its name is no number) and then renames it.
+fills a folder that servers ignore, since its name is not a number, and then renames it.
 
-It also looks at what is being served: a model that is the newest version already is not pushed again, and one that
-was pushed once, but is not there any more or was followed by another, is.
+It also compares the model with the served versions: a model that is already the newest version is not pushed again, but
+a model that was pushed before is, if its version was removed or followed by another.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from components.digests import digest_of
 from components.properties import UNCHANGED_PROPERTY
 
 _PARTIAL = ".pushing-"
-"""Before the name of a folder that is being filled."""
+"""The prefix of the names of folders that are being filled."""
 
 
 class Executor(executor.Executor):  # type: ignore[misc]
@@ -37,7 +37,7 @@ class Executor(executor.Executor):  # type: ignore[misc]
     ) -> None:
         """Writes the model beside the served versions and renames it to the next version, if it is blessed.
 
-        The version is the time in seconds, or one more than the newest where the clock has not passed that.
+        The version is the time in seconds, or one more than the newest version if the clock is not past that.
         """
         pushed = artifact_utils.get_single_instance(output_dict[standard_component_specs.PUSHED_MODEL_KEY])
         if not self.CheckBlessing(input_dict):
@@ -61,14 +61,14 @@ class Executor(executor.Executor):  # type: ignore[misc]
         version = str(max(int(time.time()), int(newest) + 1))
         fileio.rename(partial, os.path.join(base, version))
 
-        # TFX keeps a copy with the artifact, so that a push can be traced after the version was removed.
+        # As TFX's Pusher does, so that a push can be traced after its version was removed.
         io_utils.copy_dir(model, pushed.uri)
         self._MarkPushed(pushed, pushed_destination=os.path.join(base, version), pushed_version=version)
 
 
 class Pusher(component.Pusher):  # type: ignore[misc]
-    """`tfx.components.Pusher` with the executor above; the inputs and outputs are the same."""
+    """`tfx.components.Pusher` with the executor above and the same inputs and outputs."""
 
     ALWAYS_RUNS = True
-    """Its work depends on the state of a folder that ML Metadata knows nothing of, so a former result says nothing."""
+    """The result depends on a folder that ML Metadata does not track, so a cached result is of no use."""
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)

@@ -1,4 +1,4 @@
-"""Which earlier model a run takes: the one to begin its training with, and the one to compare the candidate with."""
+"""Strategies that pick earlier models: the model to warm-start training from, and the baseline of the candidate."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 
 class _LatestIntactBlessedModelStrategy(LatestBlessedModelStrategy):  # type: ignore[misc]
-    """The latest blessed model whose files are what they were when it was trained.
+    """Picks the latest blessed model whose files are unchanged since its training.
 
     For a `Resolver` with the channels `model` and `model_blessing`.
     """
@@ -30,7 +30,7 @@ class _LatestIntactBlessedModelStrategy(LatestBlessedModelStrategy):  # type: ig
     def resolve_artifacts(
         self, store: Any, input_dict: dict[str, list[types.Artifact]]
     ) -> dict[str, list[types.Artifact]]:
-        """As TFX's strategy, among the models that qualify."""
+        """Applies TFX's strategy to the models that qualify."""
         models = list(input_dict["model"])
         while True:
             resolved: dict[str, list[types.Artifact]] = super().resolve_artifacts(
@@ -39,16 +39,16 @@ class _LatestIntactBlessedModelStrategy(LatestBlessedModelStrategy):  # type: ig
             if all(map(is_intact, resolved["model"])):
                 return resolved
             (damaged,) = resolved["model"]
-            _log.warning("%s holds other files than were written there; an earlier model is taken", damaged.uri)
+            _log.warning("the files in %s have changed since they were written; using an earlier model", damaged.uri)
             models.remove(damaged)
 
 
 class LatestOtherBlessedModelStrategy(_LatestIntactBlessedModelStrategy):
-    """The latest blessed model that is not the candidate itself, and that the infra check has not refused.
+    """Picks the latest blessed model other than the candidate that the infra check has not refused.
 
-    TFX's own strategy gives a second run, which trains nothing new, its model as the one to compare it with: an
-    evaluation that was never made, so that everything from there on would run again and push the model once more.
-    And it gives models that were never served, since they are too large or too slow.
+    With TFX's own strategy, a second run that trains nothing new would compare its model with itself. That evaluation
+    is not in the cache, so this and all later components would run again and push the model once more. TFX's strategy
+    also picks models that were never served because they are too large or too slow.
 
     For a `Resolver` with the channels `model`, `model_blessing`, `infra_blessing` and `candidate`.
     """
@@ -56,7 +56,7 @@ class LatestOtherBlessedModelStrategy(_LatestIntactBlessedModelStrategy):
     def resolve_artifacts(
         self, store: Any, input_dict: dict[str, list[types.Artifact]]
     ) -> dict[str, list[types.Artifact]]:
-        """As TFX's strategy, among the models that qualify."""
+        """Applies TFX's strategy to the models that qualify."""
         channels = dict(input_dict)
         (candidate,) = channels.pop(_CANDIDATE)
         left_out = {candidate.id, *_beyond_limits(channels.pop(_INFRA_BLESSING))}
@@ -66,7 +66,7 @@ class LatestOtherBlessedModelStrategy(_LatestIntactBlessedModelStrategy):
 
 
 def _beyond_limits(infra_blessings: list[types.Artifact]) -> set[int]:
-    """The models that the infra check has refused, and never blessed: a model that was pushed stays one to beat."""
+    """The ids of the models that the infra check has refused and never blessed; a pushed model stays a baseline."""
     refused, blessed = set(), set()
     for verdict in infra_blessings:
         model = verdict.get_int_custom_property(MODEL_PROPERTY)
@@ -78,11 +78,11 @@ def _beyond_limits(infra_blessings: list[types.Artifact]) -> set[int]:
 
 
 class LatestBlessedModelOfOtherExamplesStrategy(_LatestIntactBlessedModelStrategy):
-    """The latest blessed model that was trained on other examples than those at hand, of an earlier span if of any.
+    """Picks the latest blessed model that was trained on other examples than this run's, and on an earlier span if any.
 
-    With TFX's own strategy, a run for which nothing has changed would begin with the model of the run before, and so
-    train once more on what that had seen already. And a run for a span of the past would begin with a model that has
-    seen what came later, by which it is then judged.
+    With TFX's own strategy, a run for which nothing has changed would start from the model of the run before, and so
+    train once more on the same rows. And a run for a past span would start from a model that has seen later rows, on
+    which the new model is then judged.
 
     For a `Resolver` with the channels `model`, `model_blessing`, `examples` and `raw_examples`.
     """
@@ -90,7 +90,7 @@ class LatestBlessedModelOfOtherExamplesStrategy(_LatestIntactBlessedModelStrateg
     def resolve_artifacts(
         self, store: Any, input_dict: dict[str, list[types.Artifact]]
     ) -> dict[str, list[types.Artifact]]:
-        """As TFX's strategy, among the models that qualify."""
+        """Applies TFX's strategy to the models that qualify."""
         channels = dict(input_dict)
         (examples,) = channels.pop(_EXAMPLES)
         (raw_examples,) = channels.pop(_RAW_EXAMPLES)
@@ -106,18 +106,18 @@ class LatestBlessedModelOfOtherExamplesStrategy(_LatestIntactBlessedModelStrateg
 
 
 def _is_earlier(model: types.Artifact, raw_examples: types.Artifact) -> bool:
-    """Also where either knows no spans."""
+    """Whether the model's span is earlier; true also if the model or the examples have no span."""
     return not raw_examples.span or model.get_int_custom_property(SPAN_PROPERTY) < raw_examples.span
 
 
 def _has_seen_test_rows(model: types.Artifact, raw_examples: types.Artifact) -> bool:
     why = overlap(splits_of(model), splits_of(raw_examples))
     if why:
-        _log.warning("%s may have been trained on rows of the test split (%s); it is not begun with", model.uri, why)
+        _log.warning("not starting from %s, which may have been trained on rows of the test split: %s", model.uri, why)
     return bool(why)
 
 
 def _trained_on(model: types.Artifact) -> str:
-    """Empty for a model from before this was noted, of whose weights there is no description either."""
+    """The URI of the model's examples; empty for older models without it, whose weights have no description either."""
     trained_on: str = model.get_string_custom_property(EXAMPLES_PROPERTY)
     return trained_on

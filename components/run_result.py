@@ -1,4 +1,4 @@
-"""What a run gave, to which each component adds what it knows."""
+"""The result of a run, to which each component adds its part."""
 
 from __future__ import annotations
 
@@ -10,33 +10,34 @@ from typing import Any
 
 @dataclass
 class RunResult:
-    """What a run gave, as it is also written to `summary.json` beside the log."""
+    """The result of a run, which is also written to `summary.json` beside the log."""
 
     run_id: str
     warnings: list[str] = field(default_factory=list)
-    """What is wrong with the data or the model, and was let pass."""
+    """Problems in the data or the model that did not stop the run."""
     metrics: Mapping[str, float] = field(default_factory=dict)
     refusals: list[str] = field(default_factory=list)
     unjudged: list[str] = field(default_factory=list)
-    """The metrics that could not be judged over the whole test split, and why not."""
+    """The metrics that could not be judged over the whole test split, and the reasons."""
     tuned: Mapping[str, Any] = field(default_factory=dict)
-    """What a search has chosen: key of `train` -> value."""
+    """The values that the hyperparameter search has chosen, by key of `train`."""
     ids: int = 0
-    """Ids that the model's tables have weights for, if it has begun with another model."""
+    """The number of ids in the model's tables; 0 if training did not start from an earlier model."""
     known_ids: int = 0
-    """Those whose weights are that one's."""
+    """The number of ids whose weights came from the earlier model."""
     pushed: str | None = None
     """The pushed version's folder."""
     report: str | None = None
     """The page about the run."""
     seconds: dict[str, float] = field(default_factory=dict)
-    """Of each component; those of unchanged ones are what finding that out took."""
+    """The time that each component took; for an unchanged component, the time to find its cached outputs."""
     rows: dict[str, int] = field(default_factory=dict)
-    """Of each split."""
+    """The number of rows of each split."""
     unchanged: list[str] = field(default_factory=list)
-    """Components whose former outputs were taken; with the Pusher among them, the model was the newest version."""
+    """The components whose cached outputs were reused. The Pusher is among them if the model was already the newest
+    version."""
 
     @property
     def version(self) -> int | None:
-        """The pushed version; None where the model was refused."""
+        """The pushed version; None if the model was refused."""
         return int(Path(self.pushed).name) if self.pushed else None

@@ -17,7 +17,7 @@ from schema.feature_spec import MISSING, FeatureSpec
 SCHEMA_FILE = "schema.pbtxt"
 
 _INFERRED_PRESENCE = 0.9
-"""Where every row of the train split has a value, so large a share of any split must: one sample cannot tell more."""
+"""The factor from a column's presence in the train split to the presence that the schema demands of any split."""
 
 _TYPES = {"string": schema_pb2.BYTES, "integer": schema_pb2.INT, "float": schema_pb2.FLOAT}
 
@@ -33,10 +33,10 @@ def SchemaGen(  # noqa: N802 (a TFX component)
     """Writes the schema that all later components read examples with.
 
     Args:
-        statistics: of the train split at least.
-        schema: receives `schema.pbtxt`.
+        statistics: the statistics of the examples, with the train split at least.
+        schema: the output, which receives `schema.pbtxt`.
         spec: the resolved feature spec as JSON.
-        code: version of the code that does it, so that its change leads to a new schema.
+        code: the version of this component's code; a change leads to a new schema.
         given: the dataset's own schema, see `read_given`; empty to infer one.
     """
     del code  # part of the cache key only
@@ -53,7 +53,7 @@ def read_given(path: Path) -> str:
     """The text of a dataset's own schema.
 
     Raises:
-        SpecError: it is no TFMD schema in protobuf's text format.
+        SpecError: the file is not a TFMD schema in protobuf's text format.
     """
     text = path.read_text(encoding="utf-8")
     try:
@@ -64,15 +64,15 @@ def read_given(path: Path) -> str:
 
 
 def infer(statistics: object, spec: FeatureSpec) -> schema_pb2.Schema:
-    """A schema of the types in the spec and the presence found in the train split, without domains of strings.
+    """Infers a schema with the spec's types and the train split's presence, without string domains.
 
     Args:
-        statistics: `DatasetFeatureStatisticsList` of the train split.
+        statistics: the `DatasetFeatureStatisticsList` of the train split.
         spec: the resolved feature spec.
     """
     proto = tfdv.infer_schema(statistics, infer_feature_shape=False, max_string_domain_size=0)
     for feature in proto.feature:
-        # TFDV takes a column that is empty throughout for one of strings.
+        # TFDV takes a column without any value for a string column.
         feature.type = _TYPES[spec.columns.get(feature.name, "float").removesuffix("s")]
         feature.presence.min_fraction *= _INFERRED_PRESENCE
         feature.presence.min_count = int(feature.presence.min_fraction > 0)
@@ -80,9 +80,9 @@ def infer(statistics: object, spec: FeatureSpec) -> schema_pb2.Schema:
 
 
 def represent(proto: schema_pb2.Schema, spec: FeatureSpec) -> None:
-    """Adds how columns become tensors: univalent ones dense, with `MISSING` where an example lacks them.
+    """Adds tensor representations: univalent columns are dense, with `MISSING` where an example lacks them.
 
-    Without this, TFX makes dense tensors of columns without gaps only, and a request that lacks one is refused.
+    Without this, TFX makes dense tensors only of columns without gaps, and refuses a request that lacks such a column.
     """
     representations = proto.tensor_representation_group[""].tensor_representation
     for feature in proto.feature:

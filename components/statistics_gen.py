@@ -1,4 +1,4 @@
-"""TFX's StatisticsGen, which reads a batch at a time."""
+"""TFX's StatisticsGen, reading a batch at a time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Executor(executor.Executor):  # type: ignore[misc]
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Counts what TFX counts."""
+        """Computes the same statistics as TFX."""
         with read_in_batches():
             super().Do(input_dict, output_dict, exec_properties)
 
@@ -36,8 +36,8 @@ class StatisticsGen(component.StatisticsGen):  # type: ignore[misc]
     """Computes statistics of each split's columns.
 
     Args:
-        examples: raw.
-        code: version of the code that does it, so that its change leads to new statistics.
+        examples: the raw examples.
+        code: the version of this component's code; a change leads to new statistics.
     """
 
     SPEC_CLASS = _Spec

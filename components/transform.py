@@ -1,7 +1,7 @@
-"""TFX's Transform with files that are read and written a batch at a time.
+"""TFX's Transform, reading and writing files a batch at a time.
 
-One example after the other costs as much as the features themselves, and Beam's TFRecord sink compresses at a level
-that costs more than any of them. What is computed is TFX's.
+Handling single examples costs as much as computing the features, and Beam's TFRecord sink compresses at a level that
+costs even more. The outputs are the same as TFX's.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Executor(executor.Executor):  # type: ignore[misc]
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Transforms as TFX does, which cannot be told what to do it with."""
+        """Transforms as TFX does, but replaces its reader and writer, for which TFX has no option."""
         with (
             read_in_batches(),
             transform_sources.found_together(),
@@ -71,7 +71,7 @@ class _Write(beam.PTransform):  # type: ignore[misc]
 @beam.typehints.with_input_types(tuple[pa.RecordBatch, dict[str, pa.Array]])
 @beam.typehints.with_output_types(list[bytes])
 class _Encode(beam.DoFn):  # type: ignore[misc]
-    """A record batch, and what TFT passes through beside it -> its examples."""
+    """Encodes a record batch as serialized examples; the element's second part, TFT's passthrough data, is ignored."""
 
     def __init__(self, schema: schema_pb2.Schema) -> None:
         self._schema = schema
@@ -85,10 +85,10 @@ class _Encode(beam.DoFn):  # type: ignore[misc]
 
 
 class _Sink(FileBasedSink):  # type: ignore[misc]
-    """Lists of examples -> gzipped TFRecord files, which get their names when all are written.
+    """Writes lists of examples to gzipped TFRecord files, which get their final names once all are written.
 
-    Files are numbered in the order of their temporary names, which Beam draws by lot: with what comes first in them
-    here, one worker's files are in the order of the rows.
+    Beam numbers the files in the order of their temporary names, which are random. The counter in front of these names
+    keeps one worker's files in the order of the rows.
     """
 
     def __init__(self, prefix: str) -> None:
@@ -96,7 +96,7 @@ class _Sink(FileBasedSink):  # type: ignore[misc]
             prefix,
             BytesCoder(),
             file_name_suffix=".gz",
-            compression_type=CompressionTypes.UNCOMPRESSED,  # of what Beam would open
+            compression_type=CompressionTypes.UNCOMPRESSED,  # `open` compresses
             max_records_per_shard=ROWS_PER_SHARD // ROWS_PER_BATCH,
         )
 

@@ -1,4 +1,4 @@
-"""TFX's Tuner with our search, and its outcome where it can be found without reading files."""
+"""TFX's Tuner with the search of `trainer.tune`, and access to its outcome."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from tfx.proto import trainer_pb2
 from trainer.search_space import chosen
 
 _BEST_FILE = "best_hyperparameters.txt"
-"""Of TFX's executor."""
+"""The file that TFX's executor writes."""
 
 
 def tuner(
     examples: types.BaseChannel, transform_graph: types.BaseChannel, custom_config: Mapping[str, str]
 ) -> component.Tuner:
-    """Runs `trainer.tune.tuner_fn`.
+    """A Tuner that runs `trainer.tune.tuner_fn`.
 
     Args:
-        examples: transformed, with the splits train and eval.
-        transform_graph: how they were made.
-        custom_config: see there.
+        examples: the transformed examples, with the splits train and eval.
+        transform_graph: the transform graph of the examples.
+        custom_config: the configuration, see `trainer.tune.tuner_fn`.
     """
     return component.Tuner(
         examples=examples,
@@ -38,6 +38,6 @@ def tuner(
 
 
 def best_of(hyperparameters: types.Artifact) -> dict[str, Any]:
-    """What a search has chosen: dotted key of `TrainParams` -> value."""
+    """The values that the search has chosen, by dotted key of `TrainParams`."""
     with open(os.path.join(hyperparameters.uri, _BEST_FILE), encoding="utf-8") as file:
         return chosen(json.loads(file.read())["values"])

@@ -1,4 +1,4 @@
-"""The exact area under the ROC curve of rows that are in memory."""
+"""The exact area under the ROC curve, for rows in memory."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ Floats = npt.NDArray[np.float64]
 
 
 def auc(labels: Floats, scores: Floats, weights: Floats | None = None) -> float:
-    """The probability that a positive row scores above a negative one, ties counting one half.
+    """The probability that a positive row scores above a negative one; ties count one half.
 
-    NaN where no positive or no negative row weighs something.
+    NaN if no positive or no negative row has a weight above 0.
 
     Args:
-        labels: [rows], 0 or 1.
-        scores: [rows], finite.
-        weights: [rows]; without them, all rows weigh the same.
+        labels: [rows], the labels, 0 or 1.
+        scores: [rows], the scores, finite.
+        weights: [rows], the weights; by default all are equal.
     """
     weighing = labels if weights is None else labels[weights > 0]
     if len(np.unique(weighing)) < 2:

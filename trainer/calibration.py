@@ -1,8 +1,8 @@
-"""Recalibration: a rising function that is put behind a trained model's logits, so that its probabilities are right.
+"""Recalibration: a rising function that is applied to a trained model's logits to correct its probabilities.
 
-Models trained by log loss are nearly calibrated on what they were trained on, and less so on later data, with strong
-regularisation or with negatives that were sampled. What is learned here, from the eval split, changes probabilities but
-never the order of rows.
+Models trained by log loss are nearly calibrated on their training data, but less so on later data, with strong
+regularisation or with sampled negatives. The function is fitted on the eval split. It changes probabilities but never
+the order of rows.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ _BATCH = 8192
 
 
 def fitted(method: Literal["platt", "isotonic"], model: Joint, held_out: Examples) -> Calibration:
-    """The recalibration of a model with a label of two classes.
+    """Fits the recalibration of a model with a label of two classes.
 
     Args:
-        method: which.
-        model: a trained one.
-        held_out: rows that it was not trained on.
+        method: the method of recalibration.
+        model: the trained model.
+        held_out: rows that the model was not trained on.
 
     Raises:
         TrainingError: see `platt`.
@@ -42,24 +42,24 @@ def fitted(method: Literal["platt", "isotonic"], model: Joint, held_out: Example
 
 
 def platt(logits: Floats, labels: Floats, weights: Floats) -> Calibration:
-    """A line, fitted by log loss (Platt, Probabilistic Outputs for Support Vector Machines, 1999, section 2.2)::
+    """Fits a line by log loss (Platt, Probabilistic Outputs for Support Vector Machines, 1999, section 2.2)::
 
         z ← a·z + b
 
-    Labels are drawn in a little, to (n₊ + 1) / (n₊ + 2) and 1 / (n₋ + 2), so that few rows do not make it steep. Rule
-    of thumb: for a few hundred to some ten thousand rows.
+    Labels are smoothed to (n₊ + 1) / (n₊ + 2) and 1 / (n₋ + 2), so that few rows do not make the line steep. Rule of
+    thumb: for a few hundred to some ten thousand rows.
 
     Args:
-        logits: [rows].
-        labels: 0 or 1, [rows].
-        weights: of the rows.
+        logits: [rows], the model's logits.
+        labels: [rows], the labels, 0 or 1.
+        weights: [rows], the example weights.
 
     Raises:
-        TrainingError: the line falls: what scores higher was clicked less.
+        TrainingError: the line falls, since rows with higher scores are positive less often.
     """
     positive = labels == 1
     share = np.where(positive, (positive.sum() + 1) / (positive.sum() + 2), 1 / ((~positive).sum() + 2))
-    # A row that is positive to a share is a positive and a negative row, with that share of its weight and the rest.
+    # A row with a fractional label is split into a positive and a negative row, which share its weight.
     fit = LogisticRegression(C=np.inf, solver="newton-cholesky").fit(
         np.concatenate([logits, logits])[:, np.newaxis],
         np.repeat([1, 0], len(logits)),
@@ -75,16 +75,19 @@ def platt(logits: Floats, labels: Floats, weights: Floats) -> Calibration:
 
 
 def isotonic(logits: Floats, labels: Floats, weights: Floats) -> Calibration:
-    """A rising curve through the shares of positives in blocks of rows of similar logits, without a form of its own.
+    """Fits a rising curve of any form through the shares of positives in blocks of rows with similar logits.
 
     Isotonic regression makes the blocks, and pools those in which the share would fall (Zadrozny and Elkan,
-    Transforming Classifier Scores into Accurate Multiclass Probability Estimates, 2002, section 3.2). That is a
-    staircase, which makes all rows of a block alike. As in centered isotonic regression (Oron and Flournoy, Centered
-    Isotonic Regression, 2017), each block stands for a point instead, at its mean logit, and lines join the points,
-    here on the scale of logits; beyond the outermost points they have a slope of 1. Rule of thumb: for ten thousand
-    rows and more.
+    Transforming Classifier Scores into Accurate Multiclass Probability Estimates, 2002, section 3.2). The result is a
+    staircase, which gives all rows of a block the same probability. As in centered isotonic regression (Oron and
+    Flournoy, Centered Isotonic Regression, 2017), each block is therefore reduced to a point at its mean logit. Lines
+    join the points on the scale of logits, with a slope of 1 beyond the outermost points. Rule of thumb: for ten
+    thousand rows and more.
 
-    Args and their shapes: as of `platt`.
+    Args:
+        logits: [rows], the model's logits.
+        labels: [rows], the labels, 0 or 1.
+        weights: [rows], the example weights.
     """
     places, block = np.unique(logits, return_inverse=True)
     of_place = np.bincount(block, weights)
@@ -93,7 +96,7 @@ def isotonic(logits: Floats, labels: Floats, weights: Floats) -> Calibration:
     of_block = np.bincount(block, of_place)
     centres = np.bincount(block, of_place * places) / of_block
     if len(shares) > 1:
-        # No row at all positive, or all, is what few rows look like; never is never certain.
+        # A block of few rows may have a share of 0 or 1 by chance, but a probability should never be 0 or 1.
         if shares[0] == 0:
             shares[0] = min(0.5 / (of_block[0] + 1), shares[1] / 2)
         if shares[-1] == 1:
@@ -102,7 +105,7 @@ def isotonic(logits: Floats, labels: Floats, weights: Floats) -> Calibration:
 
 
 def _joined(x: Floats, y: Floats) -> Calibration:
-    """Lines between points; beyond them, slope 1."""
+    """The function that joins points by lines, with a slope of 1 beyond them."""
     x = np.concatenate([[x[0] - 1], x, [x[-1] + 1]])
     y = np.concatenate([[y[0] - 1], y, [y[-1] + 1]])
     slopes = np.diff(y) / np.diff(x)
@@ -116,7 +119,7 @@ def _joined(x: Floats, y: Floats) -> Calibration:
 
 
 def _predictions(model: Joint, examples: Examples) -> tuple[Floats, Floats, Floats]:
-    """Logits, labels and weights."""
+    """The model's first logits, and the labels and weights of the examples, [rows] each."""
 
     @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
     def logits_of(features: Mapping[str, tf.Tensor]) -> tf.Tensor:

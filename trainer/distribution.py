@@ -1,4 +1,4 @@
-"""On which devices, and by which machines, a model is trained."""
+"""The devices and machines that train a model."""
 
 from __future__ import annotations
 
@@ -8,17 +8,16 @@ from trainer.params import TrainParams
 
 
 def strategy_for(params: TrainParams) -> tf.distribute.Strategy:
-    """The strategy that `params.distribution` names; a model is made and trained in its scope.
+    """The strategy that `params.distribution` names. Make and train the model in its scope.
 
-    Batches are shared out among replicas, and their gradients summed, so that a training is the same on any number
-    of devices, but for batch normalisation, whose statistics are those of each replica's share.
+    Each batch is split among the replicas, and their gradients are summed. So a training run is the same on any number
+    of devices, except for batch normalisation with `multi_worker`, whose statistics are those of each replica's share.
 
-    To be called before TensorFlow does anything else: with `multi_worker` the machines that TF_CONFIG names are
-    connected here.
+    Call this before TensorFlow does anything else, since `multi_worker` connects the machines that TF_CONFIG names.
     """
     if params.distribution == "mirrored":
-        # TensorFlow's default, collective operations, fails for gradients whose length differs from step to step, as
-        # those of tables do.
+        # TensorFlow's default, collective operations, fails for the gradients of tables, whose length differs from
+        # step to step.
         return tf.distribute.MirroredStrategy(cross_device_ops=tf.distribute.HierarchicalCopyAllReduce())
     if params.distribution == "multi_worker":
         return tf.distribute.MultiWorkerMirroredStrategy()
@@ -26,10 +25,11 @@ def strategy_for(params: TrainParams) -> tf.distribute.Strategy:
 
 
 def sum_over_replicas(gradient: tf.Tensor | tf.IndexedSlices) -> tf.Tensor | tf.IndexedSlices:
-    """A replica's gradient -> the sum of all replicas'. To be called in a replica.
+    """Sums the gradient over all replicas. Call this in a replica.
 
-    The gradient of a table has other rows on each of them, and collective operations, which alone connect machines,
-    take tensors of one size only: there it is summed whole, and the rows that any replica has are taken out again.
+    The gradient of a table has different rows on each replica. Machines are connected by collective operations, which
+    take only tensors of one size: between machines the gradient is summed as a dense tensor, and its rows other than 0
+    are gathered again.
     """
     replicas = tf.distribute.get_replica_context()
     total = tf.distribute.ReduceOp.SUM
@@ -41,7 +41,7 @@ def sum_over_replicas(gradient: tf.Tensor | tf.IndexedSlices) -> tf.Tensor | tf.
 
 
 def is_chief() -> bool:
-    """Whether this process is the one that writes checkpoints and models: the only one, or the first worker."""
+    """Whether this process writes checkpoints and models: the only process, the chief, or the first worker."""
     strategy = tf.distribute.get_strategy()
     if not _connects_machines(strategy):
         return True

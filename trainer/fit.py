@@ -1,4 +1,4 @@
-"""The training loop: one joint loss, early stopping by AUC, and a checkpoint per epoch to go on from."""
+"""The training loop: one joint loss, early stopping by AUC, and a checkpoint per epoch to continue from."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from trainer.models.joint import Joint
 from trainer.params import Adagrad, Adam, Cosine, Ftrl, Plateau, TrainParams
 
 _STEPS_AT_ONCE = 500
-"""Steps run without returning to Python, where an interrupt can take effect."""
+"""The number of steps between returns to Python, where an interrupt can take effect."""
 _EVAL_ROWS = 8192
-"""Batch size of the passes over the eval split."""
+"""The batch size of the passes over the eval split."""
 
 _BINARY = Logistic()
 
@@ -38,54 +38,54 @@ _log = logging.getLogger(__name__)
 
 
 class TrainingError(RanklineError):
-    """Training came to nothing."""
+    """Training failed."""
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """What came of one pass over the train split. Losses are means by example weight of those of `trainer.heads`."""
+    """The outcome of one pass over the train split. Losses are those of `trainer.heads`, averaged by example weight."""
 
     loss: float
-    """Over the steps' batches, while weights were changing, with dropout."""
+    """The mean loss of the steps' batches, with dropout and while the weights were changing."""
     eval_loss: float
     eval_auc: float | None
-    """Of the first label; None where it has not two classes."""
+    """The AUC of the first label; None unless it has two classes."""
     seconds: float
-    """Of the pass alone, without the evaluation."""
+    """The time of the pass, without the evaluation."""
 
     @property
     def score(self) -> float:
-        """What training is to reach, the higher the better: the AUC, or without one the loss, negated."""
+        """The objective of training, higher is better: the AUC, or the negated loss without an AUC."""
         return -self.eval_loss if self.eval_auc is None else self.eval_auc
 
     @property
     def metrics(self) -> dict[str, float | None]:
-        """By name."""
+        """The values by name."""
         return dataclasses.asdict(self)
 
 
 class History(tf.train.experimental.PythonState):  # type: ignore[misc]
-    """The epochs so far; all that the training loop knows besides weights, and saved with them in a checkpoint."""
+    """The epochs so far: the state of the training loop besides weights, saved with them in a checkpoint."""
 
     def __init__(self) -> None:
         self.epochs: list[Epoch] = []
 
     @property
     def best(self) -> int:
-        """Index of the first epoch with the highest score."""
+        """The index of the first epoch with the highest score."""
         return int(np.argmax([epoch.score for epoch in self.epochs]))
 
     def finished(self, params: TrainParams) -> bool:
-        """Whether training has reached its last epoch, or has not got better for too long."""
+        """Whether training has reached its last epoch, or has not improved for `params.patience` epochs."""
         done = len(self.epochs)
         return done >= params.epochs or (done > 0 and done - 1 - self.best >= params.patience)
 
     def serialize(self) -> str:
-        """As JSON."""
+        """The epochs as JSON."""
         return json.dumps([epoch.metrics for epoch in self.epochs])
 
     def deserialize(self, value: str) -> None:
-        """Takes over what `serialize` gave."""
+        """Restores the epochs from the JSON of `serialize`."""
         self.epochs = [Epoch(**metrics) for metrics in json.loads(value)]
 
 
@@ -98,20 +98,24 @@ def fit(
     on_epoch: Callable[[int, Epoch], None],
     head: Head = _BINARY,
 ) -> History:
-    """Trains a model until it gets no better on held-out examples, and leaves it (the chief's) with its best weights.
+    """Trains a model until it no longer improves on held-out examples, and gives it (on the chief) its best weights.
 
-    Killed and called again, with an equal model and equal arguments, it goes on after the last whole epoch, and
-    comes to the same weights. Under a `tf.distribute` strategy, in whose scope the model was made and this is called,
-    each batch is shared out among the replicas.
+    If this is killed and called again, with an equal model and equal arguments, training continues after the last
+    complete epoch, and reaches the same weights. Under a `tf.distribute` strategy, in whose scope the model must be
+    made and this be called, each batch is split among the replicas.
 
     Args:
-        model: with initial weights.
-        params: epochs, patience, batch size, seed, optimizers.
-        train: examples to learn from.
-        held_out: examples to stop by.
-        folder: for checkpoints; of this training alone.
-        on_epoch: called with each epoch's index and outcome, those before an interruption included.
-        head: what the labels are.
+        model: the model, with initial weights.
+        params: the parameters: epochs, patience, batch size, seed, optimizers.
+        train: the examples to learn from.
+        held_out: the examples for early stopping.
+        folder: a folder for the checkpoints of this training run alone.
+        on_epoch: a function that is called with each epoch's index and outcome, including epochs before an
+            interruption.
+        head: the head, which defines the loss.
+
+    Returns:
+        The history of all epochs.
 
     Raises:
         TrainingError: the loss is not a finite number.
@@ -123,10 +127,10 @@ def fit(
     optimizer.build(model.trainable_variables)
     average = MovingAverage(model, params.ema)
     history = History()
-    # Keras' objects lead a checkpoint to their weights, but not to dropout's random state or an optimizer's slots.
+    # Keras objects alone would leave dropout's random state and the optimizer's slots out of a checkpoint.
     weights = [variable.value for variable in model.variables]
     slots = [*(variable.value for variable in optimizer.variables), *average.variables]
-    # All workers have to save at the same time, and go on from the same checkpoint: the chief's.
+    # All workers must save at the same time, but continue from the same checkpoint, the chief's.
     own = folder if is_chief() else tempfile.mkdtemp(prefix="rankline-worker-")
     last = _checkpoints(os.path.join(own, "last"), weights=weights, slots=slots, history=history)
     best = _checkpoints(os.path.join(own, "best"), weights=weights)
@@ -173,7 +177,7 @@ def fit(
 
 
 def remove_checkpoints(folder: str) -> None:
-    """Removes what `fit` has left in its folder, if it has: killed meanwhile, nothing that it would go on from."""
+    """Removes the checkpoints of `fit`, if any; first their state file, so that `fit` never continues from a part."""
     state = os.path.join(folder, "last", "checkpoint")
     for path, remove in ((state, tf.io.gfile.remove), (folder, tf.io.gfile.rmtree)):
         if tf.io.gfile.exists(path):
@@ -183,7 +187,7 @@ def remove_checkpoints(folder: str) -> None:
 def _count(
     model: Joint, train: Examples, held_out: Examples, on_epoch: Callable[[int, Epoch], None], head: Head
 ) -> History:
-    """What `fit` does for a model that has nothing to train: one epoch, in which it is counted."""
+    """Does the work of `fit` for a counted model, in one epoch."""
     start = time.monotonic()
     model.count(train, held_out)
     seconds = round(time.monotonic() - start, 3)
@@ -201,7 +205,7 @@ class MovingAverage:
 
     Args:
         model: the model, with initial weights.
-        momentum: 0.99 to 0.9999; None for no average, when everything here does nothing.
+        momentum: the momentum, 0.99 to 0.9999; None for no average, in which case all methods do nothing.
     """
 
     def __init__(self, model: Joint, momentum: float | None) -> None:
@@ -210,13 +214,13 @@ class MovingAverage:
         self.variables = [tf.Variable(weight, trainable=False) for weight in self._weights]
 
     def update(self) -> None:
-        """Takes in the weights as they are."""
+        """Adds the current weights to the average."""
         for average, weight in zip(self.variables, self._weights, strict=True):
             average.assign_sub((1 - self._momentum) * (average - weight))
 
     @contextlib.contextmanager
     def in_place(self) -> Iterator[None]:
-        """While entered, the model's weights are their averages."""
+        """Replaces the model's weights by their averages inside the block."""
         weights = [weight.numpy() for weight in self._weights]
         for weight, average in zip(self._weights, self.variables, strict=True):
             weight.assign(average)
@@ -226,12 +230,12 @@ class MovingAverage:
 
 
 def optimizer_for(model: Joint, params: TrainParams, steps: int) -> keras.optimizers.Optimizer:
-    """One optimizer that gives the wide part's weights to `params.wide_optimizer`, all others to `deep_optimizer`.
+    """An optimizer that updates the wide part by `params.wide_optimizer` and all other weights by `deep_optimizer`.
 
     Args:
         model: the model.
-        params: of the optimizers, and the schedule of their rates.
-        steps: of an epoch.
+        params: the parameters of the optimizers and the schedule of their rates.
+        steps: the number of steps of an epoch.
     """
     wide, deep = (
         _optimizer(optimizer, _rate(optimizer.learning_rate, params, steps))
@@ -259,7 +263,7 @@ def _rate(rate: float, params: TrainParams, steps: int) -> optimizers.Rate:
         return rate
     warmup = round(params.schedule.warmup_epochs * steps)
     return keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=rate / warmup if warmup else rate,  # FTRL knows no rate of 0
+        initial_learning_rate=rate / warmup if warmup else rate,  # FTRL does not allow a rate of 0
         decay_steps=max(1, params.epochs * steps - warmup),
         warmup_target=rate if warmup else None,
         warmup_steps=warmup,
@@ -274,7 +278,7 @@ def _slow_down(optimizer: keras.optimizers.MultiOptimizer, factor: float) -> Non
 
 
 def _checkpoints(folder: str, **trackables: object) -> tf.train.CheckpointManager:
-    """Of the latest state only."""
+    """A manager that keeps the latest checkpoint only."""
     return tf.train.CheckpointManager(tf.train.Checkpoint(**trackables), folder, max_to_keep=1)
 
 
@@ -285,7 +289,7 @@ def stepper(
     params: TrainParams,
     head: Head = _BINARY,
 ) -> Callable[[Iterator[Batch], tf.Tensor], tf.Tensor]:
-    """A function that trains on so many batches, each shared out among the strategy's replicas, and gives the sum of
+    """A function that trains on a number of batches, each split among the strategy's replicas, and returns the sum of
     their losses.
     """
     strategy = tf.distribute.get_strategy()
@@ -328,8 +332,8 @@ def stepper(
 def penalised(
     gradient: tf.IndexedSlices, table: keras.Variable, l2: float, optimizer: Ftrl | Adagrad | Adam
 ) -> optimizers.Gradient:
-    """The gradient of a table with that of l2 / 2 · Σw² added: over the rows that it has, or all rows if its optimizer
-    moves all.
+    """The gradient of a table plus that of the penalty l2 / 2 · Σw². The sum is over the rows in the gradient, or over
+    all rows if the optimizer updates all.
     """
     if isinstance(optimizer, Adam) and not optimizer.lazy:
         return tf.convert_to_tensor(gradient) + l2 * table.value
@@ -338,12 +342,12 @@ def penalised(
 
 
 def _evaluator(model: Joint, examples: Examples, head: Head) -> Callable[[], tuple[float, float | None]]:
-    """A function that gives the model's mean loss and AUC on the examples."""
+    """A function that returns the model's mean loss and AUC on the examples."""
     batches = examples.in_order(_EVAL_ROWS)
 
     @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
     def judge(features: Mapping[str, tf.Tensor], labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Of each row the loss, the first logit and the first label."""
+        """The loss, the first logit and the first label of each row, float32 [batch]."""
         logits = model(features, training=False)
         return head.losses(labels, logits), logits[:, 0], labels if labels.shape.rank == 1 else labels[:, 0]
 

@@ -1,4 +1,4 @@
-"""What a model's logits are made into: the loss that it is trained by, and what it answers.
+"""Heads, which turn a model's logits into its training loss and its answers.
 
 =========  =====================================  ==========================================================
 label      answers, float32                       loss of a row
@@ -27,22 +27,22 @@ from trainer.inputs import Examples
 from trainer.params import TrainParams
 
 Calibration = Callable[[tf.Tensor], tf.Tensor]
-"""Logits -> logits, float32 [any]: see `trainer.calibration`."""
+"""A function from logits to calibrated logits, both float32 [any]; see `trainer.calibration`."""
 
 Logits = Callable[[tf.Tensor | None], tf.Tensor]
-"""Gives a batch's logits, float32 [batch, units]; or given some classes (int64 [any]) those of these."""
+"""A function that returns a batch's logits, float32 [batch, units], or only those of some classes, int64 [any]."""
 
 _BATCH = 8192
 
 
 class Head(abc.ABC):
-    """What a kind of label is to a model.
+    """The loss and the answers of a model for one kind of label.
 
     Attributes:
-        has_auc: whether the first logit orders rows by a label of two classes.
-        has_scores: whether TF Serving's Classify can be answered.
-        has_value: whether TF Serving's Regress can be answered.
-        classes: what Classify calls the classes.
+        has_auc: whether the first logit is for a label of two classes, and so has an AUC.
+        has_scores: whether the model can answer TF Serving's Classify.
+        has_value: whether the model can answer TF Serving's Regress.
+        classes: the classes' names in answers to Classify.
     """
 
     has_auc: bool = False
@@ -51,7 +51,12 @@ class Head(abc.ABC):
     classes: Sequence[str] = ()
 
     def training_losses(self, labels: tf.Tensor, logits: Logits) -> tf.Tensor:
-        """The loss of each row, float32 [batch], for a step of training."""
+        """The loss of each row in a training step, float32 [batch].
+
+        Args:
+            labels: the labels, as those of `losses`.
+            logits: a function that returns the batch's logits.
+        """
         return self.losses(labels, logits(None))
 
     @abc.abstractmethod
@@ -59,38 +64,38 @@ class Head(abc.ABC):
         """The loss of each row, float32 [batch].
 
         Args:
-            labels: float32 [batch], or [batch, labels] where there are several.
-            logits: float32 [batch, units].
+            labels: the labels, float32 [batch], or [batch, labels] if a row has several.
+            logits: the logits, float32 [batch, units].
         """
 
     @abc.abstractmethod
     def answers(self, logits: tf.Tensor) -> dict[str, tf.Tensor]:
-        """What the served model says, by name; see above."""
+        """The served model's answers by name, see the table above."""
 
     def scores(self, answers: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """The classes' probabilities, float32 [N, classes], where `has_scores`."""
+        """The classes' probabilities, float32 [N, classes], if `has_scores`."""
         raise NotImplementedError
 
     def value(self, answers: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """One number per row, float32 [N], where `has_value`."""
+        """One number per row, float32 [N], if `has_value`."""
         raise NotImplementedError
 
     def order(self, logits: tf.Tensor) -> tf.Tensor:
-        """What rows are ranked by, the best first: float32 [N], where `has_value`."""
+        """The values to rank rows by, highest first: float32 [N], if `has_value`."""
         return self.value(self.answers(logits))
 
 
 class Logistic(Head):
-    """A label of two classes, and perhaps others of the same rows (Caruana, Multitask Learning, 1997, section 1: a
-    shared bottom): a logit for each, and all that comes before the logits is shared::
+    """The head of a label of two classes, and of further such labels of the same rows (Caruana, Multitask Learning,
+    1997, section 1: a shared bottom). Each label has a logit; everything before the logits is shared::
 
         loss = -ln σ(±z₀) - w Σₖ ln σ(±zₖ)
 
-    Args:
-        others: names of the other labels.
-        others_weight: w. Rule of thumb: 0.1 to 1; less where the first label is what counts.
+    A row that lacks another label (NaN) does not count for that label.
 
-    Rows that lack another label (NaN) do not count for it.
+    Args:
+        others: the names of the other labels.
+        others_weight: w. Rule of thumb: 0.1 to 1, less if mainly the first label matters.
     """
 
     has_auc = has_scores = has_value = True
@@ -102,7 +107,7 @@ class Logistic(Head):
         self._calibration: Calibration | None = None
 
     def calibrated(self, calibration: Calibration) -> Self:
-        """The same head, whose answers for the first label are of the calibrated logit."""
+        """A copy of this head that calibrates the first label's logit in its answers."""
         head = copy.copy(self)
         head._calibration = calibration
         return head
@@ -128,19 +133,19 @@ class Logistic(Head):
         return answers[PROBABILITY]
 
     def order(self, logits: tf.Tensor) -> tf.Tensor:
-        return logits[:, 0]  # a calibration may give several the same probability, and rounding does
+        return logits[:, 0]  # calibration or rounding may make probabilities equal
 
 
 class Softmax(Head):
-    """A label of many classes: a logit for each.
+    """The head of a label of many classes, with a logit for each.
 
     Args:
-        classes: what they are called.
-        values: what they are worth, where they are numbers: `expected` is the sum of probability times value.
-        sampled: in training, compare the true class with so many drawn at random, not with all (Jean et al., On Using
-            Very Large Target Vocabulary, 2015, equation 7). They are drawn evenly, so that the correction by their
-            expected counts is the same for all, and cancels out. None: with all. Rule of thumb: 100 to 1000, from
-            10,000 classes on.
+        classes: the classes' names.
+        values: the classes' values if they are numbers; `expected` is the sum of probability times value.
+        sampled: the number of classes, drawn at random, that a training step compares with the true one (Jean et al.,
+            On Using Very Large Target Vocabulary, 2015, equation 7). Classes are drawn uniformly, so that the
+            correction by their expected counts is equal for all, and cancels out. None compares all classes. Rule of
+            thumb: 100 to 1000, from 10,000 classes on.
     """
 
     has_scores = True
@@ -180,11 +185,11 @@ class Softmax(Head):
 
 
 class Regression(Head):
-    """A number: mean + deviation · z, so that the model's own output is of the size of 1 whatever is predicted.
+    """The head of a number, which predicts mean + deviation · z, so that z is of the order of 1 for any label.
 
     Args:
-        mean: of the train split's labels.
-        deviation: their standard deviation.
+        mean: the mean of the train split's labels.
+        deviation: the standard deviation of the train split's labels.
     """
 
     has_value = True
@@ -204,7 +209,7 @@ class Regression(Head):
 
 
 def units_of(spec: FeatureSpec) -> int:
-    """How many logits per row a model for a dataset has."""
+    """The number of logits per row that a dataset's label needs."""
     classes = spec.label.classes
     if classes is not None:
         return classes if isinstance(classes, int) else len(classes)
@@ -216,7 +221,7 @@ def head_for(spec: FeatureSpec, params: TrainParams, train: Examples) -> Head:
 
     Args:
         spec: the resolved spec.
-        params: of the losses.
+        params: the parameters of the losses.
         train: the train split.
     """
     classes = spec.label.classes
@@ -231,7 +236,7 @@ def head_for(spec: FeatureSpec, params: TrainParams, train: Examples) -> Head:
 
 
 def _mean_and_deviation(train: Examples) -> tuple[float, float]:
-    """Of the labels, by example weight."""
+    """The mean and standard deviation of the labels, by example weight."""
     batches = [(label.numpy(), weight.numpy()) for _, label, weight in train.in_order(_BATCH)]
     labels, weights = (np.concatenate(values).astype(np.float64) for values in zip(*batches, strict=True))
     mean = np.average(labels, weights=weights)

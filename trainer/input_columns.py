@@ -1,4 +1,4 @@
-"""What a model is made for: the columns of a transformed example, in the terms of a layer."""
+"""A model's input columns: the columns of a transformed example, as layers see them."""
 
 from __future__ import annotations
 
@@ -34,31 +34,31 @@ class InputColumn:
     kind: Literal["categorical", "multivalent", "numeric"]
     parts: tuple[Part, ...]
     size: int = 0
-    """Number of ids."""
+    """The number of ids."""
     width: int = 0
-    """Width of the embedding in the deep part."""
+    """The width of the embedding in the deep part."""
     table: str = ""
-    """Columns of the same table share one embedding."""
+    """The name of the embedding table. Columns with the same table share their embeddings."""
     combiner: Literal["mean", "sum", "sqrtn"] = "sum"
-    """How the embeddings of a multi-valent column become one."""
+    """The function that combines the embeddings of a multi-valent column's ids."""
     role: Literal["group", "item"] | None = None
-    """What the column is in rankings."""
+    """The role of the column in rankings."""
     side: Side = "pair"
-    """What the column describes in rankings."""
+    """The side of a ranking that the column describes."""
 
 
 @dataclass(frozen=True)
 class Ids:
-    """What a column's ids stand for, in their order: tokens, then buckets, then a missing value."""
+    """The meaning of a column's ids, in their order: tokens, then buckets, then a missing value."""
 
     tokens: Sequence[str]
-    """Of the vocabulary."""
+    """The tokens of the vocabulary."""
     buckets: int
-    """For all other values: OOV buckets, or where there is no vocabulary those of a hash or of quantiles."""
+    """The number of ids for all other values: OOV buckets, or without a vocabulary, hash or quantile buckets."""
     missing: bool
     """Whether there is an id for a missing value."""
     vocabulary: str | None
-    """Its name, which columns that share an embedding have in common; None where there is none."""
+    """The name of the vocabulary, which columns that share an embedding have in common; None without a vocabulary."""
 
     @property
     def size(self) -> int:
@@ -73,8 +73,8 @@ def input_columns(
 
     Args:
         spec: the resolved spec.
-        ids: of every column that has ids, as `ids_of` gives them.
-        widths: table -> width of its embeddings where the spec leaves that to a rule, instead of that rule.
+        ids: the ids of every column that has ids, from `ids_of`.
+        widths: the widths of embeddings by table, which override the rule for widths that the spec does not set.
     """
     columns: list[InputColumn] = []
     roles: dict[str, Literal["group", "item"]] = (
@@ -120,7 +120,7 @@ def _numeric(name: str, feature: Numeric, ids: Mapping[str, Ids], side: Side) ->
     if not feature.buckets:
         columns = [InputColumn(name, "numeric", feature.parts, side=side)]
     else:
-        # The linear part can follow any curve over buckets, and only a straight line over the value.
+        # With buckets, the linear part can follow any curve over the value; without, only a straight line.
         deep = tuple(part for part in feature.parts if part == "deep")
         bucket = f"{name}_bucket"
         columns = [
@@ -133,10 +133,10 @@ def _numeric(name: str, feature: Numeric, ids: Mapping[str, Ids], side: Side) ->
 
 
 def ids_of(spec: FeatureSpec, transform_output: tft.TFTransformOutput) -> dict[str, Ids]:
-    """What the ids of the transformed examples' columns stand for, by column.
+    """The meaning of the ids in transformed examples, by column.
 
-    A categorical feature has an id for rows where it is missing (a cross of a missing value is a token like others, a
-    missing list an empty one).
+    A categorical feature has an id for a missing value. A cross with a missing value is a token like others, and a
+    missing list is an empty list.
     """
     path = transform_output.vocabulary_file_by_name(vocabulary.ASSET)
     vocabularies = vocabulary.read(path) if path else {}

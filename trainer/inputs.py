@@ -1,9 +1,9 @@
-"""Transformed examples as batches of columns, read at the pace of the model.
+"""Transformed examples as batches of columns, read as fast as the model trains.
 
-Parsing examples is most of what reading costs, and shuffling single rows most of the rest. So examples are parsed in
-batches, once, and kept in memory as columns; an epoch is then a permutation of row numbers and a gather per column.
-Splits that do not fit in memory are kept on disk as columns, which are read many times as fast as examples are parsed,
-in chunks of a million rows: an epoch is then a permutation of chunks, and one of rows in each.
+Parsing examples is most of the cost of reading, and shuffling single rows most of the rest. So examples are parsed
+once, in batches, and kept in memory as columns; an epoch is then a permutation of row numbers and a gather per column.
+Splits that do not fit in memory are kept on disk as columns, which are read much faster than examples are parsed, in
+chunks of a million rows; an epoch is then a permutation of the chunks, and of the rows in each.
 """
 
 from __future__ import annotations
@@ -23,33 +23,33 @@ from trainer.input_columns import InputColumn
 
 Columns = Mapping[str, tf.Tensor | tf.RaggedTensor]
 Batch = tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]
-"""Features, label, weight."""
+"""The features, label and weight of a batch, see `Examples`."""
 
 _READ_ROWS = 8192
-"""Rows parsed at once."""
+"""The number of rows that are parsed at once."""
 _FILES_AT_ONCE = 16
 _CHUNK_ROWS = 1_000_000
-"""At least so many rows are shuffled among each other where a split is not kept in memory."""
+"""The smallest number of rows that are shuffled together if a split is not kept in memory."""
 
 
 class Examples(Protocol):
     """The rows of a split.
 
     A batch is a triple: the model's columns by name, as `trainer.input_columns` describes them; the labels, float32
-    [batch], or [batch, labels] where a row has several; and the weights, float32 [batch], which are 1 where the dataset
-    has none. The last batch of a pass may be smaller.
+    [batch], or [batch, labels] if a row has several; and the weights, float32 [batch], which are 1 if the dataset has
+    none. The last batch of a pass may be smaller.
     """
 
     rows: int
     positives: int
-    """Rows whose (first) label is not 0."""
+    """The number of rows whose (first) label is not 0."""
 
     def in_order(self, batch_size: int) -> tf.data.Dataset:
-        """One pass, in the same order each time."""
+        """The batches of one pass, in the same order each time."""
         ...
 
     def shuffled(self, batch_size: int, seed: tf.Tensor) -> tf.data.Dataset:
-        """One pass in an order that depends on the seed (int64 [2]) alone."""
+        """The batches of one pass, in an order that depends on the seed (int64 [2]) alone."""
         ...
 
 
@@ -63,11 +63,11 @@ def read(
     """Opens a split, in memory if it fits, else in the folder for temporary files ($TMPDIR).
 
     Args:
-        patterns: of gzipped TFRecord files of tf.Examples.
+        patterns: patterns of gzipped TFRecord files of tf.Examples.
         columns: the columns to read.
         weighted: whether examples have `WEIGHT`.
-        memory_bytes: how much memory the columns may take.
-        labels: their names in the examples, the first being `LABEL`.
+        memory_bytes: the largest size of the columns in memory, in bytes.
+        labels: the labels' names in the examples; the first is `LABEL`.
     """
     files = tf.constant(sorted(file for pattern in patterns for file in tf.io.gfile.glob(pattern)), tf.string)
     parse = _Parser(columns, weighted, labels)
@@ -84,11 +84,11 @@ def read(
 
 
 class InMemoryExamples:
-    """Examples held as columns; see `Examples`.
+    """Examples in memory, as columns; see `Examples`.
 
     Args:
-        columns: for each univalent column, label and weight a tensor [rows]; for each multi-valent one a ragged
-            tensor [rows, any].
+        columns: a tensor [rows] for each univalent column, label and weight; a ragged tensor [rows, any] for each
+            multi-valent column.
     """
 
     def __init__(self, columns: Columns) -> None:
@@ -114,8 +114,8 @@ class StreamedExamples:
     """Examples on disk, as columns; see `Examples`.
 
     Args:
-        chunks: columns as those of `InMemoryExamples`, of some of the rows each.
-        element_spec: of a chunk, for any number of rows.
+        chunks: columns as those of `InMemoryExamples`, each of some of the rows.
+        element_spec: the spec of a chunk with any number of rows.
     """
 
     def __init__(self, chunks: Iterable[Columns], element_spec: Mapping[str, tf.TypeSpec]) -> None:
@@ -137,7 +137,7 @@ class StreamedExamples:
         return self._pass(lambda numbers: tf.random.experimental.stateless_shuffle(numbers, seed), batch_size)
 
     def _pass(self, arrange: Callable[[tf.Tensor], tf.Tensor], batch_size: int) -> tf.data.Dataset:
-        """A pass over all chunks and each chunk's rows in the order that `arrange` gives their numbers."""
+        """A pass over the chunks, and over each chunk's rows, in the order into which `arrange` puts their numbers."""
 
         def batches(columns: Columns) -> tf.data.Dataset:
             order = arrange(tf.range(tf.size(columns[WEIGHT])))
@@ -149,12 +149,12 @@ class StreamedExamples:
             tf.data.Dataset.from_tensor_slices(arrange(tf.range(len(self._chunks), dtype=tf.int64))),
             stop_on_empty_dataset=False,
         )
-        # A chunk need not have whole batches.
+        # A chunk need not end with a full batch.
         return chunks.prefetch(1).flat_map(batches).rebatch(batch_size).map(_batch).prefetch(2)
 
 
 class _Parser:
-    """Serialized examples, string [batch] -> columns; multi-valent ones ragged; several labels as one, side by side."""
+    """Parses serialized examples, string [batch], to columns: multi-valent ones ragged, several labels stacked."""
 
     def __init__(self, columns: Sequence[InputColumn], weighted: bool, labels: Sequence[str]) -> None:
         of_kind = {
@@ -182,7 +182,7 @@ def _records(files: tf.Tensor) -> tf.data.Dataset:
 
 
 def _grouped(chunks: Iterable[dict[str, tf.Tensor | tf.RaggedTensor]]) -> Iterator[Columns]:
-    """Chunks joined to ones of `_CHUNK_ROWS` or a few more rows; the last has what is left."""
+    """Joins chunks to larger ones of `_CHUNK_ROWS` or a few more rows; the last may be smaller."""
     group, rows = [], 0
     for chunk in chunks:
         group.append(chunk)
@@ -195,9 +195,7 @@ def _grouped(chunks: Iterable[dict[str, tf.Tensor | tf.RaggedTensor]]) -> Iterat
 
 
 def _joined(chunks: Sequence[dict[str, tf.Tensor | tf.RaggedTensor]]) -> Columns:
-    """The rows of all chunks, one after the other; takes the columns out of them, so that no more than one is in memory
-    twice.
-    """
+    """Concatenates chunks. Removes each column from the chunks first, so that at most one is in memory twice."""
     return {name: tf.concat([chunk.pop(name) for chunk in chunks], axis=0) for name in list(chunks[0])}
 
 

@@ -1,4 +1,4 @@
-"""FTRL, AdaGrad and Adam whose step costs what the batch touches, however large the tables are.
+"""FTRL, AdaGrad and Adam whose steps cost as much as the rows that a batch touches, however large the tables are.
 
 The gradient of a table lookup is a `tf.IndexedSlices`: the rows that the batch used and their gradients. Keras 3
 turns it into a dense gradient of the whole table first. The optimizers here are Keras' own (same arguments, same
@@ -19,8 +19,8 @@ Gradient: TypeAlias = tf.Tensor | tf.IndexedSlices
 
 
 class _Summed:
-    """For optimizers under a `tf.distribute` strategy: gradients come summed over the replicas already, as they have
-    to be before they are clipped.
+    """A mixin for optimizers under a `tf.distribute` strategy that takes gradients already summed over the replicas,
+    since they are clipped after the sum.
     """
 
     def _all_reduce_sum_gradients(
@@ -42,24 +42,24 @@ class Ftrl(_Summed, keras.optimizers.Ftrl):  # type: ignore[misc]
     useless ids at exactly 0: since g is the gradient of a batch's mean loss, useful values are a small multiple of
     1 / batch size.
 
-    The rule looks at a weight only to change z: what it sets it to is what z says at the rate of that step. So weights
-    that do not begin at 0, as in a warm start or in hidden layers, and those from before a rate was changed have to be
-    brought into z, see `keep_weights`; for a `LearningRateSchedule` this is done in every step.
+    The rule uses a weight only to update z; the new weight depends on z and the step's rate alone. So weights that do
+    not start at 0, as in a warm start or in hidden layers, would be lost, and all weights would change with the rate,
+    unless z is adapted to them, see `keep_weights`. With a `LearningRateSchedule`, every step does this.
     """
 
     def build(self, variables: Sequence[keras.Variable]) -> None:
-        """Makes the slots, such that the weights are kept."""
+        """Makes the slots, and adapts them to the current weights."""
         if self.built:
             return
         super().build(variables)
         self.keep_weights()
 
     def keep_weights(self) -> None:
-        """Sets z such that the third line of the rule gives the weights as they are, at the rate as it is now::
+        """Sets z such that the third line of the rule yields the current weights at the current rate::
 
             z = -sgn(w) (λ1 + |w| (√n / α + 2 λ2))
 
-        To be called after a change of `learning_rate`. Where a weight is 0, z is left: any |z| ≤ λ1 holds it there.
+        Call this after a change of `learning_rate`. For a weight of 0, z is left, since any |z| ≤ λ1 keeps it at 0.
         """
         for variable, n, linear in zip(self._trainable_variables, self._accumulators, self._linears, strict=True):
             linear.assign(self._kept(variable.value, n.value, linear.value, self.learning_rate))
@@ -126,13 +126,14 @@ class Adam(_Summed, keras.optimizers.Adam):  # type: ignore[misc]
         v ← v + (1 - β2)(g² - v)
         w ← w - α √(1 - β2ᵗ) / (1 - β1ᵗ) · m / (√v + ε)
 
-    The moments of a row decay only in steps that touch it, while t counts all steps: for rows that every batch
-    touches this is Adam, for rare ones the moments are those of the batches that had them.
+    The moments of a row decay only in steps that touch it, while t counts all steps. So for rows that every batch
+    touches this is Adam, and the moments of rare rows are those of the batches that touched them.
 
     Arguments are those of `keras.optimizers.Adam`, without `amsgrad`. α (`learning_rate`): 0.0005 to 0.002.
 
     Args:
-        lazy: False for Adam's own rule on table rows too: all rows move in every step, at the cost of all rows.
+        lazy: whether a step updates only the table rows that it touches. With False every step updates all rows, as
+            Adam's own rule does, and costs as much as all rows.
     """
 
     def __init__(self, learning_rate: Rate = 0.001, lazy: bool = True, **kwargs: Any) -> None:
@@ -173,7 +174,7 @@ class Adam(_Summed, keras.optimizers.Adam):  # type: ignore[misc]
 
 
 def distinct(gradient: Gradient) -> Gradient:
-    """A gradient with each row of a table once, so that its norm is that of the values in it."""
+    """A gradient with each row of a table once, so that the norm of its values is the norm of the gradient."""
     if not isinstance(gradient, tf.IndexedSlices):
         return gradient
     rows, values = sum_by_row(gradient)
@@ -183,14 +184,14 @@ def distinct(gradient: Gradient) -> Gradient:
 def sum_by_row(gradient: tf.IndexedSlices) -> tuple[tf.Tensor, tf.Tensor]:
     """The distinct rows of a gradient ([rows]) and the sum of the slices of each ([rows, ...]).
 
-    TensorFlow's sparse kernels would apply the slices of a row one after the other, which is another rule for
-    every optimizer that is not linear in the gradient.
+    TensorFlow's sparse kernels would apply the slices of a row one after the other, which is a different rule for every
+    optimizer that is not linear in the gradient.
     """
     rows, positions = tf.unique(gradient.indices)
     return rows, tf.math.unsorted_segment_sum(gradient.values, positions, tf.size(rows))
 
 
 def _set_rows(rows: tf.Tensor, *changes: tuple[tf.Variable, tf.Tensor]) -> None:
-    """Overwrites rows of tables: several times as fast as adding to them, or as TensorFlow's sparse AdaGrad."""
+    """Overwrites rows of tables, which is several times as fast as adding to them or as TensorFlow's sparse AdaGrad."""
     for table, values in changes:
         table.scatter_update(tf.IndexedSlices(values, rows))

@@ -1,4 +1,4 @@
-"""How a model is made and trained: everything about it that is not in the data."""
+"""The parameters that build and train a model."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ class Adam(_Params):
     """The learning rate. Useful values are 0.0005 to 0.002."""
     lazy: bool = True
     """Whether a step updates only the table rows that its batch uses. With `false` each step updates every row, as
-    Adam's own rule says: rare ids then keep moving for many steps after each row that has them, and the cost of a step
-    grows with the tables. Most published results use `false`."""
+    Adam's own rule does. The embeddings of rare ids then keep moving for many steps after each row that has them, and
+    the cost of a step grows with the tables. Most published results use `false`."""
 
 
 class Constant(_Params):
@@ -100,11 +100,11 @@ class EmbeddingParams(_Params):
     """The parameters of the embeddings of all models but `wide` and `cooccurrence`."""
 
     embedding_width: PositiveInt | None = None
-    """The width of every column's embedding, in place of the width that the dataset's description says or its rule
-    gives. Useful values are 8 to 32. Models that multiply embeddings with each other (`fm`, `deepfm`, `mf`) need one
+    """The width of every column's embedding, in place of the width that the dataset's description sets or its rule
+    yields. Useful values are 8 to 32. Models that multiply embeddings with each other (`fm`, `deepfm`, `mf`) need one
     width and use 16 by default."""
     embed_numbers: bool = False
-    """Whether a number enters the deep part as a learned vector times the number, like an id, or as it is."""
+    """Whether a number enters the deep part as a learned vector times the number, like an id, or unchanged."""
 
 
 class HiddenParams(_Params):
@@ -149,8 +149,8 @@ class TrainParams(EmbeddingParams, HiddenParams, CrossParams, MixtureParams):
     epochs: PositiveInt = 20
     """The largest number of passes over the train split."""
     patience: PositiveInt = 2
-    """The number of epochs in a row without a better AUC on the eval split after which training stops. The weights of
-    the best epoch are kept in any case."""
+    """The number of epochs in a row without a better AUC on the eval split after which training stops. The model always
+    has the weights of the best epoch."""
     batch_size: PositiveInt = 1024
     """The number of rows per step. Useful values are 512 to 4096."""
     seed: NonNegativeInt = 0
@@ -163,8 +163,8 @@ class TrainParams(EmbeddingParams, HiddenParams, CrossParams, MixtureParams):
     """The schedule of the learning rates."""
     embedding_l2: NonNegativeFloat = 0.0
     """The λ of a penalty λ/2 · Σw² on the embeddings, and on the wide part's weights of ids unless FTRL trains them,
-    which has an `l2` of its own. The penalty applies to the rows that a batch uses, with `lazy: false` to all rows.
-    Useful values are 1e-6 to 1e-4, more for more epochs and rarer ids."""
+    which has its own `l2`. The penalty applies to the rows that a batch uses, with `lazy: false` to all rows. Useful
+    values are 1e-6 to 1e-4, more for more epochs and rarer ids."""
     other_labels_weight: NonNegativeFloat = 1.0
     """The weight of the loss of each of the dataset's `other_labels`, beside a weight of 1 for the first label. Useful
     values are 0.1 to 1."""
@@ -185,14 +185,14 @@ class TrainParams(EmbeddingParams, HiddenParams, CrossParams, MixtureParams):
     xla: bool = False
     """Whether XLA compiles the hidden layers for training. This suits GPUs; on a processor it was slower."""
     distribution: Literal["none", "mirrored", "multi_worker"] = "none"
-    """The devices that train. With `mirrored` every GPU of this machine has a copy of the model and its share of each
-    batch; with `multi_worker` so does every machine that `TF_CONFIG` names, each of which runs
-    `python -m trainer.worker`. Gradients of tables travel whole, which suits large dense parts and small tables."""
+    """The devices that train. With `mirrored` every GPU of this machine has a copy of the model and a share of each
+    batch. With `multi_worker` so does every machine that `TF_CONFIG` names; each runs `python -m trainer.worker`, and
+    gradients of tables are sent as a whole, which suits large dense parts and small tables."""
     tables: Literal["device", "host"] = "device"
     """The memory for embeddings, the wide part's weights of ids and their optimizers' slots. `host` is for tables that
     do not fit into a GPU: the rows that a batch looks up go to the GPU, and their gradients come back."""
     warm_start: bool = False
-    """Whether training begins with the weights of the latest blessed model that was trained on other data. This suits
+    """Whether training starts from the weights of the latest blessed model that was trained on other data. This suits
     logs that grow day by day; 1 to 3 epochs are then enough."""
     memory_mb: PositiveInt = 4096
     """The memory, in megabytes, for a split's decoded columns. A larger split is read again in each epoch."""

@@ -1,4 +1,4 @@
-"""Parts of libraries that are replaced while they work, since they cannot be told to do otherwise."""
+"""Temporary replacements for parts of libraries that have no option for a different behaviour."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from unittest import mock
 from schema.errors import RanklineError
 
 WRITTEN_FOR: Mapping[str, str] = {"tfx": "1.21", "tensorflow-transform": "1.21"}
-"""Library -> the version whose parts are replaced. Another one may have no such part, or use it otherwise."""
+"""The version of each library whose parts are replaced. Other versions may lack these parts or use them differently."""
 
 
 @contextlib.contextmanager
 def replaced(owner: Any, name: str, by: Any, library: str) -> Iterator[None]:
-    """Replaces an attribute of a library's module meanwhile.
+    """Replaces an attribute of a library's module inside the block.
 
     Args:
         owner: the module.
-        name: of the attribute.
-        by: what takes its place.
-        library: that the module is of, one of `WRITTEN_FOR`.
+        name: the attribute's name.
+        by: the replacement.
+        library: the module's library, one of `WRITTEN_FOR`.
 
     Raises:
-        RanklineError: the library has another version than the one that this was written for.
+        RanklineError: the library's version is not the one in `WRITTEN_FOR`.
     """
     expected, received = WRITTEN_FOR[library], importlib.metadata.version(library)
     if received.split(".")[:2] != expected.split("."):

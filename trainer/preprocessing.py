@@ -1,12 +1,12 @@
-"""The feature spec as a TensorFlow graph: raw columns -> ids and scaled numbers.
+"""The feature spec as a TensorFlow graph, which turns raw columns into ids and scaled numbers.
 
 TFX runs `preprocessing_fn` over the train split to find vocabularies, means and quantiles, and attaches the
-resulting graph to the served model, so that a request is transformed as the training data was. The layout of its
-output is `trainer.input_columns`' matter.
+resulting graph to the served model, so that requests are transformed like the training data. `trainer.input_columns`
+defines the layout of the output.
 
 A request for a ranking has one row for its context and a row for each candidate. So columns of different sides
 (`schema.features.Side`) are never computed together, except in the lookup of ids, where each column has its own number
-of rows, and a cross of both sides repeats the row of the side that has only one.
+of rows. A cross of both sides repeats the row of the side that has only one.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ def preprocessing_fn(inputs: Mapping[str, Any], custom_config: Mapping[str, str]
     """TFX's entry point: transforms a batch.
 
     Args:
-        inputs: column name -> tensor; univalent columns [batch], with `schema.feature_spec.MISSING` where there is
-            no value; multi-valent ones sparse [batch, any]. Labels and the weight may be absent. When a model is
-            served, the columns of one side may have another number of rows than those of the other.
-        custom_config: `spec` is the resolved feature spec as JSON.
+        inputs: the raw columns by name: tensors [batch] for univalent columns, with `schema.feature_spec.MISSING` for
+            missing values, and sparse tensors [batch, any] for multi-valent columns. Labels and the weight may be
+            absent. In a served model, the two sides' columns may have different numbers of rows.
+        custom_config: the configuration; its `spec` is the resolved feature spec as JSON.
 
     Returns:
         For each categorical feature and cross int64 ids [batch]; for each multi-valent one sparse int64 ids; for
-        each numeric feature float32 [batch], 0 where missing, and where the spec asks for them `<name>_bucket`
+        each numeric feature float32 [batch], 0 if missing, and, if the spec asks for them, `<name>_bucket`
         (int64 [batch]; the last bucket is for missing values) and `<name>_missing` (float32 [batch]).
     """
     spec = FeatureSpec.model_validate_json(custom_config["spec"])
@@ -61,9 +61,10 @@ def preprocessing_fn(inputs: Mapping[str, Any], custom_config: Mapping[str, str]
 
 
 def _scaled(spec: FeatureSpec, inputs: Mapping[str, Any], features: Mapping[str, Numeric]) -> Tensors:
-    """Numeric features scaled, with all means, variances and extremes found by one analyzer each.
+    """Scales numeric features, with one analyzer each for all means, variances, minima and maxima.
 
-    In float64: in float32 the mean of large numbers that differ by little, such as times, is beside all of them.
+    The analyzers compute in float64. In float32 the mean of large numbers that differ little, such as times, may lie
+    outside their range.
     """
     outputs: Tensors = {}
     values: dict[str, tf.Tensor] = {}
@@ -84,7 +85,7 @@ def _scaled(spec: FeatureSpec, inputs: Mapping[str, Any], features: Mapping[str,
         values |= _standardized(spec, values, names, mean, deviation)
     if names := by_scale["min_max"]:
         stacked = _stacked(values, names)
-        # Unlike the mean's and the quantiles', these analyzers do not pass over missing values.
+        # Unlike those for the mean and the quantiles, these analyzers do not skip missing values.
         missing, infinity = tf.math.is_nan(stacked), tf.constant(np.inf, tf.float64)
         low = tft.min(tf.where(missing, infinity, stacked), reduce_instance_dims=False)
         high = tft.max(tf.where(missing, -infinity, stacked), reduce_instance_dims=False)
@@ -94,14 +95,14 @@ def _scaled(spec: FeatureSpec, inputs: Mapping[str, Any], features: Mapping[str,
 
 
 def _stacked(values: Mapping[str, tf.Tensor], names: Sequence[str]) -> tf.Tensor:
-    """Columns side by side: float64 [batch, names]."""
+    """Stacks columns: float64 [batch, names]."""
     return tf.cast(tf.stack([values[name] for name in names], axis=1), tf.float64)
 
 
 def _standardized(
     spec: FeatureSpec, values: Mapping[str, tf.Tensor], names: Sequence[str], origin: tf.Tensor, unit: tf.Tensor
 ) -> dict[str, tf.Tensor]:
-    """Columns less their origin, divided by their unit, both float64 [names]; 0 where that is 0."""
+    """Columns minus their origin, divided by their unit, both float64 [names]; 0 if the unit is 0."""
     found: dict[str, tf.Tensor] = {}
     for places in _by_side(spec, names):
         side = [names[place] for place in places]
@@ -112,10 +113,10 @@ def _standardized(
 
 
 def _by_side(spec: FeatureSpec, names: Sequence[str]) -> list[list[int]]:
-    """The places of the features' names, those together that always have as many rows as each other.
+    """The places of the features' names, in groups whose features always have the same number of rows.
 
-    Those are the features of one side, and among the items' those that are crossed with the context's: of an item that
-    a served model knows, it needs no others.
+    A group has the features of one side. Features of items that are crossed with features of the context are a group of
+    their own, since a served model needs no other features of an item that it knows.
     """
     crossed = {name for cross in spec.crosses if spec.side(cross.name) == "pair" for name in cross.columns}
     groups = [(spec.side(name), name in crossed) for name in names]
@@ -123,7 +124,7 @@ def _by_side(spec: FeatureSpec, names: Sequence[str]) -> list[list[int]]:
 
 
 def _buckets(spec: FeatureSpec, inputs: Mapping[str, Any], features: Mapping[str, Numeric]) -> dict[str, tf.Tensor]:
-    """The quantile bucket of each numeric feature that has buckets; one analyzer for all of the same number."""
+    """The quantile bucket of each numeric feature with buckets, from one analyzer for each number of buckets."""
     result: dict[str, tf.Tensor] = {}
     counts = sorted({feature.buckets for feature in features.values() if feature.buckets})
     for count in counts:
@@ -145,12 +146,12 @@ def _buckets(spec: FeatureSpec, inputs: Mapping[str, Any], features: Mapping[str
 
 
 def tokens(spec: FeatureSpec, inputs: Mapping[str, Any], buckets: Mapping[str, tf.Tensor]) -> Tensors:
-    """Every categorical column, multi-valent column and cross as strings; missing ones are empty.
+    """Every categorical column, multi-valent column and cross as strings; missing values are empty.
 
     Args:
         spec: the resolved spec.
-        inputs: as of `preprocessing_fn`.
-        buckets: numeric feature -> its bucket, int64 [batch]; of those that are crossed.
+        inputs: the inputs of `preprocessing_fn`.
+        buckets: the buckets of numeric features by name, int64 [batch], at least of those that are crossed.
     """
     crossed = {column for cross in spec.crosses for column in cross.columns}
     integers = {name: bucket for name, bucket in buckets.items() if name in crossed}
@@ -183,13 +184,13 @@ def _as_string(values: tf.Tensor) -> tf.Tensor:
 
 
 def _as_strings(columns: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    """Columns of integers as strings, all at once: serving costs by the operation."""
+    """Columns of integers as strings, all at once, since the cost of serving grows with the number of operations."""
     strings = _as_string(tf.stack(list(columns.values())))
     return dict(zip(columns, tf.unstack(strings, num=len(columns)), strict=True))
 
 
 def _repeated(parts: Sequence[tf.Tensor | tf.SparseTensor]) -> list[tf.Tensor | tf.SparseTensor]:
-    """Columns of one row or of as many as the others, all with as many; none where one of them has none."""
+    """Repeats columns with one row to the number of rows of the others; all have no rows if one of them has none."""
     sizes = tf.stack([tf.shape(part, tf.int64)[0] for part in parts])
     rows = tf.reduce_max(sizes) * tf.cast(tf.reduce_min(sizes) > 0, tf.int64)
     return [
@@ -211,7 +212,7 @@ def _crossed(parts: Sequence[tf.Tensor | tf.SparseTensor]) -> tf.Tensor | tf.Spa
         return tf.strings.join(list(parts), separator=SEPARATOR)
     if len(multivalent) > 1:
         return tf.sparse.cross([_sparse(part) for part in parts], separator=SEPARATOR)
-    # What tf.sparse.cross would give, in a tenth of its time: the one value of the others beside each of this one's.
+    # The result of tf.sparse.cross in a tenth of its time: the others' single values beside each of this one's.
     (values,) = multivalent
     rows = values.indices[:, 0]
     beside = [part.values if part is values else tf.gather(part, rows) for part in parts]
@@ -219,9 +220,9 @@ def _crossed(parts: Sequence[tf.Tensor | tf.SparseTensor]) -> tf.Tensor | tf.Spa
 
 
 def _sparse(values: tf.Tensor | tf.SparseTensor) -> tf.SparseTensor:
-    """One value per row, empty ones too (which `tf.sparse.from_dense` drops).
+    """A sparse tensor with one value per row, including empty strings, which `tf.sparse.from_dense` drops.
 
-    `tf.sparse.cross` takes dense tensors as well, but puts their tokens behind those of the sparse ones.
+    `tf.sparse.cross` also takes dense tensors, but puts their tokens behind those of sparse ones.
     """
     if isinstance(values, tf.SparseTensor):
         return values
@@ -230,13 +231,13 @@ def _sparse(values: tf.Tensor | tf.SparseTensor) -> tf.SparseTensor:
 
 
 def _ids(spec: FeatureSpec, tokens: Tensors) -> Tensors:
-    """Tokens -> ids. For categorical features the last id stands for a missing value."""
+    """Maps tokens to ids. For categorical features the last id stands for a missing value."""
     crosses: dict[str, Cross] = {cross.name: cross for cross in spec.crosses}
     flat = {name: values.values if isinstance(values, tf.SparseTensor) else values for name, values in tokens.items()}
     owners = {name: crosses.get(name) or spec.base(name) for name in tokens}
     vocabulary_of = {name: name if name in crosses else spec.base_name(name) for name in tokens}
 
-    # What occurs once in each row may be missing; of a list's tokens and a cross's none is empty.
+    # Only univalent features can have empty tokens, which stand for missing values; lists and crosses have none.
     univalent = {name for name, values in tokens.items() if not isinstance(values, tf.SparseTensor)} - crosses.keys()
 
     hashed = {name: owner.hash_buckets for name, owner in owners.items() if owner.hash_buckets}

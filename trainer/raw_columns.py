@@ -1,4 +1,4 @@
-"""The raw columns of a request, in the terms of TensorFlow."""
+"""The raw columns of a request, as TensorFlow types and tensors."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ _DTYPES = {"string": tf.string, "integer": tf.int64, "float": tf.float32}
 
 @dataclass(frozen=True)
 class RawColumn:
-    """A raw column: how it is parsed from tf.Examples, and how it is sent as a plain tensor."""
+    """A raw column, as it is parsed from tf.Examples or sent as a plain tensor."""
 
     dtype: tf.DType
     missing: str | int | float
-    """Stands for a missing value, and fills up lists."""
+    """The value that stands for a missing value, and that pads lists."""
     multivalent: bool
 
     @property
     def feature(self) -> tf.io.FixedLenFeature | tf.io.VarLenFeature:
-        """For `tf.io.parse_example`."""
+        """The feature for `tf.io.parse_example`."""
         if self.multivalent:
             return tf.io.VarLenFeature(self.dtype)
         return tf.io.FixedLenFeature([], self.dtype, self.missing)
 
     @property
     def shape(self) -> list[None]:
-        """As a plain tensor: [rows], or [rows, any]."""
+        """The shape as a plain tensor: [rows], or [rows, any]."""
         return [None, None] if self.multivalent else [None]
 
     def nothing(self) -> tf.Tensor | tf.SparseTensor:
-        """What parsing no rows gives."""
+        """The column with no rows, as parsing would return it."""
         values = tf.zeros([0], self.dtype)
         if not self.multivalent:
             return values
         return tf.SparseTensor(tf.zeros([0, 2], tf.int64), values, tf.constant([0, 0], tf.int64))
 
     def to_rows(self, values: tf.Tensor, rows: tf.Tensor) -> tf.Tensor | tf.SparseTensor:
-        """What parsing would have given, from a plain tensor of `rows` rows, or of one that stands for all."""
+        """The column as parsing would return it, from a plain tensor of `rows` rows, or of one row for all."""
         if not self.multivalent:
             return tf.broadcast_to(values, [rows])
         values = tf.broadcast_to(values, [rows, tf.shape(values)[1]])
@@ -49,11 +49,11 @@ class RawColumn:
 
 
 def raw_columns(spec: FeatureSpec) -> dict[str, RawColumn]:
-    """The raw columns that a model is asked with, by name, in the spec's order."""
+    """The raw columns of requests, by name, in the spec's order."""
     return {name: raw_column(kind) for name, kind in spec.input_columns.items()}
 
 
 def raw_column(kind: ColumnType) -> RawColumn:
-    """A raw column by its type in the spec, also one that no model is asked with."""
+    """The raw column of a type in the spec, whether or not requests have the column."""
     element = kind.removesuffix("s")
     return RawColumn(_DTYPES[element], MISSING[element], multivalent=element != kind)

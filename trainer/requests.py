@@ -1,4 +1,4 @@
-"""Requests to an exported model, made of raw examples."""
+"""Requests to an exported model, from raw examples."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Array = NDArray[Any]
 
 
 def predict_request(signature: str, inputs: Mapping[str, tf.Tensor | Array]) -> predict_pb2.PredictRequest:
-    """A request to a model that has no name yet."""
+    """A request to a signature, without the model's name."""
     request = predict_pb2.PredictRequest()
     request.model_spec.signature_name = signature
     for name, values in inputs.items():
@@ -26,8 +26,10 @@ def predict_request(signature: str, inputs: Mapping[str, tf.Tensor | Array]) -> 
 
 
 def rank_inputs(spec: FeatureSpec, serialized: Sequence[bytes]) -> dict[str, Array]:
-    """The examples' items as candidates, all for the group of the first, which has as many rows: so that servers that
-    batch, which insist on it, can answer as well."""
+    """The inputs of a request that ranks the examples' items for the group of the first example.
+
+    The context's row is repeated for each candidate, since servers that batch require equal numbers of rows.
+    """
     columns = raw_columns(spec)
     parsed = tf.io.parse_example(serialized, {name: column.feature for name, column in columns.items()})
     candidate = {spec.ranking.item, *spec.ranking.item_columns} if spec.ranking else set(columns)

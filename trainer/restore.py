@@ -1,4 +1,4 @@
-"""A trained model with its parts, which a SavedModel does not tell apart."""
+"""Restores a trained model with its parts, which a SavedModel does not have."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from trainer.warm_start import EarlierModel
 
 
 def history(model: str) -> Mapping[str, Any]:
-    """What came of a training, and how it was done, from the model artifact's folder."""
+    """Reads the history of a training, its parameters and epochs, from the model artifact's folder."""
     with tf.io.gfile.GFile(os.path.join(model, HISTORY_FILE)) as file:
         content: Mapping[str, Any] = json.loads(file.read())
     return content
@@ -29,13 +29,13 @@ def history(model: str) -> Mapping[str, Any]:
 def restored(
     model: str, serving_model_dir: str, spec: FeatureSpec, transform_output: tft.TFTransformOutput
 ) -> Joint | None:
-    """The model with all its weights; None for one that was counted, not trained.
+    """Builds a model and loads its weights; returns None for a counted model.
 
     Args:
         model: the model artifact's folder.
-        serving_model_dir: the SavedModel's folder in it.
-        spec: the resolved spec of its dataset.
-        transform_output: the graph that its training data went through.
+        serving_model_dir: the SavedModel's folder in the artifact.
+        spec: the resolved spec of the model's dataset.
+        transform_output: the transform graph of the model's training data.
     """
     params = TrainParams.model_validate(history(model)["params"])
     earlier = EarlierModel(serving_model_dir)

@@ -1,4 +1,4 @@
-"""What a search for better training parameters may vary, and how long it takes."""
+"""The parameters of a hyperparameter search: its space, its algorithm and the number of its trials."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ from schema.mistakes import mistakes_of
 from trainer.params import TrainParams
 
 _NOT_TUNED = ("model", "seed", "memory_mb", "distribution", "warm_start")
-"""What does not make one model better: models are compared by `rankline compare`, seeds differ by chance."""
+"""The parameters that a search must not vary, since they do not make one model better: `rankline compare` compares
+models, and seeds differ only by chance."""
 
 
 class Range(BaseModel):
@@ -35,8 +36,8 @@ class Range(BaseModel):
     max: int | float
     """The largest value."""
     scale: Literal["linear", "log"] = "linear"
-    """The scale of the choice. With `log`, for learning rates and penalties, each power of ten is tried as often as
-    another."""
+    """The scale of the choice. With `log`, which suits learning rates and penalties, each power of ten is tried equally
+    often."""
     step: PositiveFloat | None = None
     """The distance between two values, counted from `min`; with `scale: log` their ratio. By default all values are
     tried."""
@@ -53,7 +54,7 @@ class Range(BaseModel):
 
     @property
     def whole(self) -> bool:
-        """Whether only whole numbers are meant."""
+        """Whether the range has whole numbers only."""
         return isinstance(self.min, int) and isinstance(self.max, int)
 
     @property
@@ -76,12 +77,12 @@ def _dimension(key: str, value: object) -> object:
 
 
 class SearchParams(BaseModel):
-    """A search by KerasTuner, which trains with other parameters and takes the best."""
+    """A search by KerasTuner, which trains with different parameters and takes the best."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     trials: PositiveInt = 20
-    """The number of trainings. Those of a former search of the same space count."""
+    """The number of training runs, including those of a former search of the same space."""
     algorithm: Literal["bayesian", "random", "grid"] = "bayesian"
     """The choice of the next trial: by the results so far (a Gaussian process), at random, or all combinations in
     turn."""
@@ -97,10 +98,10 @@ class SearchParams(BaseModel):
         return {key: _dimension(key, dimension) for key, dimension in value.items()}
 
     def problems(self, params: TrainParams) -> list[str]:
-        """What is wrong with the space, a line each: keys that are no parameters, values that these cannot have.
+        """The problems of the space, a line each: keys that are not parameters, and values that are not allowed.
 
         Args:
-            params: what is varied.
+            params: the parameters that the search varies.
         """
         found = []
         if params.distribution == "multi_worker":
@@ -122,14 +123,14 @@ class SearchParams(BaseModel):
 
 
 def tuned(params: TrainParams, values: Mapping[str, Any]) -> TrainParams:
-    """Parameters with some of them changed.
+    """Replaces some parameters.
 
     Args:
-        params: the others.
-        values: dotted key of `TrainParams` -> value.
+        params: the parameters.
+        values: the new values, by dotted key of `TrainParams`.
 
     Raises:
-        ValidationError: a value that the parameter cannot have.
+        ValidationError: a parameter cannot have its new value.
     """
     content: dict[str, Any] = params.model_dump()
     for key, value in values.items():
@@ -142,5 +143,5 @@ def tuned(params: TrainParams, values: Mapping[str, Any]) -> TrainParams:
 
 
 def chosen(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A trial's values in KerasTuner's terms -> dotted key of `TrainParams` -> value."""
+    """Converts a trial's values from KerasTuner to values by dotted key of `TrainParams`."""
     return {key: json.loads(value) if isinstance(value, str) else value for key, value in values.items()}

@@ -1,4 +1,4 @@
-"""How often each id was seen in training: what there was to memorise."""
+"""Counts of the training rows with each id, which tell what a model could memorise."""
 
 from __future__ import annotations
 
@@ -14,21 +14,22 @@ from trainer.input_columns import InputColumn
 from trainer.inputs import Examples
 
 FILE = "seen.npz"
-"""Beside the SavedModel's folder: column -> in how many rows of the train split each of its ids was, int64 [ids]."""
+"""The file beside the SavedModel's folder: the number of rows of the train split with each id, int64 [ids], by
+column."""
 
 _END = ":"
-"""Of names in the file, so that none is a parameter's of NumPy's function, or ends as its files do."""
+"""The suffix of names in the file, which keeps them from clashing with NumPy's parameters and file names."""
 _BATCH = 65_536
 
 Counts = npt.NDArray[np.int64]
 
 
 def write(train: Examples, columns: Sequence[InputColumn], serving_model_dir: str) -> None:
-    """Counts and writes.
+    """Counts the rows with each id and writes `FILE`.
 
     Args:
         train: the train split.
-        columns: those that the model looks at.
+        columns: the model's input columns.
         serving_model_dir: the SavedModel's folder.
     """
     found: dict[str, Counts] = {
@@ -44,13 +45,13 @@ def write(train: Examples, columns: Sequence[InputColumn], serving_model_dir: st
 
 
 def _rows_with_each(ids: Counts, size: int) -> Counts:
-    if ids.ndim == 2:  # an id that is twice in a list is in one row all the same
+    if ids.ndim == 2:  # an id that occurs twice in a list counts once
         rows, places = np.nonzero(ids >= 0)
         ids = np.unique(rows * size + ids[rows, places]) % size
     return np.bincount(ids, minlength=size)
 
 
 def read(model: str) -> Mapping[str, Counts]:
-    """The counts in a model artifact's folder."""
+    """Reads the counts in a model artifact's folder, int64 [ids] by column."""
     with tf.io.gfile.GFile(os.path.join(model, FILE), "rb") as file:
         return {key.removesuffix(_END): counts for key, counts in np.load(io.BytesIO(file.read())).items()}

@@ -1,6 +1,6 @@
-"""Which inputs each output of a transform graph depends on, found for all outputs together.
+"""Finds the inputs that each output of a transform graph depends on, for all outputs together.
 
-TFT walks the whole graph once for each output, every time that one is loaded: with 1,200 columns that takes minutes,
+TFT walks the whole graph once for each output, every time that it loads a graph. With 1,200 columns that takes minutes,
 several times in a run.
 """
 
@@ -20,22 +20,22 @@ from trainer.patches import replaced
 
 @contextlib.contextmanager
 def found_together() -> Iterator[None]:
-    """Has TFT find them so meanwhile; it cannot be told how."""
+    """Makes TFT use `of_outputs` inside the block; it has no option for it."""
     with replaced(saved_transform_io_v2, "_get_output_to_inputs_map", of_outputs, "tensorflow-transform"):
         yield
 
 
 def layer(transform_output: tft.TFTransformOutput) -> Any:
-    """A transform graph as TFT's layer: raw columns -> transformed ones."""
+    """A transform graph as TFT's layer, from raw to transformed columns."""
     with found_together():
         return transform_output.transform_features_layer()
 
 
 def of_outputs(outputs: Mapping[str, tf.Tensor | tf.SparseTensor | tf.RaggedTensor]) -> dict[str, ObjectIdentitySet]:
-    """The placeholders that each output depends on, not by what is only run before it.
+    """The placeholders that each output depends on, without control dependencies.
 
     Args:
-        outputs: of one graph, by name.
+        outputs: the outputs of one graph, by name.
     """
     operations = {
         name: [tensor.op for tensor in tf.nest.flatten(output, expand_composites=True)]
@@ -57,10 +57,10 @@ def of_outputs(outputs: Mapping[str, tf.Tensor | tf.SparseTensor | tf.RaggedTens
 
 
 def _behind(graph: tf.Graph, bits: Mapping[tf.Operation, int]) -> dict[tf.Operation, int]:
-    """Operation -> the bits of all operations that it depends on."""
+    """The bits of all operations that each operation depends on."""
     behind = {operation: bits.get(operation, 0) for operation in graph.get_operations()}
     changed = True
-    while changed:  # operations come behind their inputs, but in loops
+    while changed:  # except in loops, operations come after their inputs
         changed = False
         for operation, before in behind.items():
             now = before

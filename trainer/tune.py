@@ -1,4 +1,4 @@
-"""What TFX's Tuner calls: a search for better training parameters, with KerasTuner."""
+"""The entry point of TFX's Tuner: a hyperparameter search with KerasTuner."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from trainer.search_space import Range, SearchParams, chosen, tuned
 from trainer.task import fingerprint, read_splits
 
 OBJECTIVE = "score"
-"""Of a trial: that of its best epoch, see `trainer.fit`."""
+"""The name of a trial's objective: the score of its best epoch, see `trainer.fit.Epoch`."""
 
 _log = logging.getLogger(__name__)
 
@@ -36,12 +36,12 @@ _log = logging.getLogger(__name__)
 def tuner_fn(fn_args: FnArgs) -> TunerFnResult:
     """Makes the search, which TFX then starts.
 
-    A search that was killed goes on where it was when this is called again for the same data, parameters and space,
-    provided that `work_dir` is the same. So does one that is to make more trials than it was.
+    A search that was killed continues if this is called again for the same data, parameters and space with the same
+    `work_dir`. So does a search with a larger number of trials.
 
     Args:
-        fn_args: files of the train and eval splits, the transform graph; and as `custom_config` what
-            `trainer.task.run_fn` gets, and `search`, the `SearchParams` as JSON.
+        fn_args: TFX's arguments: the files of the train and eval splits, the transform graph, and `custom_config`,
+            which has the keys of `trainer.task.run_fn` and `search`, the `SearchParams` as JSON.
     """
     config = fn_args.custom_config
     search = SearchParams.model_validate_json(config["search"])
@@ -52,14 +52,14 @@ def tuner_fn(fn_args: FnArgs) -> TunerFnResult:
 
 
 class Search(BaseTuner):  # type: ignore[misc]
-    """A training per trial.
+    """A search that trains a model for each trial.
 
     Args:
-        search: the space, and how it is searched.
-        params: what the space varies.
-        fn_args: as of `tuner_fn`.
-        directory: of all searches.
-        project: names this one.
+        search: the space and the algorithm.
+        params: the parameters that the space varies.
+        fn_args: the arguments of `tuner_fn`.
+        directory: the folder of all searches.
+        project: the name of this search.
     """
 
     def __init__(
@@ -71,18 +71,18 @@ class Search(BaseTuner):  # type: ignore[misc]
         self._splits: tuple[Examples, Examples] | None = None
 
     def on_search_begin(self) -> None:
-        """Without this a search that is killed in its first trial would not be found again."""
+        """Saves the search at once, so that it can continue even if it is killed in its first trial."""
         self.save()
 
     def run_trial(self, trial: Trial) -> dict[str, float]:
         """Trains with a trial's parameters.
 
         Returns:
-            `OBJECTIVE`.
+            The value of `OBJECTIVE`.
 
         Raises:
-            FailedTrialError: training came to nothing.
-            FatalError: whatever else went wrong, which would go wrong in other trials too.
+            FailedTrialError: training failed.
+            FatalError: any other error, which other trials would have, too.
         """
         values = chosen(trial.hyperparameters.values)
         try:
@@ -96,7 +96,7 @@ class Search(BaseTuner):  # type: ignore[misc]
         return {OBJECTIVE: score}
 
     def on_search_end(self) -> None:
-        """Makes sure that there is something to be chosen.
+        """Checks that at least one trial has completed.
 
         Raises:
             TrainingError: all trials failed.
@@ -114,7 +114,7 @@ class Search(BaseTuner):  # type: ignore[misc]
         keras.backend.clear_session()
         keras.utils.set_random_seed(params.seed)
         strategy = strategy_for(params)
-        # By the parameters, not by the trial's number, which a search that begins anew gives to other parameters.
+        # The name depends on the parameters, since a new search may give the trial's number to other parameters.
         digest = hashlib.sha256(params.model_dump_json().encode()).hexdigest()[:16]
         checkpoints = os.path.join(self.project_dir, f"checkpoints-{digest}")
         with strategy.scope():
@@ -132,7 +132,7 @@ def _ignore(index: int, epoch: Epoch) -> None:
 
 
 def _oracle(search: SearchParams, seed: int) -> keras_tuner.Oracle:
-    """What chooses the trials."""
+    """The oracle, which chooses the trials."""
     of_algorithm = {
         "bayesian": keras_tuner.oracles.BayesianOptimizationOracle,
         "random": keras_tuner.oracles.RandomSearchOracle,
@@ -144,7 +144,7 @@ def _oracle(search: SearchParams, seed: int) -> keras_tuner.Oracle:
         seed=seed,
         hyperparameters=_space(search),
         tune_new_entries=False,
-        # A training that comes to nothing says something about its parameters, and not about the search.
+        # A failed training run tells about its parameters, not about the search.
         max_consecutive_failed_trials=search.trials + 1,
     )
 
@@ -153,7 +153,7 @@ def _space(search: SearchParams) -> keras_tuner.HyperParameters:
     space = keras_tuner.HyperParameters()
     for key, dimension in search.space.items():
         if not isinstance(dimension, Range):
-            # KerasTuner chooses among texts and numbers; here values may be lists and mappings as well.
+            # KerasTuner chooses among texts and numbers, but values may also be lists and mappings.
             space.Choice(key, [json.dumps(value) for value in dimension])
         elif dimension.whole:
             step = int(dimension.step) if dimension.step else None

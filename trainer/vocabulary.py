@@ -1,9 +1,9 @@
 """All vocabularies of a dataset, counted in one pass and looked up in one table.
 
-`tft.compute_and_apply_vocabulary` adds about a hundred Beam steps per feature, which is most of what Transform
-costs on small data, and a lookup table per feature, which is much of what a served request costs. Here the tokens
-of all features and crosses, each behind the name of its vocabulary, are counted together by one analyzer and kept
-in one asset file::
+`tft.compute_and_apply_vocabulary` adds about a hundred Beam steps per feature, which is most of Transform's cost on
+small data, and a lookup table per feature, which is much of a served request's cost. Here one analyzer counts the
+tokens of all features and crosses together, each with the name of its vocabulary as prefix, and keeps them in one
+asset file::
 
     user_id             <- a line that opens the section of a vocabulary
     user_id␟405         <- its tokens, most frequent first (␟ is the ASCII unit separator)
@@ -12,7 +12,7 @@ in one asset file::
     genres␟Drama
     ␟                   <- the end
 
-A token's id is its line's distance from the opening line of its section, less one.
+A token's id is the number of lines between its line and the opening line of its section.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ from tensorflow_transform.beam.experimental import PTransformAnalyzer
 from schema.feature_spec import Vocabulary
 
 SEPARATOR = "\x1f"
-"""Stands between a vocabulary's name and a token, and between the parts of a crossed token."""
+"""The separator between a vocabulary's name and a token, and between the parts of a crossed token."""
 
 ASSET = "vocabularies"
-"""Key and file name of the asset in the transform graph."""
+"""The key and file name of the asset in the transform graph."""
 
 _MOST_TOKENS_HELD = 1_000_000
 _HASHES = 2**31 - 1
 
 _END = SEPARATOR
-"""The last line, where the section after the last would begin. No token is empty, so it equals none."""
+"""The last line, which ends the last section. It differs from all tokens, since no token is empty."""
 
 
 class Tokens(NamedTuple):
@@ -49,25 +49,25 @@ class Tokens(NamedTuple):
 
     vocabulary: str
     values: tf.Tensor
-    """string [any]"""
+    """The tokens, string [any]."""
     oov_buckets: int
     missing: bool = False
-    """Whether an empty token is a missing value, with an id of its own behind all others."""
+    """Whether an empty token is a missing value, with an id after all others."""
 
 
 def compute_and_apply(columns: Mapping[str, Tokens], limits: Mapping[str, Vocabulary]) -> dict[str, tf.Tensor]:
-    """Counts the tokens of all columns and maps them to ids. For use inside a `preprocessing_fn`, once.
+    """Counts the tokens of all columns and maps them to ids. Call this once in a `preprocessing_fn`.
 
     Args:
-        columns: column name -> its tokens. Columns of one vocabulary are counted together. Empty tokens, and tokens
-            with a line break in them, are not counted.
-        limits: vocabulary name -> which of its tokens to keep.
+        columns: the columns' tokens, by column name. Columns of one vocabulary are counted together. Empty tokens and
+            tokens with a line break are not counted.
+        limits: the limits on the tokens to keep, by vocabulary name.
 
     Returns:
-        Column name -> int64 ids of the tokens' shape: below the vocabulary's size for tokens in it, and from there
-        on, by hash, one of the OOV buckets for the others; the next one for missing values.
+        The ids by column name, int64 of the tokens' shape. Ids below the vocabulary's size are tokens; the following
+        ones are the OOV buckets, by hash, for all other tokens; the next one is for missing values.
     """
-    # All columns as one vector: tracing, and later serving, cost by the operation and not by the token.
+    # All columns as one vector: the cost of tracing and serving grows with the number of operations, not of tokens.
     values = tf.concat([use.values for use in columns.values()], axis=0)
     lengths = tf.stack([tf.size(use.values) for use in columns.values()])
     column = tf.repeat(tf.range(len(columns)), lengths)
@@ -115,7 +115,7 @@ def read(path: str) -> dict[str, list[str]]:
 
 
 class _Count(PTransformAnalyzer):  # type: ignore[misc]
-    """Batches of named tokens -> the path of the file described above."""
+    """Counts batches of named tokens, and returns the path of the file described above."""
 
     def __init__(self, limits: Mapping[str, Vocabulary]) -> None:
         super().__init__()
@@ -134,7 +134,7 @@ class _Count(PTransformAnalyzer):  # type: ignore[misc]
 
 
 class _CountInBundle(beam.DoFn):  # type: ignore[misc]
-    """Counts in a dictionary, so that Beam sees each token once per bundle and not once per row."""
+    """Counts tokens in a dictionary, so that Beam sees each token once per bundle, not once per row."""
 
     def start_bundle(self) -> None:
         self._counts: collections.Counter[bytes] = collections.Counter()
@@ -159,7 +159,7 @@ def _write(counted: list[tuple[bytes, int]], limits: Mapping[str, Vocabulary], d
     for token, count in counted:
         if b"\n" not in token and b"\r" not in token:
             sections[_name_of(token)].append((token, count))
-    # The folder is the writer's own, so that a retried bundle cannot meet another's half-written file.
+    # Each write has a folder of its own, so that a retried bundle cannot find a half-written file.
     path = os.path.join(directory, uuid.uuid4().hex, ASSET)
     tf.io.gfile.makedirs(os.path.dirname(path))
     with tf.io.gfile.GFile(path, "wb") as file:

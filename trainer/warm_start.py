@@ -1,9 +1,9 @@
-"""Warm start: a model begins with the weights of an earlier one (Cheng et al., Wide & Deep Learning, 2016, 4.2).
+"""Warm start: a model starts from the weights of an earlier one (Cheng et al., Wide & Deep Learning, 2016, 4.2).
 
-Beside every SavedModel lies what its weights stand for. When a model begins with them, the rows of tables are taken
-over token by token, since the vocabularies of later data have gained, lost and reordered tokens; all other weights of
-a part (hidden layers, cross network) as they are, where the part sees the same columns and has the same layers. What
-was not there before begins as in any model, and so does the state of the optimizers.
+A file beside every SavedModel describes its weights. A warm start copies the rows of tables token by token, since the
+vocabularies of later data have gained, lost and reordered tokens. It copies all other weights of a part (hidden layers,
+cross network) unchanged, if the part has the same columns and layers. New weights start as in any model, and so does
+the state of the optimizers.
 """
 
 from __future__ import annotations
@@ -25,31 +25,31 @@ from trainer.models.embeddings import FusedEmbedding
 from trainer.models.joint import Joint, ModelPart
 
 FILE = "weights.json"
-"""Beside the SavedModel's folder."""
+"""The file beside the SavedModel's folder."""
 
 _KEY = "_weights/{}/.ATTRIBUTES/VARIABLE_VALUE"
-"""In the SavedModel's checkpoint; see `trainer.export`."""
+"""The key of a weight in the SavedModel's checkpoint; see `trainer.export`."""
 
 Rows = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class TakenOver:
-    """How much of a model is from an earlier one."""
+    """The weights of a model that came from an earlier one."""
 
     rows: int
-    """Of tables, taken over."""
+    """The number of tables' rows that were copied."""
     all_rows: int
     parts: tuple[str, ...]
-    """Those whose other weights were taken over."""
+    """The names of the parts whose other weights were copied."""
 
 
 def write(model: Joint, ids: Mapping[str, Ids], serving_model_dir: str) -> None:
-    """Writes what a saved model's weights stand for.
+    """Writes the description of a saved model's weights.
 
     Args:
-        model: what was saved.
-        ids: of its columns. Their tokens are in the SavedModel already.
+        model: the saved model.
+        ids: the ids of the model's columns. Their tokens are in the SavedModel already.
         serving_model_dir: the SavedModel's folder.
     """
     place = {id(variable): index for index, variable in enumerate(model.variables)}
@@ -75,13 +75,13 @@ def write(model: Joint, ids: Mapping[str, Ids], serving_model_dir: str) -> None:
 
 
 class EarlierModel:
-    """A model as `write` has described it, and its weights.
+    """An earlier model's weights and their description from `write`.
 
     Args:
         serving_model_dir: the SavedModel's folder.
 
     Raises:
-        tf.errors.NotFoundError: nothing describes its weights.
+        tf.errors.NotFoundError: there is no description of the weights.
     """
 
     def __init__(self, serving_model_dir: str) -> None:
@@ -93,18 +93,21 @@ class EarlierModel:
 
     @property
     def widths(self) -> Mapping[str, int]:
-        """Of the tables' embeddings in the deep part. A rule that gave others to a vocabulary that has grown would make
-        all that was learned useless.
+        """The widths of the embeddings in the deep part, by table. A new model must have the same, since embeddings of
+        another width, which the rule may give to a grown vocabulary, could not be copied.
         """
         widths: Mapping[str, int] = self._content["widths"]
         return widths
 
     def start(self, model: Joint, ids: Mapping[str, Ids]) -> TakenOver:
-        """Gives a model the weights that it shares with this one.
+        """Copies the weights that a model shares with this one.
 
         Args:
-            model: with initial weights.
-            ids: of its columns.
+            model: the model, with initial weights.
+            ids: the ids of the model's columns.
+
+        Returns:
+            The extent of the copied weights.
         """
         earlier_parts = self._content["parts"]
         rows, all_rows, parts = 0, 0, []
@@ -121,7 +124,7 @@ class EarlierModel:
     def _start_tables(
         self, part: ModelPart, layer: FusedEmbedding, earlier: Mapping[str, Any], ids: Mapping[str, Ids]
     ) -> int:
-        """Fills a fused table; gives how many of its rows were taken over."""
+        """Fills a fused table; returns the number of copied rows."""
         values = layer.table.numpy()
         taken_over = 0
         for name, rows in layer.tables.items():
@@ -142,7 +145,7 @@ class EarlierModel:
         return replace(ids, tokens=self._tokens[ids.vocabulary]) if ids.vocabulary else ids
 
     def _copied(self, variables: list[keras.Variable], places: list[int]) -> bool:
-        """Whether all variables have the shapes of the earlier ones, whose values they then get."""
+        """Copies the earlier values to variables if all shapes are equal; returns whether they are."""
         values = [self._read(place) for place in places]
         if [tuple(variable.shape) for variable in variables] != [value.shape for value in values]:
             return False
@@ -156,9 +159,9 @@ class EarlierModel:
 
 
 def same_rows(now: Ids, then: Ids) -> tuple[Rows, Rows]:
-    """The ids that stand for the same now and then: two vectors, int64, of the same length.
+    """The ids with the same meaning now and then: two int64 vectors of the same length.
 
-    A token is the same wherever it is. A bucket is where there are as many: values are spread over them by hash.
+    Tokens match by text. Buckets match only if their number is equal, since values are spread over them by hash.
     """
     places: list[tuple[int, int]] = []
     if (now.vocabulary is None) == (then.vocabulary is None):
@@ -173,7 +176,7 @@ def same_rows(now: Ids, then: Ids) -> tuple[Rows, Rows]:
 
 
 def _others(part: ModelPart) -> list[keras.Variable]:
-    """A part's weights without its tables, and without the states of random generators."""
+    """A part's weights, without its tables and the states of random generators."""
     tables = {id(layer.table) for layer in part.embeddings}
     return [
         variable
@@ -183,12 +186,12 @@ def _others(part: ModelPart) -> list[keras.Variable]:
 
 
 def _columns(part: ModelPart) -> list[list[Any]]:
-    """The columns that a part sees, but for their number of ids."""
+    """A description of a part's columns, without their number of ids."""
     return [[column.name, column.kind, column.width, column.table, column.combiner] for column in part.columns]
 
 
 def _owner(part: ModelPart, table: str, rows: range) -> str:
-    """The column whose ids are a table's rows: of those that share it the one with the most."""
+    """The column whose ids are a table's rows: the one with the most ids of those that share the table."""
     return next(
         column.name for column in part.columns if table in (column.table, column.name) and column.size == len(rows)
     )

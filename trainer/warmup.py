@@ -1,7 +1,7 @@
-"""Warm-up requests, which a server replays before it gives a version any traffic.
+"""Warm-up requests, which a server replays before it sends a version any traffic.
 
 The first request of each kind and size is slow, since TensorFlow then allocates, optimises and compiles. TF Serving
-replays the requests in a SavedModel's `assets.extra/tf_serving_warmup_requests`; one that fails fails the load.
+replays the requests in a SavedModel's `assets.extra/tf_serving_warmup_requests`. If one fails, loading fails.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from trainer.requests import Array, predict_request, rank_inputs
 FILE = os.path.join("assets.extra", "tf_serving_warmup_requests")
 
 ROWS = (1, 10, 100)
-"""Numbers of rows per request; each signature is called with each."""
+"""The numbers of rows per request; each signature has a request of each size."""
 
 
 def write(model_path: str, spec: FeatureSpec, head: Head, patterns: Sequence[str]) -> None:
@@ -34,8 +34,8 @@ def write(model_path: str, spec: FeatureSpec, head: Head, patterns: Sequence[str
     Args:
         model_path: the SavedModel's folder.
         spec: the resolved feature spec.
-        head: of the model.
-        patterns: of gzipped TFRecord files with raw examples, at least one in all; the first rows are asked about.
+        head: the model's head.
+        patterns: patterns of gzipped TFRecord files with at least one raw example; requests have the first rows.
     """
     files = sorted(file for pattern in patterns for file in tf.io.gfile.glob(pattern))
     records = tf.data.TFRecordDataset(files, compression_type="GZIP").take(max(ROWS)).as_numpy_iterator()
@@ -49,7 +49,7 @@ def write(model_path: str, spec: FeatureSpec, head: Head, patterns: Sequence[str
 
 
 def _as_asked(record: bytes, spec: FeatureSpec) -> tf.train.Example:
-    """A raw example without what only training knows."""
+    """A raw example without labels and weight, which requests do not have."""
     example = tf.train.Example.FromString(record)
     for name in (*spec.labels, WEIGHT):
         example.features.feature.pop(name, None)
@@ -59,7 +59,7 @@ def _as_asked(record: bytes, spec: FeatureSpec) -> tf.train.Example:
 def _requests(
     spec: FeatureSpec, head: Head, examples: Sequence[tf.train.Example]
 ) -> Iterator[prediction_log_pb2.PredictionLog]:
-    """One request about the examples for each signature."""
+    """A request with the examples for each signature."""
     serialized = [example.SerializeToString() for example in examples]
     yield _predict("serving_default", {"examples": tf.constant(serialized)})
     yield _predict("rank", rank_inputs(spec, serialized))

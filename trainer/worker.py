@@ -1,8 +1,8 @@
-"""`python -m trainer.worker WORK_DIR`: takes part in a training that another machine leads.
+"""`python -m trainer.worker WORK_DIR`: takes part in a training run that another machine leads.
 
-A training with `distribution: multi_worker` is led by the Trainer of a run, on the machine that TF_CONFIG calls chief
-or worker 0, and waits for all others: there this module does the same steps on other shares of the batches. All see
-the same files, and each has TensorFlow's TF_CONFIG, with its own `task`::
+A training run with `distribution: multi_worker` is led by the Trainer, on the machine that TF_CONFIG calls chief or
+worker 0, and waits for all other machines. On these, this module does the same steps on other shares of the batches.
+All machines see the same files, and each has TensorFlow's TF_CONFIG, with its own `task`::
 
     TF_CONFIG='{"cluster": {"worker": ["a:2222", "b:2222"]}, "task": {"type": "worker", "index": 1}}' \\
         python -m trainer.worker runs/movielens/work
@@ -33,7 +33,7 @@ _POLL_S = 0.5
 
 
 def announce(fn_args: FnArgs) -> None:
-    """Tells the other workers what is trained; to be called by the chief, before `run_fn`."""
+    """Announces a training run to the other workers. The chief calls this before `run_fn`."""
     content = {name: getattr(fn_args, name) for name in _FIELDS}
     path = os.path.join(fn_args.custom_config["work_dir"], _FILE)
     tf.io.gfile.makedirs(os.path.dirname(path))
@@ -43,19 +43,19 @@ def announce(fn_args: FnArgs) -> None:
 
 
 def withdraw(work_dir: str) -> None:
-    """Takes that back, when the training has ended."""
+    """Withdraws the announcement after the training run."""
     tf.io.gfile.remove(os.path.join(work_dir, _FILE))
 
 
 def take_part(work_dir: str, timeout_s: float) -> None:
-    """Waits for a training to be announced, and takes part in it until it ends.
+    """Waits until a training run is announced, and takes part in it until it ends.
 
     Args:
-        work_dir: the training's.
-        timeout_s: how long to wait, in seconds.
+        work_dir: the work folder of the training run.
+        timeout_s: the time to wait for the announcement, in seconds.
 
     Raises:
-        RanklineError: none was announced.
+        RanklineError: no training run was announced in time.
     """
     path = os.path.join(work_dir, _FILE)
     deadline = time.monotonic() + timeout_s

@@ -1,1 +1,1 @@
-"""Judging a model: its metrics, how sure they are, and the verdict that decides whether it is pushed."""
+"""Evaluation of a model: its metrics, their confidence intervals, and the verdict on whether to push it."""

@@ -1,4 +1,4 @@
-"""What a model said of rows, as metrics take it."""
+"""A model's answers to rows, in the form that metrics read."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Answers:
-    """What a model said of each row.
+    """A model's answer to each row.
 
     Attributes:
-        values: [rows], the probability of a positive label; of the right one of many classes; the predicted number.
-        classes: [rows], of a label of many classes, the place of the likeliest one; else empty.
-        confidences: [rows], its probability; else empty.
+        values: [rows], the probability of a positive label, the probability of the right one of many classes, or the
+            predicted number.
+        classes: [rows], the index of the likeliest of many classes; empty for other labels.
+        confidences: [rows], the probability of that class; empty for other labels.
     """
 
     values: Floats
@@ -28,7 +29,7 @@ class Answers:
 
     @classmethod
     def of_values(cls, values: Floats) -> Answers:
-        """Probabilities of a positive label, or numbers, [rows]."""
+        """Answers of probabilities of a positive label, or of numbers, [rows]."""
         return cls(values, np.zeros(0, np.int64), np.zeros(0))
 
     def __getitem__(self, rows: Any) -> Answers:

@@ -1,4 +1,4 @@
-"""Whether the last blessed model can be asked about the rows that a candidate is judged on."""
+"""Checks whether the last blessed model can be evaluated on the rows that a candidate is judged on."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _Shape = tuple[int, ...]
 
 
 def misfits(baseline: types.Artifact, candidate: types.Artifact, spec: FeatureSpec) -> list[str]:
-    """Why an earlier model cannot be compared with a candidate; none if it can.
+    """The reasons why an earlier model cannot be compared with a candidate; empty if it can.
 
     Args:
         baseline: the earlier model.
-        candidate: the one that was trained on the dataset as it is.
-        spec: the resolved spec of that dataset.
+        candidate: the model that was trained on the current dataset.
+        spec: the resolved spec of the current dataset.
 
     Returns:
-        What no longer fits, a clause each: columns that the earlier model reads and that are gone or of another type,
-        answers that it does not give, rows of the test split that it may have been trained on.
+        The reasons, a clause each: columns that the earlier model reads and that are gone or of another type, answers
+        that the earlier model does not give, and test rows that it may have been trained on.
     """
     then = json.loads(baseline.get_string_custom_property(COLUMNS_PROPERTY) or "{}")
     problems = []
@@ -51,7 +51,7 @@ def misfits(baseline: types.Artifact, candidate: types.Artifact, spec: FeatureSp
 
 
 def _answers(model: types.Artifact) -> dict[str, _Shape]:
-    """Answer -> its shape for one row. Read without loading the model."""
+    """The shapes of a model's answers for one row, by name; read without loading the model."""
     path = os.path.join(path_utils.serving_model_path(model.uri), tf.saved_model.SAVED_MODEL_FILENAME_PB)
     with tf.io.gfile.GFile(path, "rb") as file:
         graph = saved_model_pb2.SavedModel.FromString(file.read()).meta_graphs[0]

@@ -1,9 +1,8 @@
-"""The metrics of rows that are resampled, and so how far chance alone may have moved them.
+"""Bootstrapped metrics, which show how far chance alone may have moved a metric.
 
-By a Poisson bootstrap: each unit counts as often as a draw from a Poisson distribution with mean 1 says (Chamandy et
-al., Estimating uncertainty for massive data streams, 2012). Units are the groups of a ranking, since the rows of a
-person are alike, and else rows. All replicates of a metric are computed at once, as sums weighted by how often each row
-counts.
+In a Poisson bootstrap, a draw from a Poisson distribution with mean 1 says how often each unit counts (Chamandy et al.,
+Estimating uncertainty for massive data streams, 2012). Units are the groups of a ranking, since the rows of a user are
+alike, and else rows. All replicates of a metric are computed at once, as sums weighted by the rows' counts.
 """
 
 from __future__ import annotations
@@ -24,9 +23,9 @@ REPLICATES = 200
 CONFIDENCE = 0.95
 _SEED = 20160624
 _AT_ONCE = 50
-"""Replicates, so that memory stays within bounds."""
+"""The number of replicates that are computed at once, which bounds memory."""
 _KNOWN = 0.9
-"""The share of replicates in which a metric must have a value: with few rows, some have rows of one class only."""
+"""The share of replicates in which a metric must have a value; of few rows, some replicates have one class only."""
 _LOSSES: Mapping[LabelKind, OfRows] = {
     "binary": binary.losses,
     "classes": classes.losses,
@@ -34,11 +33,11 @@ _LOSSES: Mapping[LabelKind, OfRows] = {
 }
 
 Counts = npt.NDArray[np.uint8]
-"""[replicates, rows]: how often each row counts in each replicate."""
+"""The number of times that each row counts in each replicate, [replicates, rows]."""
 
 
 def counts(rows: Rows) -> Counts:
-    """How often each row counts in each replicate; the same for equal rows."""
+    """Draws the number of times that each row counts in each replicate; the same for each call with equal rows."""
     random = np.random.default_rng(_SEED)
     if rows.groups is None:
         return random.poisson(1.0, (REPLICATES, len(rows))).astype(np.uint8)
@@ -47,19 +46,19 @@ def counts(rows: Rows) -> Counts:
 
 
 def replicated(measure: Measure, weights: Floats, counted: Counts) -> Floats:
-    """A metric in each replicate.
+    """The values of a metric in each replicate, [replicates].
 
     Args:
-        measure: of the rows.
-        weights: [rows], their own.
-        counted: of the rows.
+        measure: the metric of the rows.
+        weights: [rows], the rows' own weights.
+        counted: the rows' counts.
     """
     parts = [measure(counted[at : at + _AT_ONCE] * weights) for at in range(0, len(counted), _AT_ONCE)]
     return np.concatenate(parts) if parts else np.zeros(0)
 
 
 def once(measure: Measure, weights: Floats) -> float:
-    """The metric of the rows as they are."""
+    """The value of a metric on the rows themselves, with weights [rows]."""
     return float(measure(weights[np.newaxis])[0])
 
 
@@ -71,22 +70,22 @@ def interval(
     confidence: float = CONFIDENCE,
     within: tuple[float, float] = (-np.inf, np.inf),
 ) -> tuple[float, float] | None:
-    """Between which values a metric lies: the bootstrap's standard error times a quantile of Student's t.
+    """The confidence interval of a metric: the bootstrap's standard error times a quantile of Student's t.
 
-    `REPLICATES` tell the standard error to 5 %, for any confidence, but hardly a quantile far out in a tail. With t
-    an interval is wide enough where there are few units, too (Efron and Tibshirani, An Introduction to the Bootstrap,
-    1993, chapter 12).
+    `REPLICATES` replicates give the standard error to 5 %, for any confidence, but not a quantile far out in a tail.
+    Student's t makes the interval wide enough for few units, too (Efron and Tibshirani, An Introduction to the
+    Bootstrap, 1993, chapter 12).
 
     Args:
-        value: over all rows.
-        replicates: the metric's values when rows are resampled.
-        units: how many were resampled: groups of a ranking, else rows.
-        share: of all rows that were resampled; more rows say more, by the root of how many there are.
-        confidence: from 0 to 1, of both sides.
-        within: between which values the metric is in any case.
+        value: the metric over all rows.
+        replicates: [replicates], the metric in each replicate.
+        units: the number of resampled units: groups of a ranking, else rows.
+        share: the share of all rows that were resampled. The interval shrinks with its square root.
+        confidence: the two-sided confidence, from 0 to 1.
+        within: the smallest and largest value that the metric can have.
 
     Returns:
-        None where too few replicates have a value, or a single unit cannot differ from others.
+        The lower and upper end; None if too few replicates have a value, or if there are fewer than two units.
     """
     known = replicates[np.isfinite(replicates)]
     if not len(known) or len(known) < _KNOWN * len(replicates) or units < 2 or not np.isfinite(value):
@@ -96,31 +95,31 @@ def interval(
 
 
 def has_both_classes(rows: Rows) -> bool:
-    """Whether positive and negative rows have some weight: without, there is no curve and no AUC."""
+    """Whether there are both positive and negative rows with a weight above 0, as curves and AUC need."""
     return rows.kind == "binary" and len(np.unique(rows.labels[rows.weights > 0])) == 2
 
 
 def units(rows: Rows, members: Ints | slice = slice(None)) -> int:
-    """How many there are to be resampled among some rows: groups of a ranking, else rows."""
+    """The number of units to resample among some rows: groups of a ranking, else rows."""
     return len(np.unique(rows.groups[members])) if rows.groups is not None else len(rows.labels[members])
 
 
 def losses(rows: Rows, answers: Answers) -> Floats:
-    """What each answer costs: the cross entropy, or of numbers the squared error."""
+    """The loss of each answer, [rows]: the cross entropy, or the squared error of numbers."""
     return _LOSSES[rows.kind](rows.labels, answers)
 
 
 def names(rows: Rows) -> list[str]:
-    """The names of the metrics that rows have."""
+    """The names of the metrics that apply to the rows."""
     return registry.names(rows.kind, ranked=rows.groups is not None)
 
 
 def measure(name: str, rows: Rows, answers: Answers) -> Measure:
-    """One of these metrics, of the rows' answers."""
+    """The metric of this name, one of `names`, on the rows' answers."""
     return registry.find(name).measure(rows.labels, answers, rows.groups)
 
 
 def of_groups(rows: Rows) -> list[npt.NDArray[np.intp]]:
-    """The rows of each group."""
+    """The places of each group's rows."""
     assert rows.groups is not None, "asked for rankings only"
     return groups.members(rows.groups)

@@ -1,12 +1,12 @@
-"""Rows of the test split with what each model answered, kept by the Evaluator for those who look closer.
+"""A sample of the test split's rows with the models' answers, which the Evaluator keeps for closer looks.
 
 Metrics are sums over all rows. Curves, intervals, comparisons of two models and the worst errors need the rows
 themselves. At most `MOST_ROWS` are kept: those with the smallest hashes, which is a random sample, and the same one
-whichever model is evaluated on however many workers. Of a ranking whole groups are kept, by a hash of the group: a
-list without some of its rows would be another list, and rows of all groups would hide how much groups differ.
+for any model and any number of workers. For a ranking, whole groups are kept, by a hash of the group: a list without
+some of its rows would be another list, and single rows of all groups would hide the differences between groups.
 
-Each bundle leaves its rows in a file, and what is handed on is the file's name: engines limit how large a record may
-be, and Flink fails for one of some ten megabytes.
+Each bundle writes its rows to a file and passes on the file's name. Engines limit the size of a record: Flink fails for
+one of some ten megabytes.
 """
 
 from __future__ import annotations
@@ -35,28 +35,28 @@ from schema.feature_spec import ColumnType, FeatureSpec
 from trainer.raw_columns import raw_column
 
 FILE = "rows.parquet"
-"""In the evaluation artifact's folder. Columns:
+"""The file of the kept rows in the evaluation artifact's folder. Its columns:
 
 `example`
     the serialized tf.Example
-`candidate`, and `baseline` where there was one
-    the model's answer: the probability of a positive label; of a label of many classes the probability of the right
-    one; the predicted number
-`candidate_class`, `candidate_confidence`, and those of `baseline`
-    of a label of many classes the place of the likeliest one, and its probability
+`candidate`, and `baseline` if there was one
+    the model's answer: the probability of a positive label, the probability of the right one of many classes, or the
+    predicted number
+`candidate_class`, `candidate_confidence`, and the same for `baseline`
+    the index of the likeliest of many classes, and its probability
 """
 EXAMPLE, CANDIDATE, BASELINE = "example", "candidate", "baseline"
 MOST_ROWS = 100_000
 
 _PARTS = "parts"
-"""The folder with the bundles' files, beside `FILE`; it goes once all is done."""
+"""The folder with the bundles' files, beside `FILE`; it is removed at the end."""
 
 _UNIT, _HASH = "unit", "hash"
-"""Hashes of the ranking's group, or of the row, and of the row."""
+"""The columns with the hash of the unit, which is the ranking's group or else the row, and that of the row."""
 
 
 class _Where(NamedTuple):
-    """In which folder rows are kept, and the column with their groups and its type, if they have groups."""
+    """The folder that rows are kept in, and the column of their groups and its type, if they have groups."""
 
     folder: str
     group: str = ""
@@ -68,10 +68,10 @@ _where: ContextVar[_Where | None] = ContextVar("where", default=None)
 
 @contextlib.contextmanager
 def kept_in(folder: str, spec: FeatureSpec) -> Iterator[None]:
-    """Has evaluations that are set up and run meanwhile keep their rows; TFX hands extractors no such thing.
+    """Makes evaluations that are built and run inside the block keep their rows; TFX passes no folder to extractors.
 
     Args:
-        folder: of the evaluation artifact.
+        folder: the evaluation artifact's folder.
         spec: the resolved feature spec.
     """
     group = spec.ranking.group if spec.ranking else ""
@@ -80,13 +80,13 @@ def kept_in(folder: str, spec: FeatureSpec) -> Iterator[None]:
         yield
     finally:
         _where.reset(before)
-        # Not by the step that reads them, which an engine may repeat; and with those of bundles that failed.
+        # The step that reads the parts must not remove them, since an engine may repeat it. Failed bundles leave parts.
         if tf.io.gfile.exists(parts := os.path.join(folder, _PARTS)):
             tf.io.gfile.rmtree(parts)
 
 
 def keeper(eval_config: config_pb2.EvalConfig) -> tfma.extractors.Extractor:
-    """An extractor for batches with predictions, which keeps some rows and passes all on as they are."""
+    """An extractor for batches with predictions, which keeps some rows and passes all batches on unchanged."""
     return tfma.extractors.Extractor("KeepRows", _KeepRows(eval_config, _where.get()))
 
 
@@ -109,7 +109,7 @@ class _KeepRows(beam.PTransform):  # type: ignore[misc]
 
 
 def _answers(extracts: Mapping[str, Any], eval_config: config_pb2.EvalConfig, where: _Where) -> pa.Table:
-    """The columns of `FILE`, and hashes."""
+    """The columns of `FILE`, and the hashes of units and rows."""
     examples = np.asarray(extracts[tfma.INPUT_KEY], object).ravel()
     hashes = pd.util.hash_array(examples, categorize=False)
     columns: dict[str, Any] = {
@@ -141,7 +141,7 @@ def _groups(examples: npt.NDArray[np.object_], where: _Where) -> npt.NDArray[Any
 
 
 class _WritePart(beam.DoFn):  # type: ignore[misc]
-    """A bundle's tables -> the name of a file with those of its rows that may be kept."""
+    """Writes the rows of a bundle that may be kept to a file, and yields its name."""
 
     def __init__(self, folder: str) -> None:
         super().__init__()
@@ -162,9 +162,7 @@ class _WritePart(beam.DoFn):  # type: ignore[misc]
 
 
 def _join(parts: Iterable[str], path: str) -> None:
-    """Of the rows in some files keeps the `MOST_ROWS` with the smallest hashes, in their order; a group that would be
-    cut is left out.
-    """
+    """Joins the parts into `path`: the `MOST_ROWS` rows with the smallest hashes, less a group that would be cut."""
     tables: list[pa.Table] = []
     for part in parts:
         tables = _bounded([*tables, _read(part)])
@@ -173,7 +171,7 @@ def _join(parts: Iterable[str], path: str) -> None:
     table = _smallest(tables)
     if len(table) > MOST_ROWS:
         units = table[_UNIT].to_numpy()
-        # A single group of so many rows is kept as far as it goes.
+        # A single group of more than `MOST_ROWS` rows is cut.
         table = table.slice(0, int((units != units[-1]).sum()) or MOST_ROWS)
     _write(table.drop_columns([_UNIT, _HASH]), path)
 
@@ -183,7 +181,7 @@ def _bounded(tables: list[pa.Table]) -> list[pa.Table]:
 
 
 def _smallest(tables: list[pa.Table]) -> pa.Table:
-    """One row more than may be kept, by which a group that would be cut is known."""
+    """The rows with the smallest hashes; one more than `MOST_ROWS`, to detect a group that would be cut."""
     table = pa.concat_tables(tables)
     return table.take(np.lexsort((table[_HASH].to_numpy(), table[_UNIT].to_numpy()))[: MOST_ROWS + 1])
 
@@ -202,5 +200,5 @@ def _read(path: str) -> pa.Table:
 
 
 def read(folder: str) -> pa.Table:
-    """The rows that were kept in a folder."""
+    """Reads the kept rows from the evaluation artifact's folder; see `FILE` for the columns."""
     return _read(os.path.join(folder, FILE))

@@ -1,12 +1,11 @@
-"""Judges what the Evaluator has found by what a configuration asks, and says why.
+"""Judges the Evaluator's metrics by the configured thresholds, and gives the reasons.
 
-TFMA's own validation knows the numbers only. Here a bound that is missed refuses a model if it is missed by more than
-noise: by an interval from resampled groups of a ranking, or rows (see `components.evaluation.bootstrap`), of the change
-to the last blessed model on the same rows for both. What is resampled is the sample that the Evaluator keeps (see
-`components.evaluation.evaluated_rows`), whose size is bounded; the values themselves are of all rows.
+TFMA's own validation compares numbers only. Here a missed bound refuses a model only if it is missed by more than
+noise, according to a bootstrap interval (see `components.evaluation.bootstrap`). For `max_drop`, that is the interval
+of the change against the last blessed model, with both models on the same rows. The values are of all rows; the
+resampled rows are the bounded sample that the Evaluator keeps (see `components.evaluation.evaluated_rows`).
 
-Where there are too few rows, or a metric has no value, nothing is judged, for better or worse: of few rows an interval
-itself is a guess.
+If there are too few rows, or a metric has no value, nothing is judged: with few rows the interval itself is a guess.
 """
 
 from __future__ import annotations
@@ -29,11 +28,11 @@ from schema.errors import listing, nearest
 from schema.feature_spec import FeatureSpec
 
 FILE = "gate.json"
-"""In the artifact's folder: a `components.evaluation.verdict.Gate`."""
+"""The file in the evaluation artifact's folder that holds a `components.evaluation.verdict.Gate`."""
 
 _NOT_JUDGED = "not judged: "
 _LOSS: Mapping[str, str] = {"binary": "logloss", "classes": "cross_entropy", "number": "rmse"}
-"""By the kind of label: the metric that has a value wherever a row weighs something, and the answers are numbers."""
+"""The metric of each kind of label that has a value if any row has a weight and all answers are finite."""
 _Kind = Literal["min", "max", "max_drop"]
 
 
@@ -48,12 +47,12 @@ def judge(
     """Judges an evaluation.
 
     Args:
-        folder: of the evaluation artifact.
+        folder: the evaluation artifact's folder.
         spec: the resolved feature spec.
-        thresholds: of metrics that the dataset has; see `components.evaluation.thresholds.applicable`.
-        params: how many rows it takes, and what comes of a model that cannot be judged.
+        thresholds: the thresholds by metric, from `components.evaluation.thresholds.applicable`.
+        params: the number of rows that it takes to judge, and the verdict on a model that cannot be judged.
         is_first: whether no model was blessed before.
-        remarks: what is known of it already.
+        remarks: remarks to add to the verdict.
     """
     found = results.read(folder)
     sample = _Sample(folder, spec, found[()])
@@ -75,20 +74,20 @@ def judge(
 
 
 def write(gate: Gate, folder: str) -> None:
-    """Keeps it beside what it is about."""
+    """Writes the verdict to an evaluation artifact's folder."""
     tf.io.gfile.makedirs(folder)
     with tf.io.gfile.GFile(os.path.join(folder, FILE), "w") as file:
         file.write(gate.model_dump_json(indent=1) + "\n")
 
 
 def read(folder: str) -> Gate:
-    """What was kept in an artifact's folder."""
+    """Reads the verdict from an evaluation artifact's folder."""
     with tf.io.gfile.GFile(os.path.join(folder, FILE)) as file:
         return Gate.model_validate_json(file.read())
 
 
 def told(gate: Gate) -> list[str]:
-    """What has not refused a model and is to be known nevertheless, a line each."""
+    """The warnings of a verdict, which do not refuse the model, a line each."""
     lines = list(gate.remarks)
     if gate.unjudged:
         although = "" if gate.refusals else "blessed although it "
@@ -104,7 +103,7 @@ def told(gate: Gate) -> list[str]:
 
 @dataclass
 class _Sample:
-    """The rows that were kept; read only if someone asks for noise."""
+    """The kept rows, which are read only when an interval is needed."""
 
     folder: str
     spec: FeatureSpec
@@ -116,7 +115,7 @@ class _Sample:
         return kept, bootstrap.counts(kept)
 
     def metric(self, name: str, key: SliceKey, found: Sliced, confidence: float) -> Metric:
-        """A metric of a slice, and its change, with intervals."""
+        """A metric of a slice and its change, with intervals."""
         kept, counted = self._rows
         if key:
             mask = intervals.members(kept, key)
@@ -132,7 +131,7 @@ def _judged_slices(
     sample: _Sample,
 ) -> Iterator[Condition]:
     for key, sliced in found.items():
-        # What is said of one value goes before what is said of every value.
+        # The bounds of one value override those of every value.
         matching = sorted((each for each in patterns if _matches(each, key)), key=_named)
         if matching:
             bounds = SliceBounds(confidence=overall.confidence, min_rows=MIN_ROWS, min_of_class=overall.min_of_class)
@@ -161,7 +160,7 @@ def _matches(slices: SlicePattern, key: SliceKey) -> bool:
 
 
 def _named(slices: SlicePattern) -> int:
-    """How many values it names."""
+    """The number of columns for which the pattern names a value."""
     return sum(value is not None for _, value in slices)
 
 
@@ -170,11 +169,11 @@ def _shown(slices: SlicePattern | SliceKey) -> str:
 
 
 def _judged(name: str, key: SliceKey, bounds: SliceBounds, found: Sliced, sample: _Sample) -> Iterator[Condition]:
-    """The conditions of a metric over all rows or in a slice."""
+    """Judges a metric over all rows or in a slice."""
     what = _what(name, key)
     kinds: tuple[_Kind, ...] = ("min", "max", "max_drop")
     compared = bool(sample.overall.baseline)
-    # It takes time, and is the same for all bounds.
+    # Resampling takes time, and its result is the same for all bounds.
     resampled = functools.cache(lambda: sample.metric(name, key, found, bounds.confidence or 0))
     for kind in kinds:
         bound: float | None = getattr(bounds, kind)
@@ -193,7 +192,7 @@ def _judged(name: str, key: SliceKey, bounds: SliceBounds, found: Sliced, sample
 
 
 def _shortage(found: Sliced, bounds: SliceBounds) -> str:
-    """What there is too little of to judge by; empty where there is enough."""
+    """The rows of which there are too few to judge by, as a phrase; empty if there are enough."""
     needed = [("rows", found.counted, bounds.min_rows or 0)]
     if found.positives is not None:
         needed.append(("positive rows", found.positives, bounds.min_of_class or 0))
@@ -203,7 +202,7 @@ def _shortage(found: Sliced, bounds: SliceBounds) -> str:
 
 
 def _no_value(name: str, kind: _Kind, found: Sliced, spec: FeatureSpec) -> str:
-    """Why there is nothing to compare with the bound; empty where there is."""
+    """The reason why there is no value to compare with the bound; empty if there is one."""
     if name not in found.candidate:
         return f"no value, which takes {_needs(name, spec)}"
     if kind == "max_drop" and name not in found.baseline:
@@ -223,7 +222,7 @@ def _condition(
     received = found.candidate[name] - (found.baseline[name] if is_change else 0)
     room = _room(name, kind, bound, received)
     interval: Interval = None
-    # Of many slices only those that need it, since it takes time.
+    # Resampling takes time, so only slices that miss their bound are resampled.
     if confidence and (room < 0 or not key):
         metric = resampled()
         estimate: Estimate | None = metric.change if is_change else metric.estimate
@@ -242,7 +241,7 @@ def _condition(
 
 
 def _room(name: str, kind: _Kind, bound: float, received: float) -> float:
-    """How far from the bound on its right side."""
+    """The distance to the bound; negative if the bound is missed."""
     match kind:
         case "min":
             return received - bound
@@ -253,14 +252,14 @@ def _room(name: str, kind: _Kind, bound: float, received: float) -> float:
 
 
 def _answers(spec: FeatureSpec, found: Sliced) -> Iterator[Condition]:
-    """A condition where the model's answers are no numbers, whatever is asked of its metrics."""
+    """A broken condition if some of the model's answers are not finite, whatever the thresholds are."""
     if found.counted and _LOSS[spec.label.kind] not in found.candidate:
         reason = "answers: expected numbers for all rows of the test split, received NaN or infinite ones"
         yield Condition(what="answers", expected="numbers", is_overall=True, outcome="broken", reason=reason)
 
 
 def _unjudged(conditions: Sequence[Condition]) -> list[str]:
-    """The metrics that were not judged over the whole test split, by the reason."""
+    """The metrics that were not judged over the whole test split, a line for each reason."""
     metrics: dict[str, list[str]] = {}
     for each in conditions:
         if each.is_overall and each.outcome == "not judged":
@@ -274,14 +273,14 @@ def _why(condition: Condition) -> str:
 
 def _refusal(unjudged: Sequence[str]) -> Condition:
     reason = (
-        f"test split: expected enough to judge by, received too little for {', '.join(unjudged)}; bring more rows, "
-        "or say gate.unjudged: push"
+        f"test split: expected enough to judge by, received too little for {', '.join(unjudged)}; add rows, "
+        "or set gate.unjudged: push"
     )
     return Condition(what="test split", expected="enough to judge by", is_overall=True, outcome="broken", reason=reason)
 
 
 def _without_value(spec: FeatureSpec, found: Mapping[SliceKey, Sliced], conditions: Sequence[Condition]) -> list[str]:
-    """A line about the metrics that have no value and that no condition tells of."""
+    """A line with the metrics that have no value and no condition."""
     judged = {each.what for each in conditions}
     largest_first = sorted(found.items(), key=lambda each: (-each[1].rows, each[0]))
     missing = [
@@ -307,8 +306,8 @@ def _remarks(thresholds: Mapping[str, Threshold], conditions: Sequence[Condition
         for value in (bounds.min, bounds.max, bounds.max_drop)
     )
     why = (
-        "all thresholds are against a last blessed model, and it was compared with none"
+        "all thresholds are for the comparison with a last blessed model, and there was none to compare with"
         if asked
         else ("there are no thresholds")
     )
-    return [f"blessed, since nothing was asked of its metrics: {why}"]
+    return [f"blessed without judging its metrics: {why}"]

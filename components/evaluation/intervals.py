@@ -1,4 +1,4 @@
-"""The metrics with their intervals: over all rows, in comparison with the baseline, and slice by slice."""
+"""Metrics with their intervals: over all rows, against the baseline, and by slice."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from components.evaluation.thresholds import MIN_ROWS
 from components.evaluation.verdict import Estimate, Metric, Slice
 
 _FEW_GROUPS = 10
-"""Fewer of the ranking's groups in a slice say too little about it."""
+"""The number of the ranking's groups below which a slice has too few for intervals."""
 FIRST: Mapping[str, str] = {"binary": "auc", "classes": "accuracy", "number": "rmse"}
-"""Kind of a label -> the metric by which slices are worse or better."""
+"""The metric that orders slices, by kind of label."""
 _MOST_SLICES = 60
 
 
 def metrics(names: Sequence[str], rows: Rows, counted: Counts, found: Sliced) -> list[Metric]:
-    """All metrics of a slice, or of all rows; also those that have no value.
+    """The metrics of a slice, or of all rows, including those without a value.
 
     Args:
-        names: of the metrics.
-        rows: those of it that were kept.
-        counted: how often each counts in replicates.
-        found: what the Evaluator found over all of them.
+        names: the metrics' names.
+        rows: the kept rows of the slice.
+        counted: the counts of these rows in the replicates.
+        found: the Evaluator's results over all rows of the slice.
     """
     return [metric(name, rows, counted, found) for name in names]
 
 
 def metric(name: str, rows: Rows, counted: Counts, found: Sliced, confidence: float = bootstrap.CONFIDENCE) -> Metric:
-    """One of these metrics, with intervals of that confidence."""
+    """One metric of a slice, or of all rows, with intervals of a confidence; see `metrics` for the arguments."""
     value, before = found.candidate.get(name), found.baseline.get(name)
     estimate, change = Estimate(value=value), None
     if value is not None and name in bootstrap.names(rows):
@@ -50,7 +50,7 @@ def metric(name: str, rows: Rows, counted: Counts, found: Sliced, confidence: fl
             value=value, interval=bootstrap.interval(value, replicates, units, share, confidence, within)
         )
         if rows.baseline is not None and before is not None:
-            # Of the same rows in each replicate: what both models find hard moves both metrics, and not the change.
+            # Both models have the same rows in each replicate: rows that both find hard do not move the change.
             changes = replicates - _replicated(name, rows, rows.baseline, counted)
             change = Estimate(
                 value=value - before, interval=bootstrap.interval(value - before, changes, units, share, confidence)
@@ -61,13 +61,15 @@ def metric(name: str, rows: Rows, counted: Counts, found: Sliced, confidence: fl
 def slices(
     names: Sequence[str], rows: Rows, counted: Counts, found: Mapping[SliceKey, Sliced]
 ) -> tuple[list[Slice], int]:
-    """The slices, the worst first by the first metric, those with few rows last; and how many were left out.
+    """The largest slices, ordered by the metric in `FIRST`, and the number of slices left out.
+
+    The worst slice comes first; slices with few rows come last.
 
     Args:
-        names: of the metrics.
-        rows: those that were kept.
-        counted: how often each counts in replicates.
-        found: what the Evaluator found over all rows.
+        names: the metrics' names.
+        rows: the kept rows.
+        counted: the counts of these rows in the replicates.
+        found: the Evaluator's results over all rows, by slice.
     """
     by_size = sorted((key for key in found if key), key=lambda key: -found[key].rows)
     result = []
@@ -89,7 +91,12 @@ def slices(
 
 
 def sliced(rows: Rows, names: Sequence[str]) -> Sliced:
-    """Metrics of rows as the Evaluator would have found them, were there no others."""
+    """The results that the Evaluator would have if these were all rows.
+
+    Args:
+        rows: the rows.
+        names: the metrics' names.
+    """
 
     def values(answers: Answers | None) -> dict[str, float]:
         if answers is None:
@@ -108,7 +115,7 @@ def sliced(rows: Rows, names: Sequence[str]) -> Sliced:
 
 
 def sliced_by(rows: Rows, columns: Sequence[Sequence[str]]) -> dict[SliceKey, Sliced]:
-    """The same of all slices by some columns."""
+    """The results of `sliced` for each slice by some columns."""
     found: dict[SliceKey, Sliced] = {}
     for names in columns:
         values = [
@@ -124,7 +131,7 @@ def sliced_by(rows: Rows, columns: Sequence[Sequence[str]]) -> dict[SliceKey, Sl
 
 
 def _replicated(name: str, rows: Rows, answers: Answers, counted: Counts) -> Floats:
-    """A metric of the rows in each replicate."""
+    """The values of a metric in each replicate."""
     return bootstrap.replicated(bootstrap.measure(name, rows, answers), rows.weights, counted)
 
 
@@ -136,7 +143,7 @@ def _badness(each: Slice, name: str) -> tuple[bool, float]:
 
 
 def members(rows: Rows, key: SliceKey) -> Mask:
-    """Which rows are of a slice."""
+    """The mask of the rows in a slice, [rows]."""
     mask = np.full(len(rows), True)
     for column, value in key:
         mask &= np.fromiter(

@@ -1,4 +1,4 @@
-"""What the Evaluator found over all rows of the test split, and by slice."""
+"""The Evaluator's results over all rows of the test split, and by slice."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from components.evaluation.metrics.registry import METRICS
 from components.evaluation.tfma_metrics import COUNTED_POSITIVES, COUNTED_ROWS
 
 SliceKey = tuple[tuple[str, str], ...]
-"""Column and value, of each column that a slice is about; none is all rows."""
+"""A slice: a pair of column and value for each of its columns; empty for all rows."""
 
 _ROWS = "example_count"
 
 
 @dataclass(frozen=True)
 class Sliced:
-    """A slice in numbers.
+    """The results of a slice.
 
     Attributes:
-        rows: all of them.
-        candidate: metric -> value, of those that have one.
-        baseline: the same of the model that it is compared with.
-        counted: rows of a weight above 0.
-        positives: how many of these are positive; None for a label that has not two classes.
+        rows: the number of rows.
+        candidate: the candidate's metrics that have a value, by name.
+        baseline: the same metrics of the baseline; empty without one.
+        counted: the number of rows with a weight above 0.
+        positives: the number of positive rows among these; None unless the label has two classes.
     """
 
     rows: int
@@ -39,7 +39,7 @@ class Sliced:
 
 
 def read(folder: str) -> dict[SliceKey, Sliced]:
-    """Our metrics in an evaluation artifact's folder, without those that have no value."""
+    """Reads the registered metrics that have a value from an evaluation artifact's folder, by slice."""
     of_role: dict[bool, dict[SliceKey, dict[str, float]]] = {}
     config = _config(folder)
     orders = {frozenset(slicing.feature_keys): list(slicing.feature_keys) for slicing in config.slicing_specs}
@@ -65,7 +65,7 @@ def _config(folder: str) -> config_pb2.EvalConfig:
 
 
 def _key(key: Any, orders: Mapping[frozenset[str], Sequence[str]]) -> SliceKey:
-    """With the columns in the order of the spec; TFMA has them in the alphabet's."""
+    """A slice with its columns in the order of the spec; TFMA orders them alphabetically."""
     values = {
         column: value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value) for column, value in key
     }
@@ -78,7 +78,7 @@ def _ours(values: Mapping[str, float]) -> dict[str, float]:
 
 def _values(outputs: Mapping[str, Any]) -> dict[str, float]:
     found = {
-        # As JSON has them, in which NaN and infinity are texts.
+        # In JSON, NaN and infinity are texts.
         name: float(value["doubleValue"])
         for sub_keys in outputs.values()
         for metrics in sub_keys.values()

@@ -1,4 +1,4 @@
-"""The rows that a report looks at: those that the Evaluator kept, taken apart."""
+"""The kept rows of an evaluation, parsed for the report and the gate."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ class Rows:
     """Rows of the test split.
 
     Attributes:
-        kind: of the label.
-        labels: [rows], as in examples.
-        weights: [rows].
-        candidate: of the model that the report is about.
-        baseline: of the one that it was compared with, if any.
+        kind: the kind of the label.
+        labels: [rows], the labels as in examples.
+        weights: [rows], the example weights.
+        candidate: the candidate's answers.
+        baseline: the baseline's answers; None without one.
         groups: [rows], codes of the ranking's groups, from 0; None without a ranking.
-        columns: the raw columns, each a value or a list of them per row; None or empty where missing.
-        examples: [rows], serialized.
+        columns: the raw columns, [rows], of values or tuples of values; None or empty where missing.
+        examples: [rows], the serialized tf.Examples.
     """
 
     kind: LabelKind
@@ -54,7 +54,7 @@ class Rows:
         return len(self.labels)
 
     def __getitem__(self, rows: Mask | Ints) -> Rows:
-        """Some of the rows."""
+        """Selects rows by a mask or by their places."""
         return Rows(
             kind=self.kind,
             labels=self.labels[rows],
@@ -68,11 +68,11 @@ class Rows:
 
 
 def read(folder: str, spec: FeatureSpec) -> Rows:
-    """The rows in an evaluation artifact's folder.
+    """Reads the rows in an evaluation artifact's folder.
 
     Args:
-        folder: of the artifact.
-        spec: the resolved spec of its dataset.
+        folder: the artifact's folder.
+        spec: the resolved spec of the artifact's dataset.
     """
     table = evaluated_rows.read(folder)
     examples = table[evaluated_rows.EXAMPLE].to_numpy()
@@ -92,13 +92,13 @@ def read(folder: str, spec: FeatureSpec) -> Rows:
 
 
 def _codes(values: npt.NDArray[np.object_]) -> Ints:
-    """Equal values as the same number."""
+    """A code for each value, from 0; equal values have equal codes."""
     codes: Ints = np.unique(values.astype(str), return_inverse=True)[1]
     return codes
 
 
 def columns_of(examples: Sequence[bytes], spec: FeatureSpec) -> dict[str, npt.NDArray[np.object_]]:
-    """The raw columns of serialized examples, as `Rows` has them."""
+    """The raw columns of serialized examples, in the form of `Rows.columns`."""
     raw = {name: raw_column(kind) for name, kind in spec.columns.items()}
     features = {
         name: tf.io.RaggedFeature(column.dtype) if column.multivalent else column.feature
@@ -109,7 +109,7 @@ def columns_of(examples: Sequence[bytes], spec: FeatureSpec) -> dict[str, npt.ND
 
 
 def _values(column: tf.Tensor | tf.RaggedTensor, kind: str) -> npt.NDArray[np.object_]:
-    """Texts as such, lists as tuples, None for what is missing."""
+    """A column's values, [rows]: texts as str, lists as tuples, None for missing values."""
     found: npt.NDArray[np.object_]
     if isinstance(column, tf.RaggedTensor):
         found = np.empty(column.nrows(), object)

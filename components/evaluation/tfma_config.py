@@ -1,4 +1,4 @@
-"""What TFMA computes of a model: the metrics overall and by slice."""
+"""TFMA's configuration: the metrics that it computes, overall and by slice."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from schema.feature_spec import LABEL, WEIGHT, FeatureSpec
 
 
 def computed(spec: FeatureSpec) -> list[str]:
-    """Names of all metrics that are computed: those of other labels than the first, too, as in `bought.auc`."""
+    """The names of all metrics, including those of labels other than the first, as in `bought.auc`."""
     of_first = registry.names(spec.label.kind, ranked=spec.ranking is not None)
     of_others = (f"{other}.{metric.name}" for other in spec.other_labels for metric in registry.of_rows("binary"))
     return [*of_first, *of_others]
 
 
 def eval_config(spec: FeatureSpec) -> config_pb2.EvalConfig:
-    """TFMA's configuration: the metrics overall and by the spec's slices. What is asked of them is the gate's matter.
+    """TFMA's configuration: the metrics overall and by the spec's slices. Thresholds are left to the gate.
 
     Args:
         spec: the resolved feature spec.
     """
-    # TFX takes a model without a verdict for a bad one, and TFMA gives none where there is no threshold at all.
+    # Without any threshold TFMA gives no verdict, and TFX takes a model without a verdict for a bad one.
     count = config_pb2.MetricConfig(class_name="ExampleCount")
     count.per_slice_thresholds.add(
         slicing_specs=[config_pb2.SlicingSpec()],
@@ -38,7 +38,7 @@ def eval_config(spec: FeatureSpec) -> config_pb2.EvalConfig:
         _of_rows(metric.name, "binary", other) for other in spec.other_labels for metric in registry.of_rows("binary")
     ]
     specs = [
-        # Rows are counted as such, whatever they weigh.
+        # Rows are counted without their weights.
         config_pb2.MetricsSpec(metrics=[count], example_weights=config_pb2.ExampleWeightOptions(unweighted=True)),
         config_pb2.MetricsSpec(metrics=of_rows),
     ]

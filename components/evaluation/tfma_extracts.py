@@ -1,11 +1,10 @@
-"""What TFMA carries through its metrics: only what they read. Before that, rows are kept as they are.
+"""Extractors that reduce TFMA's extracts to what metrics read, and keep a sample of the rows before that.
 
-TFMA passes every feature of every row, and the row itself once more, through each grouping of its pipeline. None of
-our metrics looks at a feature other than its query key, and slices are the only other use: the rest is dropped before
-it is copied.
+TFMA passes every feature of every row, and the serialized row, through each grouping of its pipeline. Metrics and
+slices read only the query key, other labels and the slices' columns, so the rest is dropped before it is copied.
 
-The model does not get to see features either. It is asked with whole examples, in an input called `examples`; TFMA
-would give it a feature of that name instead.
+The features are also hidden from the model. It takes serialized examples in an input called `examples`, for which TFMA
+would pass a feature of that name instead.
 """
 
 from __future__ import annotations
@@ -23,13 +22,13 @@ from schema.feature_spec import LABEL
 
 _KEPT = (tfma.LABELS_KEY, tfma.PREDICTIONS_KEY, tfma.EXAMPLE_WEIGHTS_KEY)
 _ASIDE = "features_aside"
-"""Where the features are while the model is asked."""
+"""The key of the extracts that holds the features while the model runs."""
 
 
 def custom_extractors(
     eval_shared_model: Any, eval_config: config_pb2.EvalConfig, tensor_adapter_config: Any
 ) -> list[Any]:
-    """TFMA's default extractors with three more around the model. The Evaluator calls it by this name."""
+    """TFMA's default extractors with three more around the model. The Evaluator finds this function by its name."""
     extractors = tfma.default_extractors(
         eval_shared_model=eval_shared_model,
         eval_config=eval_config,
@@ -50,7 +49,7 @@ def custom_extractors(
 
 
 def _features_read(config: config_pb2.EvalConfig) -> frozenset[str]:
-    """The query keys and the columns of slices."""
+    """The features that metrics and slices read: query keys and the slices' columns."""
     query_keys = {specs.query_key for specs in config.metrics_specs if specs.query_key}
     sliced = {key for slicing in config.slicing_specs for key in slicing.feature_keys}
     return frozenset(query_keys | sliced)
@@ -58,7 +57,7 @@ def _features_read(config: config_pb2.EvalConfig) -> frozenset[str]:
 
 def _set_aside(extracts: Mapping[str, Any], features: frozenset[str]) -> dict[str, Any]:
     others = {key: values for key, values in extracts.items() if key != tfma.FEATURES_KEY}
-    # Labels other than the first one are features to TFMA.
+    # TFMA treats labels other than the first one as features.
     kept = {
         name: values
         for name, values in extracts[tfma.FEATURES_KEY].items()

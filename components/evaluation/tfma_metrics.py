@@ -1,7 +1,7 @@
-"""The registered metrics as TFMA computes them: those of rows from one pass over the rows, those of lists from another.
+"""The registered metrics as TFMA metrics: one pass over the data for the metrics of rows, another for those of lists.
 
-TFMA's own metrics each look up label, prediction and weight of every row in every slice; that was most of what the
-Evaluator cost. Ours share an accumulator, which looks them up once and adds them up in batches.
+Each of TFMA's own metrics looks up label, prediction and weight of every row in every slice, which took most of the
+Evaluator's time. The metrics here share an accumulator, which looks these up once and adds them up in batches.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from schema.answers import JUDGED_BY, LabelKind, of_other_label
 from schema.feature_spec import LABEL
 
 COUNTED_ROWS, COUNTED_POSITIVES = "counted_rows", "counted_positives"
-"""What is counted along with the metrics: the rows of a weight above 0, and those of them whose label is positive."""
+"""The names of two counts beside the metrics: the rows with a weight above 0, and the positive rows among these."""
 
 _ROW_SUMS, _LIST_SUMS = "_row_sums", "_list_sums"  # with an underscore, so that TFMA does not report them
 _BATCH = 1000
@@ -30,20 +30,20 @@ _NOTHING: Floats = np.zeros(0)
 
 
 class Sums(Protocol):
-    """What one pass over the data adds up for all of its metrics."""
+    """The accumulator of one pass over the data, for all metrics of the pass."""
 
     def merge(self, other: Any) -> None:
-        """Takes over what another accumulator has added up."""
+        """Adds the sums of another accumulator."""
 
     def compact(self) -> None:
-        """Adds up what waits for it."""
+        """Adds up the buffered rows."""
 
     def result(self, name: str) -> float:
-        """The value of a metric or count; NaN where it has none."""
+        """The value of a metric or count; NaN if it has none."""
 
 
 class RowSums:
-    """What the metrics of rows are computed from; adds up over rows, batches and workers in bounded memory.
+    """The sums for the metrics of rows, over rows, batches and workers, in bounded memory.
 
     Args:
         label: the kind of the rows' label.
@@ -59,9 +59,9 @@ class RowSums:
         """Adds a row.
 
         Args:
-            label: as in examples.
-            answer: the model's, a number; of a label of many classes [classes], their probabilities.
-            weight: of the row.
+            label: the label as in examples.
+            answer: the model's answer, a number; for many classes their probabilities, [classes].
+            weight: the row's weight.
         """
         if self._label == "classes":
             self._waiting.append((label, weight, answer[int(label)], float(np.argmax(answer)), np.max(answer)))
@@ -71,7 +71,7 @@ class RowSums:
             self.compact()
 
     def compact(self) -> None:
-        """Adds up the rows that wait for it."""
+        """Adds up the buffered rows."""
         if self._waiting:
             labels, weights, *said = np.array(self._waiting, np.float64).T
             self._waiting = []
@@ -80,14 +80,14 @@ class RowSums:
             self._add(self._of(labels, _answers(*said), weights))
 
     def merge(self, other: RowSums) -> None:
-        """Takes over what another accumulator has added up."""
+        """Adds the sums of another accumulator."""
         other.compact()
         self._rows += other._rows
         self._positives += other._positives
         self._add(other._sums)
 
     def result(self, name: str) -> float:
-        """The value of a metric, or a count, of what is compact; NaN where it has none."""
+        """The value of a metric or count over the rows that were added before `compact`; NaN if it has none."""
         if name in (COUNTED_ROWS, COUNTED_POSITIVES):
             return self._rows if name == COUNTED_ROWS else self._positives
         (metric,) = (each for each in registry.of_rows(self._label) if each.name == name)
@@ -106,13 +106,13 @@ def _answers(values: Floats, classes: Floats = _NOTHING, confidences: Floats = _
 
 
 class ListSums:
-    """Sums over groups: of each metric times the group's weight, and of that weight."""
+    """The sums for the metrics of lists: over groups, each metric times the group's weight, and that weight."""
 
     def __init__(self) -> None:
         self._sums = {metric.name: np.zeros(2) for metric in registry.of_lists()}
 
     def add(self, labels: Floats, scores: Floats, weights: Floats) -> None:
-        """Adds a group: [n] labels, scores and example weights of its rows."""
+        """Adds a group, by the labels, scores and example weights of its rows, [rows] each."""
         for metric in registry.of_lists():
             value = metric.of_list(labels, scores)
             if not math.isnan(value):
@@ -120,21 +120,21 @@ class ListSums:
                 self._sums[metric.name] += (value * weight, weight)
 
     def compact(self) -> None:
-        """Nothing waits."""
+        """Does nothing, since groups are not buffered."""
 
     def merge(self, other: ListSums) -> None:
-        """Takes over what another accumulator has added up."""
+        """Adds the sums of another accumulator."""
         for name, more in other._sums.items():
             self._sums[name] = self._sums[name] + more
 
     def result(self, name: str) -> float:
-        """The value of a metric; NaN where no group has one."""
+        """The value of a metric; NaN if no group has one."""
         total, weight = self._sums[name]
         return float(total / weight) if weight else math.nan
 
 
 class _Combiner(beam.CombineFn):  # type: ignore[misc]
-    """Adds up what TFMA hands over, and gives the `Sums` under their key."""
+    """Adds up TFMA's inputs, and returns the `Sums` under their key."""
 
     def __init__(self, key: metric_types.MetricKey) -> None:
         self._key = key
@@ -157,9 +157,9 @@ class _RowCombiner(_Combiner):
     """Adds up rows.
 
     Args:
-        key: of the sums.
-        kind: of the label.
-        other: the name of a label other than the first one, if it is about that. Rows without it do not count.
+        key: the key of the sums.
+        kind: the kind of the label.
+        other: the name of a label other than the first, or "" for the first. Rows without that label do not count.
     """
 
     def __init__(self, key: metric_types.MetricKey, kind: LabelKind, other: str) -> None:
@@ -183,13 +183,13 @@ class _RowCombiner(_Combiner):
     def _label_of(self, element: metric_types.StandardMetricInputs) -> float:
         if not self._label:
             return _number(element.label, self._key.model_name)
-        # TFMA knows no feature that none of the rows has.
+        # TFMA leaves out features that none of the rows has.
         value = element.features.get(self._label)
         return math.nan if value is None else _number(value, self._key.model_name)
 
 
 class _ListCombiner(_Combiner):
-    """Adds up groups; TFMA hands over all rows of a group (within a slice) as one element."""
+    """Adds up groups; TFMA passes all rows of a group (within a slice) as one element."""
 
     def __init__(self, key: metric_types.MetricKey, eval_config: Any) -> None:
         super().__init__(key)
@@ -215,7 +215,7 @@ class _ListCombiner(_Combiner):
 
 
 def _value(value: Any, key: str) -> Any:
-    """What TFMA holds by `key`, or as it is; one number as a number."""
+    """The value, or the value under `key` in a mapping, as a float if it is one number, else as an array."""
     if isinstance(value, Mapping):
         value = value[key]
     array = np.ravel(value)
@@ -223,7 +223,7 @@ def _value(value: Any, key: str) -> Any:
 
 
 def _number(value: Any, key: str) -> float:
-    """A row's label or weight: NaN if there is none in the row, 1 for a weight that the data has not."""
+    """A row's label or weight: NaN if the row has none, 1 if the data has no weights."""
     if value is None:
         return 1.0
     if isinstance(value, Mapping):
@@ -232,16 +232,16 @@ def _number(value: Any, key: str) -> float:
     return float(array[0]) if array.size else math.nan
 
 
-# TFMA would take its own metrics instead of those of the same class name; it has none of these.
+# TFMA prefers its own metrics to others of the same class name, so these names must not be TFMA's.
 
 
 class RowComputation(metric_types.Metric):  # type: ignore[misc]
-    """A registered metric of rows, or a count of them.
+    """A registered metric of rows, or a count of rows.
 
     Args:
-        name: of the metric, or `COUNTED_ROWS` or `COUNTED_POSITIVES`.
-        kind: of the label.
-        other: the name of a label other than the first one, if it is about that.
+        name: the name of the metric, or `COUNTED_ROWS` or `COUNTED_POSITIVES`.
+        kind: the kind of the label.
+        other: the name of a label other than the first, or "" for the first.
     """
 
     def __init__(self, name: str, kind: LabelKind, other: str = "") -> None:
@@ -252,7 +252,7 @@ class ListComputation(metric_types.Metric):  # type: ignore[misc]
     """A registered metric of lists. It needs a `query_key`.
 
     Args:
-        name: of the metric.
+        name: the name of the metric.
     """
 
     def __init__(self, name: str) -> None:
@@ -267,7 +267,7 @@ def _of_rows(
     model_names: Iterable[str] | None = None,
     example_weighted: bool = False,
 ) -> list[Any]:
-    del eval_config  # TFMA hands it over by name
+    del eval_config  # TFMA passes it by name
     combiner = functools.partial(_RowCombiner, kind=kind, other=other)
     feature = f"{LABEL}_{other}" if other else None
     named = f"{other}.{name}" if other else name
@@ -295,21 +295,21 @@ def _computations(
     example_weighted: bool,
     feature: str | None = None,
 ) -> list[Any]:
-    """The computations of a metric that is read off sums shared with other metrics.
+    """The computations of a metric, and of the sums that it shares with other metrics.
 
     Args:
-        name: of the metric.
-        shared: of the sums.
-        combiner: makes that of the sums, for their key.
-        model_names: as TFMA gives them.
-        example_weighted: as TFMA gives it.
-        feature: one that the combiner reads.
+        name: the name of the metric.
+        shared: the name of the sums.
+        combiner: a function that makes the combiner of the sums, from their key.
+        model_names: the models' names, as TFMA passes them.
+        example_weighted: whether rows are weighted, as TFMA passes it.
+        feature: the feature that the combiner reads, if any.
     """
     result: list[Any] = []
     for model in model_names or [""]:
         sums = metric_types.MetricKey(shared, model_name=model, example_weighted=example_weighted)
         key = metric_types.MetricKey(name, model_name=model, example_weighted=example_weighted)
-        # TFMA runs equal computations once, so the metrics share this one.
+        # TFMA runs equal computations once, so that all metrics share this one.
         reads = [metric_types.StandardMetricInputsPreprocessor({FEATURES_KEY: {feature: {}}})] if feature else None
         once = metric_types.MetricComputation(keys=[sums], preprocessors=reads, combiner=combiner(sums))
         derived = metric_types.DerivedMetricComputation(keys=[key], result=functools.partial(_result, sums, key))

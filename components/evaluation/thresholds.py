@@ -1,4 +1,4 @@
-"""What a model has to keep to be pushed, as a run's configuration says it."""
+"""The thresholds and limits in a run's configuration that a model must keep to be pushed."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from schema.errors import SpecError, listing, nearest
 from schema.feature_spec import FeatureSpec
 
 MIN_ROWS = 100
-"""Fewer rows of a slice say too little about it."""
+"""The default of the smallest number of rows that judge a model or a slice."""
 
 Confidence = Annotated[float, Field(ge=0, lt=1)]
 SlicePattern = tuple[tuple[str, str | None], ...]
-"""Column and value, of each column that a slice is about; None is every value."""
+"""A pattern of slices: a pair of column and value for each of its columns; None stands for every value."""
 
 
 class Bounds(BaseModel):
@@ -39,7 +39,7 @@ class Bounds(BaseModel):
     max: float | None = None
     """The largest value. A model above it is refused."""
     max_drop: NonNegativeFloat | None = None
-    """The largest loss against the last blessed model's metric. Calibration, which is best at 1, has no such bound."""
+    """The largest loss against the last blessed model's metric. Not for calibration, which is best at 1."""
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -62,37 +62,38 @@ class SliceBounds(Bounds):
 class Threshold(Bounds):
     """The bounds of a metric over all rows and by slice. A model that breaks one is refused."""
 
-    # A model that is as good as a bound asks misses it every other time, by chance alone: with a bound on the number
-    # itself, whether it is pushed would be a coin's decision. What is missed within noise is told.
+    # A model that is exactly as good as a bound misses it every other time, by chance alone. So a bound on the number
+    # itself would decide by chance. A bound that is missed within noise gives a warning.
     confidence: Confidence = 0.95
-    """The confidence of the interval that must be on a bound's wrong side as a whole, so that noise refuses no model.
-    With 0 the number alone counts."""
+    """The confidence of the metric's interval. A model is refused only if the whole interval is beyond the bound, so
+    that noise alone refuses no model. With 0 the number alone counts."""
     slices: Mapping[str, SliceBounds] = {}
-    """The bounds by slice: `column`, `column = value`, or several of these with commas for slices by several
-    columns."""
+    """The bounds by slice. A key is `column` or `column = value`, or several of these, separated by commas, for slices
+    by several columns."""
 
 
 DEFAULT_THRESHOLDS: Mapping[str, Threshold] = {
     name: Threshold.model_validate(metric.bounds) for name, metric in METRICS.items() if metric.bounds
 }
-"""Of those metrics that a dataset has."""
+"""The default thresholds by metric, for the metrics that a dataset has."""
 
 
 class GateParams(BaseModel):
-    """The rows that it takes to judge a model, and the verdict where there are fewer."""
+    """The number of rows that it takes to judge a model, and the verdict if there are fewer."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     min_rows: NonNegativeInt = MIN_ROWS
     """The smallest number of test rows that judge a model. Slices have a bound of their own."""
-    # With n rows of the rarer class the 95 % interval of an AUC reaches up to .57/√n either way, and that of a
-    # calibration 196/√n percent: of 30 it is .10 and 36 %, about as far as the default bounds are from a good model.
+    # With n rows of the rarer class, the 95 % interval of an AUC reaches up to .57/√n either way, and that of a
+    # calibration 196/√n percent. For n = 30 that is .10 and 36 %, about the distance of a good model to the default
+    # bounds.
     min_of_class: NonNegativeInt = 30
     """The smallest number of positive rows and of negative rows that judge a model, for a label of two classes; also
     the default for slices."""
     unjudged: Literal["push", "keep", "refuse"] = "keep"
     """The verdict on a model that cannot be judged over the whole test split: `push` blesses it with a warning,
-    `refuse` never does, and `keep` blesses it with a warning only where there is no blessed model yet."""
+    `refuse` never does, and `keep` blesses it with a warning only if there is no blessed model yet."""
 
 
 class Limits(BaseModel):
@@ -111,19 +112,19 @@ class Limits(BaseModel):
 
     @property
     def are_set(self) -> bool:
-        """Whether there are any."""
+        """Whether there is any limit."""
         return self.latency_ms is not None or self.size_mb is not None
 
 
 def applicable(thresholds: Mapping[str, Threshold], spec: FeatureSpec) -> dict[str, Threshold]:
-    """The thresholds of those metrics that a dataset has.
+    """The thresholds of the metrics that a dataset has.
 
     Args:
-        thresholds: metric (of `METRICS`) -> threshold.
+        thresholds: the thresholds by metric, of those in `METRICS`.
         spec: the resolved feature spec.
 
     Raises:
-        SpecError: one that is no default is of a metric that the dataset cannot have, or of slices that it has not.
+        SpecError: a threshold other than a default is for a metric or slices that the dataset does not have.
     """
     metrics = names(spec.label.kind, ranked=spec.ranking is not None)
     for name, threshold in thresholds.items():
@@ -143,12 +144,12 @@ def applicable(thresholds: Mapping[str, Threshold], spec: FeatureSpec) -> dict[s
 
 
 def pattern(key: str, spec: FeatureSpec, where: str) -> SlicePattern:
-    """The slices that a key of `Threshold.slices` is about.
+    """Parses a key of `Threshold.slices`.
 
     Args:
-        key: such as `device`, `device = phone`, or of slices by two columns `city, device = phone`.
-        spec: has the slices.
-        where: the key is found, for errors.
+        key: the key, such as `device`, `device = phone`, or, for slices by two columns, `city, device = phone`.
+        spec: the spec, which has the slices.
+        where: the place of the key, for errors.
 
     Raises:
         SpecError: the dataset has no such slices.

@@ -1,4 +1,4 @@
-"""The verdict on a model, and what it rests on: metrics with intervals, over all rows and by slice."""
+"""The verdict on a model, and its basis: metrics with intervals, over all rows and by slice."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 Interval = tuple[float, float] | None
-"""Where a value may lie, with `components.evaluation.bootstrap.CONFIDENCE`; None where that cannot be said."""
+"""The confidence interval of a value, by default of `components.evaluation.bootstrap.CONFIDENCE`; None if unknown."""
 
 
 class Fact(BaseModel):
-    """What was found, as JSON keeps it."""
+    """A finding that can be stored as JSON."""
 
-    # No NaN in JSON: what has no value is None.
+    # JSON has no NaN: a missing value is None.
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Estimate(Fact):
-    """A number that would be another one on other rows."""
+    """A number that is estimated from a sample of rows, with its interval."""
 
     value: float | None
     interval: Interval = None
@@ -32,31 +32,31 @@ class Metric(Fact):
     better: Literal["higher", "lower", "neither"]
     estimate: Estimate
     baseline: float | None = None
-    """Of the model that this one was compared with."""
+    """The value of the model that this one was compared with."""
     change: Estimate | None = None
-    """Against that model, on the same rows."""
+    """The difference to that model, on the same rows."""
 
 
 class Condition(Fact):
-    """One condition of the gate, and what came of it."""
+    """One condition of the gate, and its outcome."""
 
     what: str
-    """Such as: auc; auc of device = phone; latency."""
+    """The measured quantity, such as `auc`, `auc of device = phone` or `latency`."""
     expected: str
-    """Such as: at least 0.55."""
+    """The bound, such as `at least 0.55`."""
     is_overall: bool = False
-    """Whether it is about the whole test split."""
+    """Whether the condition is about the whole test split."""
     is_change: bool = False
-    """Whether it is about the difference to the last blessed model."""
+    """Whether the condition is about the difference to the last blessed model."""
     received: float | None = None
     interval: Interval = None
-    """With the confidence that was asked for; of slices only where the bound is missed."""
+    """The interval, of the configured confidence. A slice has one only if the bound is missed."""
     room: float | None = None
-    """How far from the bound on the right side of it; negative on the wrong one."""
+    """The distance to the bound; negative if the bound is missed."""
     outcome: Literal["kept", "within noise", "not judged", "broken"]
-    """Of those that are not kept only a broken one refuses the model."""
+    """The outcome. Only a broken condition refuses the model."""
     reason: str = ""
-    """One sentence; empty where it is kept."""
+    """The reason for the outcome, one sentence; empty if the condition is kept."""
 
 
 class Gate(Fact):
@@ -64,34 +64,34 @@ class Gate(Fact):
 
     conditions: Sequence[Condition]
     unjudged: Sequence[str] = []
-    """Metrics that could not be judged over the whole test split, and why not; empty where all were."""
+    """The metrics that could not be judged over the whole test split, and the reasons; empty if all were judged."""
     remarks: Sequence[str] = ()
-    """What else is to be known of the verdict, a sentence each: what was not compared or asked."""
+    """Remarks on the verdict, a sentence each, such as comparisons that were not made."""
 
     @property
     def refusals(self) -> list[str]:
-        """Every reason to refuse the model; none for a good one."""
+        """The reasons to refuse the model; empty for a good one."""
         return [each.reason for each in self.conditions if each.outcome == "broken"]
 
 
 class Latency(Fact):
-    """How long the server of the infra check took to answer, on its machine, to a client with one request at a time."""
+    """The infra check's latency: of its server, on its machine, for a client with one request at a time."""
 
     signature: str
     candidates: int
-    """Rows of a request."""
+    """The number of rows in a request."""
     requests: int
     percentiles: Mapping[str, float]
-    """Such as p99 -> milliseconds."""
+    """The latency in milliseconds, by percentile, such as `p99`."""
 
 
 class Slice(Fact):
-    """The rows of the test split that are alike in something."""
+    """The metrics of a slice: the test rows with the same value in one or more columns."""
 
     name: str
     rows: int
     groups: int | None
-    """Of the ranking, that have such rows; None without a ranking."""
+    """The number of the ranking's groups with rows in the slice; None without a ranking."""
     metrics: Sequence[Metric]
     few: bool
-    """Whether these are too few to tell."""
+    """Whether the slice has too few rows or groups to judge it."""

@@ -1,7 +1,7 @@
-"""Charts as SVG that takes its colours from the page: dark on light, light on dark, black on paper.
+"""Charts as SVG with the page's colours: dark on light, light on dark, black on paper.
 
-Matplotlib draws them in colours that stand for others, which are then replaced by `currentColor` and the page's
-variables `--series-1`, `--series-2`, …
+Matplotlib draws the charts in placeholder colours, which are then replaced by `currentColor` and the page's variables
+`--series-1`, `--series-2`, …
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from components.report.document import Curves, Distribution, Explained, Familiar
 
 INK = "#010203"
 _SCALE = 1.5
-"""Pixels of the page for a point of Matplotlib's: its text of 9 points is as large as that of tables."""
+"""The page's pixels per Matplotlib point, which make 9-point text as large as the text of tables."""
 SERIES = ("#0a0b01", "#0a0b02", "#0a0b03")
 _CSS = {INK: "currentColor", **{colour: f"var(--series-{place})" for place, colour in enumerate(SERIES, 1)}}
 _MOST_LINES = 30
 _BARS, _LINE_LENGTH = 12, 36
-"""Of an explanation."""
+"""The number of bars of an explanation, and the length of their labels in letters."""
 _NAMED, _NAME_LENGTH = 16, 24
-"""How many points of the map have their names beside them, and so much of these."""
+"""The number of named points on the map, and the length of their names in letters."""
 _LETTER, _LINE = 0.02, 0.05
-"""About how wide and high a letter of them is, as shares of the map."""
+"""The approximate width and height of a letter of these names, as shares of the map."""
 _STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",  # texts as texts, which readers can select and be read
+    "svg.fonttype": "none",  # texts stay texts, which people can select and screen readers read
     "svg.hashsalt": "rankline",
     "text.parse_math": False,  # a $ in a title is a $
     "font.size": 9,
@@ -57,13 +57,13 @@ _STYLE: dict[Any, Any] = {
 
 
 def draw(name: str, description: str, paint: Callable[[Axes], None], size: tuple[float, float] = (4.2, 3.1)) -> str:
-    """A chart as an SVG element.
+    """Draws a chart as an SVG element.
 
     Args:
-        name: tells its parts from those of other charts in the page.
-        description: what can be seen in it, for those who cannot.
-        paint: puts it onto axes.
-        size: in inches of 9-point text.
+        name: the chart's name, a prefix of its ids that keeps them unique in the page.
+        description: the text alternative of the chart.
+        paint: a function that draws the chart onto axes.
+        size: the width and height in inches, for 9-point text.
     """
     with rc_context(_STYLE):
         figure = Figure(size, layout="constrained")
@@ -76,7 +76,7 @@ def draw(name: str, description: str, paint: Callable[[Axes], None], size: tuple
 
 @contextlib.contextmanager
 def any_letters() -> Iterator[None]:
-    """Without Matplotlib's remarks on letters that its font lacks: names are in all languages, pages in other fonts."""
+    """Silences Matplotlib's warnings about letters that its font lacks; the page uses other fonts."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         yield
@@ -85,7 +85,7 @@ def any_letters() -> Iterator[None]:
 def _for_page(svg: str, name: str, description: str) -> str:
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    # The page decides about fonts; texts are of one size in all charts, as far as there is room.
+    # The page sets the fonts. Texts have the same size in all charts if there is room.
     width, height = re.findall(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg)[0]
     svg = re.sub(
         r"<svg[^>]*>",
@@ -107,7 +107,7 @@ def _quoted(text: str) -> str:
 
 
 def roc(curves: Curves, auc: Metric) -> str:
-    """How many of the positive rows are found for how many of the negative ones."""
+    """Draws the ROC curve: the share of positive rows above a line by the share of negative rows."""
 
     def paint(axes: Axes) -> None:
         axes.plot([0, 1], [0, 1], color=INK, linewidth=0.6, linestyle="--")
@@ -120,7 +120,7 @@ def roc(curves: Curves, auc: Metric) -> str:
 
 
 def precision_recall(curves: Curves) -> str:
-    """How many of those above a line are positive, for how many of the positive rows."""
+    """Draws precision by recall: the share of positives above a line by the share of the positives found."""
 
     def paint(axes: Axes) -> None:
         axes.axhline(curves.positives or 0, color=INK, linewidth=0.6, linestyle="--")
@@ -131,7 +131,7 @@ def precision_recall(curves: Curves) -> str:
 
 
 def calibration(curves: Curves, probabilities: bool) -> str:
-    """What was observed where what was predicted."""
+    """Draws the observed labels by the predictions, in deciles of the prediction."""
     deciles = curves.calibration
     predicted = np.array([decile.predicted for decile in deciles])
     observed = np.array([decile.observed.value for decile in deciles])
@@ -148,7 +148,7 @@ def calibration(curves: Curves, probabilities: bool) -> str:
 
 
 def distribution(found: Distribution) -> str:
-    """How predictions are spread, by kind of rows."""
+    """Draws the distribution of the predictions, by kind of rows."""
 
     def paint(axes: Axes) -> None:
         for (kind, shares), colour, line in zip(found.shares.items(), SERIES, ("-", "--", ":"), strict=False):
@@ -157,11 +157,11 @@ def distribution(found: Distribution) -> str:
         if len(found.shares) > 1:
             axes.legend()
 
-    return draw("distribution", f"How predictions are spread: {', '.join(found.shares)}", paint)
+    return draw("distribution", f"Distribution of the predictions: {', '.join(found.shares)}", paint)
 
 
 def bars(heights: Sequence[float]) -> str:
-    """A small histogram, for a line of a table."""
+    """Draws a small histogram for a table's row."""
     pitch, height = 6, 18
     width, top = pitch * max(1, len(heights)), max(heights, default=0) or 1
     parts = [
@@ -174,7 +174,7 @@ def bars(heights: Sequence[float]) -> str:
 
 
 def training(found: Training) -> str:
-    """The losses by epoch."""
+    """Draws the losses by epoch."""
     epochs = range(1, len(found.epochs) + 1)
 
     def paint(axes: Axes) -> None:
@@ -187,7 +187,7 @@ def training(found: Training) -> str:
 
 
 def auc_by_epoch(found: Training) -> str:
-    """How well the model ordered the eval split's rows after each epoch."""
+    """Draws the AUC on the eval split by epoch."""
 
     def paint(axes: Axes) -> None:
         places = [(epoch, each.eval_auc) for epoch, each in enumerate(found.epochs, 1) if each.eval_auc is not None]
@@ -204,7 +204,7 @@ def _by_epoch(axes: Axes, found: Training, label: str) -> None:
 
 
 def slices(found: Sequence[Slice], overall: Metric) -> str:
-    """The first metric of each slice with its interval, beside that of all rows."""
+    """Draws the first metric of each slice with its interval, beside the metric of all rows."""
     shown = [each for each in found if not each.few][:_MOST_LINES] or list(found[:_MOST_LINES])
     lines = [
         (each.name, next((metric.estimate for metric in each.metrics if metric.name == overall.name), None))
@@ -215,17 +215,17 @@ def slices(found: Sequence[Slice], overall: Metric) -> str:
 
 
 def familiarity(found: Sequence[Familiarity]) -> str:
-    """The metric by what was seen how often."""
+    """Draws the first metric by how often values were seen in training."""
     lines: list[tuple[str, Estimate | None]] = [(f"{each.what} {each.seen}", each.metric.estimate) for each in found]
     name = found[0].metric.name
-    text = f"{name} by how often what was seen in training; all numbers are in the table"
+    text = f"{name} by how often values were seen in training; all numbers are in the table"
     return _forest("familiarity", text, lines[:_MOST_LINES], name, None)
 
 
 def _forest(
     name: str, text: str, lines: Sequence[tuple[str, Estimate | None]], label: str, overall: float | None
 ) -> str:
-    """A line for each estimate, with its interval."""
+    """Draws a line for each estimate, with its interval."""
 
     def paint(axes: Axes) -> None:
         for place, (_, estimate) in enumerate(lines):
@@ -243,7 +243,7 @@ def _forest(
 
 
 def contributions(item: Explained) -> str:
-    """What adds most to an item's logit, and takes most from it."""
+    """Draws the largest contributions to an item's logit, positive and negative."""
     shown = [each for each in item.contributions if each.contribution][:_BARS]
     colours = dict(zip((part.name for part in item.parts), SERIES, strict=False))
 
@@ -257,12 +257,12 @@ def contributions(item: Explained) -> str:
         axes.grid(axis="y", visible=False)
         axes.legend([Patch(color=colour) for colour in colours.values()], colours, loc="best")
 
-    text = f"What moves the logit of {item.title} most; all numbers are in the table"
+    text = f"The largest contributions to the logit of {item.title}; all numbers are in the table"
     return draw(f"item-{item.place}", text, paint, (5.0, 0.7 + 0.22 * max(2, len(shown))))
 
 
 def item_map(found: Map) -> str:
-    """Items as points, the most frequent ones with their names."""
+    """Draws items as points, the most frequent ones with their names."""
     rows = np.array([place.rows for place in found.places])
     named = _apart(found.places)
 
@@ -284,7 +284,7 @@ def item_map(found: Map) -> str:
 
 
 def _apart(places: Sequence[Place]) -> Sequence[Place]:
-    """The first ones whose names do not cover each other."""
+    """The first places whose names do not overlap."""
     width, height = (np.ptp([getattr(place, axis) for place in places]) or 1.0 for axis in "xy")
     apart: list[Place] = []
     for place in places:

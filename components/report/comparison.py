@@ -1,4 +1,4 @@
-"""How one model differs from another on the same rows."""
+"""Comparison of two models on the same rows."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from schema.feature_spec import FeatureSpec
 
 
 def comparison(of: Rows, slices: Sequence[Slice]) -> Difference:
-    """The candidate beside the baseline.
+    """The differences between the candidate's and the baseline's answers.
 
     Args:
-        of: with answers of both.
-        slices: with changes of their metrics.
+        of: the rows, with the answers of both models.
+        slices: the slices, whose metrics have changes.
     """
     assert of.baseline is not None, "asked where there are two"
     one, other = of.candidate.values, of.baseline.values
@@ -42,7 +42,7 @@ def comparison(of: Rows, slices: Sequence[Slice]) -> Difference:
 
 
 def better(metric: Metric) -> bool | None:
-    """Whether a change is for the better; None where it may be chance, or neither way is better."""
+    """Whether a change is an improvement; None if it may be chance, or if no direction is better."""
     interval: Interval = metric.change.interval if metric.change else None
     if interval is None or metric.better == "neither" or interval[0] <= 0 <= interval[1]:
         return None
@@ -50,14 +50,14 @@ def better(metric: Metric) -> bool | None:
 
 
 def compare(baseline: Report, candidate: Report) -> Compared:
-    """Two runs, on the rows that both have kept.
+    """Compares two runs on the rows that both have kept.
 
     Args:
-        baseline: the report of the one that is compared with.
-        candidate: that of the one that is compared.
+        baseline: the report of the run to compare with.
+        candidate: the report of the run to compare.
 
     Raises:
-        RanklineError: they were not judged on the same rows.
+        RanklineError: the runs have no kept rows in common.
     """
     spec = FeatureSpec.model_validate_json(candidate.origin.spec)
     one, other = (
@@ -89,7 +89,7 @@ def _evaluation(report: Report) -> str:
 
 
 def _paired(one: Rows, other: Rows) -> Rows:
-    """The rows of one that the other has too, with the other's answers as the baseline's."""
+    """The rows of `one` that `other` has, too, with the answers of `other` as the baseline's."""
     places = {key: place for place, key in enumerate(_numbered(other.examples.tolist()))}
     pairs = [(place, places[key]) for place, key in enumerate(_numbered(one.examples.tolist())) if key in places]
     own, others = np.array(pairs, np.int64).reshape(-1, 2).T
@@ -97,7 +97,7 @@ def _paired(one: Rows, other: Rows) -> Rows:
 
 
 def _numbered(examples: Sequence[bytes]) -> list[tuple[bytes, int]]:
-    """Equal examples are told apart by how many came before."""
+    """Examples with the number of equal examples before them, which makes them distinct."""
     times: Counter[bytes] = Counter()
     keys = []
     for example in examples:

@@ -1,4 +1,4 @@
-"""The last component: writes the report of a run, also where its model was refused."""
+"""The last component, which writes the report of a run, even if the model was refused."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _PERHAPS = {"baseline_model": standard_artifacts.Model, "drift": standard_artifa
 
 
 class ReportArtifact(Artifact):  # type: ignore[misc]
-    """A report as a page, as Markdown and as its facts."""
+    """A report as a page, as Markdown and as JSON facts."""
 
     TYPE_NAME = REPORT_TYPE
 
@@ -63,7 +63,7 @@ class Executor(base_executor.BaseExecutor):  # type: ignore[misc]
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Gathers the facts, and writes them in all forms."""
+        """Gathers the report's facts and writes them as page, Markdown and JSON."""
         output = artifact_utils.get_single_instance(output_dict["report"])
         artifacts = {name: artifacts[0] for name, artifacts in input_dict.items() if artifacts}
         pushed = artifacts["pushed_model"]
@@ -72,7 +72,7 @@ class Executor(base_executor.BaseExecutor):  # type: ignore[misc]
         ]
         report = gather(
             ReportedRun(
-                # Vertex AI tells a task its own name only.
+                # On Vertex AI, a task knows only its own name.
                 run_id=self._context.pipeline_run_id or self._context._unique_id,
                 spec=FeatureSpec.model_validate_json(exec_properties["spec"]),
                 config=json.loads(exec_properties["config"]),
@@ -110,15 +110,16 @@ class Executor(base_executor.BaseExecutor):  # type: ignore[misc]
 
 
 class Report(base_component.BaseComponent):  # type: ignore[misc]
-    """Reads what the other components wrote.
+    """Writes the report from the outputs of the other components.
 
     Args:
         spec: the resolved feature spec as JSON.
-        config: of the run, as JSON.
-        files: see `components.example_gen.fingerprinted`.
-        remarks: what is odd about them, as JSON.
-        code: version of all of our code.
-        **inputs: the channels of the other components' outputs, by the names in `_INPUTS` and perhaps `_PERHAPS`.
+        config: the run's configuration, as JSON.
+        files: the dataset's files as JSON, see `components.example_gen.fingerprinted`.
+        remarks: the oddities of these files, as a JSON list of lines.
+        code: the version of all of Rankline's code.
+        **inputs: the channels of the other components' outputs, by the names in `_INPUTS`, and those of `_PERHAPS` if
+            there are any.
     """
 
     SPEC_CLASS = _Spec

@@ -1,4 +1,4 @@
-"""What lies behind a model's metrics: how it trades one error for another, and whether its predictions are true."""
+"""The curves behind a model's metrics: ROC, precision by recall, calibration and the distribution of predictions."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def curves(rows: Rows, counted: Counts) -> Curves:
     """The curves of the candidate's predictions.
 
     Args:
-        rows: at least one.
-        counted: how often each counts in replicates.
+        rows: the rows, at least one.
+        counted: the counts of these rows in the replicates.
     """
     predicted, observed = _predicted_and_observed(rows)
     deciles, error = _calibration(rows, predicted, observed, counted)
@@ -46,14 +46,15 @@ def curves(rows: Rows, counted: Counts) -> Curves:
 
 
 def _predicted_and_observed(rows: Rows) -> tuple[Floats, Floats]:
-    """What should be equal in the mean: for many classes the confidence in the likeliest, and whether it is right."""
+    """Two values per row with equal means for a calibrated model; for many classes, the confidence in the likeliest
+    class and whether it is right."""
     if rows.kind == "classes":
         return rows.candidate.confidences, (rows.candidate.classes == rows.labels).astype(np.float64)
     return rows.candidate.values, rows.labels
 
 
 def _thinned(x: Floats, y: Floats) -> list[Point]:
-    """A curve by few points, evenly spread along x."""
+    """A curve reduced to few points, evenly spread along x."""
     at = np.unique(np.searchsorted(x, np.linspace(x[0], x[-1], _POINTS)).clip(0, len(x) - 1))
     at = np.union1d(at, [0, len(x) - 1])
     return [(float(x[place]), float(y[place])) for place in at]

@@ -1,4 +1,4 @@
-"""What the data is like, from the statistics and anomalies that TFDV left."""
+"""Facts about the data, from TFDV's statistics and anomalies."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ def columns(
 
     Args:
         statistics: the folder of the statistics artifact.
-        schema: that of the schema artifact.
+        schema: the folder of the schema artifact.
         spec: the resolved spec.
-        names: of the splits.
-        between_spans: that of the anomalies between the last two spans, if there are any.
+        names: the splits' names.
+        between_spans: the folder of the anomalies between the last two spans; None without spans.
     """
     of_split = {name: read_statistics(statistics, name) for name in names}
     drift = _between_splits(of_split, tfdv.load_schema_text(os.path.join(schema, SCHEMA_FILE)))
@@ -57,7 +57,7 @@ def columns(
 
 
 def read_statistics(folder: str, split: str) -> statistics_pb2.DatasetFeatureStatisticsList:
-    """What StatisticsGen has found in a split, from the folder of its artifact."""
+    """Reads the statistics of a split from the folder of StatisticsGen's artifact."""
     return tfdv.load_stats_binary(os.path.join(folder, f"Split-{split}", _STATISTICS_FILE))
 
 
@@ -81,7 +81,7 @@ def _column(
 
 
 def _heights(feature: statistics_pb2.FeatureNameStatistics) -> list[float]:
-    """How many values there are: of numbers in bins of equal width, else of the most frequent ones."""
+    """The counts of values: numbers in bins of equal width, else those of the most frequent values."""
     if feature.HasField("num_stats"):
         histograms = feature.num_stats.histograms
         buckets = next((each.buckets for each in histograms if each.type == each.STANDARD), ())
@@ -103,7 +103,7 @@ def _most_frequent(found: statistics_pb2.StringStatistics, shares: Sequence[floa
 def _between_splits(
     of_split: Mapping[str, statistics_pb2.DatasetFeatureStatisticsList], schema: schema_pb2.Schema
 ) -> dict[str, dict[str, float]]:
-    """Column -> split -> how far its values are from those of the train split."""
+    """The distances of each column's values from those of the train split, by column and split."""
     everything = {feature.name: 1.0 for feature in schema.feature}
     compared = distances.comparators(schema, "drift", everything, own_first=False)
     found: dict[str, dict[str, float]] = {}

@@ -1,4 +1,4 @@
-"""What a report says, before it has a form; kept as JSON beside the page."""
+"""The facts of a report, which are also stored as JSON beside the page."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from components.evaluation.verdict import Condition, Estimate, Fact, Latency, Me
 from schema.answers import LabelKind
 
 PAGE_FILE, MARKDOWN_FILE, FACTS_FILE = "report.html", "report.md", "report.json"
-"""In the report artifact's folder."""
+"""The files in the report artifact's folder."""
 
 Point = tuple[float, float]
 
 
 class Verdict(Fact):
-    """Whether the model may be served, and why."""
+    """The verdict on whether the model may be served, and the reasons."""
 
     blessed: bool
     refusals: Sequence[str]
     unjudged: Sequence[str] = []
-    """See `Gate`."""
+    """The metrics that could not be judged, see `Gate`."""
     conditions: Sequence[Condition]
     remarks: Sequence[str]
-    """What is to be known of it, but has not refused the model."""
+    """The warnings, which did not refuse the model."""
     pushed: str | None
-    """The version's folder."""
+    """The folder of the pushed version; None if the model was refused."""
     unchanged: bool
-    """Whether that version was being served already."""
+    """Whether the model was already the newest version."""
 
 
 class Served(Fact):
-    """What the infra check found."""
+    """The results of the infra check."""
 
     server: str
     rows: int
@@ -39,16 +39,16 @@ class Served(Fact):
     load_seconds: float
     latency: Latency
     megabytes: float
-    """Of the SavedModel's files."""
+    """The size of the SavedModel's files."""
 
 
 class Split(Fact):
-    """A part of the data."""
+    """A split of the data."""
 
     name: str
     rows: int
     mean_label: float | None
-    """The share of positive rows, or the mean; None for a label of many classes."""
+    """The share of positive rows, or the mean of a number; None for a label of many classes."""
 
 
 class Column(Fact):
@@ -57,20 +57,20 @@ class Column(Fact):
     name: str
     kind: Literal["number", "text", "list"]
     missing: float
-    """Share of the rows."""
+    """The share of rows without a value."""
     unique: int | None
-    """None for numbers."""
+    """The number of different values; None for numbers."""
     summary: str
-    """Mean and deviation, or the most frequent values."""
+    """The mean, standard deviation and range of a number, else the most frequent values."""
     histogram: Sequence[float]
-    """Shares by value: of numbers in ten bins of equal width, of others the most frequent values."""
+    """The shares of values: of numbers in ten bins of equal width, else of the most frequent values."""
     drift: Mapping[str, float]
-    """Another split -> how far its values are from those of the train split, and "span before" -> how far the last
-    span's are from those of the one before, as Jensen-Shannon divergences from 0 to 1."""
+    """Jensen-Shannon divergences from 0 to 1: by split, between its values and those of the train split, and under
+    "span before", between the last two spans."""
 
 
 class Decile(Fact):
-    """A tenth of the rows, by what was predicted."""
+    """A tenth of the rows, in the order of the prediction."""
 
     predicted: float
     observed: Estimate
@@ -78,42 +78,42 @@ class Decile(Fact):
 
 
 class Distribution(Fact):
-    """How predictions are spread, in bins of equal width."""
+    """The distribution of the predictions, in bins of equal width."""
 
     edges: Sequence[float]
     shares: Mapping[str, Sequence[float]]
-    """Kind of rows -> their share in each bin."""
+    """The share of the rows in each bin, by kind of rows."""
 
 
 class Curves(Fact):
-    """What lies behind the metrics."""
+    """The curves behind the metrics."""
 
     roc: Sequence[Point]
-    """False positive rate, true positive rate; empty where a label has not two classes."""
+    """Pairs of false and true positive rate; empty unless the rows have both of two classes."""
     precision_recall: Sequence[Point]
-    """Recall, precision."""
+    """Pairs of recall and precision; empty like `roc`."""
     positives: float
-    """Their share: the precision of chance."""
+    """The share of positive rows, which is the precision of chance."""
     calibration: Sequence[Decile]
     calibration_error: float
-    """The mean distance between predicted and observed, over all rows."""
+    """The mean distance between predicted and observed values of the deciles, weighted by the rows' weights."""
     distribution: Distribution
 
 
 class Vocabulary(Fact):
-    """The ids of a column or cross, and how many of its values they are for."""
+    """The vocabulary of a column or cross, and the share of values outside it."""
 
     name: str
     is_cross: bool
     tokens: int
     buckets: int
-    """For all other values."""
+    """The number of ids for all other values."""
     unknown: Mapping[str, float]
-    """Split -> share of the rows with a value that has no id of its own."""
+    """The share of the rows with a value that has no id of its own, by split."""
     possible: int | None
-    """Of a cross: how many combinations its values would have."""
+    """The number of possible combinations of a cross's values; None for a column."""
     frequent: Sequence[tuple[str, int]]
-    """The tokens in most rows of the train split, with how many these are."""
+    """The most frequent tokens, with the number of rows of the train split that have each."""
 
 
 class Epoch(Fact):
@@ -125,40 +125,40 @@ class Epoch(Fact):
 
 
 class Training(Fact):
-    """How the model became what it is."""
+    """The training of the model."""
 
     parameters: int
     rows: int
     best_epoch: int
     seconds: float
-    """Of all epochs."""
+    """The time of all epochs."""
     epochs: Sequence[Epoch]
 
 
 class GroupSize(Fact):
-    """The lists of a ranking that are about as long."""
+    """The lists of a ranking of similar length."""
 
     name: str
     groups: int
     rows: int
     metrics: Mapping[str, Estimate]
     coverage: float
-    """Share of these lists' items that some list shows."""
+    """The share of these lists' items that at least one of the lists shows."""
     novelty: float | None
-    """The mean of -log₂ of the shown items' shares of the training rows, in bits; None where these are not known."""
+    """The mean of -log₂ of the shown items' shares of the training rows, in bits; None if these are unknown."""
 
 
 class Ranking(Fact):
-    """How well lists are ordered, and what they show."""
+    """The quality of the lists' order, and the coverage and novelty of the items that they show."""
 
     length: int
-    """How many of a list's rows are shown."""
+    """The number of a list's rows that are shown."""
     sizes: Sequence[GroupSize]
-    """All lists first, then by their length."""
+    """All lists together, then the lists by their length."""
 
 
 class Familiarity(Fact):
-    """Rows whose value of a column was about as often seen in training."""
+    """The metric of the rows whose value of a column was seen about equally often in training."""
 
     what: str
     seen: str
@@ -167,15 +167,15 @@ class Familiarity(Fact):
 
 
 class Part(Fact):
-    """A part of the model alone."""
+    """A part of the model."""
 
     name: str
     spread: float
-    """Standard deviation of its share of the logit."""
+    """The standard deviation of the part's share of the logit."""
     share: float
-    """Of the spread of all parts."""
+    """The part's share of the sum of all parts' spreads."""
     metric: float | None
-    """The AUC of its share alone; None where a label has not two classes."""
+    """The AUC of the part's share of the logit alone; None unless the rows have both of two classes."""
 
 
 class Weight(Fact):
@@ -185,70 +185,71 @@ class Weight(Fact):
     token: str
     weight: float
     rows: int
-    """Of the train split, that have it."""
+    """The number of rows of the train split that have the token."""
 
 
 class Contribution(Fact):
-    """What a column or cross adds to the logit of a row."""
+    """The contribution of a column or cross to the logit of a row."""
 
     part: str
     what: str
     value: str
     contribution: float
     weight: float | None
-    """Of a linear part; None where gradients are integrated."""
+    """The weight in a linear part; None for integrated gradients."""
     rows: int | None
-    """Of the train split, that have the value; None for numbers, and values without an id of their own."""
+    """The number of rows of the train split that have the value; None for numbers and for values without an id of their
+    own."""
 
 
 class PartOfLogit(Fact):
-    """A part's share of a row's logit: what it says of an average row, the contributions of its columns, and a gap."""
+    """A part's share of a row's logit: its logit of the baseline, the contributions of its columns, and a gap."""
 
     name: str
     logit: float
     baseline: float
     gap: float
     steps: int
-    """Of integrated gradients; 0 for a linear part, which is told exactly."""
+    """The number of steps of integrated gradients; 0 for a linear part, whose contributions are exact."""
 
 
 class Explained(Fact):
-    """Why an item has its place."""
+    """The explanation of an item's place in a list."""
 
     place: int
     item: str
     title: str
     answer: float
     label: str | None
-    """None where it is not known."""
+    """The label; None if unknown."""
     logit: float
-    """Of the parts and the bias."""
+    """The sum of the parts' shares and the bias."""
     calibrated: float | None
-    """The logit that the answer is of, where the model was calibrated."""
+    """The calibrated logit, which the answer is computed from; None if the model is not calibrated."""
     bias: float
     parts: Sequence[PartOfLogit]
     contributions: Sequence[Contribution]
-    """Of all parts, the largest first."""
+    """The contributions in all parts, the largest first."""
 
 
 class Explanation(Fact):
-    """Why a list is ordered as it is."""
+    """The explanation of a list's order."""
 
     column: str
-    """The ranking's group."""
+    """The column of the ranking's group."""
     group: str
     rule: str
-    """How the list was chosen; empty where someone asked for it."""
+    """The rule that chose the list; empty if a user asked for this list."""
     label: LabelKind
     candidates: int
     average_rows: int
-    """Of the test split, whose mean is the baseline."""
+    """The number of rows of the test split whose mean is the baseline."""
     calibration: str | None
     items: Sequence[Explained]
 
 
 class ExplainedRanking(Fact):
-    """A list that someone has asked about, and the model that orders it so."""
+    """The explanation of a list that a user asked for, and the model that orders it."""
 
     run_id: str
     dataset: str
@@ -257,12 +258,12 @@ class ExplainedRanking(Fact):
 
 
 class Neighbours(Fact):
-    """What the model has learned to be like an item."""
+    """The items whose embeddings are most similar to an item's."""
 
     item: str
     rows: int
     near: Sequence[tuple[str, float]]
-    """Other items with the cosine of the angle between the embeddings, the nearest first."""
+    """Other items with their cosine similarity, the most similar first."""
 
 
 class Place(Fact):
@@ -279,11 +280,11 @@ class Map(Fact):
 
     places: Sequence[Place]
     explained: float
-    """Share of the variance that can be seen."""
+    """The share of the variance that the two components explain."""
 
 
 class Error(Fact):
-    """A row of which the model was sure, and wrong."""
+    """A row on which the model was confident and wrong."""
 
     label: str
     answer: float
@@ -292,24 +293,24 @@ class Error(Fact):
 
 
 class Difference(Fact):
-    """How differently two models answer the same rows."""
+    """The differences between two models' answers to the same rows."""
 
     mean_change: float
-    """Of the answers, without its sign."""
+    """The mean absolute difference of the answers."""
     flipped: float | None
-    """Share of the rows whose likelier class is another one; None for numbers."""
+    """The share of the rows whose likeliest class differs; None for numbers."""
     correlation: float | None
-    """Of the ranks of the answers (Spearman); None where all answers of a model are the same."""
+    """The rank correlation of the answers (Spearman); None if all answers of a model are equal."""
     overlap: float | None
-    """Share of the first ten of a list that are the same, on average; None without a ranking."""
+    """The mean share of a list's first ten rows that both models have in common; None without a ranking."""
     wins: Sequence[str]
-    """Slices that are better by more than chance."""
+    """The slices that improved by more than chance."""
     losses: Sequence[str]
-    """Slices that are worse by more than chance."""
+    """The slices that got worse by more than chance."""
 
 
 class Made(Fact):
-    """An artifact that the model comes from, or that came of it."""
+    """An artifact of the run."""
 
     what: str
     id: int
@@ -318,13 +319,13 @@ class Made(Fact):
 
 
 class Origin(Fact):
-    """What would have to be the same to get the same again."""
+    """The inputs, code and library versions that reproduce the run."""
 
     artifacts: Sequence[Made]
     spec: str
     """The resolved feature spec, as JSON."""
     config: str
-    """Of the run, as YAML."""
+    """The run's configuration, as YAML."""
     command: str
     data_digest: str
     code: str
@@ -333,7 +334,7 @@ class Origin(Fact):
 
 
 class Report(Fact):
-    """All that is known of a run and its model."""
+    """The facts about a run and its model."""
 
     run_id: str
     dataset: str
@@ -341,23 +342,23 @@ class Report(Fact):
     model: str
     label: LabelKind
     unit: str
-    """What is resampled for intervals: rows, or the column of the ranking's groups."""
+    """The unit of resampling for intervals: `rows`, or the column of the ranking's groups."""
     kept_rows: int
-    """Of the test split, which all but the metrics' values are about."""
+    """The number of kept rows of the test split, on which everything but the metrics' values is computed."""
     verdict: Verdict
     served: Served | None
     splits: Sequence[Split]
     columns: Sequence[Column]
     span: str
-    """The last one that the data is of; empty for data that does not come in spans."""
+    """The last span of the data; empty for data without spans."""
     warnings: Sequence[str]
-    """What is wrong with the data, and was let pass."""
+    """Problems in the data that did not stop the run."""
     metrics: Sequence[Metric]
     slices: Sequence[Slice]
     more_slices: int
-    """How many were left out."""
+    """The number of slices that were left out."""
     comparison: Difference | None
-    """With the model that was the last blessed one."""
+    """The comparison with the last blessed model; None if there was none."""
     curves: Curves
     vocabularies: Sequence[Vocabulary]
     training: Training
@@ -366,8 +367,8 @@ class Report(Fact):
     parts: Sequence[Part]
     weights: Sequence[Weight]
     explanation: Explanation | None = None
-    """Of one list of the test split; None without a ranking, for a model that cannot be told apart, and in reports that
-    were written before there was such a thing."""
+    """The explanation of one list of the test split; None without a ranking, for a model without attributions, and in
+    reports of older versions."""
     neighbours: Sequence[Neighbours]
     map: Map | None
     errors: Sequence[Error]
@@ -375,16 +376,16 @@ class Report(Fact):
 
 
 class Compared(Fact):
-    """What is known of two runs that were judged on the same rows."""
+    """The comparison of two runs on the same rows."""
 
     run_ids: tuple[str, str]
-    """The one that it is compared with, then the one that is compared."""
+    """The baseline's run, then the candidate's."""
     dataset: str
     models: tuple[str, str]
     unit: str
-    """See `Report`."""
+    """The unit of resampling, see `Report`."""
     rows: int
-    """That both have kept."""
+    """The number of rows that both runs have kept."""
     metrics: Sequence[Metric]
     slices: Sequence[Slice]
     comparison: Difference

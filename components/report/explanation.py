@@ -1,4 +1,4 @@
-"""Why a list is ordered as it is: what each column and cross adds to the logits of some of its items."""
+"""Explanation of a list's order: the contributions of columns and crosses to the logits of some of its items."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from schema.feature_spec import FeatureSpec, Numeric
 from trainer.models.attribution import Features, Share, Term
 
 TOP = 3
-"""So many items of a list are explained where nobody asks for others."""
+"""The default number of a list's items to explain."""
 _AVERAGE_ROWS = 10_000
 _MEDIAN = "the list of the test split with the median NDCG@10, neither one of the best nor one of the worst"
 
@@ -40,15 +40,15 @@ def explain(
     """Explains items of one list.
 
     Args:
-        model: one that is attributable.
+        model: a model that is attributable.
         spec: the resolved spec, with a ranking.
-        rows: of the test split; gradients are integrated from the mean of evenly spaced ones of them.
-        examples: the list's rows, serialized.
-        answers: the model's, to each.
-        chosen: places in `examples` of what is explained; None are the best.
-        labels: of the rows, where they are known.
-        rule: how the list was chosen, where nobody asked for it.
-        top: how many of the best.
+        rows: rows of the test split; the mean of evenly spaced rows is the baseline of integrated gradients.
+        examples: the list's rows, as serialized tf.Examples.
+        answers: [rows of the list], the model's answers.
+        chosen: the places in `examples` of the items to explain; by default those of the best items.
+        labels: [rows of the list], the labels, if known.
+        rule: the rule that chose the list; empty if a user asked for it.
+        top: the number of best items to explain by default.
     """
     assert spec.ranking is not None, "asked for rankings only"
     order = np.argsort(-answers, kind="stable")
@@ -91,7 +91,7 @@ def explain(
 
 
 def of_typical_list(model: Model, spec: FeatureSpec, rows: Rows) -> Explanation | None:
-    """Explains the best items of the list whose NDCG@10 is the median of all that have one; None where none has."""
+    """Explains the best items of the list with the median NDCG@10; None if no list has an NDCG."""
     lists = [
         (list_ndcg(rows.labels[members], rows.candidate.values[members]), members)
         for members in bootstrap.of_groups(rows)
@@ -107,7 +107,7 @@ def of_typical_list(model: Model, spec: FeatureSpec, rows: Rows) -> Explanation 
 def _contributions(
     model: Model, spec: FeatureSpec, shares: Sequence[Share], features: Features, columns: Columns, row: int
 ) -> list[Contribution]:
-    """All of a row, the largest first."""
+    """The contributions to a row's logit, the largest first."""
     found = []
     for share in shares:
         for term in share.terms:
@@ -128,7 +128,7 @@ def _contributions(
 
 
 def _ids(term: Term, features: Features, model: Model, row: int) -> list[int]:
-    """What the term is about; empty for a number."""
+    """The ids that a term covers; empty for a number."""
     if term.id is not None:
         return [term.id]
     if term.column not in model.ids:
@@ -137,7 +137,7 @@ def _ids(term: Term, features: Features, model: Model, row: int) -> list[int]:
 
 
 def _has_own_id(model: Model, column: str, place: int) -> bool:
-    """Whether an id stands for one value, so that the rows that have it are those of the value."""
+    """Whether an id stands for one value, so that the rows of the id are the rows of the value."""
     ids = model.ids[column]
     return ids.vocabulary is None or not len(ids.tokens) <= place < len(ids.tokens) + ids.buckets
 
@@ -145,7 +145,7 @@ def _has_own_id(model: Model, column: str, place: int) -> bool:
 def _value(
     term: Term, ids: Sequence[int], model: Model, spec: FeatureSpec, columns: Columns, features: Features, row: int
 ) -> str:
-    """What a person would call it: as it is in the data, where the row has one value of it."""
+    """The readable value of a term: the raw value if the row has a single one, else the ids' tokens."""
     name = term.column
     raw = _raw(name, spec, columns, row)
     if name not in model.ids:
@@ -162,7 +162,7 @@ def _value(
 
 
 def _raw(name: str, spec: FeatureSpec, columns: Columns, row: int) -> str | None:
-    """A column's value, or a cross's values; None where there is none, or several."""
+    """The raw value of a column, or the values of a cross; None if there is none, or several."""
     cross = next((cross for cross in spec.crosses if cross.name == name), None)
     if cross is not None:
         values = [_raw(column, spec, columns, row) for column in cross.columns]

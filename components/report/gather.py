@@ -1,4 +1,4 @@
-"""From the outputs of the other components to the report's facts."""
+"""Gathers the report's facts from the outputs of the other components."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ _LIBRARIES = ("rankline", "tfx", "tensorflow", "tensorflow-transform", "keras", 
 
 @dataclass(frozen=True)
 class ReportedRun:
-    """A run of the pipeline, as a report finds it.
+    """The inputs of a report on a run of the pipeline.
 
     Attributes:
-        run_id: its name.
+        run_id: the run's name.
         spec: the resolved feature spec.
-        config: of the run, as `pipeline.config.run.RunConfig` is dumped.
-        files: what was read, as `components.example_gen.fingerprinted` gives it.
-        code: a digest of our sources.
-        span: the last one that the data is of; empty for data that does not come in spans.
-        warnings: what is wrong with the data.
-        folders: of the artifacts `examples`, `statistics`, `schema`, `transform_graph`, `model`, `evaluation`,
-            `infra_blessing`, and perhaps `drift`, the anomalies between spans.
+        config: the run's configuration, a dump of `pipeline.config.run.RunConfig`.
+        files: the dataset's files, as `components.example_gen.fingerprinted` returns them.
+        code: a digest of Rankline's sources.
+        span: the last span of the data; empty for data without spans.
+        warnings: problems in the data that did not stop the run.
+        folders: the folders of the artifacts `examples`, `statistics`, `schema`, `transform_graph`, `model`,
+            `evaluation`, `infra_blessing`, and, for data in spans, `drift`, the anomalies between spans.
         blessed: whether the model has kept all conditions.
-        refusals: why not.
-        pushed: the folder of the pushed version; None where there is none.
-        unchanged: whether it was being served already.
-        artifacts: where all this is from.
+        refusals: the reasons why the model was refused.
+        pushed: the folder of the pushed version; None if the model was refused.
+        unchanged: whether the model was already the newest version.
+        artifacts: the artifacts of the run.
     """
 
     run_id: str
@@ -64,7 +64,7 @@ class ReportedRun:
 
 
 def gather(run: ReportedRun) -> Report:
-    """Reads what there is to tell of a run."""
+    """Reads the artifacts of a run, and computes the report's facts."""
     spec, folders = run.spec, run.folders
     found = results.read(folders["evaluation"])
     kept = rows.read(folders["evaluation"], spec)
@@ -139,7 +139,7 @@ def _training(history: Mapping[str, Any]) -> Training:
 
 
 def _served(folder: str) -> tuple[Served | None, Gate]:
-    """What the infra check has found, if there was one, and whether limits are kept."""
+    """The results of the infra check, if a server was started, and the conditions of its limits."""
     with tf.io.gfile.GFile(os.path.join(folder, infra_check.REPORT_FILE)) as file:
         found = json.loads(file.read())
     of_limits = Gate.model_validate(found.pop("gate"))

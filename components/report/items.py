@@ -1,4 +1,4 @@
-"""Items as the model sees them: which are near each other among their embeddings."""
+"""The embeddings of items: neighbours and a map."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from schema.feature_spec import FeatureSpec
 _CHOSEN, _NEAR = 8, 5
 _ON_MAP = 300
 _FEW_ROWS = 20
-"""The embedding of an item in fewer training rows has hardly moved from where it began."""
+"""The fewest training rows of an item to show; with fewer, its embedding is hardly trained."""
 
 
 def titles(rows: Rows, spec: FeatureSpec) -> dict[str, str]:
-    """Item -> its title, of the items in the rows; the item itself where there are no titles."""
+    """The titles of the items in the rows, by item; without a title column, the items themselves."""
     assert spec.ranking is not None, "asked for rankings only"
     items = rows.columns[spec.ranking.item]
     shown = rows.columns[spec.ranking.title] if spec.ranking.title else items
@@ -28,12 +28,12 @@ def titles(rows: Rows, spec: FeatureSpec) -> dict[str, str]:
 
 
 def items(model: Model, spec: FeatureSpec, names: Mapping[str, str]) -> tuple[list[Neighbours], Map | None]:
-    """The neighbours of the most frequent items, and a map of more of them.
+    """The neighbours of the most frequent items, and a map of more items.
 
     Args:
-        model: with embeddings of the ranking's items, or without.
-        spec: with a ranking.
-        names: item -> what people call it.
+        model: the model; without embeddings of items there are no neighbours and no map.
+        spec: the resolved spec, with a ranking.
+        names: the items' titles, by item.
     """
     assert spec.ranking is not None, "asked for rankings only"
     column = spec.ranking.item

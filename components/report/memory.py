@@ -1,4 +1,4 @@
-"""What the model remembers and what it generalises: metrics by what was seen in training, parts, weights."""
+"""Memorisation and generalisation: metrics by how often values were seen in training, the model's parts, weights."""
 
 from __future__ import annotations
 
@@ -21,9 +21,16 @@ _WEIGHTS = 20
 
 
 def familiarity(rows: Rows, counted: Counts, model: Model, spec: FeatureSpec, looked: Looked) -> list[Familiarity]:
-    """The first metric by how often a row's value was seen in training; of several values, the one seen most often.
+    """The first metric by how often a row's value was seen in training; of several values, the most frequent counts.
 
-    Of the ranking's group and item, and of crosses; where enough rows are of more than one kind.
+    Covers the ranking's group and item and the crosses, each if more than one bin has enough rows.
+
+    Args:
+        rows: the rows.
+        counted: the counts of these rows in the replicates.
+        model: the model.
+        spec: the resolved spec.
+        looked: the model's ids of the rows.
     """
     roles = (spec.ranking.group, spec.ranking.item) if spec.ranking else ()
     result = []
@@ -45,14 +52,14 @@ def familiarity(rows: Rows, counted: Counts, model: Model, spec: FeatureSpec, lo
 
 
 def _times_seen(ids: Ints, seen: Ints, tokens: int) -> Ints:
-    """In how many training rows a row's most frequent token was; 0 where it has none of its own."""
+    """The number of training rows with each row's most frequent token, [rows]; 0 if no token has an id of its own."""
     known = (ids >= 0) & (ids < tokens)
     times: Ints = np.where(known, seen[np.where(known, ids, 0)], 0).max(axis=1, initial=0)
     return times
 
 
 def parts(rows: Rows, looked: Looked) -> list[Part]:
-    """What each part says of the rows."""
+    """The spread, share and AUC of each part's logits on the rows."""
     spreads = {name: float(np.sqrt(np.cov(share, aweights=rows.weights))) for name, share in looked.parts.items()}
     total = sum(spreads.values()) or 1.0
     told = bootstrap.has_both_classes(rows)
@@ -68,7 +75,7 @@ def parts(rows: Rows, looked: Looked) -> list[Part]:
 
 
 def weights(model: Model, spec: FeatureSpec) -> list[Weight]:
-    """The heaviest weights of crosses in the wide part."""
+    """The largest weights of crosses in the wide part, by absolute value."""
     crosses = {cross.name for cross in spec.crosses}
     found: Mapping[str, np.ndarray] = {
         name: values[: len(model.ids[name].tokens)] for name, values in model.wide_weights.items() if name in crosses

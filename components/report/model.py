@@ -1,4 +1,4 @@
-"""The model that the report is about, taken apart: what each part says of a row, and what its weights stand for."""
+"""The report's model, taken apart: the logits of its parts, its weights, and their meaning."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Looked:
-    """What a model sees in rows and says of them.
+    """A model's ids of some rows, and its parts' logits.
 
     Attributes:
-        ids: column -> [rows, any], padded with -1.
-        parts: part -> its share of each row's logit, [rows].
-        bias: the rest of the logit.
+        ids: the ids by column, [rows, any], padded with -1.
+        parts: the share of each row's logit by part, [rows].
+        bias: the bias of the logit.
     """
 
     ids: Mapping[str, Ints]
@@ -47,8 +47,8 @@ class Model:
     """A trained model.
 
     Args:
-        folder: of the model artifact.
-        transform_graph: of that artifact.
+        folder: the folder of the model artifact.
+        transform_graph: the folder of the transform graph artifact.
         spec: the resolved spec.
     """
 
@@ -57,22 +57,22 @@ class Model:
         self._transform = tft.TFTransformOutput(transform_graph)
         self.history = restore.history(folder)
         self.seen = seen.read(folder)
-        """Column -> in how many training rows each id was."""
+        """The number of training rows with each id, by column."""
         self.ids: Mapping[str, Ids] = ids_of(spec, self._transform)
         self._joint = restore.restored(folder, path_utils.serving_model_path(folder), spec, self._transform)
 
     @property
     def is_told_apart(self) -> bool:
-        """Whether there are parts with weights, and one logit of theirs that counts."""
+        """Whether the model has trained parts, and one logit per label."""
         return self._joint is not None and self._joint.bias.shape[0] == len(self._spec.labels)
 
     @property
     def is_attributable(self) -> bool:
-        """Whether it can be said what each column adds to that logit."""
+        """Whether the first logit can be attributed to the columns."""
         return self._joint is not None and self.is_told_apart and attribution.is_attributable(self._joint)
 
     def look(self, rows: Rows) -> Looked:
-        """Runs the model on rows."""
+        """Runs the model on rows; for models that `is_told_apart` holds for."""
         joint, to_columns = self._told_apart, self._to_columns
 
         @tf.function(reduce_retracing=True, autograph=False)  # type: ignore[untyped-decorator]
@@ -96,14 +96,14 @@ class Model:
         return RawToColumns(self._spec, self._transform, self._told_apart.columns)
 
     def take_apart(self, examples: Sequence[bytes], average: Sequence[bytes]) -> tuple[Features, list[list[Share]]]:
-        """What a few rows are to the model, and what each of its parts adds to their logits.
+        """Attributes the logits of a few rows to the model's parts and columns.
 
         Args:
-            examples: the rows.
-            average: rows whose mean is what gradients are integrated from.
+            examples: the rows, as serialized tf.Examples.
+            average: the rows whose mean is the baseline of integrated gradients.
 
         Returns:
-            The model's columns of the rows, and of each row a share of each part.
+            The model's input columns of the rows, and for each row the shares of the parts.
         """
         batches = [self._features(average[at : at + _BATCH]) for at in range(0, len(average), _BATCH)]
         baselines = attribution.mean_vectors(self._told_apart, batches)
@@ -115,7 +115,7 @@ class Model:
 
     @property
     def bias(self) -> float:
-        """What all logits have in common."""
+        """The bias of the first logit."""
         return float(self._told_apart.bias.numpy()[0])
 
     @property
@@ -124,7 +124,7 @@ class Model:
         return self._joint
 
     def shares_of_training(self, items: npt.NDArray[np.object_]) -> Floats | None:
-        """The share of the training rows that each item was in; None where the model does not look at items."""
+        """The share of the training rows with each item, [items]; None if the model has no vocabulary of items."""
         assert self._spec.ranking is not None, "asked for rankings only"
         column = self._spec.ranking.item
         if column not in self.seen or self.ids[column].vocabulary is None:
@@ -134,7 +134,7 @@ class Model:
         return np.array([max(1, rows.get(str(item), 0)) / total for item in items])
 
     def token(self, column: str, place: int) -> str:
-        """What an id stands for."""
+        """The token of an id, or a phrase for ids without a token."""
         ids = self.ids[column]
         if place < len(ids.tokens):
             return ids.tokens[place].replace(SEPARATOR, " × ")
@@ -145,7 +145,7 @@ class Model:
 
     @cached_property
     def wide_weights(self) -> Mapping[str, Floats]:
-        """Column -> the weight of each of its ids in the wide part; empty for a model without one."""
+        """The weight of each id in the wide part, [ids], by column; empty for a model without a wide part."""
         return {
             name: layer.table.numpy()[rows.start : rows.stop, 0].astype(np.float64)
             for part in self._told_apart.parts
@@ -155,7 +155,7 @@ class Model:
         }
 
     def embeddings(self, column: str) -> Floats | None:
-        """The vectors of a column's ids, [ids, width], where a part other than the wide one has some."""
+        """The embeddings of a column's ids, [ids, width]; None if no part other than the wide one has any."""
         for part in self._told_apart.parts:
             table = next((each.table for each in part.columns if each.name == column), None)
             for layer in part.embeddings:
@@ -167,7 +167,7 @@ class Model:
 
 
 def _stacked(batches: Sequence[Ints]) -> Ints:
-    """Batches of ids, [rows] or [rows, any], below each other."""
+    """Concatenates batches of ids, [rows] or [rows, any], to [rows, any], padded with -1."""
     columns = [batch[:, np.newaxis] if batch.ndim == 1 else batch for batch in batches]
     width = max(batch.shape[1] for batch in columns)
     padded = [np.pad(batch, ((0, 0), (0, width - batch.shape[1])), constant_values=-1) for batch in columns]

@@ -1,4 +1,4 @@
-"""The report in the forms that people read."""
+"""The report as an HTML page and as Markdown."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _DRIFT_LIMIT = 0.1
 
 
 def html(report: Report) -> str:
-    """One page that needs nothing else."""
+    """The report as one self-contained page."""
     return _rendered(
         "page.html",
         report,
@@ -50,7 +50,7 @@ def html(report: Report) -> str:
 
 
 def compared_html(compared: Compared) -> str:
-    """One page about two runs."""
+    """The comparison of two runs as one page."""
     found = {"slices": charts.slices(compared.slices, compared.metrics[0])} if compared.slices else {}
     return _rendered(
         "compared.html",
@@ -65,7 +65,7 @@ def compared_html(compared: Compared) -> str:
 
 
 def explained_html(ranking: ExplainedRanking) -> str:
-    """One page about a list."""
+    """The explanation of a list as one page."""
     found, sections = ranking.explanation, {"explanation": _SECTIONS["explanation"]}
     return rendered("explained.html", ranking, sections, _explained(found), found.column)
 
@@ -83,16 +83,16 @@ def rendered(
     package: str | None = None,
     **values: Any,
 ) -> str:
-    """A page in our style.
+    """Renders a page in Rankline's style.
 
     Args:
-        template: its file, which extends `layout.html`.
-        report: what it is about; `report` in the templates.
-        sections: name of a template of a section -> its title.
-        drawn: name -> SVG; `charts` in the templates.
-        unit: see `Report`.
-        package: another that has templates.
-        values: what else the templates ask for.
+        template: the template's file, which extends `layout.html`.
+        report: the subject of the page; `report` in the templates.
+        sections: the sections' titles, by the name of their template.
+        drawn: the charts as SVG, by name; `charts` in the templates.
+        unit: the unit of resampling, see `Report`.
+        package: another package with templates.
+        values: further variables of the templates.
     """
     return (
         _environment(unit, autoescape=True, package=package)
@@ -127,11 +127,11 @@ def _rendered(
 
 
 def markdown(report: Report) -> str:
-    """The same for a pull request: the verdict, and all else behind lines to click on; no pictures."""
+    """The report as Markdown for a pull request: the verdict, and collapsed sections; without charts."""
     template = _environment(report.unit, autoescape=False).get_template("report.md")
     text = template.render(report=report, drift_limit=_DRIFT_LIMIT)
     lines = [line.rstrip() for line in text.splitlines()]
-    # Templates leave empty lines behind; one is enough.
+    # The templates leave runs of empty lines behind.
     return "\n".join(line for line, before in zip(lines, ["", *lines], strict=False) if line or before) + "\n"
 
 
@@ -225,7 +225,7 @@ def _received(condition: Condition) -> str:
 
 
 def _cell(text: str) -> str:
-    """A text as it is in a cell of Markdown."""
+    """Escapes a text for a cell of a Markdown table."""
     for mark, instead in {"&": "&amp;", "<": "&lt;", "|": "\\|", "\n": " "}.items():
         text = text.replace(mark, instead)
     return text

@@ -1,4 +1,4 @@
-"""How well lists are ordered, by how long they are, and how much of the catalogue they show."""
+"""Ranking metrics, coverage and novelty by the length of lists."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _SIZES = ((1, 9), (10, 29), (30, 99), (100, None))
 
 
 def ranking(rows: Rows, counted: Counts, spec: FeatureSpec, share_of: Callable[[Any], Floats | None]) -> Ranking:
-    """The lists of the test split.
+    """The facts about the lists of the test split.
 
     Args:
-        rows: of a ranking with a binary label.
-        counted: how often each counts in replicates.
-        spec: with a ranking.
-        share_of: items -> the share of the training rows that each was in; None where that is not known.
+        rows: the rows, with a ranking and a binary label.
+        counted: the counts of these rows in the replicates.
+        spec: the resolved spec, with a ranking.
+        share_of: a function from items to their shares of the training rows, or to None if these are unknown.
     """
     assert spec.ranking is not None, "asked for rankings only"
     items = rows.columns[spec.ranking.item]
@@ -72,13 +72,13 @@ def _metrics(rows: Rows, counted: Counts) -> dict[str, Estimate]:
 
 
 def list_recall(labels: Floats, scores: Floats) -> float:
-    """recall@k: the share of a list's positive rows among its first k; NaN without one."""
+    """The recall@k of a list: the share of its positive rows among its first `LENGTH`; NaN without positive rows."""
     positive = labels[np.argsort(-scores, kind="stable")] > 0.5
     return float(positive[:LENGTH].sum() / positive.sum()) if positive.any() else np.nan
 
 
 def list_reciprocal_rank(labels: Floats, scores: Floats) -> float:
-    """1 over the place of a list's first positive row, whose mean over lists is the MRR; NaN without one."""
+    """The reciprocal rank of a list's first positive row (its mean is the MRR); NaN without positive rows."""
     positive = labels[np.argsort(-scores, kind="stable")] > 0.5
     return 1 / (1 + float(np.argmax(positive))) if positive.any() else np.nan
 

@@ -1,4 +1,4 @@
-"""Values of raw columns as people read them."""
+"""Values of raw columns as readable text."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ _LONGEST = 60
 
 
 def shown(value: object) -> str:
-    """One value, or a list of them; empty for what is missing, cut off where it is long."""
+    """A value, or a tuple of values, as text; empty for a missing value, cut off if long."""
     match value:
         case None:
             text = ""

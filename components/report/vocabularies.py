@@ -1,4 +1,4 @@
-"""How many of the data's values have an id of their own."""
+"""The vocabularies of the model, and the share of values outside them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _MOST_FREQUENT = 3
 
 
 def vocabularies(model: Model, spec: FeatureSpec, ids: Mapping[str, Ints]) -> list[Vocabulary]:
-    """Those of the columns that the model looks at, crosses last.
+    """The vocabularies of the model's columns, crosses last.
 
     Args:
-        model: what it has seen in training.
+        model: the model.
         spec: the resolved spec.
-        ids: column -> ids of the test split's rows, [rows, any]; empty where the model was not run on them.
+        ids: the ids of the test split's rows by column, [rows, any]; empty if the model was not run on them.
     """
     crosses = {cross.name for cross in spec.crosses}
     result = []
@@ -30,7 +30,7 @@ def vocabularies(model: Model, spec: FeatureSpec, ids: Mapping[str, Ints]) -> li
             continue  # hashed, or buckets of numbers: no value has an id of its own
         first_bucket, after = len(own.tokens), len(own.tokens) + own.buckets
         train_rows = max(1, model.history["train_rows"])
-        # A row may have several such values, but those of several buckets are few.
+        # Counts a row once per bucket, so rows with values in several buckets count repeatedly; these are few.
         unknown = {"train": min(1.0, float(seen[first_bucket:after].sum()) / train_rows)}
         if name in ids:
             unknown["test"] = float(((ids[name] >= first_bucket) & (ids[name] < after)).any(axis=1).mean())
@@ -50,6 +50,6 @@ def vocabularies(model: Model, spec: FeatureSpec, ids: Mapping[str, Ints]) -> li
 
 
 def _combinations(tokens: Sequence[str]) -> int:
-    """How many there would be of the values that are part of some token."""
+    """The number of possible combinations of the values that occur in tokens of a cross."""
     parts = [token.split(SEPARATOR) for token in tokens]
     return int(np.prod([len(set(values)) for values in zip(*parts, strict=True)], dtype=np.int64)) if parts else 0

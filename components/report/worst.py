@@ -1,4 +1,4 @@
-"""The rows that the model got most wrong."""
+"""The rows with the worst errors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ROWS = 10
 
 
 def errors(rows: Rows, spec: FeatureSpec) -> list[Error]:
-    """The ten with the highest loss, each of another group where there are groups."""
+    """The ten rows with the highest loss; with a ranking, at most one per group."""
     losses = bootstrap.losses(rows, rows.candidate)
     found: list[int] = []
     groups: set[int] = set()

@@ -191,7 +191,7 @@ def test_of_many_rows_the_same_are_kept_whichever_model_is_judged(worse, evaluat
     assert all(all_users[user] == rows for user, rows in users.items())
     assert 100 - max(all_users.values()) < len(kept[0]) <= 100
     assert one.blessed
-    assert one.told == ["blessed, since nothing was asked of its metrics: there are no thresholds"]
+    assert one.told == ["blessed without judging its metrics: there are no thresholds"]
 
 
 def test_slices_have_metrics_of_their_own(refused):
@@ -273,8 +273,8 @@ def test_a_first_model_that_is_only_to_be_compared_is_blessed_with_a_word(evalua
     verdict = evaluate("Linear", None, {"auc": Threshold(max_drop=0)})
     assert verdict.blessed
     assert verdict.told == [
-        "blessed, since nothing was asked of its metrics: all thresholds are against a last blessed model, "
-        "and it was compared with none"
+        "blessed without judging its metrics: all thresholds are for the comparison with a last blessed model, "
+        "and there was none to compare with"
     ]
 
 

@@ -1,4 +1,4 @@
-"""The models, one architecture per file, which registers itself by name. Nothing outside knows an architecture."""
+"""The models: each file has one architecture and registers it by name, so that no other code depends on it."""
 
 import importlib
 import pkgutil

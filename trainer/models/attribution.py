@@ -1,4 +1,4 @@
-"""What each column adds to a row's logit: exactly where a part is linear, else by integrated gradients."""
+"""Attribution of a row's logit to its columns: exact for linear parts, else by integrated gradients."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from trainer.models.wide import Wide
 Floats = npt.NDArray[np.float64]
 Features = Mapping[str, tf.Tensor]
 Baselines = Mapping[str, tf.Tensor]
-"""Part -> the vectors of one row, without the batch's axis, that its gradients are integrated from."""
+"""The baselines of integrated gradients by part: the vectors of one row, without the batch's axis."""
 
 _FIRST_STEPS, _MOST_STEPS = 16, 1024
 _GAP = 1e-3
-"""Of the difference that is shared out, or of a logit where that is larger."""
+"""The largest gap that `complete_gradients` accepts, relative to the attributed difference if that is above 1."""
 
 
 @dataclass(frozen=True)
 class Term:
-    """What a column, or one of its ids, adds to a part's share of the logit.
+    """The contribution of a column, or of one of its ids, to a part's share of the logit.
 
     Attributes:
-        column: which.
-        contribution: what it adds.
-        id: of a term of a linear part; None for a number, and for a column as a whole.
-        weight: of a term of a linear part.
+        column: the name of the column.
+        contribution: the contribution.
+        id: the id, in a linear part; None for a number, and for a column as a whole.
+        weight: the weight, in a linear part; else None.
     """
 
     column: str
@@ -44,12 +44,12 @@ class Share:
     """A part's share of a row's logit, which is baseline + the terms' sum + gap.
 
     Attributes:
-        part: its name.
+        part: the part's name.
         logit: the share.
-        terms: what it is made of.
-        baseline: what the part says of the baseline; 0 for a linear part, whose terms are all there is.
-        gap: what integrated gradients leave over, since an integral is approximated by a sum; 0 for a linear part.
-        steps: of that sum; 0 for a linear part.
+        terms: the contributions.
+        baseline: the part's logit of the baseline; 0 for a linear part.
+        gap: the error of integrated gradients, whose integral is approximated by a sum; 0 for a linear part.
+        steps: the number of terms in that sum; 0 for a linear part.
     """
 
     part: str
@@ -66,7 +66,7 @@ def is_attributable(model: Joint) -> bool:
 
 
 def mean_vectors(model: Joint, batches: Sequence[Features]) -> dict[str, tf.Tensor]:
-    """The means of the columns' vectors over some rows: a row that is average in everything, for `shares`."""
+    """The means of the columns' vectors over some rows, by part: the average row, which is a baseline for `shares`."""
     found = {}
     for part in model.parts:
         if isinstance(part, EmbeddedPart):
@@ -77,15 +77,15 @@ def mean_vectors(model: Joint, batches: Sequence[Features]) -> dict[str, tf.Tens
 
 
 def shares(model: Joint, features: Features, baselines: Baselines) -> list[list[Share]]:
-    """Takes the first logit of each row apart.
+    """Attributes the first logit of each row to parts and columns.
 
     Args:
-        model: see `is_attributable`.
-        features: a batch, few rows.
-        baselines: of all parts that are not linear.
+        model: a model that `is_attributable` holds for.
+        features: the columns of a batch of few rows.
+        baselines: the baselines of all parts that are not linear.
 
     Returns:
-        For each row a share of each part.
+        For each row, the shares of the parts.
     """
     of_parts = [
         _exact(part, features) if isinstance(part, Wide) else _integrated(part, features, baselines[part.name])
@@ -136,17 +136,18 @@ def _integrated(part: EmbeddedPart, features: Features, baseline: tf.Tensor) -> 
 def complete_gradients(
     function: Callable[[tf.Tensor], tf.Tensor], row: tf.Tensor, baseline: tf.Tensor, difference: float
 ) -> tuple[Floats, int]:
-    """Integrated gradients with as many steps as their sum takes to come to the difference (Sundararajan et al., 2017,
-    proposition 1, completeness).
+    """Integrated gradients with enough steps that they add up to the difference (Sundararajan et al., 2017,
+    proposition 1, completeness), up to a small gap.
 
     Args:
-        function: see `integrated_gradients`.
-        row: see there.
-        baseline: see there.
+        function: F, see `integrated_gradients`.
+        row: x, see `integrated_gradients`.
+        baseline: x', see `integrated_gradients`.
         difference: function(row) - function(baseline).
 
     Returns:
-        The integrated gradients, flat, and the number of steps. With the most steps they are as they are.
+        The integrated gradients, float64 [numbers of the row], and the number of steps. With the largest number of
+        steps, the gap may be of any size.
     """
     steps = _FIRST_STEPS
     while True:
@@ -159,24 +160,24 @@ def complete_gradients(
 def integrated_gradients(
     function: Callable[[tf.Tensor], tf.Tensor], row: tf.Tensor, baseline: tf.Tensor, steps: int
 ) -> Floats:
-    """How much each number of a row moves a function away from what it is at a baseline (Sundararajan et al.,
-    Axiomatic Attribution for Deep Networks, 2017, equation 1)::
+    """The contribution of each number of a row to the difference of a function from its value at a baseline
+    (Sundararajan et al., Axiomatic Attribution for Deep Networks, 2017, equation 1)::
 
         (xᵢ - x'ᵢ) ∫₀¹ ∂F(x' + α(x - x')) / ∂xᵢ dα
 
-    The integral is a sum over Gauss-Legendre nodes: for polynomials of degree d, such as factorisation machines and
-    cross networks, it is exact from d / 2 steps on.
+    The integral is a sum over Gauss-Legendre nodes. For polynomials of degree d, such as factorisation machines and
+    cross networks, the sum is exact from d / 2 steps on.
 
     Args:
         function: F, from float32 [batch, …] to [batch].
         row: x, float32 […].
-        baseline: x', of the same shape.
-        steps: nodes.
+        baseline: x', of the shape of `row`.
+        steps: the number of nodes.
 
     Returns:
-        float64 [numbers of the row].
+        The contributions, float64 [numbers of the row].
 
-    Example: F = x₁ x₂, x' = (0, 0), x = (2, 3): x₁ ∫ α x₂ dα = 3, and x₂ gets the same; they add up to 6.
+    Example: F = x₁ x₂, x' = (0, 0), x = (2, 3): x₁ ∫ α x₂ dα = 3 for x₁, and also 3 for x₂; they add up to 6.
     """
     nodes, weights = np.polynomial.legendre.leggauss(steps)
     places = tf.reshape(tf.constant((nodes + 1) / 2, row.dtype), [-1, *[1] * len(row.shape)])

@@ -1,12 +1,12 @@
-"""A context and its candidates, as a model ranks them: what depends on one of them alone is computed for it alone.
+"""Ranks a context's candidates without repeated work: shares of the context or of items alone are computed once.
 
-What a model computes first is mostly linear in its inputs: the sum of a linear part, the first layer of an MLP, the
-products of a cross network's first layer. There the context's share is computed once and added to that of each
+A model's first computation is mostly linear in its inputs: the sum of a linear part, the first layer of an MLP, the
+products of a cross network's first layer. There the context's share is computed once and added to the share of each
 candidate::
 
     W [x_context, x_item, x_pair] = W_context x_context + W_item x_item + W_pair x_pair
 
-The items' share can also be computed before any request, for all items that there are, when the model is exported.
+The items' share can also be computed for all items when the model is exported, before any request.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ Compute = Callable[[], tf.Tensor]
 
 
 class Items:
-    """What a model computes of items alone: here for the candidates of a request, when it is asked for."""
+    """The items' shares: what a model computes from items alone. Here they are computed for a request's candidates."""
 
     def __call__(self, compute: Compute) -> tf.Tensor:
-        """The next share of the items, [items, ...]; a model asks for the same shares in the same order each time."""
+        """The next share of the items, [items, ...]. A model requests the same shares in the same order each time."""
         return compute()
 
 
 class ComputedItems(Items):
-    """Keeps the shares of all items there are, to be looked up later."""
+    """Computes the shares of all items, and keeps them in `shares` for `KnownItems`."""
 
     def __init__(self) -> None:
         self.shares: list[tf.Tensor] = []
@@ -49,11 +49,11 @@ class ComputedItems(Items):
 
 
 class KnownItems(Items):
-    """Looks shares up.
+    """Looks up the candidates' shares among the shares of all items.
 
     Args:
-        shares: those that `ComputedItems` kept.
-        look_up: a share of all items -> that of the candidates.
+        shares: the shares of all items, from `ComputedItems`.
+        look_up: a function from a share of all items to that of the candidates.
     """
 
     def __init__(self, shares: Sequence[tf.Tensor], look_up: Callable[[tf.Tensor], tf.Tensor]) -> None:
@@ -69,11 +69,10 @@ class Candidates:
     """The columns of a context and of its candidates.
 
     Attributes:
-        features: name -> tensor of each column, as `trainer.input_columns` describes them. The columns of a side all
-            have `rows` rows, or all have one, which stands for all. Those of items may be absent where `items` knows
-            them.
-        rows: int32, the number of candidates.
-        items: gives the items' shares.
+        features: the columns by name, as `trainer.input_columns` describes them. The columns of a side all have `rows`
+            rows, or all have one, which stands for all. The items' columns may be absent if `items` looks up shares.
+        rows: the number of candidates, int32.
+        items: the items' shares.
     """
 
     features: Mapping[str, tf.Tensor]
@@ -81,22 +80,22 @@ class Candidates:
     items: Items = field(default_factory=Items)
 
     def share(self, side: Side, compute: Compute) -> tf.Tensor:
-        """What is computed from the columns of one side: [1 or rows, ...]."""
+        """The share of one side, which `compute` computes from its columns: [1 or rows, ...]."""
         return self.items(compute) if side == "item" else compute()
 
     def column(self, column: InputColumn) -> tf.Tensor:
-        """A column with all rows."""
+        """A column, repeated to all rows: [rows, ...]."""
         values = self.share(column.side, lambda: self.features[column.name])
         return tf.broadcast_to(values, tf.concat([[self.rows], tf.shape(values)[1:]], axis=0))
 
 
 class Vectors(Protocol):
-    """A layer from columns to vectors, each of whose numbers belongs to one column."""
+    """A layer from columns to vectors. Each number of the vectors belongs to one column."""
 
     places: Mapping[str, range]
-    """Column -> where its numbers are in a row's vectors, side by side."""
+    """The places of each column's numbers in a row's vectors, flattened."""
     sides: Mapping[str, Side]
-    """Column -> what it describes."""
+    """The side that each column describes."""
 
     def of_side(self, features: Mapping[str, tf.Tensor], side: Side) -> tf.Tensor:
         """The numbers of one side's columns, in the order of `places`: float32 [rows, numbers]."""
@@ -104,11 +103,11 @@ class Vectors(Protocol):
 
 
 class CandidateVectors:
-    """The vectors of candidates, not put together as long as it is not needed: float32 [rows, width].
+    """The flattened vectors of candidates, float32 [rows, width], which are not assembled until needed.
 
     Args:
-        vectors: makes them.
-        candidates: from their columns.
+        vectors: the layer that makes the vectors.
+        candidates: the candidates' columns.
     """
 
     def __init__(self, vectors: Vectors, candidates: Candidates) -> None:
@@ -123,7 +122,7 @@ class CandidateVectors:
 
     @cached_property
     def whole(self) -> tf.Tensor:
-        """Put together."""
+        """The assembled vectors: float32 [rows, width]."""
         rows = self._candidates.rows
         found = [self._candidates.share(side, compute) for side, compute in self._of_side.items()]
         blocks = [tf.broadcast_to(block, [rows, block.shape[1]]) for block in found]
@@ -131,7 +130,7 @@ class CandidateVectors:
         return tf.gather(tf.concat(blocks, axis=1), order, axis=1)
 
     def matmul(self, kernel: tf.Tensor) -> tf.Tensor:
-        """Multiplied by a matrix, [width, units]: [1 or rows, units]."""
+        """The vectors times a matrix [width, units], as the sum of the sides' products: [1 or rows, units]."""
         return reduce(add, self._products(kernel))
 
     def _products(self, kernel: tf.Tensor) -> Iterator[tf.Tensor]:
@@ -144,17 +143,17 @@ class CandidateVectors:
 
 
 def whole(x: tf.Tensor | CandidateVectors) -> tf.Tensor:
-    """Vectors put together: float32 [rows, width]."""
+    """Assembled vectors: float32 [rows, width]."""
     return x.whole if isinstance(x, CandidateVectors) else x
 
 
 def matmul(x: tf.Tensor | CandidateVectors, kernel: tf.Tensor) -> tf.Tensor:
-    """Vectors times a matrix, [width, units]: [1 or rows, units]."""
+    """Vectors times a matrix [width, units]: [1 or rows, units]."""
     return x.matmul(kernel) if isinstance(x, CandidateVectors) else tf.matmul(x, kernel)
 
 
 def dense(layer: keras.layers.Dense, x: tf.Tensor | CandidateVectors) -> tf.Tensor:
-    """A dense layer's output; in bfloat16 of the whole vectors, since a sum of rounded shares would show."""
+    """A dense layer's output. In bfloat16 it takes assembled vectors, since a sum of rounded shares would differ."""
     if not isinstance(x, CandidateVectors) or layer.compute_dtype != "float32":
         return layer(whole(x))
     product = x.matmul(layer.kernel.value)

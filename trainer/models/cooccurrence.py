@@ -1,4 +1,4 @@
-"""Item-item collaborative filtering: who liked A also liked B. Counted, not trained by gradients."""
+"""Item-item collaborative filtering: users who liked A also liked B. Counted, not trained by gradients."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from trainer.models.registry import register
 from trainer.params import TrainParams
 
 _NEIGHBOURS = 100
-"""Of each item, the most similar ones; the rest counts as not similar."""
+"""The number of most similar items to keep for each item; all others count as not similar."""
 _HISTORY = 200
-"""Of each user, the most popular items liked."""
+"""The number of liked items to keep for each user, the most popular ones."""
 _PRIOR = 10.0
-"""Rows at the overall rate that every item is taken to have had before its first."""
+"""The number of rows at the overall rate that are added to each item's rows, as a prior."""
 _BATCH = 8192
 
 Floats = npt.NDArray[np.float64]
 
 
 class CoOccurrence(CountedPart):
-    """How much the item is like those that the user liked (Sarwar et al., Item-Based Collaborative Filtering, 2001,
-    section 3.1, equation for cosine similarity, and section 3.2.1), and how much it is liked in general::
+    """The similarity of the item to those that the user liked (Sarwar et al., Item-Based Collaborative Filtering, 2001,
+    section 3.1, equation for cosine similarity, and section 3.2.1), and the item's popularity::
 
         logit = a · Σⱼ sim(i, j) + c · popularity(i),   j in the items that u liked
         sim(i, j) = |Uᵢ ∩ Uⱼ| / √(|Uᵢ| |Uⱼ|),           Uᵢ the users who liked i, sim(i, i) = 0
-        popularity(i) = ln(p / (1 - p)),                p the share of i's rows that are positive, smoothed
+        popularity(i) = ln(p / (1 - p)),                p the smoothed share of i's rows that are positive
 
-    a, c and the model's bias are a logistic regression on the eval split, on which nothing was counted. A user whom
-    nobody has seen likes what is popular.
+    a, c and the model's bias come from a logistic regression on the eval split, which is not counted. For an unknown
+    user, popularity alone decides.
 
     Args:
         group: the column of users (or queries, sessions).
@@ -123,14 +123,14 @@ class CoOccurrence(CountedPart):
             columns = together.indices[together.indptr[row] : together.indptr[row + 1]]
             values = together.data[together.indptr[row] : together.indptr[row + 1]]
             best = np.argsort(-values, kind="stable")[: neighbours.shape[1]]
-            # What is left over is an item of similarity 0.
+            # The remaining places have a similarity of 0.
             neighbours[row, : len(best)], similarity[row, : len(best)] = columns[best], values[best]
         self._neighbours.assign(neighbours)
         self._similarity.assign(similarity)
 
 
 def _most_popular(likes: scipy.sparse.csr_array, of_item: Floats, length: int) -> npt.NDArray[np.int32]:
-    """Of each row the columns that are set, the most popular first, filled up with -1: [rows, length]."""
+    """The columns that are set in each row, the most popular first, padded with -1: int32 [rows, length]."""
     history = np.full((likes.shape[0], length), -1, np.int32)
     for row in range(likes.shape[0]):
         liked = likes.indices[likes.indptr[row] : likes.indptr[row + 1]]
@@ -141,6 +141,6 @@ def _most_popular(likes: scipy.sparse.csr_array, of_item: Floats, length: int) -
 
 @register("cooccurrence")
 def build(columns: Sequence[InputColumn], params: TrainParams, units: int) -> Joint:
-    """Item-item collaborative filtering (Sarwar et al., 2001), as the plain baseline: P(y = 1) = σ(logit + b)."""
+    """Item-item collaborative filtering (Sarwar et al., 2001), a simple baseline: P(y = 1) = σ(logit + b)."""
     one_logit(params.model, units)
     return Joint([CoOccurrence(*ranked_columns(params.model, columns))], units)

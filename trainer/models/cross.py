@@ -1,4 +1,4 @@
-"""What the cross networks share: layers that multiply a row's inputs with themselves, and where they stand."""
+"""Cross networks, whose layers multiply a row's inputs with themselves, and their place in a model."""
 
 from __future__ import annotations
 
@@ -15,17 +15,19 @@ from trainer.models.joint import EmbeddedPart
 from trainer.params import TrainParams
 
 CrossLayer = Callable[[int, int, TrainParams], keras.layers.Layer]
-"""Makes the layer with an index for inputs of a width: called with (x₀, xₗ), both [batch, width], it gives
-xₗ₊₁ of the same shape. For candidates of a ranking the first layer's xₗ are `CandidateVectors`."""
+"""A function that makes a cross layer, from the width of its inputs, its index and the parameters. The layer maps
+(x₀, xₗ), both [batch, width], to xₗ₊₁ of the same shape. For candidates of a ranking, the first layer's xₗ are
+`CandidateVectors`."""
 
 
 class CrossNetwork(keras.layers.Layer):  # type: ignore[misc]
-    """Layers that each multiply by the inputs once more, so that the l-th has crosses of up to l + 1 columns.
+    """A stack of layers that each multiply by the inputs once more, so that layer l has crosses of up to l + 1 columns.
 
     Args:
-        width: of x₀.
-        params: `cross_layers`, how many there are (rule of thumb: 2 to 4; more seldom help), and what `layer` reads.
-        layer: makes each.
+        width: the width of x₀.
+        params: the parameters: `cross_layers`, the number of layers (rule of thumb: 2 to 4; more seldom help), and
+            those that `layer` reads.
+        layer: a function that makes a layer.
     """
 
     def __init__(self, width: int, params: TrainParams, layer: CrossLayer, name: str = "cross") -> None:
@@ -34,7 +36,7 @@ class CrossNetwork(keras.layers.Layer):  # type: ignore[misc]
         self.built = True
 
     def call(self, x0: tf.Tensor | CandidateVectors) -> tf.Tensor:
-        """[batch, width] -> [batch, width]."""
+        """Maps x₀ to x_L, both [batch, width]."""
         x = x0 if self.compute_dtype == "float32" else whole(x0)  # see `dense`
         x0 = whole(x0)
         for layer in self._layers_in_order:
@@ -46,10 +48,10 @@ class Cross(EmbeddedPart):
     """A cross network alone: its share of the logits is wᵀx_L.
 
     Args:
-        columns: what x₀ is made of.
-        params: of the embeddings, and `cross_layers`.
-        units: logits per row.
-        layer: makes a layer.
+        columns: the columns that x₀ is made of.
+        params: the parameters of the embeddings and of the cross network.
+        units: the number of logits per row.
+        layer: a function that makes a cross layer.
     """
 
     def __init__(
@@ -62,7 +64,7 @@ class Cross(EmbeddedPart):
         self.built = True
 
     def of_vectors(self, vectors: tf.Tensor | CandidateVectors, classes: tf.Tensor | None = None) -> tf.Tensor:
-        """x₀, [batch, width] -> float32 [batch, units]."""
+        """The part's share of the logits, float32 [batch, units], from x₀, [batch, width]."""
         return self._logits(self._cross(x0=vectors), classes)
 
     def ranked(self, candidates: Candidates) -> tf.Tensor:
@@ -76,11 +78,11 @@ class CrossAndDeep(EmbeddedPart):
     Stacked: the logits are wᵀh_L, with h₀ = x_L.
 
     Args:
-        columns: columns of the deep part.
-        params: of embeddings and hidden layers; `cross_layers` and `cross_structure`. Rule of thumb: stacked where
-            the labels need few, strong crosses, parallel otherwise; try both.
-        units: logits per row.
-        layer: makes a cross layer.
+        columns: the columns of the deep part.
+        params: the parameters of the embeddings, hidden layers and cross network. Rule of thumb for `cross_structure`:
+            stacked if the labels need few, strong crosses, parallel otherwise; try both.
+        units: the number of logits per row.
+        layer: a function that makes a cross layer.
     """
 
     def __init__(
@@ -100,7 +102,7 @@ class CrossAndDeep(EmbeddedPart):
         self.built = True
 
     def of_vectors(self, vectors: tf.Tensor | CandidateVectors, classes: tf.Tensor | None = None) -> tf.Tensor:
-        """x₀, [batch, width] -> float32 [batch, units]."""
+        """The part's share of the logits, float32 [batch, units], from x₀, [batch, width]."""
         crosses = self._cross(x0=vectors)
         if self._parallel:
             return self._logits(tf.concat([crosses, mlp.hidden(self._hidden, vectors)], axis=1), classes)

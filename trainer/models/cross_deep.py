@@ -1,4 +1,4 @@
-"""Wide & Deep with a cross network in the wide part's place."""
+"""Wide & Deep with a cross network in place of the wide part."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from trainer.params import TrainParams
 
 @register("cross_deep")
 def build(columns: Sequence[InputColumn], params: TrainParams, units: int) -> Joint:
-    """Two parts with embeddings of their own, as in Wide & Deep (Cheng et al., 2016, equation 3)::
+    """A cross network and an MLP with separate embeddings, joined as in Wide & Deep (Cheng et al., 2016, equation 3)::
 
         P(y = 1) = σ(w_crossᵀ x_L + w_deepᵀ a⁽ᴸ⁾ + b)
 
-    The cross network sees the columns of the deep part, and makes of them the crosses that someone else would have to
-    write down for the wide part. Unlike in `dcn_v2`, what memorises and what generalises do not share an embedding.
+    The cross network sees the columns of the deep part, and learns the crosses that would otherwise be listed for the
+    wide part. Unlike in `dcn_v2`, the part that memorises and the part that generalises do not share embeddings.
     """
     columns = columns_of("deep", columns)
     return Joint([Cross(columns, params, units, MatrixCross), Deep(columns, params, units)], units)

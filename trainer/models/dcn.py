@@ -21,12 +21,12 @@ class VectorCross(keras.layers.Layer):  # type: ignore[misc]
 
         xₗ₊₁ = x₀ (xₗᵀ wₗ) + bₗ + xₗ
 
-    The same vector w weighs all crosses of a layer, so the layer costs no more than its width.
+    The same vector w weighs all crosses of a layer, so the cost of a layer is proportional to its width.
 
     Args:
-        width: of x₀.
-        index: l.
-        params: of the products' precision.
+        width: the width of x₀.
+        index: l, the index of the layer.
+        params: the parameters, of which `precision` is read.
 
     Example: x₀ = xₗ = [1, 2], w = [3, 4], b = [0, 0]: xₗᵀw = 11, xₗ₊₁ = [11, 22] + [1, 2] = [12, 24].
     """
@@ -38,7 +38,7 @@ class VectorCross(keras.layers.Layer):  # type: ignore[misc]
         self.built = True
 
     def call(self, x0: tf.Tensor, x: tf.Tensor | CandidateVectors) -> tf.Tensor:
-        """Both [batch, width] -> [batch, width]."""
+        """Maps x₀ and xₗ to xₗ₊₁, all [batch, width]."""
         return x0 * matmul(x, tf.convert_to_tensor(self._kernel)) + self._bias + whole(x)
 
 

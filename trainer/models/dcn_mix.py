@@ -1,4 +1,4 @@
-"""Deep & Cross, version 2, cheaper: matrices of low rank, of which a gate mixes several."""
+"""Deep & Cross, version 2, at a lower cost: each layer mixes matrices of low rank by a gate."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class MixtureCross(keras.layers.Layer):  # type: ignore[misc]
         xₗ₊₁ = Σᵢ Gᵢ(xₗ) Eᵢ(xₗ) + xₗ
         Eᵢ(xₗ) = x₀ ⊙ (Uᵢ g(Cᵢ g(Vᵢᵀ xₗ)) + b)
 
-    with g = tanh, and G the softmax over the experts of a linear map of xₗ. It costs
-    2 · experts · rank · width + experts · rank² instead of width².
+    with g = tanh, and G the softmax over the experts of a linear map of xₗ. A layer costs
+    2 · experts · rank · width + experts · rank² multiplications instead of width².
 
     Args:
-        width: of x₀.
-        index: l.
-        params: `cross_rank` of each expert: about a quarter of the width. `cross_experts`: 1 to 8; one has no gate
-            to speak of.
+        width: the width of x₀.
+        index: l, the index of the layer.
+        params: the parameters. Rule of thumb: a `cross_rank` of about a quarter of the width, and 1 to 8
+            `cross_experts`; with one expert the gate has no effect.
     """
 
     def __init__(self, width: int, index: int, params: TrainParams) -> None:
@@ -43,7 +43,7 @@ class MixtureCross(keras.layers.Layer):  # type: ignore[misc]
         self.built = True
 
     def call(self, x0: tf.Tensor, x: tf.Tensor | CandidateVectors) -> tf.Tensor:
-        """Both [batch, width] -> [batch, width]."""
+        """Maps x₀ and xₗ to xₗ₊₁, all [batch, width]."""
         v = tf.convert_to_tensor(self._v)
         experts, width, rank = v.shape
         side_by_side = tf.reshape(tf.transpose(v, [1, 0, 2]), [width, experts * rank])
@@ -55,7 +55,7 @@ class MixtureCross(keras.layers.Layer):  # type: ignore[misc]
 
 
 def _glorot_uniform(shape: tuple[int, ...], dtype: str) -> tf.Tensor:
-    """Each expert's matrix as if there were no other: Keras would take the experts for taps of a convolution."""
+    """Initializes each expert's matrix alone; Keras would take the experts' axis for a convolution's window."""
     return tf.stack([keras.initializers.GlorotUniform()(shape[1:], dtype) for _ in range(shape[0])])
 
 

@@ -21,12 +21,12 @@ class MatrixCross(keras.layers.Layer):  # type: ignore[misc]
 
         xₗ₊₁ = x₀ ⊙ (Wₗ xₗ + bₗ) + xₗ
 
-    Each pair of inputs has a weight of its own; a layer costs the square of its width.
+    Each pair of inputs has its own weight, so the cost of a layer is proportional to the square of its width.
 
     Args:
-        width: of x₀.
-        index: l.
-        params: of the products' precision.
+        width: the width of x₀.
+        index: l, the index of the layer.
+        params: the parameters, of which `precision` is read.
 
     Example: x₀ = xₗ = [1, 2], W = [[1, 1], [0, 3]], b = [0, 1]: Wx + b = [3, 7], xₗ₊₁ = [3, 14] + [1, 2] = [4, 16].
     """
@@ -38,7 +38,7 @@ class MatrixCross(keras.layers.Layer):  # type: ignore[misc]
         self.built = True
 
     def call(self, x0: tf.Tensor, x: tf.Tensor | CandidateVectors) -> tf.Tensor:
-        """Both [batch, width] -> [batch, width]."""
+        """Maps x₀ and xₗ to xₗ₊₁, all [batch, width]."""
         return x0 * dense(self._dense, x) + whole(x)
 
 

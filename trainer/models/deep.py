@@ -1,4 +1,4 @@
-"""The deep part: embeddings and a multi-layer perceptron, which generalise."""
+"""The deep part, which generalises: embeddings and a multi-layer perceptron."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from trainer.params import TrainParams
 class Deep(EmbeddedPart):
     """wᵀa⁽ᴸ⁾, an MLP over embeddings and numbers (Cheng et al., Wide & Deep Learning, 2016, section 3.2).
 
-    a⁽⁰⁾ [batch, inputs] are all embeddings and numbers side by side; `mlp.hidden_layers` gives a⁽ᴸ⁾.
+    a⁽⁰⁾ [batch, inputs] is the concatenation of all embeddings and numbers; `mlp.hidden_layers` compute a⁽ᴸ⁾ from it.
 
     Args:
-        columns: columns of the deep part.
-        params: of embeddings and hidden layers.
-        units: logits per row.
+        columns: the columns of the deep part.
+        params: the parameters of the embeddings and hidden layers.
+        units: the number of logits per row.
     """
 
     def __init__(self, columns: Sequence[InputColumn], params: TrainParams, units: int, name: str = "deep") -> None:
@@ -34,7 +34,7 @@ class Deep(EmbeddedPart):
         self.built = True
 
     def of_vectors(self, vectors: tf.Tensor | CandidateVectors, classes: tf.Tensor | None = None) -> tf.Tensor:
-        """a⁽⁰⁾, [batch, inputs] -> float32 [batch, units]."""
+        """The part's share of the logits, float32 [batch, units], from a⁽⁰⁾, [batch, inputs]."""
         return self._logits(mlp.hidden(self._hidden, vectors), classes)
 
     def ranked(self, candidates: Candidates) -> tf.Tensor:

@@ -22,8 +22,8 @@ class PairsAndDeep(EmbeddedPart):
     equations 2 and 4 without the linear terms).
 
     Args:
-        columns: columns of the deep part.
-        params: of embeddings and hidden layers.
+        columns: the columns of the deep part.
+        params: the parameters of the embeddings and hidden layers.
     """
 
     def __init__(self, columns: Sequence[InputColumn], params: TrainParams, name: str = "pairs_and_deep") -> None:
@@ -35,7 +35,7 @@ class PairsAndDeep(EmbeddedPart):
         self.built = True
 
     def of_vectors(self, vectors: tf.Tensor, classes: None = None) -> tf.Tensor:
-        """[batch, fields, width] -> float32 [batch, 1]."""
+        """The part's share of the logit, float32 [batch, 1], from vectors [batch, fields, width]."""
         return pairwise(vectors) + self._logits(self._hidden(tf.reshape(vectors, [-1, self._width])))
 
     def ranked(self, candidates: Candidates) -> tf.Tensor:
@@ -46,7 +46,7 @@ class PairsAndDeep(EmbeddedPart):
 @register("deepfm")
 def build(columns: Sequence[InputColumn], params: TrainParams, units: int) -> Joint:
     """DeepFM (Guo et al., 2017, equation 1): P(y = 1) = σ(y_FM + y_DNN), with the linear terms of the wide part's
-    columns. Like Wide & Deep, but pairs of columns are learned and not written down."""
+    columns. It is like Wide & Deep, but learns pairs of columns instead of taking listed crosses."""
     one_logit(params.model, units)
     deep = PairsAndDeep(columns_of("deep", columns), params)
     return Joint([Wide(columns_of("wide", columns), units), deep], units)

@@ -1,4 +1,4 @@
-"""Ids as vectors: the embeddings of many columns in few tables."""
+"""Embeddings of ids: layers that keep the embeddings of many columns in few tables."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from trainer.input_columns import InputColumn
 from trainer.params import TrainParams
 
 _POWERS = {"sum": 0.0, "mean": 1.0, "sqrtn": 0.5}
-"""Of the number of ids that a sum of their embeddings is divided by."""
+"""The power of the number of ids that the sum of their embeddings is divided by, by combiner."""
 
 _STDDEV = 0.01
-"""Of initial embeddings: small, so that ids that were hardly seen have little say."""
+"""The standard deviation of initial embeddings. It is small, so that rarely seen ids have little influence."""
 _EQUAL_WIDTH = 16
 
 
@@ -28,7 +28,7 @@ _table_device: ContextVar[str | None] = ContextVar("table_device", default=None)
 
 @contextlib.contextmanager
 def tables_on(device: str | None) -> Iterator[None]:
-    """Puts the tables of models that are made meanwhile on a device; None: where everything else is."""
+    """Puts the tables of models that are made inside the block on a device; None leaves them beside everything else."""
     before = _table_device.set(device)
     try:
         yield
@@ -39,13 +39,13 @@ def tables_on(device: str | None) -> Iterator[None]:
 class FusedEmbedding(keras.layers.Layer):  # type: ignore[misc]
     """The embeddings of several columns, all of one width, by a single gather from a single table.
 
-    Each of the columns' tables has a range of rows of its own in the fused one; columns that name the same table
-    share its range. One gather, and in training one sparse update, cost less than one of each per column.
+    Each of the columns' tables has its own range of rows in the fused table; columns that name the same table share its
+    range. One gather, and in training one sparse update, cost less than one of each per column.
 
     Args:
-        columns: categorical and multi-valent columns.
-        width: of an embedding.
-        initializer: of the embeddings.
+        columns: the columns, categorical and multi-valent.
+        width: the width of an embedding.
+        initializer: the initializer of the embeddings.
     """
 
     def __init__(
@@ -59,14 +59,14 @@ class FusedEmbedding(keras.layers.Layer):  # type: ignore[misc]
         self._univalent = [column for column in columns if column.kind == "categorical"]
         self._multivalent = [column for column in columns if column.kind == "multivalent"]
         self.columns = tuple(column.name for column in (*self._univalent, *self._multivalent))
-        """In the order of their embeddings."""
+        """The columns' names, in the order of their embeddings."""
         self.sides = {column.name: column.side for column in columns}
-        """Column -> what it describes."""
+        """The side that each column describes."""
         sizes: dict[str, int] = {}
         for column in columns:
             sizes[column.table] = max(column.size, sizes.get(column.table, 0))
         self.tables: dict[str, range] = {}
-        """Of each of the columns' tables, its rows in the fused one."""
+        """The rows of each of the columns' tables in the fused table."""
         rows = 0
         for table, size in sizes.items():
             self.tables[table] = range(rows, rows + size)
@@ -74,7 +74,7 @@ class FusedEmbedding(keras.layers.Layer):  # type: ignore[misc]
         self._width = width
         self._device = _table_device.get()
         with tf.device(self._device):
-            # Gathered from, never read whole: in mixed precision the table is not to be cast whole.
+            # In mixed precision, autocast would cast the whole table, of which only some rows are gathered.
             self.table = self.add_weight((rows, width), initializer, name="table", autocast=False)
         self.built = True
 
@@ -82,13 +82,13 @@ class FusedEmbedding(keras.layers.Layer):  # type: ignore[misc]
         """Looks up a batch.
 
         Args:
-            features: column name -> int64 ids, [batch], or [batch, any length] padded with -1 if multi-valent.
-            side: look up the columns of this side alone, of which there is one at least.
+            features: the ids by column name, int64 [batch], or [batch, any length] padded with -1 if multi-valent.
+            side: the side to look up, which has at least one column; by default all sides.
 
         Returns:
-            float32 [batch, columns, width], categorical columns first. A multi-valent column's embedding is its
-            ids' embeddings combined: their sum, the sum over their number (mean) or over its square root (sqrtn);
-            zeros if there is none.
+            float32 [batch, columns, width], categorical columns first. A multi-valent column's embedding combines the
+            embeddings of its ids: their sum, the sum divided by their number (mean) or by its square root (sqrtn);
+            zeros if there are no ids.
         """
         univalent, multivalent = (
             [column for column in columns if side in (None, column.side)]
@@ -100,7 +100,7 @@ class FusedEmbedding(keras.layers.Layer):  # type: ignore[misc]
         rows, segments = self._rows_of_lists(features, multivalent)
         if univalent:
             rows = tf.concat([tf.reshape(self._rows_of_single(features, univalent), [-1]), rows], axis=0)
-        # One lookup for all; of the columns with one value each come first.
+        # One lookup for all rows; those of univalent columns come first.
         single, listed = tf.split(self._looked_up(rows), [batch_size * len(univalent), tf.size(segments, tf.int64)])
         embeddings = self._combined(listed, segments, batch_size, multivalent)
         if univalent:
@@ -108,14 +108,15 @@ class FusedEmbedding(keras.layers.Layer):  # type: ignore[misc]
         return embeddings
 
     def terms(self, features: Mapping[str, tf.Tensor]) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
-        """What the embeddings of a batch are sums of.
+        """The terms whose sums are the embeddings of a batch.
 
         Args:
-            features: as those of `call`.
+            features: the ids, as those of `call`.
 
         Returns:
-            Column -> the vectors of its ids in the table, and these as they count: both float32 [batch, ids, width],
-            zeros where a list is shorter. The sum of the latter over the ids is the column's embedding.
+            Two tensors by column, both float32 [batch, ids, width], padded with zeros: the vectors of the column's ids
+            in the table, and the same vectors divided as the combiner says. The sum of the latter over the ids is the
+            column's embedding.
         """
         found = {}
         for column in (*self._univalent, *self._multivalent):
@@ -129,20 +130,20 @@ class FusedEmbedding(keras.layers.Layer):  # type: ignore[misc]
         return found
 
     def _rows_of_single(self, features: Mapping[str, tf.Tensor], univalent: Sequence[InputColumn]) -> tf.Tensor:
-        """Rows of the table: int64 [batch, univalent columns]."""
+        """The table's rows of univalent columns: int64 [batch, univalent columns]."""
         ids = tf.stack([features[column.name] for column in univalent], axis=1)
         return ids + self._starts(univalent)
 
     def _rows_of_lists(
         self, features: Mapping[str, tf.Tensor], multivalent: Sequence[InputColumn]
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Rows of the table for all ids of multi-valent columns that are there, and which embedding each is part of.
+        """The table's rows of all ids of multi-valent columns, without padding, and the embedding that each is part of.
 
-        Only ids that are there are looked up, so that one long list does not cost as much for every row.
+        Padding is not looked up, so that one long list does not raise the cost of every row.
 
         Returns:
-            Two int64 [ids]; the embedding of a batch's row r and multi-valent column c has the number
-            r · columns + c.
+            Two tensors, int64 [ids]: rows, and numbers of embeddings. The embedding of the batch's row r and
+            multi-valent column c has the number r · columns + c.
         """
         lists = [features[column.name] for column in multivalent]
         ids = tf.concat(lists, axis=1)
@@ -155,7 +156,7 @@ class FusedEmbedding(keras.layers.Layer):  # type: ignore[misc]
     def _combined(
         self, vectors: tf.Tensor, segments: tf.Tensor, batch_size: tf.Tensor, multivalent: Sequence[InputColumn]
     ) -> tf.Tensor:
-        """Vectors of the same segment combined: float32 [batch, multi-valent columns, width]."""
+        """Combines the vectors of each segment: float32 [batch, multi-valent columns, width]."""
         count = len(multivalent)
         shape = [batch_size, count, self._width]
         sums = tf.reshape(tf.math.unsorted_segment_sum(vectors, segments, batch_size * count), shape)
@@ -170,7 +171,7 @@ class FusedEmbedding(keras.layers.Layer):  # type: ignore[misc]
         return tf.constant([self.tables[column.table].start for column in columns], tf.int64)
 
     def _looked_up(self, rows: tf.Tensor) -> tf.Tensor:
-        """Where the table is, so that it is not sent anywhere whole."""
+        """Gathers rows on the table's device, so that the whole table is not sent to another."""
         with tf.device(self._device):
             return tf.gather(self.table.value, rows)
 
@@ -179,8 +180,8 @@ class FieldEmbeddings(keras.layers.Layer):  # type: ignore[misc]
     """The columns as vectors of one width, one per column: embeddings of ids, and v·x for a number x.
 
     Args:
-        columns: any columns.
-        width: of each vector. Rule of thumb: 8 to 32.
+        columns: the columns, of any kind.
+        width: the width of each vector. Rule of thumb: 8 to 32.
     """
 
     def __init__(self, columns: Sequence[InputColumn], width: int, name: str = "fields") -> None:
@@ -193,17 +194,17 @@ class FieldEmbeddings(keras.layers.Layer):  # type: ignore[misc]
             self.add_weight((len(self._numeric), width), _initial(), name="numbers") if self._numeric else None
         )
         self.fields = len(columns)
-        """Number of vectors."""
+        """The number of vectors."""
         self.places = _side_by_side(
             dict.fromkeys([*(self._embeddings.columns if self._embeddings else ()), *self._numeric], width)
         )
-        """Column -> where its vector is in all of a row, flat."""
+        """The places of each column's numbers in a row's vectors, flattened."""
         self.sides = {column.name: column.side for column in columns}
-        """Column -> what it describes."""
+        """The side that each column describes."""
         self.built = True
 
     def call(self, features: Mapping[str, tf.Tensor], side: Side | None = None) -> tf.Tensor:
-        """Looks up a batch: float32 [batch, fields, width]; of the fields of one side, or of all."""
+        """Looks up a batch, of one side's fields or of all: float32 [batch, fields, width]."""
         vectors = []
         if self._embeddings is not None and has_side(self._embeddings.sides, side):
             vectors.append(self._embeddings(features, side=side))
@@ -216,20 +217,20 @@ class FieldEmbeddings(keras.layers.Layer):  # type: ignore[misc]
         return tf.concat(vectors, axis=1)
 
     def of_side(self, features: Mapping[str, tf.Tensor], side: Side) -> tf.Tensor:
-        """The vectors of one side, flat: float32 [batch, numbers]; see `trainer.models.candidates`."""
+        """The vectors of one side, flattened: float32 [batch, numbers]; see `trainer.models.candidates`."""
         vectors = self(features, side=side)
         return tf.reshape(vectors, [-1, vectors.shape[1] * vectors.shape[2]])
 
     def shaped(self, flat: tf.Tensor) -> tf.Tensor:
-        """Vectors that lie side by side, [batch, numbers], as `call` gives them."""
+        """Reshapes flattened vectors, [batch, numbers], to the shape that `call` returns."""
         return tf.reshape(flat, [-1, self.fields, self._width])
 
 
 class DenseInputs(keras.layers.Layer):  # type: ignore[misc]
-    """All columns of the deep part side by side, as one vector per row: embeddings, then numbers.
+    """The concatenation of all columns of the deep part, one vector per row: embeddings, then numbers.
 
     Args:
-        columns: columns of the deep part, each with the width of its embedding.
+        columns: the columns of the deep part, each with the width of its embedding.
     """
 
     def __init__(self, columns: Sequence[InputColumn], name: str = "inputs") -> None:
@@ -246,11 +247,11 @@ class DenseInputs(keras.layers.Layer):  # type: ignore[misc]
             {name: layer.table.shape[1] for layer in self._embeddings for name in layer.columns}
             | dict.fromkeys(self._numeric, 1)
         )
-        """Column -> where it is in the vector."""
+        """The places of each column's numbers in the vector."""
         self.width = sum(len(place) for place in self.places.values())
-        """Length of the vector."""
+        """The length of the vector."""
         self.sides = {column.name: column.side for column in columns}
-        """Column -> what it describes."""
+        """The side that each column describes."""
         self.built = True
 
     def call(self, features: Mapping[str, tf.Tensor], side: Side | None = None) -> tf.Tensor:
@@ -264,31 +265,31 @@ class DenseInputs(keras.layers.Layer):  # type: ignore[misc]
         return tf.concat(vectors + [features[name][:, tf.newaxis] for name in numeric], axis=1)
 
     def of_side(self, features: Mapping[str, tf.Tensor], side: Side) -> tf.Tensor:
-        """What is in the vector of one side: float32 [batch, numbers]; see `trainer.models.candidates`."""
+        """The numbers of one side in the vector: float32 [batch, numbers]; see `trainer.models.candidates`."""
         return self(features, side=side)
 
     def shaped(self, flat: tf.Tensor) -> tf.Tensor:
-        """As `call` gives them, which is flat."""
+        """Returns the vectors unchanged, since `call` returns flat vectors."""
         return flat
 
 
 class EqualInputs(keras.layers.Layer):  # type: ignore[misc]
-    """All columns side by side, numbers as vectors too: the vectors of `FieldEmbeddings`, flat.
+    """The concatenation of all columns, with numbers as vectors, too: the vectors of `FieldEmbeddings`, flattened.
 
     Args:
-        columns: columns of the deep part.
-        width: of each vector.
+        columns: the columns of the deep part.
+        width: the width of each vector.
     """
 
     def __init__(self, columns: Sequence[InputColumn], width: int, name: str = "inputs") -> None:
         super().__init__(name=name)
         self._fields = FieldEmbeddings(columns, width)
         self.places = self._fields.places
-        """Column -> where it is in the vector."""
+        """The places of each column's numbers in the vector."""
         self.sides = self._fields.sides
-        """Column -> what it describes."""
+        """The side that each column describes."""
         self.width = self._fields.fields * width
-        """Length of the vector."""
+        """The length of the vector."""
         self.built = True
 
     def call(self, features: Mapping[str, tf.Tensor]) -> tf.Tensor:
@@ -296,31 +297,31 @@ class EqualInputs(keras.layers.Layer):  # type: ignore[misc]
         return tf.reshape(self._fields(features), [-1, self.width])
 
     def of_side(self, features: Mapping[str, tf.Tensor], side: Side) -> tf.Tensor:
-        """What is in the vector of one side: float32 [batch, numbers]; see `trainer.models.candidates`."""
+        """The numbers of one side in the vector: float32 [batch, numbers]; see `trainer.models.candidates`."""
         return self._fields.of_side(features, side=side)
 
     def shaped(self, flat: tf.Tensor) -> tf.Tensor:
-        """As `call` gives them, which is flat."""
+        """Returns the vectors unchanged, since `call` returns flat vectors."""
         return flat
 
 
 Vectors = DenseInputs | EqualInputs | FieldEmbeddings
-"""From a batch's columns to vectors, whose numbers each belong to one column."""
+"""The layers from a batch's columns to vectors, see `trainer.models.candidates.Vectors`."""
 
 
 def has_side(sides: Mapping[str, Side], side: Side | None) -> bool:
-    """Whether any of the columns is on a side; None: on any."""
+    """Whether any of the columns is on a side; always true for None, which stands for all sides."""
     return side is None or side in sides.values()
 
 
 def _side_by_side(widths: Mapping[str, int]) -> dict[str, range]:
-    """Where each is that begins where the one before ends."""
+    """The consecutive ranges of the given widths."""
     ends = itertools.accumulate(widths.values())
     return {name: range(end - width, end) for (name, width), end in zip(widths.items(), ends, strict=True)}
 
 
 def vector_inputs(columns: Sequence[InputColumn], params: TrainParams) -> DenseInputs | EqualInputs:
-    """The deep part's inputs as `params.embedding_width` and `params.embed_numbers` want them."""
+    """The layer of the deep part's inputs, by `params.embedding_width` and `params.embed_numbers`."""
     if params.embed_numbers:
         return EqualInputs(columns, equal_width(params))
     if params.embedding_width:

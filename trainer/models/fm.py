@@ -15,7 +15,7 @@ from trainer.params import TrainParams
 
 
 def pairwise(vectors: tf.Tensor) -> tf.Tensor:
-    """The sum of the inner products of all pairs of vectors, in time linear in their number (Rendle, 2010, lemma 3.1)::
+    """The sum of the inner products of all pairs of vectors, in linear time (Rendle, 2010, lemma 3.1)::
 
         Σᵢ Σⱼ₍ⱼ﹥ᵢ₎ ⟨vᵢ, vⱼ⟩ = ½ Σ_f [(Σᵢ v_if)² - Σᵢ v_if²]
 
@@ -37,8 +37,8 @@ class Pairs(EmbeddedPart):
     A multi-valent column is one field: its ids' vectors are combined, not paired with each other.
 
     Args:
-        columns: columns of the deep part.
-        width: of the vectors. Rule of thumb: 8 to 32.
+        columns: the columns of the deep part.
+        width: the width of the vectors. Rule of thumb: 8 to 32.
     """
 
     def __init__(self, columns: Sequence[InputColumn], width: int, name: str = "pairs") -> None:
@@ -46,7 +46,7 @@ class Pairs(EmbeddedPart):
         self.built = True
 
     def of_vectors(self, vectors: tf.Tensor, classes: None = None) -> tf.Tensor:
-        """[batch, fields, width] -> float32 [batch, 1]."""
+        """The part's share of the logit, float32 [batch, 1], from vectors [batch, fields, width]."""
         return pairwise(vectors)
 
 

@@ -1,4 +1,4 @@
-"""What all models are: parts whose shares of the logit add up."""
+"""The structure of all models: parts whose shares of the logits add up."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from trainer.models.embeddings import FusedEmbedding, Vectors
 class ModelPart(keras.layers.Layer):  # type: ignore[misc]
     """A layer from a dictionary of columns to its share of the logits, float32 [batch, units].
 
-    Like all layers here it makes its weights at once and says that it is built, or else Keras would call it once more
-    to find out.
+    Like all layers of this package, it makes its weights and sets `built` in its constructor. Otherwise Keras would
+    call it an extra time to build it.
 
     Args:
-        columns: the columns that it looks at.
-        name: for a person who reads a list of weights.
+        columns: the columns that the part sees.
+        name: the part's name, which its weights' names contain.
     """
 
     is_wide: bool = False
@@ -46,12 +46,12 @@ class ModelPart(keras.layers.Layer):  # type: ignore[misc]
 
 
 class EmbeddedPart(ModelPart):
-    """A part that sees its columns as vectors only, and so has a gradient by all that it sees.
+    """A part that sees its columns as vectors only, so that it has gradients by all its inputs.
 
     Args:
-        columns: the columns that it looks at.
-        vectors: makes vectors of them.
-        name: see `ModelPart`.
+        columns: the columns that the part sees.
+        vectors: the layer that makes vectors of the columns.
+        name: the part's name, see `ModelPart`.
     """
 
     def __init__(self, columns: Sequence[InputColumn], vectors: Vectors, name: str) -> None:
@@ -63,7 +63,7 @@ class EmbeddedPart(ModelPart):
         return self.of_vectors(self.vectors(features), classes)
 
     def of_vectors(self, vectors: tf.Tensor, classes: tf.Tensor | None = None) -> tf.Tensor:
-        """The same, of what `vectors` gives."""
+        """The part's share of the logits, from the output of `vectors`: float32 [batch, units]."""
         raise NotImplementedError
 
     def ranked(self, candidates: Candidates) -> tf.Tensor:
@@ -72,14 +72,14 @@ class EmbeddedPart(ModelPart):
 
 
 class CountedPart(ModelPart):
-    """A part whose weights are counted, not trained; the only part of its model."""
+    """A part whose weights are counted, not trained. It must be the only part of its model."""
 
     def count(self, train: Examples, held_out: Examples) -> float:
         """Sets the part's weights.
 
         Args:
-            train: to count.
-            held_out: to bring the counts onto the scale of logits.
+            train: the examples to count.
+            held_out: the examples for scaling the counts to logits.
 
         Returns:
             The model's bias.
@@ -91,8 +91,8 @@ class Joint(keras.layers.Layer):  # type: ignore[misc]
     """The sum of the parts' logits and a bias, trained together by one loss (Cheng et al., 2016, equation 3).
 
     Args:
-        parts: at least one.
-        units: logits per row, as many as the model's head asks for.
+        parts: the parts, at least one.
+        units: the number of logits per row, which the model's head determines.
     """
 
     def __init__(self, parts: Sequence[ModelPart], units: int) -> None:
@@ -106,21 +106,21 @@ class Joint(keras.layers.Layer):  # type: ignore[misc]
         """The logits: float32 [batch, units].
 
         Args:
-            features: name -> tensor of each of `columns`, as `trainer.input_columns` describes them.
-            classes: int64 [some], which logits to give, [batch, some], where not all are asked for; of a model that can
-                have several.
+            features: the tensors of `columns` by name, as `trainer.input_columns` describes them.
+            classes: int64 [some], the logits to return, as [batch, some]; by default all. Not for models that have only
+                one logit.
         """
         bias = self.bias.value if classes is None else tf.gather(self.bias.value, classes)
         return tf.add_n([part(features, classes) for part in self.parts]) + bias
 
     def ranked(self, candidates: Candidates) -> tf.Tensor:
-        """The logits of a context's candidates, as `call` gives them: float32 [rows, units]."""
+        """The logits of a context's candidates, equal to those of `call`: float32 [rows, units]."""
         logits = reduce(add, [part.ranked(candidates) for part in self.parts]) + self.bias.value
         return tf.broadcast_to(logits, [candidates.rows, self.bias.shape[0]])
 
     @property
     def is_counted(self) -> bool:
-        """Whether the model has nothing to train."""
+        """Whether the model is counted, with nothing to train."""
         return isinstance(self.parts[0], CountedPart)
 
     def count(self, train: Examples, held_out: Examples) -> None:
@@ -141,7 +141,7 @@ class Joint(keras.layers.Layer):  # type: ignore[misc]
 
     @property
     def wide_variables(self) -> list[keras.Variable]:
-        """The weights of the wide part, which have an optimizer of their own."""
+        """The weights of the wide part, which have their own optimizer."""
         return [variable for part in self.parts if part.is_wide for variable in part.trainable_variables]
 
 
@@ -149,7 +149,7 @@ def columns_of(part: Part, columns: Sequence[InputColumn]) -> list[InputColumn]:
     """The columns that a part sees.
 
     Raises:
-        SpecError: there is none.
+        SpecError: there is no such column.
     """
     found = [column for column in columns if part in column.parts]
     if not found:
@@ -164,7 +164,7 @@ def ranked_columns(model: str, columns: Sequence[InputColumn]) -> tuple[InputCol
     """The columns of the ranking's group and item, for models that see nothing else.
 
     Raises:
-        SpecError: there is no ranking, or one of the two is no categorical feature.
+        SpecError: there is no ranking, or one of the two is not a categorical feature.
     """
     by_role = {column.role: column for column in columns if column.role and column.kind == "categorical"}
     if len(by_role) < 2:
@@ -176,10 +176,10 @@ def ranked_columns(model: str, columns: Sequence[InputColumn]) -> tuple[InputCol
 
 
 def one_logit(model: str, units: int) -> None:
-    """Says that a model has no more than one logit per row.
+    """Checks that a model with one logit per row fits the label.
 
     Raises:
-        SpecError: more are asked for.
+        SpecError: the label needs more logits.
     """
     if units != 1:
         raise SpecError(

@@ -1,4 +1,4 @@
-"""Matrix factorisation: whom and what a row is about, and nothing else."""
+"""Matrix factorisation, which sees only the user and the item of a row."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ class Factors(EmbeddedPart):
     Args:
         group: the column of users (or queries, sessions).
         item: the column of items.
-        width: number of factors. Rule of thumb: 8 to 64.
+        width: the number of factors. Rule of thumb: 8 to 64.
     """
 
     def __init__(self, group: InputColumn, item: InputColumn, width: int, name: str = "factors") -> None:
-        # They may share a table for embeddings; a product of a vector with itself would be no factorisation.
+        # The columns may share a table, but the product of a vector with itself would not be a factorisation.
         own = [replace(column, table=column.name) for column in (group, item)]
         super().__init__([group, item], FieldEmbeddings(own, width), name)
         self.built = True
 
     def of_vectors(self, vectors: tf.Tensor, classes: None = None) -> tf.Tensor:
-        """[batch, 2, width] -> float32 [batch, 1]."""
+        """The part's share of the logit, float32 [batch, 1], from factors [batch, 2, width]."""
         return tf.reduce_sum(tf.reduce_prod(vectors, axis=1), axis=1, keepdims=True)
 
 

@@ -12,7 +12,7 @@ from trainer.models.candidates import CandidateVectors, dense
 from trainer.params import TrainParams
 
 _MOMENTUM = 0.9
-"""Of the averages of batch normalisation."""
+"""The momentum of batch normalisation's averages."""
 
 
 def hidden_layers(width: int, params: TrainParams) -> keras.Sequential:
@@ -20,13 +20,14 @@ def hidden_layers(width: int, params: TrainParams) -> keras.Sequential:
 
         a⁽ˡ⁺¹⁾ = f(W⁽ˡ⁾a⁽ˡ⁾ + b⁽ˡ⁾)
 
-    With batch normalisation, of W⁽ˡ⁾a⁽ˡ⁾ before f (Ioffe and Szegedy, 2015, algorithm 1), the bias is its β. What it
-    normalises by outside of training is an average over some ten steps: an epoch may have no more than that.
+    Batch normalisation applies to W⁽ˡ⁾a⁽ˡ⁾ before f (Ioffe and Szegedy, 2015, algorithm 1), and its β replaces the
+    bias. Outside of training, it normalises by averages over some ten steps, since an epoch may not have more.
 
     Args:
-        width: of a⁽⁰⁾, float32 [batch, width].
-        params: `hidden_units`, `activation` (f), `batch_norm` and `dropout`. Rule of thumb: 2 or 3 layers of 64 to
-            400, fewer for fewer rows; relu; dropout 0.2 below a million rows, 0 above.
+        width: the width of a⁽⁰⁾, float32 [batch, width].
+        params: the parameters, of which `hidden_units`, `activation` (f), `batch_norm`, `dropout`, `precision`, `xla`
+            and `distribution` are read. Rule of thumb: 2 or 3 layers of 64 to 400, fewer for fewer rows; relu; dropout
+            0.2 below a million rows, 0 above.
 
     Returns:
         A layer to [batch, last of hidden_units], in the type of `params.precision`.
@@ -36,7 +37,7 @@ def hidden_layers(width: int, params: TrainParams) -> keras.Sequential:
     for units in params.hidden_units:
         if params.batch_norm:
             layers.append(keras.layers.Dense(units, use_bias=False, dtype=policy))
-            # Over the whole batch, of which a replica has a share, and of an epoch's last one perhaps no row.
+            # Statistics are of the whole batch: a replica's share of an epoch's last batch may be empty.
             shared = params.distribution == "mirrored"
             layers.append(keras.layers.BatchNormalization(momentum=_MOMENTUM, synchronized=shared, dtype=policy))
             layers.append(keras.layers.Activation(params.activation, dtype=policy))
@@ -48,7 +49,7 @@ def hidden_layers(width: int, params: TrainParams) -> keras.Sequential:
 
 
 def hidden(layers: keras.Sequential, x: tf.Tensor | CandidateVectors) -> tf.Tensor:
-    """What `hidden_layers` make of a⁽⁰⁾: float32 [batch, last of hidden_units]."""
+    """The output of `hidden_layers` for a⁽⁰⁾: float32 [batch, last of hidden_units]."""
     if not isinstance(x, CandidateVectors):
         return layers(x)
     first, *others = layers.layers
@@ -56,7 +57,7 @@ def hidden(layers: keras.Sequential, x: tf.Tensor | CandidateVectors) -> tf.Tens
 
 
 class _Compiled(keras.Sequential):  # type: ignore[misc]
-    """Layers that XLA compiles for training. In a served model they are as others, for any server and batch size."""
+    """Layers that XLA compiles for training only, so that a served model works on any server and batch size."""
 
     def __init__(self, layers: Sequence[keras.layers.Layer], name: str) -> None:
         super().__init__(layers, name=name)
@@ -67,16 +68,18 @@ class _Compiled(keras.Sequential):  # type: ignore[misc]
 
 
 def precision(params: TrainParams) -> keras.DTypePolicy:
-    """The policy of layers that multiply matrices: weights in float32, products as `params.precision` says."""
+    """The dtype policy of layers that multiply matrices: weights in float32, products in `params.precision`."""
     return keras.DTypePolicy("float32" if params.precision == "float32" else f"mixed_{params.precision}")
 
 
 class Logits(keras.layers.Layer):  # type: ignore[misc]
-    """The last layer, xWᵀ; its bias is the model's, see `Joint`.
+    """The last layer, xWᵀ, without a bias, which `Joint` adds.
+
+    Each logit is a row of W, so that a training step for some of the logits reads and changes only their rows.
 
     Args:
-        width: of x.
-        units: logits per row, each a row of W, so that a step for some of them costs and changes these rows alone.
+        width: the width of x.
+        units: the number of logits per row.
     """
 
     def __init__(self, width: int, units: int) -> None:
@@ -85,6 +88,6 @@ class Logits(keras.layers.Layer):  # type: ignore[misc]
         self.built = True
 
     def call(self, x: tf.Tensor, classes: tf.Tensor | None = None) -> tf.Tensor:
-        """[batch, width] -> float32 [batch, units]; or [batch, some], the logits of these `classes` (int64 [some])."""
+        """Maps x, [batch, width], to logits, float32 [batch, units], or to those of `classes` (int64 [some]) alone."""
         kernel = self._kernel.value if classes is None else tf.gather(self._kernel.value, classes)
         return tf.matmul(tf.cast(x, tf.float32), kernel, transpose_b=True)

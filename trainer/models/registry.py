@@ -1,4 +1,4 @@
-"""Models by name."""
+"""The registry of models by name."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from trainer.models.joint import Joint
 from trainer.params import TrainParams
 
 Builder = Callable[[Sequence[InputColumn], TrainParams, int], Joint]
-"""Makes a model, with initial weights and so many logits per row, for some or all of the columns."""
+"""A function that makes a model, with initial weights, from columns, parameters and the number of logits per row. The
+model may use only some of the columns."""
 
 _BUILDERS: dict[str, Builder] = {}
 
 
 def register(name: str) -> Callable[[Builder], Builder]:
-    """Decorates a model's builder with its name."""
+    """Registers the decorated builder under a model's name."""
 
     def decorate(builder: Builder) -> Builder:
         if name in _BUILDERS:
@@ -34,25 +35,26 @@ def names() -> list[str]:
 
 
 def check(name: str) -> None:
-    """Says whether there is a model of that name, before anything is done for it.
+    """Checks that there is a model of this name.
 
     Raises:
-        SpecError: there is none.
+        SpecError: there is no such model.
     """
     if name not in _BUILDERS:
         raise SpecError(f"train.model: expected one of {listing(names())}, received {name!r}{nearest(name, names())}")
 
 
 def build(columns: Sequence[InputColumn], params: TrainParams, units: int = 1) -> Joint:
-    """The model that `params.model` names, with initial weights.
+    """Makes the model that `params.model` names, with initial weights.
 
     Args:
-        columns: of the transformed examples.
-        params: of the model.
-        units: logits per row.
+        columns: the columns of the transformed examples.
+        params: the model's parameters.
+        units: the number of logits per row.
 
     Raises:
-        SpecError: there is no such model, or no column that it could use, or it has one logit only.
+        SpecError: there is no such model, the model cannot use any of the columns, or it has one logit only and the
+            label needs more.
     """
     check(params.model)
     with tables_on("CPU:0" if params.tables == "host" else None):

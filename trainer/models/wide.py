@@ -1,4 +1,4 @@
-"""The wide part: a linear model over ids and crosses, which memorises."""
+"""The wide part, which memorises: a linear model over ids and crosses."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from trainer.params import TrainParams
 class Wide(ModelPart):
     """wᵀ[x, φ(x)], a weight per id and per number (Cheng et al., Wide & Deep Learning, 2016, section 3.1).
 
-    x are the ids, one-hot (multi-valent ones multi-hot, normed as their combiner says), and the numbers; φ(x) are
-    the crosses (equation 1). All weights begin at 0. A weight per id is an embedding of width 1.
+    x are the ids, one-hot (for multi-valent columns multi-hot, scaled by their combiner), and the numbers; φ(x) are
+    the crosses (equation 1). All weights start at 0. A weight per id is an embedding of width 1.
 
     Args:
-        columns: columns of the wide part.
-        units: logits per row, each with weights of its own.
+        columns: the columns of the wide part.
+        units: the number of logits per row, each with its own weights.
     """
 
     is_wide = True
 
     def __init__(self, columns: Sequence[InputColumn], units: int, name: str = "wide") -> None:
         super().__init__(columns, name)
-        # Columns that share an embedding mean different things all the same: each has weights of its own.
+        # Columns that share an embedding still differ in meaning, so each has its own weights.
         ids = [replace(column, table=column.name) for column in columns if column.kind != "numeric"]
         self._numeric = [column.name for column in columns if column.kind == "numeric"]
         self._sides = {column.name: column.side for column in columns}
@@ -52,7 +52,7 @@ class Wide(ModelPart):
         return reduce(add, [candidates.share(side, partial(self._sum, candidates.features, side)) for side in sides])
 
     def _sum(self, features: Mapping[str, tf.Tensor], side: Side | None = None) -> tf.Tensor:
-        """The sum over the columns of one side, or over all."""
+        """The sum over the columns of one side, or of all sides."""
         logits = []
         if self._weights is not None and has_side(self._weights.sides, side):
             logits.append(tf.reduce_sum(self._weights(features, side=side), axis=1))
@@ -64,11 +64,11 @@ class Wide(ModelPart):
         return tf.add_n(logits)
 
     def terms(self, features: Mapping[str, tf.Tensor]) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
-        """What the logits of a batch are sums of.
+        """The terms whose sums are the logits of a batch.
 
         Returns:
-            Column -> its weights, and what these add to the logits: both float32 [batch, ids, units], with one id for
-            a number, and zeros where a list is shorter.
+            Two tensors by column, both float32 [batch, ids, units], padded with zeros, with one id for a number: the
+            column's weights, and their contributions to the logits.
         """
         found = self._weights.terms(features) if self._weights is not None else {}
         kernels = tf.unstack(self._kernel.value) if self._kernel is not None else []

@@ -1,4 +1,4 @@
-"""A wide part and a cross network: crosses that are written down, and crosses that are learned."""
+"""A wide part and a cross network: listed crosses and learned crosses."""
 
 from __future__ import annotations
 

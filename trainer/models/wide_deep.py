@@ -1,4 +1,4 @@
-"""Wide & Deep: memorising and generalising together."""
+"""Wide & Deep, which memorises and generalises."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def build(columns: Sequence[InputColumn], params: TrainParams, units: int) -> Jo
 
         P(y = 1) = σ(w_wideᵀ[x, φ(x)] + w_deepᵀa⁽ᴸ⁾ + b)
 
-    Both parts are trained at once, so that the wide part needs few crosses, only to mend what the deep part gets
-    wrong: FTRL with L1 for the wide part's weights, AdaGrad or Adam for the rest.
+    Both parts are trained jointly, so that the wide part needs only the few crosses that correct the deep part's
+    errors: FTRL with L1 trains the wide part's weights, AdaGrad or Adam the rest.
     """
     return Joint([Wide(columns_of("wide", columns), units), Deep(columns_of("deep", columns), params, units)], units)

@@ -11,20 +11,20 @@ from components.evaluation.metrics.formulas import Measure, Ratio, divided
 from components.evaluation.metrics.registry import RowMetric, register
 
 _EPSILON = 1e-7
-"""Probabilities are kept so far from 0 and 1, so that a float32 of exactly 0 or 1 has a finite loss."""
-_LOGIT_LIMIT = 16.2  # of a probability of _EPSILON
+"""The smallest distance of probabilities to 0 and 1, so that a float32 of exactly 0 or 1 has a finite loss."""
+_LOGIT_LIMIT = 16.2  # just above the logit of 1 - _EPSILON
 _BUCKETS = 16_384
-"""Of equal width in the logit, about 0.002: fine enough for probabilities of any size."""
+"""The number of buckets of equal width in the logit, about 0.002: fine enough for probabilities of any size."""
 
 
 class AUC:
-    """P(a positive row scores above a negative one), ties counting one half.
+    """P(a positive row scores above a negative one); ties count one half.
 
-    Over all rows it is that of a histogram of logits, and differs from the exact one by ties within buckets.
+    Over all rows, it is computed from a histogram of logits, and differs from the exact AUC by ties within buckets.
     """
 
     def sums(self, labels: Floats, answers: Answers, weights: Floats) -> Floats:
-        """[2, buckets], the weight of the negative and of the positive rows by bucket of their logit."""
+        """The weights of negative and of positive rows by bucket of their logit, [2, buckets]."""
         p = _clipped(answers)
         logit = np.log(p) - np.log1p(-p)
         bucket = ((logit + _LOGIT_LIMIT) * (_BUCKETS / (2 * _LOGIT_LIMIT))).astype(int).clip(0, _BUCKETS - 1)
@@ -32,21 +32,21 @@ class AUC:
         return np.stack([np.bincount(bucket, share, minlength=_BUCKETS) for share in shares])
 
     def value(self, sums: Floats) -> float:
-        """See the class."""
+        """The AUC of the histogram; NaN unless there are rows of both classes."""
         negatives, positives = sums[:, np.newaxis]
         return float(_won(positives, negatives)[0])
 
     def measure(self, labels: Floats, answers: Answers) -> Measure:
-        """The exact one."""
+        """The exact AUC of resampled rows."""
         return exact_auc(labels, answers.values)
 
 
 def exact_auc(labels: Floats, scores: Floats) -> Measure:
-    """The AUC of rows that are resampled.
+    """The exact AUC of resampled rows.
 
     Args:
-        labels: [rows], 0 or 1.
-        scores: [rows].
+        labels: [rows], the labels, 0 or 1.
+        scores: [rows], the scores.
     """
     order = np.argsort(scores, kind="stable")
     starts = np.flatnonzero(np.diff(scores[order], prepend=-np.inf)) if len(scores) else np.zeros(0, int)
@@ -64,14 +64,14 @@ def exact_auc(labels: Floats, scores: Floats) -> Measure:
 
 
 def _won(positives: Floats, negatives: Floats) -> Floats:
-    """The share of pairs in order, [replicates], of weights by score from the lowest on, [replicates, scores]."""
+    """The share of pairs in order, [replicates], from the weights by rising score, [replicates, scores] each."""
     below = np.cumsum(negatives, axis=1) - negatives / 2
     pairs = positives.sum(axis=1) * negatives.sum(axis=1)
     return divided((positives * below).sum(axis=1), pairs)
 
 
 def losses(labels: Floats, answers: Answers) -> Floats:
-    """-y ln p - (1 - y) ln (1 - p) of each row, the binary cross entropy."""
+    """The binary cross entropy of each row, -y ln p - (1 - y) ln (1 - p), [rows]."""
     p = _clipped(answers)
     return -(labels * np.log(p) + (1 - labels) * np.log1p(-p))
 
@@ -88,7 +88,7 @@ def _observed(labels: Floats, answers: Answers) -> Floats:
     return labels
 
 
-# A model that orders no better than a coin, or whose loss is past that of always saying "1 in 2", is broken.
+# A model is broken if its order is hardly better than chance, or its loss above that of predicting 1/2 for all rows.
 register(
     RowMetric(
         name="auc",

@@ -11,11 +11,11 @@ from components.evaluation.metrics.formulas import Ratio
 from components.evaluation.metrics.registry import RowMetric, register
 
 _EPSILON = 1e-7
-"""A probability of less counts as this, so that a float32 of exactly 0 has a finite loss."""
+"""The smallest probability; smaller ones are raised to it, so that a float32 of exactly 0 has a finite loss."""
 
 
 def losses(labels: Floats, answers: Answers) -> Floats:
-    """-ln P(class) of each row."""
+    """The cross entropy of each row, -ln P(class), [rows]."""
     return -np.log(np.maximum(answers.values, _EPSILON))
 
 

@@ -1,4 +1,4 @@
-"""How a metric of single rows is computed: of all rows from sums, and in each replicate of a bootstrap from weights."""
+"""Formulas of metrics of single rows: from sums over all rows, and from weights for each replicate of a bootstrap."""
 
 from __future__ import annotations
 
@@ -11,43 +11,43 @@ import numpy as np
 from components.evaluation.answers import Answers, Floats
 
 Measure = Callable[[Floats], Floats]
-"""Weights of the rows in each replicate, [replicates, rows] -> the metric's value in each; NaN where it has none."""
+"""A function from the rows' weights, [replicates, rows], to the metric's values, [replicates]; NaN without a value."""
 OfRows = Callable[[Floats, Answers], Floats]
-"""Labels and answers, [rows] -> a number for each row, [rows]."""
+"""A function from labels and answers, [rows] each, to a number for each row, [rows]."""
 
 
 class Formula(Protocol):
-    """A metric of rows that need not be in memory together."""
+    """The formula of a metric whose rows need not be in memory together."""
 
     def sums(self, labels: Floats, answers: Answers, weights: Floats) -> Any:
-        """What the value is computed from; that of two parts of the rows add up by `+` to that of both.
+        """The sums that the value is computed from. The sums of two parts of the rows add up by `+`.
 
         Args:
-            labels: [rows].
-            answers: to the rows, of which there may be none.
-            weights: [rows].
+            labels: [rows], the labels; there may be no rows.
+            answers: the model's answers to the rows.
+            weights: [rows], the example weights.
         """
 
     def value(self, sums: Any) -> float:
-        """The metric; NaN where it has no value."""
+        """The metric; NaN if it has no value."""
 
     def measure(self, labels: Floats, answers: Answers) -> Measure:
-        """The metric of rows that are resampled."""
+        """The metric of resampled rows."""
 
 
 def one(labels: Floats, answers: Answers) -> Floats:
-    """1 for each row: a ratio to it is a mean."""
+    """1 for each row, [rows], so that a ratio to it is a mean."""
     return np.ones(len(labels))
 
 
 @dataclass(frozen=True)
 class Ratio:
-    """Σ w·above / Σ w·below over the rows, with their weights w: by default the mean of `above`.
+    """Σ w·above / Σ w·below over the rows, with their weights w; by default the mean of `above`.
 
     Attributes:
-        above: of each row.
-        below: of each row; 0 or more.
-        then: what is done to the ratio, such as `np.sqrt`.
+        above: the numerator of each row.
+        below: the denominator of each row, at least 0.
+        then: a function that is applied to the ratio, such as `np.sqrt`.
     """
 
     above: OfRows
@@ -55,16 +55,16 @@ class Ratio:
     then: Callable[[Floats], Floats] = np.asarray
 
     def sums(self, labels: Floats, answers: Answers, weights: Floats) -> Floats:
-        """[2], those above and below."""
+        """The sums of numerators and of denominators, [2]."""
         return self._both(labels, answers) @ weights
 
     def value(self, sums: Floats) -> float:
-        """See the class."""
+        """The ratio; NaN if the denominators add up to 0."""
         above, below = sums[:, np.newaxis]
         return float(self.then(divided(above, below))[0])
 
     def measure(self, labels: Floats, answers: Answers) -> Measure:
-        """See the class."""
+        """The ratio of resampled rows."""
         both = self._both(labels, answers)
         return lambda weights: self.then(divided(*(both @ weights.T)))
 
@@ -73,6 +73,6 @@ class Ratio:
 
 
 def divided(above: Floats, below: Floats) -> Floats:
-    """Of each pair the ratio, NaN where there is nothing to divide by."""
+    """The ratio of each pair; NaN if the denominator is 0."""
     result: Floats = np.divide(above, below, out=np.full(len(below), np.nan), where=below > 0)
     return result

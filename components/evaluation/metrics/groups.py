@@ -1,4 +1,4 @@
-"""Means over the groups of a ranking, whose rows are a list each."""
+"""Means over the groups of a ranking; the rows of each group are a list."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from components.evaluation.metrics.formulas import Measure, divided
 
 
 def members(groups: Ints) -> list[npt.NDArray[np.intp]]:
-    """The rows of each group.
+    """The places of each group's rows.
 
     Args:
-        groups: [rows], a code for each group.
+        groups: [rows], the code of each row's group.
     """
     order = np.argsort(groups, kind="stable")
     return np.split(order, np.flatnonzero(np.diff(groups[order])) + 1) if len(order) else []
@@ -27,13 +27,13 @@ def mean_over_groups(
     """A mean over the groups that have a value.
 
     Args:
-        labels: [rows].
-        scores: [rows].
-        groups: [rows], a code for each group.
-        of_list: labels and scores of a group -> its value, or NaN.
-        by_rows: whether a group weighs as much as its rows together, else as the mean of them.
+        labels: [rows], the labels.
+        scores: [rows], the scores.
+        groups: [rows], the code of each row's group.
+        of_list: a function from the labels and scores of a group to its value, or NaN.
+        by_rows: whether a group's weight is the sum of its rows' weights, else it is their mean.
     """
-    # As a mean over rows, of which each stands for its group with its share of the group's weight.
+    # Computed as a mean over rows, in which each row has the value of its group and a share of the group's weight.
     values, shares = np.full(len(labels), np.nan), np.ones(len(labels))
     for rows in members(groups):
         values[rows] = of_list(labels[rows], scores[rows])

@@ -1,4 +1,4 @@
-"""The metrics of how well items are ordered within each user's (or query's) list."""
+"""The metrics of the order of items within each user's (or query's) list."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _LENGTH = 10
 
 
 def list_auc(labels: Floats, scores: Floats) -> float:
-    """AUC_g of a group's list, ties counting one half; NaN with one class only, or where a score is NaN.
+    """AUC_g of a group's list; ties count one half. NaN with one class only, or if a score is NaN.
 
     GAUC = Σ_g n_g · AUC_g / Σ_g n_g over the groups g that have positive and negative examples (Zhou et al., Deep
-    Interest Network for Click-Through Rate Prediction, equation 7). Unlike AUC over all rows it cannot be raised by
-    telling active users from others, only by ordering a user's items. With example weights, n_g is their sum.
+    Interest Network for Click-Through Rate Prediction, equation 7). Unlike AUC over all rows, it improves only if a
+    user's items are ordered better, not if active users are told from others. With example weights, n_g is their sum.
 
     Args:
-        labels: [n], 0 or 1.
-        scores: [n].
+        labels: [n], the labels, 0 or 1.
+        scores: [n], the scores.
     """
     if np.isnan(scores).any():
         return math.nan
@@ -32,21 +32,21 @@ def list_auc(labels: Floats, scores: Floats) -> float:
 def list_ndcg(labels: Floats, scores: Floats, length: int = _LENGTH) -> float:
     """NDCG@length of a group's list; NaN without a positive example. Rows of equal score share their ranks.
 
-    DCG@10 = Σ_{i ≤ 10} y_i / log₂(i + 1) with the label y_i of the row that is ranked i-th, divided by what the best
-    order would give (Järvelin and Kekäläinen, Cumulated gain-based evaluation of IR techniques, 2002). With example
-    weights, a group weighs the mean of its rows'. Unlike in TFMA's NDCG, a group's rows may differ in weight.
+    DCG@10 = Σ_{i ≤ 10} y_i / log₂(i + 1), with the label y_i of the row at rank i, is divided by the DCG of the best
+    order (Järvelin and Kekäläinen, Cumulated gain-based evaluation of IR techniques, 2002). With example weights, a
+    group's weight is the mean of its rows' weights. Unlike in TFMA's NDCG, a group's rows may differ in weight.
 
     Args:
-        labels: [n], 0 or 1.
-        scores: [n].
-        length: how many of the first ranks count.
+        labels: [n], the labels, 0 or 1.
+        scores: [n], the scores.
+        length: the number of first ranks that count.
     """
     n_positive = int((labels > 0.5).sum())
     if not n_positive:
         return math.nan
     ranks = np.arange(1, len(labels) + 1)
     discounts = np.cumsum(np.where(ranks <= length, 1 / np.log2(ranks + 1), 0))
-    # Rows of one score get the mean of the discounts at their ranks: what a random order among them would give.
+    # Rows of equal score get the mean of the discounts at their ranks, as on average over random orders of them.
     _, place, count = np.unique(-scores, return_inverse=True, return_counts=True)
     gains = np.bincount(place, labels) / count
     dcg = gains @ np.diff(discounts[np.cumsum(count) - 1], prepend=0)

@@ -1,4 +1,4 @@
-"""The metrics of a label that is a number: errors of its prediction."""
+"""The metrics of a number: errors of its prediction."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from components.evaluation.metrics.formulas import Measure, Ratio, divided
 from components.evaluation.metrics.registry import RowMetric, register
 
 _ROUNDING = 1e-12
-"""Of a sum of squares, such a share may be an error."""
+"""The relative rounding error of a sum of squares."""
 
 
 def square_errors(labels: Floats, answers: Answers) -> Floats:
-    """(prediction - y)² of each row."""
+    """The squared error of each row, (prediction - y)², [rows]."""
     return np.square(answers.values - labels)
 
 
@@ -26,16 +26,16 @@ def _absolute_errors(labels: Floats, answers: Answers) -> Floats:
 
 @dataclass(frozen=True)
 class R2Sums:
-    """What R² is computed from: weighted sums over rows.
+    """The weighted sums over rows that R² is computed from.
 
     Attributes:
-        weight: of the weights themselves.
-        label: of labels.
-        square: of their squares.
-        error: of squared errors.
-        lowest: of all labels that weigh something, since a sum of squares does not tell for sure whether all are the
-            same.
-        highest: of these.
+        weight: the sum of the weights.
+        label: the weighted sum of the labels.
+        square: the weighted sum of the squared labels.
+        error: the weighted sum of the squared errors.
+        lowest: the lowest label with a weight above 0. If it equals `highest`, all labels are equal, which the rounded
+            sums cannot show.
+        highest: the highest label with a weight above 0.
     """
 
     weight: float
@@ -57,10 +57,10 @@ class R2Sums:
 
 
 class R2:
-    """1 - squared error / squared deviation from the mean: 1 is perfect, 0 as good as always saying the mean."""
+    """1 - squared error / squared deviation from the mean: 1 is perfect, 0 as good as predicting the mean."""
 
     def sums(self, labels: Floats, answers: Answers, weights: Floats) -> R2Sums:
-        """See `R2Sums`."""
+        """The sums over the rows."""
         weighing = labels[weights > 0]
         return R2Sums(
             weight=float(weights.sum()),
@@ -72,16 +72,16 @@ class R2:
         )
 
     def value(self, sums: R2Sums) -> float:
-        """See the class."""
+        """R²; NaN if all labels are equal."""
         if not sums.lowest < sums.highest:
             return math.nan
         deviation = sums.square - sums.label**2 / sums.weight
         return 1 - sums.error / deviation if deviation > 0 else math.nan
 
     def measure(self, labels: Floats, answers: Answers) -> Measure:
-        """See the class."""
+        """R² of resampled rows."""
         squares = square_errors(labels, answers)
-        # From the lowest label on, so that labels that are all the same deviate by exactly 0.
+        # Labels count from the lowest, so that equal labels deviate by exactly 0.
         labels = labels - labels.min(initial=np.inf)
 
         def measure(weights: Floats) -> Floats:

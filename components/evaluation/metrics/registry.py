@@ -1,4 +1,4 @@
-"""The metrics by name, with all that is to be known of them. Listing runs reads it, so it needs no TensorFlow."""
+"""The registry of metrics by name. It needs no TensorFlow, so that listing runs is fast."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class Metric(abc.ABC):
     """A metric that models are judged by.
 
     Attributes:
-        name: as configurations and tables have it.
-        label: the kind of label that it is for.
+        name: the name in configurations and tables.
+        label: the kind of label that the metric is for.
         better: the direction that is better; neither for a metric that is best at 1.
-        within: between which values it is in any case.
-        meaning: what it is, for people. `{group}` stands for the column of the ranking's groups.
-        needs: without what, of a weight above 0, it has no value, for people as in `meaning`.
-        bounds: that the gate asks by default, with the keys of `components.evaluation.thresholds.Bounds`.
+        within: the smallest and largest value that the metric can have.
+        meaning: the meaning in words. `{group}` stands for the column of the ranking's groups.
+        needs: the rows with a weight above 0 that the metric needs to have a value, in words like `meaning`.
+        bounds: the gate's default bounds, with the keys of `components.evaluation.thresholds.Bounds`.
     """
 
     name: str
@@ -37,11 +37,11 @@ class Metric(abc.ABC):
 
     @abc.abstractmethod
     def measure(self, labels: Floats, answers: Answers, groups: Ints | None) -> Measure:
-        """The metric of rows that are resampled.
+        """The metric of resampled rows.
 
         Args:
-            labels: [rows].
-            answers: to the rows.
+            labels: [rows], the labels.
+            answers: the model's answers to the rows.
             groups: [rows], codes of the ranking's groups; None without a ranking.
         """
 
@@ -51,7 +51,7 @@ class RowMetric(Metric):
     """A metric of single rows.
 
     Attributes:
-        formula: how it is computed.
+        formula: the formula of the metric.
     """
 
     formula: Formula
@@ -62,11 +62,11 @@ class RowMetric(Metric):
 
 @dataclass(frozen=True, kw_only=True)
 class ListMetric(Metric):
-    """A metric of a ranking's lists, whose label has two classes: its mean over the groups that have a value.
+    """A metric of a ranking's lists, for a label of two classes: a mean over the groups that have a value.
 
     Attributes:
-        of_list: labels and scores of a group, [n] each -> its value, or NaN.
-        by_rows: whether a group weighs as much as its rows together, else as the mean of them.
+        of_list: a function from the labels and scores of a group, [n] each, to its value, or NaN.
+        by_rows: whether a group's weight is the sum of its rows' weights, else it is their mean.
     """
 
     label: LabelKind = "binary"
@@ -79,14 +79,14 @@ class ListMetric(Metric):
 
 
 METRICS: dict[str, RowMetric | ListMetric] = {}
-"""By name, in the order in which tables show them."""
+"""The metrics by name, in the order of tables."""
 
 
 def register(metric: RowMetric | ListMetric) -> None:
     """Adds a metric.
 
     Raises:
-        ValueError: there is one of that name.
+        ValueError: there is a metric of this name already.
     """
     if metric.name in METRICS:
         raise ValueError(f"expected names of metrics that differ, received {metric.name!r} twice")
@@ -94,12 +94,12 @@ def register(metric: RowMetric | ListMetric) -> None:
 
 
 def find(name: str) -> RowMetric | ListMetric:
-    """A metric by its name, which may have that of another label in front, as in `bought.auc`."""
+    """Finds a metric by its name, which may have another label's name in front, as in `bought.auc`."""
     return METRICS[name.rpartition(".")[2]]
 
 
 def of_rows(label: LabelKind) -> list[RowMetric]:
-    """The metrics of single rows with such a label."""
+    """The metrics of single rows for a kind of label."""
     return [metric for metric in METRICS.values() if isinstance(metric, RowMetric) and metric.label == label]
 
 
@@ -112,8 +112,8 @@ def names(label: LabelKind, ranked: bool) -> list[str]:
     """The names of all metrics of a dataset.
 
     Args:
-        label: the kind of its label.
-        ranked: whether it has a ranking.
+        label: the kind of the dataset's label.
+        ranked: whether the dataset has a ranking.
     """
     return [
         name for name, metric in METRICS.items() if metric.label == label and (ranked or isinstance(metric, RowMetric))

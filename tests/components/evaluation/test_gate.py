@@ -221,8 +221,8 @@ def test_what_comes_of_a_model_that_cannot_be_judged(judge, unjudged, is_first, 
     asked = {"auc": Threshold(min=0.5)}
     found = judge(asked, few(4, 500), GateParams(unjudged=unjudged), is_first)
     reason = (
-        "test split: expected enough to judge by, received too little for auc (4 positive rows of 30); bring more "
-        "rows, or say gate.unjudged: push"
+        "test split: expected enough to judge by, received too little for auc (4 positive rows of 30); add rows, "
+        "or set gate.unjudged: push"
     )
     assert found.refusals == [reason] * refused
     assert gate.told(found)[0].startswith("could not" if refused else "blessed although it could not")

@@ -212,7 +212,7 @@ def explained(report, tmp_path):
 
 def test_one_list_has_a_page_of_its_own(explained):
     text = explained.read_text()
-    assert "<h1>Why user &lt;b&gt;ann&lt;/b&gt; is shown what</h1>" in text
+    assert "<h1>Why user &lt;b&gt;ann&lt;/b&gt; sees this list</h1>" in text
     assert "integrated gradients, 32 steps" in text
     assert re.search(r"<td[^>]*>−0.5000</td><td[^>]*>−0.5000</td></tr>", text)
     assert "Intervals hold" not in text
@@ -246,7 +246,7 @@ def test_markdown_has_its_tables_and_no_other_cells(markdown):
     ]
     rows = [row for table in tables for row in table]
     assert all(len(row) == len(table[0]) for table in tables for row in table)
-    assert rows[0] == ["metric", "value", "last blessed", "change", "what it is"]
+    assert rows[0] == ["metric", "value", "last blessed", "change", "meaning"]
     assert rows[1][:4] == ["auc", "0.7100 (0.6900 to 0.7300)", "0.6800", "+0.0300 (+0.0100 to +0.0500)"]
     assert ["✗ auc", "at least 0.99", "0.7100 (0.6900 to 0.7300)", "−0.2800"] in rows
     assert any(row[0] == "city = a|b (too few to tell)" for row in rows)
