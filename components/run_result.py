@@ -25,6 +25,10 @@ class RunResult:
     """Ids that the model's tables have weights for, if it has begun with another model."""
     known_ids: int = 0
     """Those whose weights are that one's."""
+    items: int = 0
+    """The items that the served model knows by their ids."""
+    item_bytes: int = 0
+    """The memory that these take in the served model."""
     pushed: str | None = None
     """The pushed version's folder."""
     report: str | None = None

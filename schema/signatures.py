@@ -7,8 +7,8 @@ from collections.abc import Collection
 RANK, RANK_IDS, RECOMMEND = "rank", "rank_ids", "recommend"
 
 ITEMS, K, EXCLUDE = "items", "k", "exclude"
-"""Inputs: the ids of the candidates; the length of the list; the ids of items that may not be in it. `ITEMS` is also the
-output with the ids that are recommended."""
+"""Inputs: the ids of the candidates, the length of the list, and the ids of items to leave out. The ids that are
+recommended are an output `ITEMS`."""
 TITLES, KNOWN = "titles", "known"
 """Outputs: the titles of the items that are recommended; whether the model knows an id."""
 

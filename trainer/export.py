@@ -22,8 +22,8 @@ column, [N, any] for a multi-valent one, filled up with `schema.feature_spec.MIS
 in all rows of a request (a user's, say) [1] or [1, any].
 
 `rank_ids` and `recommend` are signatures of models that know the items of a ranking; `recommend` only if the answers
-have an order. An id is int64 or string, as in the files. Of `rank_ids`, an id that the model does not know gets the answers
-for an item of which nothing is known. `recommend` gives the items with the highest answers, the best first, without
+have an order. An id is int64 or string, as in the files. In `rank_ids`, an id that the model does not know gets the
+answers for an item without a description. `recommend` gives the items with the highest answers, the best first, without
 those in `exclude`, and fewer than `k` if there are no more.
 """
 
@@ -104,8 +104,12 @@ class ServedModel(tf.Module):  # type: ignore[misc]
         """What the model knows of items."""
         self._own_inputs = {name: own_input(name, self._columns.raw) for name in (ITEMS, K, EXCLUDE) if items}
 
-    def save(self, path: str) -> None:
-        """Writes the SavedModel."""
+    def save(self, path: str) -> list[str]:
+        """Writes the SavedModel.
+
+        Returns:
+            The names of its signatures.
+        """
         examples = tf.TensorSpec([None], tf.string, "examples")
         inputs = tf.TensorSpec([None], tf.string, "inputs")
         raw = self._columns.raw
@@ -130,6 +134,7 @@ class ServedModel(tf.Module):  # type: ignore[misc]
                 signatures[RECOMMEND] = _compiled(self.recommend).get_concrete_function(context, k, exclude)
         tf.saved_model.save(self, path, signatures=signatures)
         _finish_signatures(path, {argument: name for name, argument in arguments.items()})
+        return list(signatures)
 
     def predict_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         """Signature `serving_default`."""

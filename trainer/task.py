@@ -45,8 +45,9 @@ def run_fn(fn_args: FnArgs) -> None:
             `base_model`, a model to begin with, and `hyperparameters`, a trial of `trainer.tune`; and as
             `custom_config`: `spec`, the resolved feature spec as JSON; `params`, the `TrainParams` as JSON;
             `work_dir`, a folder for checkpoints, emptied when the model is exported; and, optionally,
-            `warmup_examples`, a pattern of files with raw examples to make warm-up requests from, and `items`, a
-            Parquet file with the items that the served model is to know.
+            `warmup_examples`, a pattern of files with raw examples to make warm-up requests from; `items`, a Parquet
+            file with the items of a ranking; and `served_items`, the largest number of them that the served model
+            knows.
 
     Raises:
         DataError: a split is empty, or all its labels are the same.
@@ -84,12 +85,12 @@ def run_fn(fn_args: FnArgs) -> None:
         assert isinstance(head, heads.Logistic), "the pipeline refuses to calibrate others"
         head = head.calibrated(calibration.fitted(params.calibration, model, held_out))
 
-    served = ServedModel(model, head, spec, transform_output, _items(config, spec))
-    served.save(fn_args.serving_model_dir)
+    served = ServedModel(model, head, spec, transform_output, _served_items(config, spec))
+    signatures = served.save(fn_args.serving_model_dir)
     warm_start.write(model, ids, fn_args.serving_model_dir)
     seen.write(train, model.columns, fn_args.serving_model_dir)
     if pattern := config.get("warmup_examples"):
-        warmup.write(fn_args.serving_model_dir, spec, head, [pattern])
+        warmup.write(fn_args.serving_model_dir, spec, signatures, [pattern])
     known = served.items
     _write_history(
         os.path.join(os.path.dirname(fn_args.serving_model_dir), HISTORY_FILE),
@@ -103,10 +104,10 @@ def run_fn(fn_args: FnArgs) -> None:
     remove_checkpoints(checkpoints)
 
 
-def _items(config: Mapping[str, str], spec: FeatureSpec) -> ItemTable | None:
+def _served_items(config: Mapping[str, str], spec: FeatureSpec) -> ItemTable | None:
     """The items that the served model is to know."""
-    path = config.get("items")
-    return item_table.read(path, spec) if path else None
+    items = item_table.read(config["items"], spec) if "items" in config else None
+    return items if items and len(items) <= int(config["served_items"]) else None
 
 
 def read_splits(
