@@ -85,7 +85,7 @@ def check_items(
 def _check_best(
     ids: npt.NDArray[Any], scores: npt.NDArray[Any], best: npt.NDArray[Any], best_scores: npt.NDArray[Any]
 ) -> None:
-    """Checks that the best items have the scores that `rank` gives them, in falling order, and no other a higher one."""
+    """Checks that the best items have the scores that `rank` gives them, in order, and that no other is higher."""
     wanted = dict(zip(_bytes(ids), scores.tolist(), strict=True))
     found = dict(zip(_bytes(best), best_scores.tolist(), strict=True))
     both = [item for item in found if item in wanted]

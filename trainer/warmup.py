@@ -20,7 +20,7 @@ from tensorflow_serving.apis import (
 
 from schema.feature_spec import WEIGHT, FeatureSpec
 from schema.signatures import RANK, RANK_IDS, RECOMMEND
-from trainer.requests import predict_request, rank_ids_inputs, rank_inputs, recommend_inputs
+from trainer.requests import Array, predict_request, rank_ids_inputs, rank_inputs, recommend_inputs
 
 FILE = os.path.join("assets.extra", "tf_serving_warmup_requests")
 

@@ -91,7 +91,9 @@ def test_the_model_answers_them(model_path: Path, logs: Logs) -> None:
                 inputs = {"inputs": [example.SerializeToString() for example in request.input.example_list.examples]}
             feed = {signature.inputs[name].name: values for name, values in inputs.items()}
             outputs = session.run({name: info.name for name, info in signature.outputs.items()}, feed)
-            assert all(len(values) in (1, 10, 100) for values in outputs.values())
+            # The catalogue has two items.
+            rows = (1, 2) if signature_of(log) == "recommend" else (1, 10, 100)
+            assert all(len(values) in rows for values in outputs.values())
 
 
 def test_few_rows_are_repeated(toy, tmp_path: Path) -> None:
@@ -99,7 +101,7 @@ def test_few_rows_are_repeated(toy, tmp_path: Path) -> None:
     with tf.io.TFRecordWriter(str(one), "GZIP") as writer:
         writer.write(toy.example(toy.rows["eval"][0]))
     warmup.write(str(tmp_path), toy.spec, ["serving_default", "rank"], [str(one)])
-    largest = read(tmp_path)[-4].predict_log.request.inputs["examples"]
+    largest = read(tmp_path)[-2].predict_log.request.inputs["examples"]
     examples = tf.make_ndarray(largest)
     assert examples.shape == (100,)
     assert len(np.unique(examples)) == 1
