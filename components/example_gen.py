@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import apache_beam as beam
+import pyarrow as pa
 import pyarrow.parquet as pq
 import tensorflow as tf
 from pydantic import TypeAdapter
@@ -240,5 +241,7 @@ def _verify(found: _Found, folder: str) -> None:
         with fileio.open(os.path.join(folder, name), "w") as file:
             file.write(json.dumps(content, indent=2) + "\n")
     if found.items:
+        table = pa.BufferOutputStream()
+        pq.write_table(found.items.table(), table)
         with fileio.open(os.path.join(folder, ITEMS_FILE), "wb") as file:
-            pq.write_table(found.items.table(), file)
+            file.write(table.getvalue().to_pybytes())
