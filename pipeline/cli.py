@@ -49,7 +49,7 @@ for command in (
 
 
 def main() -> None:
-    """Runs a command; what the user can mend is one paragraph on standard error, and exit status 1."""
+    """Runs a command. An error that the user can fix is one paragraph on standard error, with exit status 1."""
     try:
         with disk_errors():
             cli.main(standalone_mode=False)

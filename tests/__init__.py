@@ -1,1 +1,1 @@
-"""A package, so that no library's own package named `tests` comes before it."""
+"""The tests, as a package, so that no library's own package named `tests` comes before it."""

@@ -1,4 +1,4 @@
-"""Pages as a browser shows them: headless Chromium, with what it complains of and what it asks the network for."""
+"""Pages in headless Chromium, with its complaints and its network requests."""
 
 from __future__ import annotations
 

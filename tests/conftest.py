@@ -1,4 +1,4 @@
-"""What tests of several packages need."""
+"""Fixtures that tests of several packages share."""
 
 import os
 import pty

@@ -1,4 +1,4 @@
-"""Manifests for a cluster, read as those who use them read them."""
+"""Reads manifests for a cluster."""
 
 import shutil
 import subprocess

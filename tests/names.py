@@ -1,4 +1,4 @@
-"""Names of columns that something on the way from rows to a page of HTML may take for something else."""
+"""Names of columns that some step from rows to an HTML page may mistake for something else."""
 
 OF_OURS = ["label", "weight", "raw", "wide", "deep", "model", "row", "file", "allow_pickle", "u_x_i", "group x item"]
 OF_TENSORFLOW = [

@@ -1,4 +1,4 @@
-"""The documentation is true: its commands and paths exist, its examples load, and the bookshop runs as it is shown."""
+"""The documentation: its commands and paths exist, its examples load, and the bookshop runs as it is shown."""
 
 import contextlib
 import importlib

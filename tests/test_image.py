@@ -1,4 +1,4 @@
-"""The image: its Dockerfile is linted, its parts are tried here, and buildah builds all of it where there is one."""
+"""The image: its Dockerfile is linted, its parts are tried here, and buildah, if installed, builds all of it."""
 
 import ast
 import os

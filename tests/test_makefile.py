@@ -1,4 +1,4 @@
-"""The way in: `make` says what there is, and CI runs what a person would."""
+"""The Makefile: `make` lists its targets, and CI runs what a person would."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Writes those parts of the reference that the code already says: keys, commands, flags.
+"""Generates the parts of the reference that the code already states: keys, commands, flags.
 
-A page is written by hand, but for blocks between two comments, which this package fills.
+Pages are written by hand, except for blocks between two comments, which this package fills.
 """

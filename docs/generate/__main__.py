@@ -1,4 +1,4 @@
-"""`python -m docs.generate`: updates the generated blocks of all pages, or says with --check which are stale."""
+"""`python -m docs.generate`: updates the generated blocks of all pages, or lists the stale pages with --check."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ BLOCKS = {
 @click.command()
 @click.option("--check", is_flag=True, help="Change nothing; the exit status is 1 if a page is stale.")
 def main(check: bool) -> None:
-    """Brings the generated blocks of the documentation's pages up to date."""
+    """Update the generated blocks of the documentation's pages."""
     pages = {path: path.read_text() for path in sorted(DOCS.rglob("*.md"))}
     with quiet(Path(os.devnull)):
         current = {path: filled(page, BLOCKS) for path, page in pages.items()}

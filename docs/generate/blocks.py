@@ -9,13 +9,13 @@ _BLOCK = re.compile(r"(?<=^<!-- generated: )([\w-]+)( -->\n)(?:.*?)(?=^<!-- end 
 
 
 def filled(page: str, blocks: Mapping[str, Callable[[], str]]) -> str:
-    """A page with what its blocks hold now.
+    """Fills the blocks of a page with their current contents.
 
     Args:
         page: Markdown, with `<!-- generated: NAME -->` and `<!-- end -->` around each block.
-        blocks: name -> what the block holds.
+        blocks: name -> a function that returns the block's contents.
 
     Raises:
-        KeyError: the page has a block that is not among them.
+        KeyError: the page has a block whose name is not in `blocks`.
     """
     return _BLOCK.sub(lambda block: f"{block[1]}{block[2]}\n{blocks[block[1]]().strip()}\n\n", page)

@@ -10,15 +10,15 @@ import click
 from docs.generate.markdown import anchor, table
 
 _WRITTEN_DEFAULT = re.compile(r"\s*\[default: (.*)\]")
-"""The end of a help text whose option finds its default elsewhere."""
+"""The end of a help text that states the default itself, because the option does not know it."""
 
 
 def command_line(name: str, group: click.Group) -> str:
     """A table of all commands, and a section for each.
 
     Args:
-        name: of the program.
-        group: the command that has the others.
+        name: the name of the program.
+        group: the command that contains the others.
     """
     commands = {f"{name} {each}": command for each, command in group.commands.items()}
     overview = table(

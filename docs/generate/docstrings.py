@@ -1,4 +1,4 @@
-"""What the code says of its classes and their attributes."""
+"""The docstrings of classes and their attributes."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from sphinx.pycode import ModuleAnalyzer
 
 
 def of_class(cls: type) -> str:
-    """The class's own docstring."""
+    """The docstring of a class."""
     return inspect.cleandoc(cls.__doc__ or "")
 
 
 def of_attribute(cls: type, name: str) -> str:
-    """The docstring below an attribute, of the class or of one that it is derived from."""
+    """The docstring below an attribute of a class or of one of its bases."""
     for each in cls.__mro__:
         if found := _attributes(each.__module__).get((each.__qualname__, name)):
             return "\n".join(found).strip()

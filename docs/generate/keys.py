@@ -15,11 +15,11 @@ from docs.generate.values import Schema, allowed, default
 
 _NAMES = {"features": "COLUMN", "thresholds": "METRIC", "slices": "SLICE", "models": "MODEL", "tasks": "COMPONENT",
           "secrets": "VARIABLE", "space": "KEY"}  # fmt: skip
-"""What stands for the keys of a mapping whose keys the user chooses."""
+"""The placeholders for keys that the user chooses, by the mapping's key."""
 
 
 class _Place(NamedTuple):
-    """Where models are read, which is a section of the page."""
+    """A place in the file where models are read. It has a section on the page."""
 
     key: str
     models: tuple[type[BaseModel], ...]
@@ -30,7 +30,7 @@ def keys(model: type[BaseModel]) -> str:
     """A table of a file's keys, and a section for each key that holds further ones.
 
     Args:
-        model: reads the file.
+        model: the model that reads the file.
     """
     told: dict[tuple[type[BaseModel], ...], str] = {}
     waiting = [_Place("", (model,), "")]
@@ -82,7 +82,7 @@ def _table(model: type[BaseModel], prefix: str, told: Mapping[tuple[type[BaseMod
 
 
 def _own_and_required_first(model: type[BaseModel]) -> list[tuple[str, FieldInfo]]:
-    """The fields that are keys of their own, before those that are as in related models."""
+    """The fields: first the required ones, then those of the class itself, then inherited ones."""
     fields = [(name, field) for name, field in model.model_fields.items() if not _is_tag(field)]
     return sorted(fields, key=lambda each: (not each[1].is_required(), each[0] not in model.__annotations__))
 
@@ -96,7 +96,7 @@ def _inner(model: type[BaseModel], prefix: str) -> Iterator[_Place]:
 
 
 class _Step(NamedTuple):
-    """How a key leads on to the keys of models that it holds."""
+    """A step from a key to the keys of the models that it holds."""
 
     key: str
     how_many: str
@@ -125,7 +125,7 @@ def _is_mapping(annotation: Any) -> bool:
 
 
 def _is_tag(field: FieldInfo) -> bool:
-    """Whether it only tells a union's members apart."""
+    """Whether the field only tells the members of a union apart."""
     return get_origin(field.annotation) is Literal and len(get_args(field.annotation)) == 1
 
 

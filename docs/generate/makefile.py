@@ -1,4 +1,4 @@
-"""The targets of the Makefile, with what it says of them."""
+"""The targets of the Makefile, with their descriptions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Markdown, as the generated blocks need it."""
+"""Markdown for the generated blocks."""
 
 from __future__ import annotations
 
@@ -17,5 +17,5 @@ def _cell(text: str) -> str:
 
 
 def anchor(heading: str) -> str:
-    """What a link says after its # to lead to a heading, as GitHub and MyST make it."""
+    """The fragment of a link to a heading, as GitHub and MyST derive it."""
     return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")

@@ -1,4 +1,4 @@
-"""What a key may be given, and what holds where it is not, in words."""
+"""The values that a key may have, and its default, in words."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NOUNS = {"integer": "whole number", "number": "number", "string": "text"}
 
 
 def allowed(schema: Schema) -> str:
-    """What a key may be given, such as `whole number ≥ 1`."""
+    """The values that a key may have, such as `whole number ≥ 1`."""
     match schema:
         case {"anyOf": members}:
             kinds = dict.fromkeys(allowed(member) for member in members if member != {"type": "null"})
@@ -67,7 +67,7 @@ def _plural(kind: str) -> str:
 
 
 def default(field: FieldInfo) -> str:
-    """What holds where a key is not given; empty where further keys say so."""
+    """The default of a key; empty if the key holds further keys, which have defaults of their own."""
     if field.is_required():
         return "required"
     given = field.get_default(call_default_factory=True)
@@ -80,7 +80,7 @@ def default(field: FieldInfo) -> str:
 
 
 def _plain(value: object) -> object:
-    """As YAML has it, of models what differs from their defaults."""
+    """A value as YAML has it; of a model, only the keys that differ from their defaults."""
     match value:
         case BaseModel():
             name = getattr(value, "name", None)

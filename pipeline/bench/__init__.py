@@ -1,1 +1,1 @@
-"""Benchmarks: what costs how much, measured by commands that anyone can run again."""
+"""Benchmarks: measurements of cost, by commands that anyone can repeat."""

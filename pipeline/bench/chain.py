@@ -1,4 +1,4 @@
-"""`rankline bench`: seconds and rows per second of each component of the chain, nothing cached."""
+"""`rankline bench`: seconds and rows per second of each component of the chain, without cached results."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ class ChainBenchmark:
     seconds: Mapping[str, float]
     rows_per_second: Mapping[str, float]
     total_seconds: float
-    """Of all components and what is between them, without imports."""
+    """The seconds of all components and of the time between them, without imports."""
     import_seconds: float
     peak_mebibytes: int
 
 
 def run(config: RunConfig, import_seconds: float) -> ChainBenchmark:
-    """Runs the chain in a folder of its own.
+    """Runs the chain in a temporary folder.
 
     Args:
-        config: the run; its root is not used.
-        import_seconds: what importing the libraries took.
+        config: the configuration of the run; its root is not used.
+        import_seconds: the time for importing the libraries, in seconds.
     """
     dataset, _ = dataset_in_window(config.dataset, config.spans)
     with tempfile.TemporaryDirectory(prefix="rankline-bench-") as folder:
@@ -75,13 +75,13 @@ def run(config: RunConfig, import_seconds: float) -> ChainBenchmark:
 
 
 def _read_once(node: str) -> Sequence[Split]:
-    """The splits that a component reads, unless it reads them as often as it needs."""
+    """The splits that a component reads once; empty if it reads them repeatedly."""
     description = DESCRIPTIONS[node]
     return () if description.repeats else description.splits
 
 
 def table(benchmark: ChainBenchmark) -> Table:
-    """The benchmark for people."""
+    """The benchmark as a table."""
     result = Table(title=f"{benchmark.model} on {benchmark.dataset}, {benchmark.rows:,} rows, {benchmark.cpus} CPUs")
     result.add_column("Component")
     for heading in ("Seconds", "Share", "Rows/s"):

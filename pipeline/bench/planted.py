@@ -1,8 +1,8 @@
-"""`rankline bench-planted`: who finds what, where the truth is known.
+"""`rankline bench-planted`: which model finds which effects, on data whose truth is known.
 
-Rows of `schema.criteo.generator`, on which wide, deep and Wide & Deep are trained from memory: with crosses planted,
-with low-rank interactions, and with both. The wide part is told which columns interact, as someone who knows the data
-would; nobody is told how.
+Wide, deep and Wide & Deep are trained in memory on rows of `schema.criteo.generator`: with planted crosses, with
+planted low-rank interactions, and with both. The wide part is given the pairs of columns that interact, as an expert on
+the data would choose them, but no model is told how they interact.
 """
 
 from __future__ import annotations
@@ -30,31 +30,31 @@ from trainer.params import Adam, Ftrl, TrainParams
 
 MODELS = ("wide", "deep", "wide_deep")
 TRUTHS: Mapping[str, tuple[float, float]] = {"crosses": (1.0, 0.0), "low rank": (0.0, 1.0), "both": (1.0, 1.0)}
-"""What is planted -> standard deviation of the effects of a crossed pair, and of an interaction, in the logit."""
+"""Planted truth -> the standard deviations of a crossed pair's effects and of an interaction's, in the logit."""
 
 _BOTH: tuple[Part, ...] = ("wide", "deep")
 _VOCABULARY = 10_000
 _BATCH_SIZE = 256
 _ROWS = 100_000
-"""Up to which the generator's pairs are as they are. Above, pairs grow in number with the rows: if they became more
-frequent instead, memorising them would do, and nobody had to generalise."""
+"""The number of rows up to which the generator's pairs are unchanged. Above, the number of pairs grows with the rows:
+if pairs became more frequent instead, memorising them would suffice, and no model would have to generalise."""
 _WIDTH = 8
 
 
 @dataclass(frozen=True)
 class Found:
-    """Log losses on test rows.
+    """The log losses on test rows.
 
     Attributes:
-        best: of who knows the truth.
-        losses: model -> its own, a value per seed.
+        best: the log loss of the true probabilities.
+        losses: model -> its log losses, one per seed.
     """
 
     best: float
     losses: Mapping[str, Sequence[float]]
 
     def excess(self, model: str) -> list[float]:
-        """How much more than the best a model loses, per seed."""
+        """The excess of a model's log losses over the best one, per seed."""
         return [loss - self.best for loss in self.losses[model]]
 
 
@@ -65,17 +65,17 @@ def run(
     truths: Sequence[str] = tuple(TRUTHS),
     names: Sequence[str] = MODELS,
 ) -> dict[str, Found]:
-    """Trains models on truths.
+    """Trains models on planted truths.
 
     Args:
-        rows: to train on; a tenth as many stop the training, and a fifth as many judge it.
-        seeds: of the models; the data are the same.
-        on_training: called before each training, with truth, model and seed.
-        truths: of `TRUTHS`.
-        names: of models.
+        rows: the number of training rows. A tenth as many rows stop the training, and a fifth as many test it.
+        seeds: the seeds of the models; the data is the same for all.
+        on_training: a function that is called before each training, with truth, model and seed.
+        truths: the truths, keys of `TRUTHS`.
+        names: the names of the models.
 
     Returns:
-        By what was planted.
+        Planted truth -> the losses on it.
     """
     found = {}
     more = max(1.0, rows / _ROWS)
@@ -98,7 +98,7 @@ def run(
 
 
 def table(found: Mapping[str, Found]) -> Table:
-    """The losses beyond the best possible one, in thousandths."""
+    """A table of the losses beyond the best possible one, in thousandths."""
     shown = Table(
         "planted", "best logloss", *MODELS, box=box.SIMPLE_HEAD, title="Log loss beyond the best, in thousandths"
     )
@@ -112,9 +112,9 @@ def table(found: Mapping[str, Found]) -> Table:
 
 
 def _params(model: str, seed: int, batch_size: int) -> TrainParams:
-    # Fast and in small batches: an interaction has no main effect that would lead to it, and takes some noise to find.
-    # But not in more steps the more rows there are: the wide part would have learned all that is easy before the deep
-    # part's embeddings have grown, which then find nothing to start from.
+    # Fast and in small batches: no main effect leads to an interaction, and some noise is needed to find it. But larger
+    # data must not mean more steps: the wide part would learn all that is easy before the deep part's embeddings have
+    # grown, and they would then find nothing to start from.
     return TrainParams(
         model=model,
         seed=seed,
@@ -158,7 +158,7 @@ def _columns(sizes: Mapping[str, int]) -> list[InputColumn]:
 
 
 def _examples(rows: Rows, columns: Sequence[InputColumn]) -> InMemoryExamples:
-    """As Transform would leave them: numbers log1p and scaled, missing ones 0; pairs as one id."""
+    """Rows as Transform would write them: numbers log1p and scaled, missing ones 0; pairs as one id."""
     ids = dict(zip(IDS, rows.ids.T, strict=True))
     sizes = {column.name: column.size for column in columns}
     features = {

@@ -1,13 +1,13 @@
-"""`rankline bench-scale`: what a row costs in each component, and how much memory it takes, as the rows grow.
+"""`rankline bench-scale`: the time and memory that each component needs as the rows grow.
 
 Rows in Criteo's format (see `schema.criteo.generator`) go through the chain, at several sizes. Each component is a
-process of its own, as in a pod of a cluster, so that its memory is its own too. What it does before the first row
-(imports, Beam's graph) is in its seconds, but not in what a further row costs, which is told from two sizes.
+process of its own, as in a cluster's pod, so that its memory can be measured. Its seconds include the work before the
+first row (imports, Beam's graph). The cost of a further row, computed from two sizes, does not.
 
-pandas computes Transform's features too, from the same files to the same columns, with all rows in memory: the
-difference is what Beam costs, and a graph that can be served.
+pandas also computes Transform's features, from the same files to the same columns, with all rows in memory: the
+difference is the cost of Beam, and of a graph that can be served.
 
-The same chain on Flink clusters of this machine, of one TaskManager and of more, shows how the work is shared out.
+The same chain on local Flink clusters, with one TaskManager and with more, shows how the work is distributed.
 """
 
 from __future__ import annotations
@@ -44,20 +44,20 @@ Format = Literal["parquet", "csv"]
 _SHARES = {"train": 0.8, "eval": 0.1, "test": 0.1}
 _ROWS_PER_FILE = 50_000
 _PANDAS = "pandas"
-"""What computes Transform's features without Beam, among the components."""
+"""The name of Transform's features without Beam, among the components."""
 _BY_BEAM = tuple(name for name, each in DESCRIPTIONS.items() if each.beam and each.splits)
-"""The components that Beam runs on the rows of splits."""
+"""The components that run on Beam and read splits."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a component took.
+    """The cost of a component.
 
     Attributes:
-        rows: that it read.
-        seconds: from its process' start to its end.
-        cpu_seconds: of all cores together.
-        mebibytes: of memory, at most.
+        rows: the number of rows that it read.
+        seconds: the time from its process' start to its end.
+        cpu_seconds: the CPU time of all cores together.
+        mebibytes: the largest memory.
     """
 
     rows: int
@@ -71,12 +71,12 @@ class ScaleBenchmark:
     """All measurements of one run.
 
     Attributes:
-        format: of the files.
-        cpus: cores.
-        settings: of the runs' configuration.
-        costs: rows of the dataset -> component -> what it took.
-        flink: number of TaskManagers -> the same on a Flink cluster of so many, for the components that Beam runs. CPU
-            time and memory are the clients' alone.
+        format: the format of the files.
+        cpus: the number of cores.
+        settings: the settings of the runs' configuration.
+        costs: number of rows of the dataset -> component -> its cost.
+        flink: number of TaskManagers -> the same costs on a Flink cluster of that size, for the components that Beam
+            runs. CPU time and memory are only those of the client.
     """
 
     format: Format
@@ -86,15 +86,15 @@ class ScaleBenchmark:
     flink: Mapping[int, Mapping[int, Mapping[str, Cost]]]
 
     def per_row(self, component: str) -> Iterator[float]:
-        """Microseconds of CPU that a further row takes, between each size and the next."""
+        """The CPU microseconds of a further row, between each size and the next."""
         taken = [self.costs[size][component] for size in sorted(self.costs)]
         for few, many in itertools.pairwise(taken):
             yield 1e6 * (many.cpu_seconds - few.cpu_seconds) / (many.rows - few.rows)
 
     def speed_up(self, component: str, task_managers: int) -> float:
-        """How many times as fast a cluster is as the smallest one, for further rows: of the largest size, to the least.
+        """The speed of a cluster on further rows, as a multiple of the smallest cluster's.
 
-        What a job takes before its first row is in neither.
+        It compares the largest and the smallest size, so the time of a job before its first row does not count.
         """
         fewest, most = min(self.costs), max(self.costs)
 
@@ -115,14 +115,14 @@ def run(
     """Runs the chain for each size.
 
     Args:
-        sizes: rows of the datasets.
-        form: of their files.
-        settings: what differs from the usual configuration, as `key=value`.
-        task_managers: of the Flink clusters that it runs on, too.
-        on_step: called before each step, with a name for it.
+        sizes: the numbers of rows of the datasets.
+        form: the format of their files.
+        settings: the settings that differ from the defaults, as `key=value`.
+        task_managers: the sizes of the Flink clusters on which the chain also runs.
+        on_step: a function that is called before each step, with the step's name.
 
     Raises:
-        RanklineError: a component failed, pandas found other vocabularies than Transform, or Flink cannot be had.
+        RanklineError: a component failed, pandas found other vocabularies than Transform, or Flink cannot be started.
     """
     costs: dict[int, dict[str, Cost]] = {}
     flink: dict[int, dict[int, dict[str, Cost]]] = {number: {} for number in task_managers}
@@ -143,10 +143,10 @@ def run(
 
 
 def write_dataset(folder: Path, size: int, form: Format) -> dict[str, int]:
-    """Writes a dataset in files of a size that can be shared out.
+    """Writes a dataset in files small enough to be distributed.
 
     Returns:
-        The rows of each split.
+        The number of rows of each split.
     """
     spec = yaml.safe_load(spec_path("criteo").read_text())
     for key in ("fetch", *(("header", "column_names", "format") if form == "parquet" else ())):
@@ -172,10 +172,10 @@ class _Chain:
     """The chain on a dataset's rows.
 
     Attributes:
-        folder: the dataset is in `rows` of it.
-        rows: of each split.
-        runs: name of the folder for what it makes.
-        settings: what differs from the usual configuration.
+        folder: the folder whose subfolder `rows` is the dataset.
+        rows: the number of rows of each split.
+        runs: the name of the folder for the runs.
+        settings: the settings that differ from the defaults.
     """
 
     folder: Path
@@ -188,7 +188,7 @@ class _Chain:
         return self.folder / self.runs
 
     def costs(self, on_node: Callable[[str], None], wanted: Collection[str] = ()) -> dict[str, Cost]:
-        """Runs each component in a process of its own, or those without which the wanted ones do not run."""
+        """Runs each component in a process of its own; stops after the `wanted` ones, if given."""
         data = str(self.folder / "rows")
         given = {"dataset": data, "root": str(self.root), "train": {"epochs": 1}}
         config = configuration.resolve(given, {}, self.settings, "bench-scale")
@@ -204,7 +204,7 @@ class _Chain:
 
 
 def _costs_on_flink(chain: _Chain, task_managers: int, shown: str, on_step: Callable[[str], None]) -> dict[str, Cost]:
-    """What the components that Beam runs take on a cluster that is there for them alone."""
+    """The costs of the components that Beam runs, on a Flink cluster that is started for them."""
     on_step(f"{shown}: starting them")
     cluster.up(chain.root, task_managers)
     try:
@@ -235,7 +235,7 @@ def _cost(name: str, rows: Mapping[str, int], command: Sequence[str], log: Path)
 
 
 def _check_alike(root: Path, sizes: Mapping[str, int]) -> None:
-    """Whether both have found the same: else it would not be the same work."""
+    """Checks that Transform and pandas found the same vocabularies: else they would not have done the same work."""
     (asset,) = root.glob(f"*/artifacts/Transform/transform_graph/*/transform_fn/assets/{vocabulary.ASSET}")
     ours = {name: len(tokens) for name, tokens in vocabulary.read(str(asset)).items()}
     if ours != sizes:
@@ -243,7 +243,7 @@ def _check_alike(root: Path, sizes: Mapping[str, int]) -> None:
 
 
 def tables(result: ScaleBenchmark) -> Iterator[Table]:
-    """All of it, for people."""
+    """Tables of all measurements."""
     sizes = sorted(result.costs)
     how = f"{result.format} files, {result.cpus} CPUs" + "".join(f", {setting}" for setting in result.settings)
     headings = [heading for size in sizes for heading in (f"{size:,} rows: s#", "rows/s#", "MiB#")]

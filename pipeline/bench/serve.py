@@ -1,8 +1,8 @@
-"""`rankline bench-serve`: what the embedded server costs beyond the model, and beyond gRPC.
+"""`rankline bench-serve`: the cost of the embedded server beyond the model, and beyond gRPC.
 
-The latest pushed model of a dataset, asked for rankings of the dataset's own users and items, on one machine with its
-clients. Two sides set the bounds: the loaded model called in process, without a server; and a gRPC server that does
-nothing. They and the server take turns.
+The latest pushed model of a dataset ranks the dataset's own items for its own users, on one machine with its clients.
+Two sides set the bounds: the loaded model called in process, without a server; and a gRPC server that does nothing.
+These two and the server take turns.
 """
 
 from __future__ import annotations
@@ -42,21 +42,21 @@ from serving.tensors import to_array
 _TIMEOUT_S = 60.0
 _LOAD_TIMEOUT_S = 120.0
 _AT_ONCE = 32
-"""Clients where nothing else is said."""
+"""The number of clients by default."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """How much is measured.
+    """The size of the measurement.
 
     Attributes:
-        sizes: numbers of candidates.
-        clients: numbers of clients.
-        rounds: turns of each side; the median counts.
-        seconds: of a turn.
-        swaps: new versions under load.
-        flood: requests at once.
-        soak_minutes: of load with a new version every minute; 0 is none.
+        sizes: the numbers of candidates.
+        clients: the numbers of clients.
+        rounds: the turns of each side, of which the median counts.
+        seconds: the length of a turn.
+        swaps: the number of new versions under load.
+        flood: the number of requests at once.
+        soak_minutes: the minutes of load with a new version every minute; 0 is none.
     """
 
     sizes: Sequence[int] = (1, 100)
@@ -70,14 +70,14 @@ class Setting:
 
 @dataclass(frozen=True)
 class Closed:
-    """One number of candidates and of clients that each wait for their answer; medians over the turns.
+    """The result for one number of candidates and of clients that wait for each answer: medians over the turns.
 
     Attributes:
-        in_process_ms: a call of the loaded model, by one caller.
-        echo_qps: answers per second of the server that does nothing.
-        qps: answers per second of the embedded server.
-        p50_ms: its latency.
-        p99_ms: its latency.
+        in_process_ms: the time of a call of the loaded model, by one caller.
+        echo_qps: the answers per second of the server that does nothing.
+        qps: the answers per second of the embedded server.
+        p50_ms: the median latency of the embedded server.
+        p99_ms: the 99th percentile of its latency.
     """
 
     size: int
@@ -92,7 +92,7 @@ class Closed:
 
 @dataclass(frozen=True)
 class Open:
-    """Requests that come at random times, at a share of the most that the server can answer."""
+    """The result for requests at random times, at a share of the server's highest rate."""
 
     size: int
     share: float
@@ -105,11 +105,11 @@ class Open:
 
 @dataclass(frozen=True)
 class Swaps:
-    """New versions under load.
+    """The result of new versions under load.
 
     Attributes:
-        p99_ms: before them.
-        slowest_ms: while they came.
+        p99_ms: the 99th percentile of the latency before the versions.
+        slowest_ms: the largest latency while the versions came.
     """
 
     versions: int
@@ -123,11 +123,11 @@ class Swaps:
 
 @dataclass(frozen=True)
 class Flood:
-    """Requests that are all sent at once.
+    """The result of many requests at once.
 
     Attributes:
-        codes: how many got which status.
-        mebibytes: of the server's memory, before and after.
+        codes: status -> the number of requests that got it.
+        mebibytes: the server's memory before and after.
     """
 
     requests: int
@@ -137,11 +137,11 @@ class Flood:
 
 @dataclass(frozen=True)
 class Soak:
-    """Load for long, at half of the most that the server can answer, with a new version every minute.
+    """The result of a long load, at half of the server's highest rate, with a new version every minute.
 
     Attributes:
-        unsent: requests that were due when all clients were waiting, and stayed so.
-        mebibytes: of the server's memory, at the end of each minute.
+        unsent: the number of requests that were due while all clients waited, and were not sent.
+        mebibytes: the server's memory at the end of each minute.
     """
 
     minutes: int
@@ -163,13 +163,13 @@ class ServeBenchmark:
 
 
 def run(dataset: Dataset, layout: Layout, setting: Setting, on_step: Callable[[str], None]) -> ServeBenchmark:
-    """Measures.
+    """Measures the embedded server.
 
     Args:
-        dataset: with a ranking group and item.
-        layout: where its pushed models are.
-        setting: what to measure.
-        on_step: called before each step, with a name for it.
+        dataset: a dataset with a ranking group and item.
+        layout: the layout of its runs, with the pushed models.
+        setting: the size of the measurement.
+        on_step: a function that is called before each step, with the step's name.
 
     Raises:
         RanklineError: no model was pushed yet.
@@ -196,7 +196,7 @@ def run(dataset: Dataset, layout: Layout, setting: Setting, on_step: Callable[[s
 
 
 class _Served:
-    """A server of one model, of which more versions can be made; a context manager."""
+    """A server of one model, of which further versions can be made; a context manager."""
 
     def __init__(self, dataset: Dataset, pushed: Path, folder: Path) -> None:
         self.dataset = dataset
@@ -225,7 +225,7 @@ class _Served:
         self._running.close()
 
     def push(self) -> int:
-        """The same model once more, as the next version; the oldest but two are removed."""
+        """Pushes the same model again as the next version, and removes all but the latest three."""
         self._versions += 1
         beside = self.folder / "pushing"
         shutil.copytree(self.pushed, beside, copy_function=os.link)
@@ -234,17 +234,17 @@ class _Served:
         return self._versions
 
     def swap(self) -> None:
-        """Pushes a version and waits until it answers."""
+        """Pushes a version and waits until the server answers with it."""
         self.client.wait_until_available(_LOAD_TIMEOUT_S, self.push())
 
     def mebibytes(self) -> int:
-        """Of memory that the server holds."""
+        """The memory that the server holds."""
         pages = int(Path(f"/proc/{self._pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") >> 20
 
     @functools.cache  # noqa: B019 (there is one of it, for as long as the program runs)
     def requests(self, size: int) -> list[bytes]:
-        """Serialized rankings of so many candidates."""
+        """Serialized ranking requests of `size` candidates."""
         return requests(self.dataset, self.client, size)
 
 
@@ -278,7 +278,7 @@ def _median(reports: Sequence[LoadReport], of: Callable[[LoadReport], float]) ->
 
 @contextmanager
 def _echo(folder: Path, answer: int) -> Iterator[Callable[[bytes], bytes]]:
-    """Asks the server that does nothing."""
+    """Starts the server that does nothing, and yields a function that calls it."""
     port = portpicker.pick_unused_port()
     flags = f"--port={port}", f"--answer={answer}"
     with beside(folder / "echo.log", "pipeline.bench.sides.echo", *flags), connect(f"127.0.0.1:{port}") as channel:
@@ -288,7 +288,7 @@ def _echo(folder: Path, answer: int) -> Iterator[Callable[[bytes], bytes]]:
 
 @contextmanager
 def _in_process(served: _Served, messages: Sequence[bytes]) -> Iterator[Callable[[float], float]]:
-    """Calls the loaded model for so many seconds; the median of what a call takes, in milliseconds."""
+    """Yields a function that calls the loaded model for some seconds and returns a call's median milliseconds."""
     from serving.server.saved_model import SavedModel
     from serving.server.servable import ServableId
 
@@ -386,7 +386,7 @@ def _soak(served: _Served, size: int, rate: float, setting: Setting, on_step: Ca
 
 
 def tables(result: ServeBenchmark) -> Iterator[Table]:
-    """All of it, for people."""
+    """Tables of all measurements."""
     shown = new_table(
         "Each client waits for its answer",
         *(

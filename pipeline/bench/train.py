@@ -31,7 +31,7 @@ _LEAST_IDS = 10_000
 _READ_BATCHES = 20
 _START_LIMIT = 120.0
 _FIRST_STEP_LIMIT = 60.0
-"""Seconds."""
+"""The time limits in seconds of a side's start and of its first step."""
 _REPOSITORY = Path(__file__).parents[2]
 _BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}
 
@@ -42,16 +42,16 @@ class SideError(Exception):
 
 @dataclass(frozen=True)
 class Setting:
-    """How much is measured.
+    """The size of the measurement.
 
     Attributes:
-        models: names of architectures.
-        totals: numbers of ids of all columns together.
-        rounds: turns of each side; the fastest counts.
-        steps: of a turn.
-        batch_size: rows of a step.
-        cpus: that each side may use.
-        python: the interpreter of the peers' environment.
+        models: the names of the architectures.
+        totals: the numbers of ids of all columns together.
+        rounds: the turns of each side, of which the fastest counts.
+        steps: the steps of a turn.
+        batch_size: the rows of a step.
+        cpus: the number of cores that each side may use.
+        python: the Python interpreter of the peers' environment.
     """
 
     models: Sequence[str] = MODELS
@@ -65,16 +65,16 @@ class Setting:
 
 @dataclass(frozen=True)
 class Measured:
-    """One side with one model and one number of ids.
+    """The result of one side with one model and one number of ids.
 
     Attributes:
-        side: its module, and its precision if not float32.
-        rate: rows per second of its fastest turn.
-        ratio: the rate of Rankline's float32 side, in turns that alternated with this side's, over `rate`.
-        auc: on held-out rows, after the same steps as all sides.
-        read_rate: rows per second that its own loader gives from memory, shuffled, without a model.
-        peak_mebibytes: of its process.
-        failure: why there are no numbers.
+        side: the name of the side's module, and its precision if that is not float32.
+        rate: the rows per second of its fastest turn.
+        ratio: the rate of Rankline's float32 side, in turns that alternated with this side's, divided by `rate`.
+        auc: the AUC on held-out rows, after the same steps as all sides.
+        read_rate: the rows per second of its own loader from memory, shuffled, without a model.
+        peak_mebibytes: the largest memory of its process.
+        failure: the reason why there are no numbers.
     """
 
     model: str
@@ -104,11 +104,11 @@ def run(setting: Setting, on_table: Callable[[Table], None]) -> TrainBenchmark:
     """Measures all sides.
 
     Args:
-        setting: what to measure.
-        on_table: called with each model's and number of ids' measurements, for people, as soon as they are made.
+        setting: the size of the measurement.
+        on_table: a function that is called with the table of each model and number of ids, as soon as it is complete.
 
     Raises:
-        SpecError: an unknown model, or too few ids.
+        SpecError: a model is unknown, or a number of ids is too small.
     """
     for model in setting.models:
         if model not in MODELS:
@@ -157,7 +157,7 @@ def _measure(job: Job, setting: Setting) -> list[Measured]:
 
 
 def _alternate(sides: Sequence[_Side], setting: Setting) -> list[float]:
-    """Rows per second of each side's fastest turn, after a step and a turn each that do not count."""
+    """The rows per second of each side's fastest turn, after a step and a turn each that do not count."""
     for side in sides:
         side.ask("train", 1, limit=_FIRST_STEP_LIMIT)
     seconds = [[side.ask("train", setting.steps)["seconds"] for side in sides] for _ in range(setting.rounds + 1)]
@@ -184,7 +184,7 @@ class _Side:
     """A running side.
 
     Raises:
-        SideError: it ended without an answer.
+        SideError: the side ended without an answer.
     """
 
     def __init__(self, name: str, job: Job, commands: IO[str], answers: IO[str], log: IO[str]) -> None:
@@ -196,7 +196,7 @@ class _Side:
         self.version = str(self._answer("making the model", _START_LIMIT)["version"])
 
     def ask(self, *command: object, limit: float | None = None) -> dict[str, float]:
-        """Has it carry out a command of `sides.worker.serve`, in so many seconds at most."""
+        """Has the side carry out a command of `sides.worker.serve`, within `limit` seconds."""
         self._commands.write(" ".join(map(str, command)) + "\n")
         self._commands.flush()
         return self._answer(" ".join(map(str, command)), limit)
@@ -251,7 +251,7 @@ def _cpuinfo(key: str) -> str:
 
 
 def _write_rows(folder: Path, total: int, rows: int) -> tuple[int, ...]:
-    """Writes rows to train on and held-out ones, and gives the number of ids of each column."""
+    """Writes training rows and held-out rows, and returns the number of ids of each column."""
     generator = Generator(total)
     for name, count, seed in (("train", rows, 0), ("held_out", _HELD_OUT_ROWS, 1)):
         drawn = generator.draw(count, seed)
@@ -261,7 +261,7 @@ def _write_rows(folder: Path, total: int, rows: int) -> tuple[int, ...]:
 
 
 def table(measured: Sequence[Measured]) -> Table:
-    """The measurements of one model and one number of ids for people."""
+    """A table of the measurements of one model and one number of ids."""
     first = measured[0]
     result = Table(title=f"{first.model}, {first.total:,} ids")
     result.add_column("Side")

@@ -43,20 +43,20 @@ def bench(dataset: str | None, model: str | None, json_path: Path | None) -> Non
     default="wide_deep,dcn_v2",
     show_default=True,
     metavar="NAME,...",
-    help="The models, of these two.",
+    help="The models to measure: one or both of these.",
 )
 @click.option(
     "--ids", default="10000,1000000,10000000", show_default=True, metavar="NUMBER,...",
-    help="The numbers of ids of all categorical columns together.",
+    help="The total numbers of ids of all categorical columns.",
 )  # fmt: skip
 @click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True, help="The turns of each library.")
 @click.option("--steps", type=click.IntRange(min=1), default=10, show_default=True, help="The steps of a turn.")
 @options.json
 def bench_train(models: str, ids: str, rounds: int, steps: int, json_path: Path | None) -> None:
-    """Measure training steps beside other libraries'.
+    """Measure training steps beside those of other libraries.
 
-    Shows rows per second, memory and AUC on the same rows for the same architecture, by turns, and the bound that the
-    model's matrix products set. `make bench-train` makes the environment for the other libraries first.
+    All sides train the same architecture on the same rows, by turns. Shows rows per second, memory and AUC, and the
+    bound that the model's matrix products set. `make bench-train` first makes the environment for the other libraries.
     """
     from pipeline.bench import train
 
@@ -95,9 +95,9 @@ def bench_serve(
 ) -> None:
     """Measure the embedded server on the latest pushed model.
 
-    Beside a call of the loaded model in this process, and beside a gRPC server that does nothing: for 1 and 100
-    candidates and 1, 8 and 32 clients. Then requests at random times, new versions under load, and more requests at
-    once than the server takes.
+    Compares it with a call of the loaded model in this process, and with a gRPC server that does nothing, for 1 and 100
+    candidates and 1, 8 and 32 clients. Then sends requests at random times, pushes new versions under load, and sends
+    more requests at once than the server takes.
     """
     with quiet(Path(os.devnull)) as terminal:
         with busy(terminal, "Loading TensorFlow"):
@@ -122,7 +122,7 @@ def bench_serve(
 )  # fmt: skip
 @click.option(
     "--flink", "task_managers", type=click.IntRange(min=1), multiple=True, metavar="NUMBER",
-    help="Run also on a Flink cluster, started for this, of so many TaskManagers. Repeatable.",
+    help="Also run on a Flink cluster of this many TaskManagers, started for the benchmark. Repeatable.",
 )  # fmt: skip
 @options.settings
 @options.json
@@ -133,10 +133,10 @@ def bench_scale(
     settings: tuple[str, ...],
     json_path: Path | None,
 ) -> None:
-    """Measure what a row costs in each component as the rows grow.
+    """Measure the cost of a row in each component as the rows grow.
 
-    Generated rows go through the chain, each component in a process of its own: seconds, rows per second and memory,
-    and what a further row costs. pandas computes Transform's features beside it.
+    Sends generated rows through the chain, each component in a process of its own. Shows seconds, rows per second and
+    memory, and the cost of a further row. pandas computes Transform's features for comparison.
     """
     if not all(size.isdecimal() and int(size) >= 1000 for size in sizes.split(",")):
         raise click.BadParameter(
@@ -158,10 +158,10 @@ def bench_scale(
 )
 @click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="The trainings of each model.")
 def bench_planted(rows: int, seeds: int) -> None:
-    """Show which model memorises and which generalises, where the truth is known.
+    """Show which model memorises and which generalises.
 
-    Trains wide, deep and Wide & Deep on generated clicks in which crosses, low-rank interactions or both are planted,
-    and shows how far each stays behind the best possible prediction.
+    Trains wide, deep and Wide & Deep on generated clicks with known probabilities, in which crosses, low-rank
+    interactions or both are planted, and shows how far each stays behind the best possible prediction.
     """
     with quiet(Path(os.devnull)) as terminal:
         with busy(terminal, "Loading TensorFlow"):

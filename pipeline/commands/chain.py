@@ -1,4 +1,4 @@
-"""Commands that run the chain of components here."""
+"""Commands that run the chain of components on this machine."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from pipeline.terminal.console import busy, quiet
 @click.option(
     "--beam-runner", help="Beam's engine: direct (this process), flink, spark or dataflow.  [default: direct]"
 )
-@click.option("--no-cache", is_flag=True, help="Run every component, also those whose inputs are unchanged.")
-@click.option("--serve/--no-serve", default=True, help="Serve the result and ask it for rankings.  [default: serve]")
+@click.option("--no-cache", is_flag=True, help="Run every component, even if its inputs are unchanged.")
+@click.option("--serve/--no-serve", default=True, help="Serve the model and ask it for rankings.  [default: serve]")
 def run(
     dataset: str | None,
     model: str | None,
@@ -77,11 +77,11 @@ def backfill(
     config: Path | None,
     settings: tuple[str, ...],
 ) -> None:
-    """Run the pipeline for one span after the other, of data that comes in spans.
+    """Run the pipeline for one span after the other.
 
-    Each span is first judged by the models from before it: the one that is served then, and the first one. So the
-    table and the picture at the end show what it is worth to train anew each time. After an interruption, the same
-    command continues.
+    For data that comes in spans. Each span is first judged by two earlier models: the one that is served then, and the
+    first one. So the table and the picture at the end show the gain from training anew each time. After an
+    interruption, the same command continues.
 
     Exit status: 0 if a model was pushed for each span, 1 if something stopped a run, 2 for wrong options, 3 if the
     model of any span was refused.

@@ -31,7 +31,7 @@ def datasets() -> None:
 def validate(dataset: str) -> None:
     """Check a dataset's description against its files.
 
-    Shows what becomes of every column, and how large vocabularies, splits and the model's input are.
+    Shows the use of every column, and the sizes of vocabularies, splits and the model's input.
     """
     from pipeline.commands.data import description_tables
     from schema.dataset import find
@@ -50,7 +50,7 @@ def validate(dataset: str) -> None:
 
 
 def description_tables(description: Description) -> Iterator[Table]:
-    """What becomes of each column, and the sizes of the splits and of the model's input."""
+    """Tables of each column's use, and of the sizes of the splits and the model's input."""
     table = new_table(
         f"{description.name}: columns", "column", "holds", "becomes", "missing#", "ids#", "width#", "parts"
     )

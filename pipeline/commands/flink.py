@@ -18,8 +18,8 @@ from pipeline.terminal.console import busy, console
 def flink_up(root: Path | None, task_managers: int) -> None:
     """Start a Flink cluster on this machine.
 
-    It is for `rankline run --beam-runner flink` with the same root: a JobManager, TaskManagers, and Beam's job server,
-    which Maven fetches the first time.
+    The cluster is for `rankline run --beam-runner flink` with the same root. It has a JobManager, TaskManagers, and
+    Beam's job server, which Maven fetches the first time.
     """
     from pipeline.flink import cluster
 

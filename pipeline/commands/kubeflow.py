@@ -1,4 +1,4 @@
-"""Commands that have the chain run by Kubeflow Pipelines or Vertex AI."""
+"""Commands that run the chain on Kubeflow Pipelines or Vertex AI."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 
 def _on_kubeflow(command: Callable[..., None]) -> Callable[..., None]:
-    """The options of a command that asks a Kubeflow Pipelines server; it gets them as `server`, for `connected`."""
+    """Adds the options of a command that calls a Kubeflow Pipelines server; it gets them as `server`, for
+    `connected`."""
 
     @functools.wraps(command)
     def with_server(
@@ -34,17 +35,17 @@ def _on_kubeflow(command: Callable[..., None]) -> Callable[..., None]:
         command(server={"host": host, "namespace": namespace, "token_file": token_file, "ca": ca}, **others)
 
     for option in (
-        click.option("--ca", type=options.pem, help="Trust servers that these authorities vouch for (PEM)."),
+        click.option("--ca", type=options.pem, help="The certificate authorities to trust (PEM)."),
         click.option(
             "--token-file", type=click.Path(path_type=Path), envvar="KF_PIPELINES_SA_TOKEN_PATH",
-            help="Holds a token for the server, read anew for each call.  "
-            "[default: what the variable KF_PIPELINES_TOKEN holds, or the token of the pod's service account]",
+            help="A file with a token for the server, read anew for each call.  "
+            "[default: the variable KF_PIPELINES_TOKEN, or the token of the pod's service account]",
         ),
-        click.option("--namespace", "-n", help="The namespace of the runs, on a server for several users."),
+        click.option("--namespace", "-n", help="The namespace of the runs, on a server with several users."),
         click.option(
             "--host", envvar="KF_PIPELINES_ENDPOINT",
             help="The address of Kubeflow Pipelines, such as http://localhost:8080.  "
-            "[default: what the variable KF_PIPELINES_ENDPOINT holds; in a pod, its cluster's]",
+            "[default: the variable KF_PIPELINES_ENDPOINT; in a pod, its cluster's server]",
         ),
     ):  # fmt: skip
         with_server = option(with_server)
@@ -52,7 +53,7 @@ def _on_kubeflow(command: Callable[..., None]) -> Callable[..., None]:
 
 
 _experiment = click.option(
-    "--experiment", help="The experiment that lists the run, which must exist.  [default: one of the pipeline's name]"
+    "--experiment", help="The experiment that lists the run, which must exist.  [default: one with the pipeline's name]"
 )
 
 
@@ -74,8 +75,8 @@ def compile_(
 ) -> None:
     """Write the pipeline as a package for Kubeflow Pipelines.
 
-    What its pods are given is in the configuration's section kubeflow. The package has parameters for a run's id,
-    dataset, span, model and settings. A job for Vertex AI has none; where it runs is in the section vertex.
+    The section kubeflow of the configuration says what the pods get. The package has parameters for a run's id,
+    dataset, span, model and settings. A job for Vertex AI has none; the section vertex says where it runs.
     """
     with quiet(Path(os.devnull)) as terminal, busy(terminal, "Compiling"):
         compiled = _compiled(dataset, model, config, settings, output, target)
@@ -90,7 +91,7 @@ def _compiled(
     output: Path,
     target: str = "kubeflow",
 ) -> RunConfig:
-    """Writes what a platform runs; gives what it was made of."""
+    """Writes the package or the job, and returns the configuration that it contains."""
     from pipeline.config import run as configuration
     from schema.mistakes import read_yaml
 
@@ -128,7 +129,7 @@ def _need_kfp() -> None:
 @options.span
 @click.option("--run-id", help="The run's name in ML Metadata.  [default: Kubeflow's own name for it]")
 @_experiment
-@click.option("--wait", is_flag=True, help="Show how it goes, until it has ended.")
+@click.option("--wait", is_flag=True, help="Show the run's progress until it has ended.")
 @_on_kubeflow
 def submit(
     dataset: str | None,
@@ -145,8 +146,8 @@ def submit(
 
     Compiles it as `rankline compile` does, uploads the package if the server does not have it, and starts a run.
 
-    Exit status: 0 if the run was started, with --wait if it has succeeded; 1 if something stopped it, which a refused
-    model does too; 2 for wrong options.
+    Exit status: 0 if the run was started or, with --wait, has succeeded; 1 if something stopped it, such as a refused
+    model; 2 for wrong options.
     """
     with quiet(Path(os.devnull)) as terminal, _packaged(terminal, dataset, model, config, settings) as compiled:
         run_config, package = compiled
@@ -169,10 +170,10 @@ def submit(
 @click.command()
 @click.option(
     "--cron", required=True, metavar="TIMES",
-    help="Minute, hour, day, month and weekday, such as '0 3 * * *' for three each night, in the cluster's time zone "
-    "(UTC, unless it was given another).",
+    help="Minute, hour, day, month and weekday, such as '0 3 * * *' for 3:00 each night, in the cluster's time zone "
+    "(UTC unless it was set to another).",
 )  # fmt: skip
-@click.option("--name", help="The name of the schedule; one of the same name is replaced.  [default: the pipeline's]")
+@click.option("--name", help="The name of the schedule; it replaces one of this name.  [default: the pipeline's]")
 @options.dataset
 @options.model
 @options.config
@@ -191,7 +192,8 @@ def schedule(
 ) -> None:
     """Run the pipeline on a Kubeflow cluster again and again.
 
-    One run at a time; what was missed is not made up for. `rankline schedules` lists the schedules, and stops them.
+    Only one run goes on at a time, and missed times are skipped. `rankline schedules` lists the schedules, and stops
+    them.
     """
     from pipeline.platforms.kubeflow.cron import with_seconds
 
@@ -213,7 +215,7 @@ def schedule(
 def _packaged(
     terminal: Console, dataset: str | None, model: str | None, config: Path | None, settings: tuple[str, ...]
 ) -> Iterator[tuple[RunConfig, Package]]:
-    """A package for Kubeflow Pipelines that is there for the length of a `with` block."""
+    """A package for Kubeflow Pipelines that exists for the length of a `with` block."""
     with tempfile.TemporaryDirectory(prefix="rankline-") as folder:
         output = Path(folder) / "package.yaml"
         with busy(terminal, "Compiling"):
@@ -229,14 +231,14 @@ def _service_account(run_config: RunConfig) -> str | None:
 
 
 @click.command()
-@click.option("--enable", metavar="NAME", help="Let one start runs again.")
-@click.option("--disable", metavar="NAME", help="Keep one from starting runs, and keep it.")
-@click.option("--delete", metavar="NAME", help="Delete one. The runs that it has started stay.")
+@click.option("--enable", metavar="NAME", help="Let a schedule start runs again.")
+@click.option("--disable", metavar="NAME", help="Keep a schedule from starting runs, without deleting it.")
+@click.option("--delete", metavar="NAME", help="Delete a schedule. The runs that it has started stay.")
 @_on_kubeflow
 def schedules(enable: str | None, disable: str | None, delete: str | None, server: Mapping[str, Any]) -> None:
     """List the schedules of a Kubeflow cluster.
 
-    With an option, first change one of them, by its name or id.
+    An option, with a schedule's name or id, first changes that schedule.
     """
     with quiet(Path(os.devnull)) as terminal:
         with busy(terminal, "Loading"):

@@ -1,4 +1,4 @@
-"""Options that several commands have, and what becomes of them."""
+"""Options that several commands have."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ label = click.option(
     "--label", default="", help="The label of the version to ask, such as stable.  [default: the latest]"
 )
 span = click.option(
-    "--span", help="The last span to read, of data in spans: a date or a number.  [default: the latest]"
+    "--span", help="The last span to read, if data comes in spans: a date or a number.  [default: the latest]"
 )
 json = click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write the numbers to this file.")
 page = click.option(
@@ -48,7 +48,7 @@ pem = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
 def encrypted(command: Callable[..., None]) -> Callable[..., None]:
-    """The options of TLS; the command gets what they say as `tls`, which is None without them."""
+    """Adds the options for TLS. The command gets them as `tls`, which is None without them."""
 
     @functools.wraps(command)
     def with_tls(ca: Path | None, cert: Path | None, key: Path | None, **others: Any) -> None:
@@ -57,16 +57,16 @@ def encrypted(command: Callable[..., None]) -> Callable[..., None]:
         command(tls=Tls(ca, cert, key) if ca or cert or key else None, **others)
 
     for option in (
-        click.option("--key", type=pem, help="Its private key (PEM)."),
-        click.option("--cert", type=pem, help="A certificate of ours (PEM), for servers that verify their clients."),
-        click.option("--ca", type=pem, help="Speak TLS, and trust servers that these authorities vouch for (PEM)."),
+        click.option("--key", type=pem, help="The private key of that certificate (PEM)."),
+        click.option("--cert", type=pem, help="The client's certificate (PEM), for servers that verify their clients."),
+        click.option("--ca", type=pem, help="Use TLS, and trust these certificate authorities (PEM)."),
     ):
         with_tls = option(with_tls)
     return with_tls
 
 
 def layout(dataset: str, root: Path | None) -> Layout:
-    """Where the runs on a dataset are."""
+    """The layout of the runs on a dataset."""
     from pipeline.run.layout import Layout
     from schema.dataset import find
 
@@ -74,14 +74,14 @@ def layout(dataset: str, root: Path | None) -> Layout:
 
 
 def keep(numbers: str, path: Path | None) -> None:
-    """Writes what `--json` asks for."""
+    """Writes numbers or a page to the file that an option names, if any."""
     if path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(numbers + "\n")
 
 
 def metadata(root: Path | None, config: Path | None) -> ConnectionConfig:
-    """Where past runs are known."""
+    """The connection to ML Metadata, which knows past runs."""
     from pipeline.config.metadata import Sqlite
     from pipeline.run.layout import Layout
     from pipeline.run.metadata import connection

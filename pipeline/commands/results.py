@@ -1,4 +1,4 @@
-"""Commands that show what runs have made."""
+"""Commands that show the results of runs."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from pipeline.terminal.console import busy, console, quiet
 def runs(root: Path | None, config: Path | None, limit: int) -> None:
     """List past runs.
 
-    With their dataset, model and metrics, whether they were blessed and pushed, and why not. A configuration says
-    where they are kept, if that is not a file in the root.
+    Shows their dataset, model and metrics, whether the model was blessed and pushed, and why not. A configuration says
+    where runs are kept, if that is not a file in the root.
     """
     from pipeline.run.history import list_runs, runs_table
 
@@ -38,10 +38,8 @@ def runs(root: Path | None, config: Path | None, limit: int) -> None:
 @click.argument("run_id", metavar="[RUN]", required=False)
 @options.root
 @options.config
-@click.option(
-    "--compare", "pair", nargs=2, metavar="RUN RUN", help="Write how the second run's model differs from the first's."
-)
-@click.option("--markdown", is_flag=True, help="Print it as Markdown, for a pull request.")
+@click.option("--compare", "pair", nargs=2, metavar="RUN RUN", help="Compare the second run's model with the first's.")
+@click.option("--markdown", is_flag=True, help="Print the report as Markdown, for a pull request.")
 @click.option("--output", "-o", type=click.Path(path_type=Path, dir_okay=False), help="Also write it to this file.")
 def report(
     run_id: str | None,
@@ -51,9 +49,9 @@ def report(
     markdown: bool,
     output: Path | None,
 ) -> None:
-    """Show where the report of a run is, by default of the latest that has one.
+    """Show the path of a run's report, by default of the latest run that has one.
 
-    It is one HTML file that needs no network. A comparison is written to compare.html, or where --output says. A
+    A report is one HTML file that needs no network. A comparison is written to compare.html, or to --output. A
     configuration says where runs are kept, if that is not a file in the root.
     """
     from components.report.document import MARKDOWN_FILE, PAGE_FILE
@@ -62,7 +60,7 @@ def report(
     metadata = options.metadata(root, config)
     if pair:
         if run_id or markdown:
-            raise click.UsageError("expected --compare RUN RUN without another RUN, and as HTML")
+            raise click.UsageError("expected --compare RUN RUN without another RUN or --markdown")
         folders = [with_report(metadata, each) for each in pair]
         with quiet(Path(os.devnull)) as terminal, busy(terminal, "Comparing"):
             from pipeline.jobs.report import compare
@@ -112,8 +110,8 @@ def explain(
 ) -> None:
     """Explain why a user sees an item.
 
-    Takes the logit of an item apart: the weights of the wide part, which add up exactly, and what each feature moves
-    in the other parts, by integrated gradients from an average row of the test split. Needs no server.
+    Splits the logit of an item into the weights of the wide part, which add up exactly, and each feature's contribution
+    to the other parts, by integrated gradients from an average row of the test split. Needs no server.
     """
     with quiet(Path(os.devnull)) as terminal:
         with busy(terminal, "Loading TensorFlow"):
@@ -134,7 +132,7 @@ def explain(
 @options.dataset
 @click.option(
     "--models", "-m", default="wide,deep,wide_deep,dcn_v2", show_default=True, metavar="NAME,...",
-    help="Each is compared with the first.",
+    help="The models; each is compared with the first.",
 )  # fmt: skip
 @click.option("--seeds", type=click.IntRange(min=1), default=5, show_default=True, help="The trainings of each model.")
 @options.root
@@ -145,8 +143,8 @@ def compare(
 ) -> None:
     """Train several models on one dataset and judge them alike.
 
-    The data is transformed once. Shows metrics over seeds with a paired test, how they depend on what was seen in
-    training, and how much of the catalogue the models recommend; writes a picture and the numbers.
+    Transforms the data once. Shows metrics over seeds with a paired test, AUC by how often values were seen in
+    training, and how much of the catalogue the models recommend. Writes a picture and the numbers.
     """
     with quiet(Path(os.devnull)) as terminal, busy(terminal, "Loading TFX"):
         from pipeline.config import run as configuration

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 _targets = click.option(
     "--target", "-t", "targets", multiple=True, default=["127.0.0.1:8500"], show_default=True,
-    help="A server's gRPC address. Repeatable: all servers get the same.",
+    help="A server's gRPC address. Repeatable: all servers get the same labels.",
 )  # fmt: skip
 _config_file = click.option(
     "--config-file", type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="The servers' --model_config_file, changed with them. Needed if they serve other models too.",
+    help="The servers' --model_config_file, which changes with the labels. Needed if they serve other models too.",
 )  # fmt: skip
 _base_path = click.option(
     "--base-path", help="The folder of the model's versions as the servers see it.  [default: as on this machine]"
@@ -36,7 +36,7 @@ _base_path = click.option(
 
 @dataclass(frozen=True)
 class _Servers:
-    """A model's versions, and who serves them, as the options of `_moving` say it."""
+    """A model's versions and its servers, from the options of `_moving`."""
 
     dataset: str
     layout: Layout
@@ -46,14 +46,14 @@ class _Servers:
     tls: Tls | None
 
     def labels(self) -> AbstractContextManager[Rollout]:
-        """The labels, as long as a `with` block lasts."""
+        """The labels, for the length of a `with` block."""
         from pipeline.live.versions import rollout
 
         return rollout(self.layout, self.targets, self.config_file, self.base_path, self.tls)
 
 
 def _moving(command: Callable[..., None]) -> Callable[..., None]:
-    """The options of a command that moves labels; it gets them as `servers`."""
+    """Adds the options of a command that moves labels. The command gets them as `servers`."""
 
     @functools.wraps(command)
     def with_servers(
@@ -82,7 +82,7 @@ def _moving(command: Callable[..., None]) -> Callable[..., None]:
 def versions(dataset: str, root: Path | None, targets: tuple[str, ...], tls: Tls | None) -> None:
     """List a model's versions, with their labels.
 
-    Both those that were pushed and those that a server has or had.
+    Shows the pushed versions, and those that a server has or had.
     """
     from pipeline.live.versions import pushed_versions, rollout, versions_table
 
@@ -97,21 +97,22 @@ def versions(dataset: str, root: Path | None, targets: tuple[str, ...], tls: Tls
 @_moving
 @click.option("--version", type=int, help="The version to try.  [default: the latest that was pushed]")
 @click.option(
-    "--seconds", type=FiniteRange(min=0), default=10.0, show_default=True, help="Seconds of requests to both."
+    "--seconds", type=FiniteRange(min=0), default=10.0, show_default=True, help="The length of the trial in seconds."
 )
 @click.option(
     "--max-errors", type=FiniteRange(0, 1), default=0.0, show_default=True,
-    help="The error rate may be higher by this much.",
+    help="The largest error rate beyond the stable version's.",
 )  # fmt: skip
 @click.option(
     "--max-slower", type=FiniteRange(min=0), default=1.5, show_default=True,
-    help="The 99th percentile of the time may be so many times as long.",
+    help="The largest 99th percentile of the time, as a multiple of the stable version's.",
 )  # fmt: skip
 def canary(servers: _Servers, version: int | None, seconds: float, max_errors: float, max_slower: float) -> None:
     """Try a version beside the stable one.
 
-    Gives it the label canary and sends both the same requests, by turns. If it fails more often or takes longer than it
-    may, the label is taken back. Clients ask for the label stable meanwhile: without a label, they get the latest.
+    Gives it the label canary and sends both the same requests, by turns. If it fails more often or takes longer than
+    allowed, the label is taken back. Meanwhile clients should ask for the label stable: without a label, they get the
+    latest version.
 
     Exit status: 0 if it may be promoted, 3 if it was taken back.
     """
@@ -150,8 +151,8 @@ def canary(servers: _Servers, version: int | None, seconds: float, max_errors: f
 def promote(servers: _Servers, version: int | None) -> None:
     """Make a version the stable one.
 
-    What was stable keeps the label previous and stays loaded. From the first time on, newer versions are no longer
-    served as they come, but when they are promoted or tried.
+    The version that was stable gets the label previous and stays loaded. From the first promotion on, servers no longer
+    load newer versions as they come, but only when they are promoted or tried.
     """
     _move(servers, lambda labels: labels.promote(version))
 

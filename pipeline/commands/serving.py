@@ -1,4 +1,4 @@
-"""Commands that serve models, ask them, and watch what is served."""
+"""Commands that serve models, query them, and monitor what is served."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 def serve(dataset: str, root: Path | None, port: int, rest_api_port: int, log_requests: float) -> None:
     """Serve a dataset's pushed models until interrupted.
 
-    Newer versions are taken over as they come. What TensorFlow says is in runs/DATASET/serve.log.
+    Newer versions replace older ones as they come. TensorFlow's log is runs/DATASET/serve.log.
     """
     from pipeline.live.server import exec_server
 
@@ -51,7 +51,7 @@ def serve(dataset: str, root: Path | None, port: int, rest_api_port: int, log_re
 @options.config
 @click.option(
     "--logs", metavar="PATTERN",
-    help="The files of the request log, of any TF Serving.  [default: those of `rankline serve`]",
+    help="The files of the request log, also of TF Serving.  [default: those of `rankline serve`]",
 )  # fmt: skip
 @click.option(
     "--labels", type=click.Path(path_type=Path, exists=True, dir_okay=False), multiple=True,
@@ -59,21 +59,21 @@ def serve(dataset: str, root: Path | None, port: int, rest_api_port: int, log_re
 )  # fmt: skip
 @click.option(
     "--window", type=click.Choice(["hour", "day", "all"]), default="day", show_default=True,
-    help="The time window, which is compared with the one before.",
+    help="The length of a time window. The last one is compared with the one before.",
 )  # fmt: skip
 @click.option(
     "--max-skew",
     type=options.share,
     default=0.2,
     show_default=True,
-    help="The largest distance of a column from training.",
+    help="The largest distance of a column's values from training.",
 )
 @click.option(
     "--max-drift",
     type=options.share,
     default=0.2,
     show_default=True,
-    help="The largest distance from the window before.",
+    help="The largest distance of values and scores from the window before.",
 )
 @click.option(
     "--max-auc-drop",
@@ -104,9 +104,9 @@ def monitor(
 ) -> None:
     """Compare what is served with what the model was trained and judged on.
 
-    Reads a server's request log: how far the columns' values are from those of the train split, how they and the scores
-    drift, and, where labels are given, AUC and calibration. Exit status 3 if a limit is exceeded. Distances are
-    Jensen-Shannon divergences, from 0 for the same to 1.
+    Reads a server's request log. Shows how far the columns' values are from those of the train split, how they and the
+    scores drift, and, with labels, AUC and calibration. Distances are Jensen-Shannon divergences, from 0 for equal
+    distributions to 1. Exit status 3 if a limit is exceeded.
     """
     with quiet(Path(os.devnull)) as terminal:
         with busy(terminal, "Reading the request log"):
@@ -137,7 +137,7 @@ def monitor(
 @options.target
 @options.encrypted
 @options.label
-@click.option("--all", "include_seen", is_flag=True, help="Rank items too that the user has seen.")
+@click.option("--all", "include_seen", is_flag=True, help="Also rank items that the user has seen.")
 def rank(dataset: str, group: str, k: int, target: str, tls: Tls | None, label: str, include_seen: bool) -> None:
     """Ask a running server for the best items for a user."""
     from pipeline.live.ranking import Ranker, ranking_table
@@ -164,7 +164,7 @@ def rank(dataset: str, group: str, k: int, target: str, tls: Tls | None, label: 
 )
 @click.option(
     "--rate", type=options.positive, metavar="PER_SECOND",
-    help="The rate of requests, at random times.  [default: when the one before is answered]",
+    help="The rate of requests, at random times.  [default: each when the last one is answered]",
 )  # fmt: skip
 @click.option(
     "--seconds",
@@ -174,7 +174,7 @@ def rank(dataset: str, group: str, k: int, target: str, tls: Tls | None, label: 
     help="The length of the measurement.",
 )
 @click.option(
-    "--warm-up", type=FiniteRange(min=0), default=2.0, show_default=True, help="The seconds before it, not counted."
+    "--warm-up", type=FiniteRange(min=0), default=2.0, show_default=True, help="The seconds of warm-up, not counted."
 )
 @click.option(
     "--candidates", type=click.IntRange(min=1), default=100, show_default=True, help="The candidates of each ranking."
@@ -192,10 +192,10 @@ def load(
     candidates: int,
     json_path: Path | None,
 ) -> None:
-    """Put load on a running server, and show how it copes.
+    """Put load on a running server, and show its latencies.
 
     Asks for rankings of the dataset's own users and items. With --rate, latencies count from when a request was due, so
-    that a stall of the server shows in all requests that had to wait for its end.
+    that a stall of the server shows in all requests that it delays.
 
     Exit status: 0 if any request was answered, else 1.
     """

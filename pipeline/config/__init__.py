@@ -1,1 +1,1 @@
-"""What a run's configuration says."""
+"""The sections of a run's configuration."""

@@ -1,4 +1,4 @@
-"""What runs the components' Beam pipelines: this process, or an engine such as Flink."""
+"""The engines that run the components' Beam pipelines: this process, or one such as Flink."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from schema.errors import listing
 _IN_PROCESS = "apache_beam.runners.portability.fn_api_runner.fn_runner.FnApiRunner"
 
 _ENVIRONMENT_CACHE_MS = 30_000
-"""A worker is kept for so long where no step needs it: to start another takes as long as to import TensorFlow."""
+"""How long an idle worker is kept, in milliseconds. Starting another takes as long as importing TensorFlow."""
 
 _Endpoint = Annotated[str, like(r"[^\s:/]+:\d{1,5}", "host:port such as 10.0.0.5:8099")]
 _GcsPath = Annotated[str, like(r"gs://[a-z0-9][-_a-z0-9.]+[a-z0-9]/.*", "a path such as gs://bucket/tmp")]
@@ -32,8 +32,8 @@ class LocalCluster(NamedTuple):
 
     Attributes:
         job_endpoint: host:port of Beam's job server.
-        slots: how many parts of a job run at once.
-        worker: the path of what is run for a worker.
+        slots: the number of parts of a job that run at once.
+        worker: the path of the executable that starts a worker.
     """
 
     job_endpoint: str
@@ -62,20 +62,20 @@ class _Runner(BaseModel):
 
     @property
     def needs_local_cluster(self) -> bool:
-        """Whether it is the cluster of `rankline flink-up` that is used."""
+        """Whether the runner uses the cluster of `rankline flink-up`."""
         return False
 
     def arguments(self, cluster: LocalCluster | None = None) -> list[str]:
         """All of Beam's pipeline options.
 
         Args:
-            cluster: of this machine, if it is needed.
+            cluster: the cluster of this machine, if the runner needs it.
         """
         return [*self._of_fields(cluster), *self.options]
 
     @abstractmethod
     def _of_fields(self, cluster: LocalCluster | None) -> Iterator[str]:
-        """Those that the fields of the kind of runner say."""
+        """The options that the fields of this kind of runner set."""
 
 
 class Direct(_Runner):
@@ -85,7 +85,7 @@ class Direct(_Runner):
     workers: NonNegativeInt = 1
     """The number of workers; 0 is one for each core."""
     mode: Literal["in_memory", "multi_threading", "multi_processing"] = "in_memory"
-    """The kind of workers. A process imports TensorFlow before it does anything."""
+    """The kind of workers. Each process of `multi_processing` imports TensorFlow first."""
 
     @model_validator(mode="after")
     def _several_are_somewhere(self) -> Self:
@@ -101,7 +101,7 @@ class Direct(_Runner):
 
 
 class _Portable(_Runner):
-    """An engine that is asked through a job server of Beam's; its workers are Python processes beside its own."""
+    """An engine that is reached through a job server of Beam; its workers are Python processes beside its own."""
 
     job_endpoint: _Endpoint | None = None
     """The address (`host:port`) of Beam's job server for the engine."""
@@ -115,7 +115,7 @@ class _Portable(_Runner):
 
     @property
     def _place(self) -> str | None:
-        """Where its workers are, as the name of a field."""
+        """The name of the field that says where the workers are."""
         return "worker_pool" if self.worker_pool else "image" if self.image else None
 
     @model_validator(mode="after")
@@ -128,7 +128,7 @@ class _Portable(_Runner):
         if self.worker_pool:
             yield from ("--environment_type=EXTERNAL", f"--environment_config={self.worker_pool}")
         elif self.image:
-            # The second spares TFX to build a package of itself, which is in the image.
+            # TFX builds no package of itself if --sdk_container_image is given; the image contains it.
             yield from ("--environment_type=DOCKER", f"--environment_config={self.image}")
             yield f"--sdk_container_image={self.image}"
         yield f"--sdk_worker_parallelism={self.workers_per_machine}"
@@ -145,7 +145,7 @@ class Flink(_Portable):
 
     @property
     def needs_local_cluster(self) -> bool:
-        """Whether it is the cluster of `rankline flink-up` that is used."""
+        """Whether the runner uses the cluster of `rankline flink-up`."""
         return not self.job_endpoint
 
     @model_validator(mode="after")
@@ -160,8 +160,8 @@ class Flink(_Portable):
 
     def _of_fields(self, cluster: LocalCluster | None) -> Iterator[str]:
         yield "--runner=FlinkRunner"
-        # What steps make goes to Flink's disks. Where steps ran side by side, what one makes would wait in memory for
-        # another that needs more than it yet: all rows, up to a gigabyte.
+        # Steps write their results to Flink's disks. If steps ran side by side, the results of one would wait in memory
+        # for a step that also needs those of another: all rows, up to a gigabyte.
         yield "--execution_mode_for_batch=BATCH_FORCED"
         parallelism = self.parallelism
         if self.job_endpoint:
@@ -178,13 +178,13 @@ class Flink(_Portable):
 
 
 class Spark(_Portable):
-    """Apache Spark, through Beam's job server, or one that Beam starts for a master."""
+    """Apache Spark, through Beam's job server or one that Beam starts for a Spark master."""
 
     name: Literal["spark"] = "spark"
     master: Annotated[str, like(r"spark://[^\s:/]+:\d{1,5}", "a URL such as spark://10.0.0.5:7077")] | None = None
-    """The URL of the cluster, such as `spark://10.0.0.5:7077`, where there is no job server: Beam starts one here."""
+    """The URL of the cluster, such as `spark://10.0.0.5:7077`, if it has no job server: Beam starts one here."""
     job_server_jar: str | None = None
-    """The path or URL of that job server. By default Beam downloads its released one."""
+    """The path or URL of the jar of that job server. By default Beam downloads the released one."""
 
     @model_validator(mode="after")
     def _is_reached_in_one_way(self) -> Self:
@@ -223,21 +223,22 @@ class Dataflow(_Runner):
     image: Annotated[str, Field(min_length=1)]
     """The image of the workers: Beam's image for this version of Python, with this environment in it."""
     machine_type: str | None = None
-    """The machine type of the workers, such as `n2-standard-4`. By default Dataflow chooses, as for the following."""
+    """The machine type of the workers, such as `n2-standard-4`. By default Dataflow chooses it."""
     disk_gb: PositiveInt | None = None
-    """The disk of each worker, in gigabytes."""
+    """The disk of each worker, in gigabytes. By default Dataflow chooses it."""
     workers: PositiveInt | None = None
-    """The number of workers at the start."""
+    """The number of workers at the start. By default Dataflow chooses it."""
     max_workers: PositiveInt | None = None
-    """The largest number of workers."""
+    """The largest number of workers. By default Dataflow chooses it."""
     service_account: str | None = None
-    """The service account of the workers: an e-mail address."""
+    """The service account of the workers: an e-mail address. By default Dataflow chooses it."""
     subnetwork: str | None = None
-    """The subnetwork of the workers, such as `regions/europe-west4/subnetworks/private`."""
+    """The subnetwork of the workers, such as `regions/europe-west4/subnetworks/private`. By default Dataflow chooses
+    it."""
     public_ips: bool = True
     """Whether the workers have public addresses."""
     labels: Mapping[_Label, _Label] = {}
-    """The labels of the jobs, by which Google's bill tells them apart."""
+    """The labels of the jobs, which also appear on Google's bill."""
 
     @model_validator(mode="after")
     def _begins_with_no_more_than_there_may_be(self) -> Self:
@@ -273,10 +274,10 @@ BeamRunner = Annotated[Direct | Flink | Spark | Dataflow, Field(discriminator="n
 
 
 def _parsed(options: tuple[str, ...], retain_unknown: bool) -> Mapping[str, object]:
-    """What Beam makes of options: name -> value.
+    """Beam's reading of options: name -> value.
 
     Raises:
-        ValueError: a value that it refuses.
+        ValueError: Beam refuses a value.
     """
     complaint = io.StringIO()
     try:

@@ -1,4 +1,4 @@
-"""What the pods of a Kubeflow run are given: image, volumes, secrets, and of each task what it needs and may take."""
+"""The configuration of a Kubeflow run's pods: image, volumes, secrets, and each task's resources and retries."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _Path = Annotated[PurePosixPath, AfterValidator(_absolute)]
 
 
 class _Section(BaseModel):
-    # YAML reads `cpu: 2` as a number, where Kubernetes, and this, want text.
+    # YAML reads `cpu: 2` as a number, but Kubernetes and these fields want text.
     model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
 
 
@@ -62,7 +62,9 @@ class Toleration(_Section):
         if self.operator == "Exists" and self.value is not None:
             raise ValueError(f"expected no value with 'operator: Exists', received {self.value!r}")
         if self.operator == "Equal" and self.key is None:
-            raise ValueError("expected a key with 'operator: Equal', received none; 'operator: Exists' is any taint")
+            raise ValueError(
+                "expected a key with 'operator: Equal', received none; 'operator: Exists' matches any taint"
+            )
         return self
 
 
@@ -105,7 +107,7 @@ class Task(_Section):
     memory_limit: _Memory | None = None
     """The largest memory that it may use before it is killed."""
     gpu: NonNegativeInt = 0
-    """The number of GPUs, in `tasks` alone, for `Tuner`, `Trainer` and `Evaluator`."""
+    """The number of GPUs. Only `tasks` may have it, for `Tuner`, `Trainer` and `Evaluator`."""
     gpu_type: str = "nvidia.com/gpu"
     """The cluster's name for GPUs."""
     node_selector: Mapping[str, str] = {}
@@ -119,27 +121,27 @@ class Task(_Section):
     backoff_factor: PositiveInt = 2
     """The factor by which the wait grows from one retry to the next."""
     backoff_max_seconds: Annotated[int, Field(ge=1, le=3600)] = 3600
-    """The time for retries, in seconds; Kubeflow allows an hour."""
+    """The time within which the task is retried, in seconds: at most an hour."""
     timeout_seconds: PositiveInt | None = None
-    """The longest time of an attempt, in seconds. By default it is unlimited."""
+    """The time limit of an attempt, in seconds. By default there is none."""
 
 
 class Kubeflow(_Section):
-    """The part of a package of `rankline compile` that is not the pipeline itself."""
+    """The pods of a Kubeflow run: their image, volumes, secrets and resources, for `rankline compile`."""
 
     image: Annotated[str, Field(min_length=1)]
     """The container image with Rankline and its environment."""
     image_pull_secrets: tuple[_Name, ...] = ()
-    """The names of the Secrets that pull the image."""
+    """The names of the Secrets with the credentials to pull the image."""
     service_account: _Name | None = None
-    """The service account of the pods, which is given when a run is submitted and is not in the package. By default the
-    server chooses."""
+    """The service account of the pods. It is set when a run is submitted, and is not part of the package. By default
+    the server chooses it."""
     volumes: tuple[Volume, ...]
     """The volumes that all pods mount."""
     root: _Path
-    """The `root` in the pods: a folder on one of the volumes, which are all that pods share."""
+    """The `root` in the pods: a folder on one of the volumes, since pods share nothing else."""
     dataset: str | None = None
-    """The `dataset` in the pods. By default it is the same as here."""
+    """The `dataset` in the pods. By default it is the same as on this machine."""
     env: Mapping[_Variable, str] = {}
     """The environment variables of all pods."""
     secrets: Mapping[_Variable, SecretKey] = {}
@@ -152,7 +154,7 @@ class Kubeflow(_Section):
     @field_validator("volumes")
     @classmethod
     def _are_some(cls, volumes: tuple[Volume, ...]) -> tuple[Volume, ...]:
-        # A bound of the field would count those without mistakes only.
+        # A minimum length of the field would only count the volumes without mistakes.
         if not volumes:
             raise ValueError("expected one or more, received none")
         return volumes
@@ -187,15 +189,15 @@ class Kubeflow(_Section):
         return tasks
 
     def check_shared(self, path: PurePath) -> None:
-        """Whether all pods see the same at a path.
+        """Checks that all pods see the same files at a path.
 
         Raises:
-            ValueError: it is on none of the volumes.
+            ValueError: the path is on none of the volumes.
         """
         _check_shared(path, self.volumes)
 
     def of_task(self, name: str) -> Task:
-        """What the task of this name is given."""
+        """The resources and retries of the task with this name."""
         own = self.tasks.get(name, Task())
         return self.task.model_copy(update={key: getattr(own, key) for key in own.model_fields_set})
 

@@ -1,4 +1,4 @@
-"""Where ML Metadata is kept."""
+"""The configuration of ML Metadata's store."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Sqlite(BaseModel):
-    """A file: for one machine, or for pods that come one after the other."""
+    """A file: for one machine, or for pods that run one after the other."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -29,8 +29,8 @@ class _Server(BaseModel):
     user: str = "rankline"
     """The name of a user who may create and change tables."""
     password_env: str = "MLMD_PASSWORD"  # noqa: S105 (the name of a variable)
-    """The environment variable that holds the password, which thus is in no file. Without the variable there is no
-    password."""
+    """The environment variable that holds the password, so that no file contains it. If the variable is not set, there
+    is no password."""
 
     @property
     def password(self) -> str:

@@ -1,4 +1,4 @@
-"""Texts of the configuration that must look a certain way."""
+"""Checks of texts in the configuration."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pydantic import AfterValidator
 
 
 def like(pattern: str, expected: str) -> AfterValidator:
-    """Checks that a text is of a pattern, for `Annotated`.
+    """Checks that a text matches a pattern, for `Annotated`.
 
     Args:
-        pattern: a regular expression for all of the text.
-        expected: how it is called in an error.
+        pattern: a regular expression for the whole text.
+        expected: the description of such texts in an error.
     """
 
     def check(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Where a Vertex AI job runs."""
+"""The configuration of a Vertex AI job."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 MOUNTS = Path("/gcs")
-"""Where Vertex AI has each bucket of Google Cloud Storage mounted, by its name."""
+"""The folder in which Vertex AI mounts each bucket of Google Cloud Storage, by the bucket's name."""
 
 
 class Vertex(BaseModel):
-    """The part of a job of `rankline compile --target vertex` that is not the pipeline itself."""
+    """The image and the root of a Vertex AI job, for `rankline compile --target vertex`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -31,5 +31,5 @@ class Vertex(BaseModel):
 
     @property
     def mounted_root(self) -> Path:
-        """The same as a path in the job's containers."""
+        """The `root` as a path in the job's containers."""
         return MOUNTS / self.root.removeprefix("gs://")

@@ -1,10 +1,10 @@
 """A Flink cluster of processes on this machine, with Beam's job server: one JobManager, and TaskManagers.
 
-Their workers are Python processes of this environment. All is in a folder below the root of all runs:
+The workers are Python processes of this environment. All files are in a folder below the root of all runs:
 
-.flink/cluster.json     where they listen, and their process ids
-.flink/<process>.log    what they say
-.flink/workers.log      what the workers say before they reach Flink
+.flink/cluster.json     the processes' addresses and ids
+.flink/<process>.log    the processes' logs
+.flink/workers.log      the workers' output before they reach Flink
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _JOB_MANAGER = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntr
 _TASK_MANAGER = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
 _JOB_SERVER = "org.apache.beam.runners.flink.FlinkJobServerDriver"
 
-# What Flink's own scripts open of Java 17 to it.
+# The modules of Java 17 that Flink's own scripts open to it.
 _MODULES = [
     *(f"--add-exports={name}=ALL-UNNAMED" for name in (
         "java.base/sun.net.util", "java.rmi/sun.rmi.registry", "java.security.jgss/sun.security.krb5",
@@ -52,15 +52,15 @@ _MODULES = [
 ]  # fmt: skip
 _LOGGING = ["-Dorg.slf4j.simpleLogger.showDateTime=true", "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS"]
 
-# Flink's scripts work these out from one number; without the scripts, all have to be said.
+# Flink's scripts compute these from one number; without the scripts, each must be given.
 _TASK_MANAGER_MEMORY = {
     "framework.heap.size": "128m",
-    # What a step has sent waits there until the step ends: up to a hundred messages of some ten megabytes.
+    # A step's output waits there until the step ends: up to a hundred messages of some ten megabytes.
     "task.heap.size": "1920m",
     "framework.off-heap.size": "128m",
-    # For those messages, too, while they arrive.
+    # The same messages need room while they arrive.
     "task.off-heap.size": "512m",
-    # A pipeline of TFX has hundreds of steps, and each pair that rows go between needs buffers.
+    # A pipeline of TFX has hundreds of steps, and each pair that exchanges rows needs buffers.
     "network.min": "256m",
     "network.max": "256m",
     "managed.size": "256m",
@@ -73,31 +73,31 @@ _TASK_MANAGER_JVM = ["-Xmx2048m", "-XX:MaxDirectMemorySize=896m", "-XX:MaxMetasp
 
 
 class Cluster(BaseModel):
-    """A cluster that was started."""
+    """A started cluster."""
 
     model_config = ConfigDict(frozen=True)
 
     rest: str
-    """host:port of Flink's REST API."""
+    """The address (host:port) of Flink's REST API."""
     job_endpoint: str
-    """host:port of Beam's job server."""
+    """The address (host:port) of Beam's job server."""
     slots: int
-    """How many parts of a job run at once."""
+    """The number of parts of a job that run at once."""
     pids: Mapping[str, int]
-    """Process -> its id."""
+    """The ids of the processes, by name."""
 
     @classmethod
     def of(cls, root: Path) -> Self | None:
-        """The cluster that was started for a root, whether or not it still runs."""
+        """The cluster that was started for a root, even if it no longer runs; None if there is none."""
         file = _folder(root) / _FILE
         return cls.model_validate_json(file.read_text()) if file.is_file() else None
 
     @classmethod
     def running(cls, root: Path) -> Self:
-        """The cluster of a root, of which all processes are alive.
+        """The cluster of a root, with all processes alive.
 
         Raises:
-            RanklineError: there is none.
+            RanklineError: no such cluster runs.
         """
         cluster = cls.of(root)
         if cluster is None or cluster.dead(root):
@@ -109,28 +109,29 @@ class Cluster(BaseModel):
         return cluster
 
     def alive(self, root: Path) -> dict[str, int]:
-        """Those of `pids` whose processes are alive."""
+        """The members of `pids` whose processes are alive."""
         return {name: pid for name, pid in self.pids.items() if _is_ours(pid, root)}
 
     def dead(self, root: Path) -> list[str]:
-        """The others' names."""
+        """The names of the processes that are not alive."""
         return [name for name in self.pids if name not in self.alive(root)]
 
 
 def worker_command(root: Path) -> Path:
-    """What the TaskManagers run for a worker: an executable file."""
+    """The executable file that the TaskManagers run as a worker."""
     return _folder(root) / "worker"
 
 
 def up(root: Path, task_managers: int) -> Cluster:
-    """Starts a cluster, and waits until it can be used; one that runs is left as it is.
+    """Starts a cluster and waits until it can be used. A cluster that already runs is left unchanged.
 
     Args:
-        root: of all runs.
-        task_managers: how many, of one slot each.
+        root: the root of all runs.
+        task_managers: the number of TaskManagers, of one slot each.
 
     Raises:
-        RanklineError: no Java, no jars, one of another size runs, or a process does not start.
+        RanklineError: there is no Java, the jars cannot be fetched, a cluster of another size runs, or a process does
+            not start.
     """
     found = Cluster.of(root)
     if found and not found.dead(root):
@@ -170,7 +171,7 @@ def up(root: Path, task_managers: int) -> Cluster:
     pids: dict[str, int] = {}
     for name, command in commands.items():
         pids[name] = _start([java, *_MODULES, *_LOGGING, "-cp", class_path, *command], folder / f"{name}.log")
-        # Before anything can go wrong, so that what runs can be stopped.
+        # Before anything can go wrong, so that `down` can stop what runs.
         cluster = Cluster(rest=rest, job_endpoint=job_endpoint, slots=task_managers, pids=pids)
         (folder / _FILE).write_text(cluster.model_dump_json(indent=2) + "\n")
     try:
@@ -182,10 +183,10 @@ def up(root: Path, task_managers: int) -> Cluster:
 
 
 def down(root: Path) -> bool:
-    """Stops the cluster of a root, and with it the workers. What they said stays until the next one starts.
+    """Stops the cluster of a root and its workers. Their logs stay until the next cluster starts.
 
     Returns:
-        Whether there was one.
+        Whether there was a cluster.
     """
     cluster = Cluster.of(root)
     if cluster:
@@ -220,7 +221,7 @@ def _configure(folder: Path, rpc_port: int, rest_port: int, slots: int) -> None:
         "taskmanager.network.sort-shuffle.min-buffers": 64,
         "parallelism.default": slots,
         "io.tmp.dirs": str(folder / "tmp"),
-        # Each job brings the jars that are here already.
+        # Each job submits the jars, which are already here.
         "classloader.resolve-order": "parent-first",
         "blob.service.cleanup.interval": 60,
     }
@@ -244,7 +245,7 @@ def _start(command: Sequence[str], log: Path) -> int:
 
 
 def _is_ours(pid: int, root: Path) -> bool:
-    """Whether that process runs, and is not a later one that the system gave the same id."""
+    """Whether a process is one of the cluster's, and not a later one with the same id."""
     try:
         return str(_conf(root)).encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
@@ -259,12 +260,12 @@ def _wait_until_usable(cluster: Cluster, root: Path) -> None:
             said = "\n".join(log.read_text(errors="replace").splitlines()[-5:])
             raise RanklineError(f"expected {dead[0]} to start, but it has ended; the end of {log}:\n{said}")
         if time.monotonic() > deadline:
-            raise RanklineError(f"expected a cluster within {_START_S:g} s; what it says is in {_folder(root)}/*.log")
+            raise RanklineError(f"expected a cluster within {_START_S:g} s; its logs are {_folder(root)}/*.log")
         time.sleep(_POLL_S)
 
 
 def _task_managers(cluster: Cluster) -> int:
-    """How many have found their JobManager."""
+    """The number of TaskManagers that have found their JobManager."""
     connection = http.client.HTTPConnection(cluster.rest, timeout=_POLL_S * 10)
     try:
         connection.request("GET", "/overview")
@@ -285,7 +286,7 @@ def _answers(endpoint: str) -> bool:
 
 
 def _stop(cluster: Cluster, root: Path) -> None:
-    """Asks all processes to end, and makes those that do not."""
+    """Asks all processes to end, and kills those that do not."""
     for number, seconds in ((signal.SIGTERM, _STOP_S), (signal.SIGKILL, _STOP_S)):
         for pid in cluster.alive(root).values():
             with contextlib.suppress(ProcessLookupError):

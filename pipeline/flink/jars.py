@@ -1,4 +1,4 @@
-"""The jars of Flink and of Beam's job server for it, from Maven's repositories, each of a known SHA-256."""
+"""Fetches the jars of Flink and of Beam's job server from Maven's repositories, each with a known SHA-256."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from schema.fetching import kept
 
 _POM = Path(__file__).with_name("pom.xml")
 _LOCK = Path(__file__).with_name("jars.sha256")
-"""As of `sha256sum`: what `_POM` must lead to."""
+"""The digests of the jars of `_POM`, as `sha256sum` writes them."""
 
 
 def jars() -> Path:
-    """The folder with the jars, fetched where they are not there yet.
+    """The folder with the jars, which are fetched if they are missing.
 
     Raises:
-        RanklineError: there is no Maven, or it cannot fetch them.
-        DataError: it has fetched others.
+        RanklineError: there is no Maven, or it cannot fetch the jars.
+        DataError: Maven has fetched other files.
     """
     return kept(f"flink-{hashlib.sha256(_LOCK.read_bytes()).hexdigest()[:12]}", _fetch)
 
@@ -42,11 +42,11 @@ def check(folder: Path, lock: Path) -> None:
     """Compares files with a list.
 
     Args:
-        folder: of the files.
-        lock: their digests, as `sha256sum` writes them.
+        folder: the folder of the files.
+        lock: the file of their digests, as `sha256sum` writes it.
 
     Raises:
-        DataError: a file is missing, is another one, or is not in the list.
+        DataError: a file is missing, has another digest, or is not in the list.
     """
     expected = {name: digest for digest, name in (line.split() for line in lock.read_text().splitlines())}
     received = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}

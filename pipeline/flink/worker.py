@@ -1,6 +1,6 @@
-"""`python -m pipeline.flink.worker`: a Python worker, as Flink starts one, in this environment.
+"""`python -m pipeline.flink.worker`: a Python worker in this environment, which Flink starts.
 
-Does what the first program of Beam's containers does: asks Flink what there is to do, and becomes Beam's worker.
+Does the work of the boot program in Beam's containers: asks Flink for the job's settings, and becomes Beam's worker.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from google.protobuf import json_format, text_format
 def main() -> None:
     """Becomes the worker."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--id", required=True, help="Of the worker, by which Flink knows it.")
-    parser.add_argument("--provision_endpoint", required=True, help="Where Flink says the rest.")
+    parser.add_argument("--id", required=True, help="The id by which Flink knows the worker.")
+    parser.add_argument("--provision_endpoint", required=True, help="The address at which Flink gives the settings.")
     arguments = parser.parse_args()
     with grpc.insecure_channel(arguments.provision_endpoint) as channel:
         info = (

@@ -1,1 +1,1 @@
-"""What the commands do, from start to end."""
+"""The jobs behind the commands, from start to end."""

@@ -1,4 +1,4 @@
-"""`rankline explain`: why a user (or query) is shown what, from the model of a run, without a server."""
+"""`rankline explain`: the reasons for a user's (or query's) list, from the model of a run, without a server."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ def explain_ranking(
     """Explains items of a group's list.
 
     Args:
-        dataset: with a ranking.
-        metadata: where runs are known.
+        dataset: a dataset with a ranking.
+        metadata: the connection to ML Metadata, which knows the runs.
         group: a value of the ranking group's column.
-        items: which to explain, also ones that the group has met; none are the best that it has not met.
-        top: how many of these.
-        run_id: whose model is asked; None is the latest whose model was blessed.
+        items: the items to explain, even if the group has seen them; if empty, the best that it has not seen.
+        top: the number of items if `items` is empty.
+        run_id: the run whose model is explained; None is the latest run whose model was blessed.
 
     Raises:
-        RanklineError: a group or an item that is not in the data, no such run, a model that cannot be taken apart, or
-            a description of the data that has changed since.
-        SpecError: the dataset ranks nothing.
+        RanklineError: the data does not contain the group or an item, there is no such run, its model cannot be taken
+            apart, or the dataset's description has changed since the run.
+        SpecError: the dataset has no ranking.
     """
     known = catalogue(dataset)
     candidates, chosen = _candidates(known, dataset, group, items)
@@ -72,7 +72,7 @@ def explain_ranking(
             + (
                 "has a logit for each class"
                 if run.spec.label.kind == "classes"
-                else "is counted, not trained; --run asks the model of another run"
+                else "is counted, not trained; --run chooses another run"
             )
         )
     examples = _examples(known, candidates, group)
@@ -94,7 +94,7 @@ def explain_ranking(
 
 
 def _candidates(known: Catalogue, dataset: Dataset, group: str, items: Sequence[str]) -> tuple[pa.Table, list[int]]:
-    """The items that are ranked for a group, and the places of those that are asked for."""
+    """The items that are ranked for a group, and the rows of the requested ones among them."""
     assert dataset.spec.ranking is not None, "catalogue() refuses datasets without"
     name = dataset.spec.ranking.item
     all_items = [str(item) for item in known.items[name].to_pylist()]
@@ -113,7 +113,7 @@ def _candidates(known: Catalogue, dataset: Dataset, group: str, items: Sequence[
 
 
 def _examples(known: Catalogue, candidates: pa.Table, group: str) -> list[bytes]:
-    """A row for each candidate."""
+    """A serialized example for each candidate."""
     context = known.context(group)
     columns = {name: column.combine_chunks() for name, column in zip(candidates.schema.names, candidates, strict=True)}
     for field in known.contexts.schema:
@@ -123,14 +123,14 @@ def _examples(known: Catalogue, candidates: pa.Table, group: str) -> list[bytes]
 
 
 def _answers(run: TrainedModel, examples: Sequence[bytes]) -> Floats:
-    """What the served model says, calibration included."""
+    """The answers of the served model, calibration included."""
     served = tf.saved_model.load(path_utils.serving_model_path(run.model)).signatures["serving_default"]
     answers: Floats = served(tf.constant(examples))[RANKED_BY[run.spec.label.kind]].numpy().astype(np.float64)
     return answers
 
 
 def tables(ranking: ExplainedRanking) -> Iterator[Table]:
-    """Each item's largest contributions, and how they add up."""
+    """A table for each item, with its largest contributions and their sum."""
     for item in ranking.explanation.items:
         yield _table(item, ranking.explanation)
 
@@ -151,7 +151,7 @@ def _table(item: Explained, whole: Explanation) -> Table:
 
 
 def _sums(item: Explained, whole: Explanation) -> Iterator[str]:
-    """How it adds up, line by line."""
+    """The sum of the contributions, line by line."""
     parts = [f"{part.name} {part.logit:+.3f}" for part in item.parts]
     yield f"logit {item.logit:+.3f} = {', '.join([f'bias {item.bias:+.3f}', *parts])}"
     if item.calibrated is not None:

@@ -1,4 +1,4 @@
-"""A dataset's rows and a run's judged rows as pandas frames, for questions of one's own."""
+"""A dataset's rows and a run's judged rows as pandas frames, for analyses of one's own."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def rows_by_split(dataset: Dataset) -> dict[Split, pd.DataFrame]:
     """All rows of a dataset, by the split that a run puts them into.
 
     Raises:
-        DataError: what the reader or the splits object to.
+        DataError: the reader or the splits refuse the data.
     """
     files = [path for of_split in dataset.files.values() for path in of_split]
     batches: dict[Split, list[pa.RecordBatch]] = {split: [] for split in SPLITS}
@@ -30,14 +30,14 @@ def rows_by_split(dataset: Dataset) -> dict[Split, pd.DataFrame]:
 
 
 def judged(report: Report) -> pd.DataFrame:
-    """The rows of the test split that a run's evaluation kept, with what its model says of them.
+    """The rows of the test split that a run's evaluation kept, with its model's answers.
 
     Returns:
-        The raw columns; `label`; `answer`, the model's probability or number; and, of a model that is a sum of parts,
-        `logit of PART` for each.
+        The raw columns; `label`; `answer`, the model's probability or number; and `logit of PART` for each part, if the
+        model is a sum of parts.
 
     Raises:
-        RanklineError: what the run has made is no longer there.
+        RanklineError: an artifact of the run is missing.
     """
     spec = FeatureSpec.model_validate_json(report.origin.spec)
     folders = {made.what: made.uri for made in report.origin.artifacts}
@@ -46,8 +46,8 @@ def judged(report: Report) -> pd.DataFrame:
         model = Model(folders["model"], folders["transform_graph"], spec)
     except OSError as error:
         raise RanklineError(
-            f"run {report.run_id}: expected what it has made, found a part of it missing: {error}; `rankline run` "
-            "makes it anew"
+            f"run {report.run_id}: expected its evaluation and its model, found a part missing: {error}; "
+            "`rankline run` makes them anew"
         ) from error
     columns = {**kept.columns, "label": kept.labels, "answer": kept.candidate.values}
     if model.is_told_apart:

@@ -1,4 +1,4 @@
-"""Reports of runs, read again: to compare two, and for notebooks."""
+"""Reads the reports of runs again, for comparisons and notebooks."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from schema.errors import RanklineError
 
 
 def of_run(config: RunConfig, run_id: str | None) -> Report:
-    """What is known of a run of the configuration's dataset.
+    """The report of a run of the configuration's dataset.
 
     Args:
-        config: the dataset, and where its runs are known.
+        config: the configuration with the dataset and the place of its runs.
         run_id: the run's name; None for the latest that came to its end.
 
     Raises:
@@ -32,14 +32,14 @@ def of_run(config: RunConfig, run_id: str | None) -> Report:
 
 
 def compare(baseline: Path, candidate: Path) -> str:
-    """A page about how the model of one run differs from that of another.
+    """A page that compares the models of two runs.
 
     Args:
-        baseline: the folder of the report of the run that is compared with.
-        candidate: that of the run that is compared.
+        baseline: the folder of the first run's report.
+        candidate: the folder of the report of the run that is compared with it.
 
     Raises:
-        RanklineError: they were not judged on the same rows, or another version of Rankline wrote one of them.
+        RanklineError: the models were not judged on the same rows, or another version of Rankline wrote a report.
     """
     return page.compared_html(comparison.compare(_read(baseline), _read(candidate)))
 

@@ -1,4 +1,4 @@
-"""`rankline run`: the whole job as a person sees it, from the first line to the ranked titles."""
+"""The job of `rankline run`, with its output from the first line to the ranked titles."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ _DEMO_ITEMS = 5
 
 
 def run_and_show(config: RunConfig, serve: bool, silent: bool = False) -> RunResult:
-    """Runs the pipeline, shows how it goes and what it gave, and asks the served model for rankings.
+    """Runs the pipeline, shows its progress and result, and asks the served model for rankings.
 
     Args:
-        config: the run.
-        serve: start a server on the pushed model and ask it.
-        silent: show nothing.
+        config: the configuration of the run.
+        serve: whether to start a server of the pushed model and ask it.
+        silent: whether to show nothing.
 
     Returns:
-        What it gave, also for a model that was refused.
+        The result, also for a model that was refused.
 
     Raises:
-        RanklineError: what stopped the run.
+        RanklineError: something stopped the run.
     """
     run_id = local.new_run_id()
     dataset, warnings = dataset_in_window(config.dataset, config.spans)
@@ -50,7 +50,7 @@ def run_and_show(config: RunConfig, serve: bool, silent: bool = False) -> RunRes
         console.print(f"  [dim]log: {escape(str(log))}[/]")
         for warning in warnings:
             console.print(local.warning_line(warning))
-        # It takes seconds to start and waits for a first version, so it starts while the pipeline runs.
+        # The server takes seconds to start and waits for a first version, so it starts while the pipeline runs.
         target = stack.enter_context(server(layout, layout.logs(run_id) / "server.log")) if serve else None
         result = local.run(config, dataset, run_id, console, warnings)
         _show(console, result, dataset, layout, run_id)
@@ -60,7 +60,7 @@ def run_and_show(config: RunConfig, serve: bool, silent: bool = False) -> RunRes
 
 
 def _of_spans(dataset: Dataset) -> str:
-    """Which of its spans are read."""
+    """The spans that the run reads, for the first line."""
     if dataset.spans is None:
         return ""
     first, last = dataset.window[0], dataset.window[-1]

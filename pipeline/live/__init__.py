@@ -1,1 +1,1 @@
-"""Servers that run, and what is asked of them."""
+"""Requests to running servers."""

@@ -1,6 +1,6 @@
-"""`python -m pipeline.live.calm_server LOG …`: the embedded server on a terminal, what the libraries say in a file.
+"""`python -m pipeline.live.calm_server LOG …`: the embedded server on a terminal, with the libraries' output in a file.
 
-The server's own lines stay on standard output, and its errors on standard error. The rest are its flags.
+The server's own lines stay on standard output, and its errors on standard error. The other arguments are its flags.
 """
 
 from __future__ import annotations

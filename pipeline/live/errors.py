@@ -1,4 +1,4 @@
-"""How a command asks a server, and what it tells people who get no answer."""
+"""How a command calls a server, and the errors that tell users what to do when it does not answer."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from schema.errors import RanklineError
 from serving.client import Client, NotFoundError, UnavailableError
 
 _GRACE_S = 0.3
-"""How long a command looks for a server that listens and has the model."""
+"""How long a command looks for a server that listens and has the model, in seconds."""
 LOADING_S = 600.0
-"""How long a server may take to load a model: one of 1,200 columns takes minutes on a busy machine."""
+"""How long a server may take to load a model, in seconds: 1,200 columns take minutes on a busy machine."""
 
 
 @contextlib.contextmanager
 def errors_for_people() -> Iterator[None]:
-    """What goes wrong when a server is asked, with what to do about it.
+    """Turns the errors of calls in a `with` block into errors that say what to do.
 
     Raises:
         RanklineError: a call failed, or does not fit the model.
@@ -35,10 +35,10 @@ def no_server(error: Exception) -> RanklineError:
 
 
 def wait_while_loading(client: Client) -> None:
-    """Waits as long as a server that is there is loading the model: who typed a command would rather start one.
+    """Waits while a running server loads the model. Without a server it fails at once, so that the user can start one.
 
     Raises:
-        RanklineError: nobody listens, or who does cannot load it, or takes too long.
+        RanklineError: no server listens, or it cannot load the model, or takes too long.
     """
     with errors_for_people():
         client.wait_until_available(LOADING_S, grace_s=_GRACE_S)

@@ -1,4 +1,4 @@
-"""Rankings of a dataset's own users and items, as load on a server."""
+"""Load on a server: rankings of a dataset's own users and items."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _TIMEOUT_S = 10.0
 
 
 def requests(dataset: Dataset, client: Client, size: int) -> list[bytes]:
-    """Rankings for the users that were seen last, of items that are drawn for each, the same in every run.
+    """Ranking requests for the users that were seen last, each for items drawn at random, the same in every run.
 
     Args:
-        dataset: with a ranking group and item.
-        client: of a server of the dataset's model, which says what it takes.
-        size: how many candidates; beyond the number of items, some occur more than once.
+        dataset: a dataset with a ranking group and item.
+        client: a client of a server of the dataset's model, which tells the inputs that the model takes.
+        size: the number of candidates of a request; beyond the number of items, some occur more than once.
 
     Returns:
         Serialized PredictRequests.
@@ -50,8 +50,8 @@ def requests(dataset: Dataset, client: Client, size: int) -> list[bytes]:
         with errors_for_people():
             asked = items.context(user), candidates(items.items.take(rows), dataset.spec)
             if not drawn:
-                with contextlib.suppress(CallError):  # which the load will show
-                    client.rank(*asked)  # tells it whether the server wants the context once for each candidate
+                with contextlib.suppress(CallError):  # the load itself will show the error
+                    client.rank(*asked)  # finds out whether the server wants the context once for each candidate
             drawn.append(client.rank_request(*asked).SerializeToString())
     return drawn
 
@@ -67,18 +67,18 @@ def send_rankings(
     label: str = "",
     tls: Tls | None = None,
 ) -> LoadReport:
-    """Sends such rankings to a server.
+    """Sends rankings of a dataset's users and items to a server.
 
     Args:
-        dataset: with a ranking group and item.
+        dataset: a dataset with a ranking group and item.
         target: the server's gRPC address.
-        size: candidates of each ranking.
-        clients: see `serving.load.run`, as for `seconds`, `rate` and `warm_up_s`.
-        seconds: how long.
-        rate: how often.
-        warm_up_s: how long before that.
-        label: ask the version that has this label; "" is the latest.
-        tls: None is no TLS.
+        size: the number of candidates of each ranking.
+        clients: the number of clients, as for `serving.load.run`.
+        seconds: the length of the measurement.
+        rate: the requests per second, as for `serving.load.run`.
+        warm_up_s: the seconds before the measurement, which do not count.
+        label: the label of the version to ask; "" is the latest version.
+        tls: the certificates for TLS; None is no TLS.
 
     Raises:
         RanklineError: the server does not answer, or serves a model of other data.
@@ -92,7 +92,7 @@ def send_rankings(
 
 
 def load_tables(report: LoadReport) -> Iterator[Table]:
-    """What a server did under load, and how its latencies are distributed."""
+    """A server's answers under load, and the distribution of their latencies."""
     headings = [f"{name} ms#" for name in PERCENTILES]
     table = new_table("", "answers#", "per second#", *headings, "errors#")
     latencies = [f"{report.percentile(percent):,.2f}" if report.answered else "" for percent in PERCENTILES.values()]

@@ -24,7 +24,7 @@ ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 del sys.argv[0]
 runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 """
-"""Runs a module that Linux stops when the process that started it has gone, even by a kill, which no `finally` sees."""
+"""Runs a module that Linux stops when its parent process ends, even by a kill, after which no `finally` runs."""
 
 
 def server_command(layout: Layout, port: int, rest_api_port: int) -> list[str]:
@@ -41,13 +41,13 @@ def server_command(layout: Layout, port: int, rest_api_port: int) -> list[str]:
 
 
 def exec_server(layout: Layout, port: int, rest_api_port: int, log_requests: float = 0.0) -> None:
-    """Becomes the server: signals and the exit status are its own.
+    """Replaces this process with the server: signals and the exit status are the server's.
 
     Args:
-        layout: whose models to serve.
-        port: for gRPC.
-        rest_api_port: for HTTP.
-        log_requests: share of the requests that are logged.
+        layout: the layout of the runs whose models are served.
+        port: the port for gRPC.
+        rest_api_port: the port for HTTP.
+        log_requests: the share of the requests that are logged.
     """
     python, _, _, *flags = server_command(layout, port, rest_api_port)
     if log_requests:
@@ -58,7 +58,7 @@ def exec_server(layout: Layout, port: int, rest_api_port: int, log_requests: flo
 
 
 def _log(layout: Layout) -> Path:
-    """The file for what TensorFlow says; nowhere, if there is no place: models can be served that can only be read."""
+    """The file for TensorFlow's log; the null device if it cannot be written, since read-only models can be served."""
     try:
         layout.serve_log.parent.mkdir(parents=True, exist_ok=True)
         layout.serve_log.open("a").close()
@@ -68,7 +68,7 @@ def _log(layout: Layout) -> Path:
 
 
 def _logging(layout: Layout, share: float) -> str:
-    """The flag for the same models, and a log of their requests."""
+    """The flag of a server of the same models that also logs their requests."""
     config = of_one_model(layout.dataset, str(layout.serving.resolve()))
     logging = config.model_config_list.config[0].logging_config
     logging.sampling_config.sampling_rate = share
@@ -85,11 +85,11 @@ def server(layout: Layout, log: Path) -> Iterator[str]:
     """Runs a server beside this process until the block is left.
 
     Args:
-        layout: whose models to serve; there may be none yet, the server waits for the first.
-        log: file that its output is added to.
+        layout: the layout of the runs whose models are served; without a model, the server waits for the first one.
+        log: the file to which the server's output is appended.
 
     Yields:
-        Its gRPC address.
+        The server's gRPC address.
     """
     port = portpicker.pick_unused_port()
     _, _, module, *flags = server_command(layout, port, 0)
@@ -102,9 +102,9 @@ def beside(log: Path, module: str, *flags: str) -> Iterator[subprocess.Popen[byt
     """Runs a module as a process beside this one until the block is left.
 
     Args:
-        log: file that its output is added to.
-        module: as after `python -m`; SIGTERM stops it.
-        flags: its command line.
+        log: the file to which the process' output is appended.
+        module: the name of the module, as after `python -m`; SIGTERM stops it.
+        flags: the module's command line.
     """
     command = [sys.executable, "-c", _DYING_WITH_ITS_PARENT, module, *flags]
     with log.open("ab") as output:

@@ -1,4 +1,4 @@
-"""A canary beside the stable version: the same requests to both, by turns, and whether it does worse."""
+"""Compares a canary with the stable version: both answer the same requests, by turns."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _USERS = 200
 
 @dataclass
 class Answers:
-    """What one label answered.
+    """The answers of one label's version.
 
     Attributes:
-        milliseconds: of each request that was answered.
-        errors: how many requests failed, by what the server said.
+        milliseconds: the latency of each answered request.
+        errors: the number of failed requests, by the server's message.
         best: the indices of the best candidates, by user.
     """
 
@@ -38,26 +38,26 @@ class Answers:
 
     @property
     def requests(self) -> int:
-        """All that were sent."""
+        """The number of all requests."""
         return len(self.milliseconds) + sum(self.errors.values())
 
     @property
     def error_rate(self) -> float:
-        """The share that failed."""
+        """The share of the requests that failed."""
         return sum(self.errors.values()) / self.requests
 
     def percentile(self, percent: float) -> float:
-        """Of the milliseconds; NaN if nothing was answered."""
+        """A percentile of the latencies in milliseconds; NaN without an answer."""
         return float(np.percentile(self.milliseconds, percent)) if self.milliseconds else float("nan")
 
 
 @dataclass(frozen=True)
 class CanaryLimits:
-    """How much worse a canary may be.
+    """How much worse than the stable version a canary may be.
 
     Attributes:
-        errors: its error rate, beyond that of the stable version.
-        slower: its 99th percentile, as a multiple of that of the stable version.
+        errors: the largest error rate beyond that of the stable version.
+        slower: the largest 99th percentile of the latency, as a multiple of the stable version's.
     """
 
     errors: float
@@ -66,30 +66,30 @@ class CanaryLimits:
 
 @dataclass(frozen=True)
 class Trial:
-    """What came of it."""
+    """The result of a trial."""
 
     answers: dict[str, Answers]
-    """By label."""
+    """The answers, by label."""
     problems: tuple[str, ...]
-    """Why the canary does worse than it may; empty if it does not."""
+    """The limits that the canary exceeds, a line each; empty if there are none."""
 
     @property
     def overlap(self) -> float:
-        """The share of the stable version's ten best items that the canary puts among its own, mean over users."""
+        """The share of the stable version's ten best items that are also among the canary's, as a mean over users."""
         stable, canary = self.answers[STABLE].best, self.answers[CANARY].best
         shared = [len(stable[user] & canary[user]) / len(stable[user]) for user in stable.keys() & canary.keys()]
         return float(np.mean(shared)) if shared else float("nan")
 
 
 def try_canary(dataset: Dataset, target: str, seconds: float, limits: CanaryLimits, tls: Tls | None = None) -> Trial:
-    """Sends rankings for the users that were seen last to both labels, one after the other.
+    """Sends rankings for the users that were seen last to both labels, by turns.
 
     Args:
-        dataset: with a ranking group and item.
+        dataset: a dataset with a ranking group and item.
         target: the server's gRPC address.
-        seconds: for how long.
-        limits: what is too bad.
-        tls: None is no TLS.
+        seconds: the length of the trial.
+        limits: the limits that the canary must keep.
+        tls: the certificates for TLS; None is no TLS.
 
     Returns:
         Both labels' answers and the verdict.
@@ -102,12 +102,12 @@ def try_canary(dataset: Dataset, target: str, seconds: float, limits: CanaryLimi
     clients = {label: Client(target, dataset.name, label=label, tls=tls) for label in answers}
     try:
         for client in clients.values():
-            _ask(client, Answers(), users[0], contexts[users[0]], everything)  # connects, and asks for the signature
+            _ask(client, Answers(), users[0], contexts[users[0]], everything)  # connects, and fetches the signature
         deadline = time.monotonic() + seconds
         for number, user in enumerate(itertools.cycle(users), start=1):
             if time.monotonic() >= deadline:
                 break
-            # Who comes second finds warmer caches: take turns.
+            # The second request finds warmer caches, so the labels take turns.
             for label in list(answers)[:: 1 if number % 2 else -1]:
                 _ask(clients[label], answers[label], user, contexts[user], everything)
     finally:
@@ -150,7 +150,7 @@ def _problems(stable: Answers, canary: Answers, limits: CanaryLimits) -> list[st
 
 
 def trial_table(trial: Trial) -> Table:
-    """What both labels answered."""
+    """The answers of both labels."""
     table = new_table("", "label", "requests#", "errors#", "p50 ms#", "p99 ms#")
     for label, answers in trial.answers.items():
         times = [f"{answers.percentile(percent):.1f}" for percent in (50, 99)]

@@ -27,11 +27,11 @@ def rollout(
     """A rollout of the dataset's model, which is named like the dataset.
 
     Args:
-        layout: of the dataset's runs.
-        targets: gRPC addresses of servers.
+        layout: the layout of the dataset's runs.
+        targets: the gRPC addresses of the servers.
         config_file: the servers' `--model_config_file`, if they have one.
-        base_path: where the versions are, as the servers see it; None is where they were pushed.
-        tls: None is no TLS.
+        base_path: the folder of the versions as the servers see it; None is the folder to which they were pushed.
+        tls: the certificates for TLS; None is no TLS.
 
     Raises:
         RanklineError: a server does not answer.
@@ -45,10 +45,10 @@ def rollout(
 
 
 def pushed_versions(layout: Layout) -> list[int]:
-    """The versions that were pushed.
+    """The numbers of the pushed versions.
 
     Raises:
-        RanklineError: there is none.
+        RanklineError: no version was pushed.
     """
     found = sorted(int(path.name) for path in layout.serving.glob("*") if path.name.isdecimal())
     if not found:
@@ -57,7 +57,7 @@ def pushed_versions(layout: Layout) -> list[int]:
 
 
 def versions_table(states: Mapping[int, str], labels: Mapping[str, int], pushed: Collection[int]) -> Table:
-    """A model's versions, the newest first: those that were pushed and those that a server knows."""
+    """A table of a model's versions, newest first: the pushed ones and those that a server knows."""
     table = new_table("", "version", "labels", "state", "pushed")
     for version in sorted({*states, *pushed}, reverse=True):
         named = ", ".join(label for label, labelled in labels.items() if labelled == version)

@@ -1,1 +1,1 @@
-"""Where the pipeline runs besides this machine."""
+"""Other platforms on which the pipeline runs."""

@@ -1,7 +1,7 @@
-"""Compiles the pipeline into a job for Vertex AI, by TFX's own runner for it.
+"""Compiles the pipeline into a job for Vertex AI, with TFX's own runner for it.
 
-Unlike in Kubeflow's package, the platform itself launches the components: it finds inputs, by its own resolvers, keeps
-metadata and caches. So a job is for the files that the dataset has when it is compiled.
+Unlike the tasks of a Kubeflow package, the components are launched by the platform itself, which finds inputs with its
+own resolvers, keeps metadata and caches. So a job is for the files that the dataset has when it is compiled.
 """
 
 from __future__ import annotations
@@ -23,15 +23,16 @@ _PLACEHOLDER = "{{$"
 
 
 def compile_job(config: RunConfig, output: Path) -> None:
-    """Writes the job, as Vertex AI's client reads it.
+    """Writes the job in the format of Vertex AI's client.
 
     Args:
-        config: with a `vertex` section.
-        output: the JSON file.
+        config: the configuration of the run, with a `vertex` section.
+        output: the JSON file to write.
 
     Raises:
-        SpecError: no `vertex` section, a name that is not a JSON file's or that Vertex AI does not allow, data that its
-            containers do not see, or a warm start, which its resolvers cannot choose a model for.
+        SpecError: there is no `vertex` section, `output` is not the name of a JSON file, Vertex AI does not allow a
+            name, its containers do not see the data, or the configuration asks for a warm start, for which its
+            resolvers cannot choose a model.
     """
     if output.suffix != ".json":
         raise SpecError(f"--output: expected a name that ends in .json, received {str(output)!r}")
@@ -40,8 +41,8 @@ def compile_job(config: RunConfig, output: Path) -> None:
         raise SpecError("vertex: expected a section with an image and a root in a bucket, received none")
     if config.train.warm_start:
         raise SpecError(
-            "train.warm_start: expected false for Vertex AI, received true: of models trained on other data only "
-            "Rankline's own resolvers know"
+            "train.warm_start: expected false for Vertex AI, received true: only Rankline's own "
+            "resolvers know models trained on other data"
         )
     dataset = find(config.dataset)
     _check(dataset)
@@ -49,7 +50,7 @@ def compile_job(config: RunConfig, output: Path) -> None:
     pipeline = create_pipeline(
         config.model_copy(update={"root": vertex.mounted_root}), dataset, with_own_resolvers=False
     )
-    # Paths in the containers all, but for those of artifacts, which Vertex AI gives itself.
+    # All paths are those in the containers, except for those of artifacts, which Vertex AI sets itself.
     pipeline.pipeline_info.pipeline_root = f"{vertex.root}/{Layout(Path(), dataset.name).artifacts}"
     runner = kubeflow_v2_dag_runner.KubeflowV2DagRunner(
         kubeflow_v2_dag_runner.KubeflowV2DagRunnerConfig(default_image=vertex.image, use_pipeline_spec_2_1=True)
@@ -63,7 +64,7 @@ def compile_job(config: RunConfig, output: Path) -> None:
 
 
 def _check_names(dataset: Dataset) -> None:
-    """Vertex AI puts something else in the place of what it takes for a placeholder, names of columns included."""
+    """Checks for names that Vertex AI would replace as placeholders, those of columns included."""
     for name in (*dataset.spec.columns, *(cross.name for cross in dataset.spec.crosses)):
         if _PLACEHOLDER in name:
             raise SpecError(
@@ -81,6 +82,6 @@ def _check(dataset: Dataset) -> None:
     for file in (file for files in dataset.files.values() for file in files):
         if not file.is_relative_to(MOUNTS):
             raise SpecError(
-                f"dataset: expected files below {MOUNTS}, where Vertex AI has buckets mounted, received {file}; mount "
+                f"dataset: expected files below {MOUNTS}, where Vertex AI mounts buckets, received {file}; mount "
                 "the bucket there on this machine too, with gcsfuse"
             )

@@ -1,1 +1,1 @@
-"""A run of the pipeline: its graph, its nodes, what is kept of it."""
+"""Runs of the pipeline: their graph, nodes, files and history."""

@@ -1,5 +1,5 @@
-"""What a node reuses is what another one has written: files are noted when they are made, and compared before they
-are taken for made.
+"""Verifies cached outputs: a digest of the files is stored with each output, and is compared before the output is
+reused.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _log = logging.getLogger(__name__)
 
 
 def _run(execution: data_types.ExecutionInfo, executor: Callable[[data_types.ExecutionInfo], Any]) -> Any:
-    """Runs an executor on empty output folders, and notes with the outputs what is in them then."""
-    # They hold something where an attempt at the same execution was killed, or metadata was lost and counts anew.
+    """Runs an executor on empty output folders, and stores a digest of the files in each with its artifact."""
+    # They contain files if an attempt at this execution was killed, or if metadata was lost and execution ids repeat.
     outputs_utils.remove_output_dirs(execution.output_dict)
     outputs_utils.make_output_dirs(execution.output_dict)
     output = executor(execution)
@@ -54,17 +54,18 @@ EXECUTOR_OPERATORS = {
     executable_spec_pb2.PythonClassExecutableSpec: _PythonOperator,
     executable_spec_pb2.BeamExecutableSpec: _BeamOperator,
 }
-"""For TFX's launcher: how it runs executors."""
+"""The operators with which TFX's launcher runs executors."""
 
 
 class CacheCheck(base_driver_operator.BaseDriverOperator):  # type: ignore[misc]
-    """Takes outputs out of the cache whose files are not what they were. For TFX's launcher, which calls it as a
-    node's driver: after inputs are resolved, before former outputs are looked up.
+    """Removes outputs whose files have changed from the cache.
+
+    TFX's launcher calls it as a node's driver: after it resolves the inputs, before it looks up former outputs.
 
     Args:
         on_damaged: called with the URI of each such output.
-        executor_spec: the node's; in the place of a driver's.
-        mlmd_connection: where artifacts are.
+        executor_spec: the node's executor, in the place of a driver.
+        mlmd_connection: the connection to ML Metadata.
     """
 
     SUPPORTED_EXECUTABLE_SPEC_TYPE = tuple(EXECUTOR_OPERATORS)
@@ -74,7 +75,7 @@ class CacheCheck(base_driver_operator.BaseDriverOperator):  # type: ignore[misc]
         self._on_damaged = on_damaged
 
     def run_driver(self, execution_info: data_types.ExecutionInfo) -> driver_output_pb2.DriverOutput:
-        """Marks damaged outputs, which neither this node nor later ones then find."""
+        """Marks damaged outputs for deletion, so that neither this node nor later ones find them."""
         fileio.rmtree(os.path.dirname(execution_info.execution_output_uri))  # for what a driver in a container writes
         with self._mlmd_connection as handle:
             context = cache_utils.get_cache_context(
@@ -93,7 +94,7 @@ class CacheCheck(base_driver_operator.BaseDriverOperator):  # type: ignore[misc]
                 if not damaged:
                     break
                 for artifact in damaged:
-                    _log.warning("%s holds other files than were written there, and is not used", artifact.uri)
+                    _log.warning("%s is not reused, since its files have changed", artifact.uri)
                     self._on_damaged(artifact.uri)
                     artifact.mlmd_artifact.state = metadata_store_pb2.Artifact.MARKED_FOR_DELETION
                 handle.store.put_artifacts([artifact.mlmd_artifact for artifact in damaged])

@@ -1,7 +1,7 @@
-"""The version of the code that a component's result depends on, so that a change of it leads to a new result.
+"""The version of the code that a component's result depends on: changed code leads to a new result.
 
-TFX looks at the class of an executor and at module files alone. What a component calls is read from the imports of our
-sources, at whatever depth; what is named in texts only, a caller of `code_version` names as well.
+TFX only compares the class of an executor and module files. Rankline follows the imports of its own sources to any
+depth. A caller of `code_version` adds the modules that only strings name.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ _PACKAGES = ("pipeline", "components", "trainer", "schema", "serving")
 
 
 def code_version(*modules: str) -> str:
-    """A digest of some of our modules, of all of ours that these import, and of the versions of libraries.
+    """A digest of some of Rankline's modules, of all of its modules that they import, and of the libraries' versions.
 
     Args:
-        modules: such as `components.evaluator`; of a package, all modules count.
+        modules: their names, such as `components.evaluator`; a package stands for all of its modules.
     """
     digest = hashlib.sha256("\n".join(_libraries()).encode())
     for module in sorted({each for name in modules for each in _imported(name)}):
@@ -37,7 +37,7 @@ def _graph() -> grimp.ImportGraph:
 
 @functools.cache
 def _imported(module: str) -> frozenset[str]:
-    """A module, those of it if it is a package, and what they import."""
+    """A module, the modules in it if it is a package, and the modules that they import."""
     own = {module, *_graph().find_descendants(module)}
     return frozenset(own | {each for name in own for each in _graph().find_upstream_modules(name)})
 
@@ -49,6 +49,6 @@ def _path(module: str) -> Path:
 
 @functools.cache
 def _libraries() -> list[str]:
-    """Names and versions of all libraries in the environment, as their folders are called."""
+    """The names and versions of all libraries in the environment, as their metadata folders have them."""
     folders = Path(sysconfig.get_path("purelib")).glob("*.dist-info")
     return sorted(folder.name for folder in folders if not folder.name.startswith("rankline-"))

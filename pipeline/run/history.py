@@ -1,4 +1,4 @@
-"""What ML Metadata knows about past runs."""
+"""Past runs, from ML Metadata."""
 
 from __future__ import annotations
 
@@ -39,35 +39,35 @@ class Run:
     run_id: str
     dataset: str
     model: str | None = None
-    """None where training was not reached."""
+    """The kind of model; None if the run did not reach training."""
     metrics: Mapping[str, float] = field(default_factory=dict)
-    """Of the test split; empty where evaluation was not reached."""
+    """The metrics on the test split; empty if the run did not reach evaluation."""
     blessed: bool | None = None
-    """None where evaluation was not reached."""
+    """Whether the model was blessed; None if the run did not reach evaluation."""
     pushed_version: str | None = None
     report: str | None = None
-    """The folder of the report; None where that was not reached."""
+    """The folder of the report; None if the run did not reach it."""
     failed: str | None = None
     """The component that stopped the run."""
     unfinished: str | None = None
     """The component that is running, or was when the run was killed."""
     refusals: Sequence[str] = ()
-    """Why the model was refused."""
+    """The reasons why the model was refused."""
     unjudged: Sequence[str] = ()
-    """The metrics that could not be judged over the whole test split, and why not."""
+    """The metrics that could not be judged over the whole test split, with the reasons."""
 
 
 def list_runs(connection: metadata_store_pb2.ConnectionConfig) -> list[Run]:
     """All runs in a metadata store that trained a model, or should have, newest first.
 
     Args:
-        connection: to the store; an SQLite file that is missing holds no runs.
+        connection: the connection to the store; an SQLite file that is missing holds no runs.
     """
     store = _opened(connection)
     if store is None:
         return []
     types = {kind.id: kind.name for kind in store.get_execution_types()}
-    # Their names sort by time only where we have given them.
+    # Their names sort by time only if Rankline has chosen them.
     contexts = sorted(store.get_contexts_by_type("pipeline_run"), key=lambda context: context.id, reverse=True)
     runs = [_run(store, types, context) for context in contexts]
     # A comparison of models only prepares their data through the pipeline.
@@ -78,9 +78,9 @@ def with_report(connection: metadata_store_pb2.ConnectionConfig, run_id: str | N
     """The folder of a run's report.
 
     Args:
-        connection: as of `list_runs`.
-        run_id: the run's name; None for the latest that has one.
-        dataset: only its runs count; None for those of all.
+        connection: the connection to the store, as for `list_runs`.
+        run_id: the run's name; None for the latest run with a report.
+        dataset: the dataset whose runs count; None for all datasets.
 
     Raises:
         RanklineError: there is no such run, or it has no report.
@@ -94,10 +94,10 @@ def with_report(connection: metadata_store_pb2.ConnectionConfig, run_id: str | N
 
 
 def _chosen(runs: Sequence[Run], run_id: str | None, latest: Run | None, who: str, expected: str) -> Run:
-    """The run of that name, or the latest that will do where none is given.
+    """The run with a name, or the latest that will do if no name is given.
 
     Raises:
-        RanklineError: there is none.
+        RanklineError: there is no such run.
     """
     found = latest if run_id is None else next((run for run in runs if run.run_id == run_id), None)
     if found is not None:
@@ -112,15 +112,15 @@ def _chosen(runs: Sequence[Run], run_id: str | None, latest: Run | None, who: st
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A model that a run has trained and judged.
+    """A model that a run has trained and evaluated.
 
     Attributes:
-        run_id: of the run.
-        name: of the kind of model.
-        spec: the resolved feature spec that it was trained by.
+        run_id: the name of the run.
+        name: the kind of model.
+        spec: the resolved feature spec that the model was trained with.
         model: the folder of the model.
-        transform_graph: that of the graph that its data went through.
-        evaluation: that of the evaluation.
+        transform_graph: the folder of the transform graph that its data went through.
+        evaluation: the folder of the evaluation.
     """
 
     run_id: str
@@ -135,12 +135,12 @@ def trained(connection: metadata_store_pb2.ConnectionConfig, dataset: str, run_i
     """The model of a run.
 
     Args:
-        connection: as of `list_runs`.
-        dataset: which it has to be of.
-        run_id: the run's name; None for the latest whose model was blessed.
+        connection: the connection to the store, as for `list_runs`.
+        dataset: the dataset of the run.
+        run_id: the run's name; None for the latest run whose model was blessed.
 
     Raises:
-        RanklineError: there is no such run, or it has not judged a model.
+        RanklineError: there is no such run, or it has not evaluated a model.
     """
     runs = [run for run in list_runs(connection) if run.dataset == dataset]
     latest = next((run for run in runs if run.blessed), None)
@@ -163,14 +163,14 @@ def trained(connection: metadata_store_pb2.ConnectionConfig, dataset: str, run_i
 
 @dataclass(frozen=True)
 class Origin:
-    """What a pushed version came of.
+    """The artifacts and metrics of the run that pushed a version.
 
     Attributes:
-        version: its number.
+        version: the number of the version.
         schema: the folder of the schema.
-        statistics: that of the splits' statistics.
-        evaluation: that of the evaluation.
-        metrics: on the test split.
+        statistics: the folder of the splits' statistics.
+        evaluation: the folder of the evaluation.
+        metrics: the metrics on the test split.
     """
 
     version: int
@@ -181,15 +181,15 @@ class Origin:
 
 
 def origin_of(connection: metadata_store_pb2.ConnectionConfig, dataset: str, version: int) -> Origin:
-    """The origin of a version.
+    """The origin of a pushed version.
 
     Args:
-        connection: as of `list_runs`.
-        dataset: whose model it is of.
-        version: its number.
+        connection: the connection to the store, as for `list_runs`.
+        dataset: the dataset whose model was pushed.
+        version: the number of the version.
 
     Raises:
-        RanklineError: no run is known that pushed it.
+        RanklineError: no known run pushed the version.
     """
     store = _opened(connection)
     for context in store.get_contexts_by_type("pipeline_run") if store else ():
@@ -211,11 +211,11 @@ def origin_of(connection: metadata_store_pb2.ConnectionConfig, dataset: str, ver
 
 
 def span_of_run(connection: metadata_store_pb2.ConnectionConfig, run_id: str) -> str | None:
-    """The span of the examples that a run has made or taken, as people write it; None if there are none yet.
+    """The span of the examples that a run has made or reused, as users write it; None if it has no examples yet.
 
     Args:
-        connection: as of `list_runs`.
-        run_id: names the run.
+        connection: the connection to the store, as for `list_runs`.
+        run_id: the name of the run.
     """
     store = _opened(connection)
     context = store.get_context_by_type_and_name("pipeline_run", run_id) if store else None
@@ -230,7 +230,7 @@ def span_of_run(connection: metadata_store_pb2.ConnectionConfig, run_id: str) ->
 
 
 def _opened(connection: metadata_store_pb2.ConnectionConfig) -> Any:
-    """The store, to be read; None for an SQLite file that is missing."""
+    """The store, opened for reading; None for an SQLite file that is missing."""
     if connection.HasField("sqlite"):
         if not Path(connection.sqlite.filename_uri).exists():
             return None
@@ -267,18 +267,18 @@ def _run(store: Any, types: Mapping[int, str], context: Any) -> Run:
 
 
 def _executions(store: Any, types: Mapping[int, str], context: Any) -> dict[str, Any]:
-    """Those of a run, by component."""
+    """The executions of a run, by component."""
     return {types[e.type_id].split(".")[-1]: e for e in store.get_executions_by_context(context.id)}
 
 
 def _config(trainer: Any) -> Mapping[str, str]:
-    """What the Trainer was told, as `pipeline.run.graph` has it."""
+    """The Trainer's `custom_config`, as `pipeline.run.graph` writes it."""
     told: Mapping[str, str] = json.loads(trainer.custom_properties["custom_config"].string_value)
     return told
 
 
 def _noted(artifact: Any, name: str) -> list[str]:
-    """As `components.properties.noted`, of what the store has."""
+    """Does what `components.properties.noted` does, for an artifact from the store."""
     found: list[str] = []
     if artifact is not None and name in artifact.custom_properties:
         found = json.loads(artifact.custom_properties[name].string_value or "[]")
@@ -290,9 +290,9 @@ def _in_state(executions: Mapping[str, Any], state: int) -> str | None:
 
 
 def _outputs(store: Any, executions: Iterable[Any]) -> dict[str, Any]:
-    """Type -> the artifact of it that executions made or took from former ones.
+    """Type -> the artifact of this type that the executions made or reused.
 
-    A run has other artifacts, too: the resolver's, which are another run's model and blessing.
+    The resolvers' artifacts, another run's model and blessing, are not among them.
     """
     events = store.get_events_by_execution_ids([execution.id for execution in executions])
     ids = {event.artifact_id for event in events if event.type == metadata_store_pb2.Event.OUTPUT}
@@ -300,7 +300,7 @@ def _outputs(store: Any, executions: Iterable[Any]) -> dict[str, Any]:
 
 
 def runs_table(runs: Sequence[Run]) -> Table:
-    """Runs, a line each."""
+    """A table of runs, one line each."""
     shown = [name for name in METRICS if any(name in run.metrics for run in runs)]
     table = new_table("", "run", "dataset", "model", *(f"{name}#" for name in shown), "blessed", "pushed")
     for run in runs:
@@ -309,6 +309,6 @@ def runs_table(runs: Sequence[Run]) -> Table:
         if run.failed or run.unfinished:
             blessed = f"stopped: {run.failed}" if run.failed else f"unfinished: {run.unfinished}"
         add_row(table, run.run_id, run.dataset, run.model or "", *metrics, blessed, run.pushed_version or "")
-    # Where lines are longer than the terminal's, it breaks them; rich would break up every word.
+    # The terminal breaks lines that are longer than it is wide; rich would break up every word.
     table.width = Console(width=_ANY_WIDTH).measure(table).maximum
     return table

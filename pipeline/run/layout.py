@@ -1,13 +1,13 @@
-"""Where a run's things are, all below `RunConfig.root`.
+"""The places of a run's files, all below `RunConfig.root`.
 
 runs/metadata.sqlite                    ML Metadata of all datasets
-runs/<dataset>/artifacts/<Component>/   what components wrote
+runs/<dataset>/artifacts/<Component>/   the components' outputs
 runs/<dataset>/serving/<version>/       pushed models: the base path of a model server
-runs/<dataset>/requests/                what `rankline serve --log-requests` was asked and answered
-runs/<dataset>/serve.log                what TensorFlow says in `rankline serve`
+runs/<dataset>/requests/                the requests and answers of `rankline serve --log-requests`
+runs/<dataset>/serve.log                TensorFlow's log of `rankline serve`
 runs/<dataset>/logs/<run id>/           run.log, the inferred schema, a summary
-runs/<dataset>/lock                     held by the run that is going on
-runs/<dataset>/backfill/<name>/         what `rankline backfill` has done, its table and picture
+runs/<dataset>/lock                     the lock of the current run
+runs/<dataset>/backfill/<name>/         the state of `rankline backfill`, its table and picture
 """
 
 from __future__ import annotations
@@ -40,17 +40,17 @@ class Layout:
 
     @property
     def serve_log(self) -> Path:
-        """What TensorFlow says in a server of the pushed models."""
+        """TensorFlow's log in a server of the pushed models."""
         return self.root / self.dataset / "serve.log"
 
     @property
     def work(self) -> Path:
-        """Checkpoints of a training that was interrupted."""
+        """The checkpoints of an interrupted training."""
         return self.root / self.dataset / "work"
 
     @property
     def lock(self) -> Path:
-        """Held by the run that is going on."""
+        """The lock file of the current run."""
         return self.root / self.dataset / "lock"
 
     def backfill(self, name: str) -> Path:

@@ -1,4 +1,4 @@
-"""Runs the whole chain on this machine, one node after the other, and says how it goes."""
+"""Runs the whole chain on this machine, one node after the other, and shows its progress."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ from schema.dataset import Dataset
 from schema.errors import RanklineError
 
 LOG_FILE = "run.log"
-"""In a run's log folder."""
+"""The name of the log file in a run's log folder."""
 
 _OF_A_FULL_DISK = ("No space left on device", "Disk quota exceeded", "database or disk is full")
-"""What the system, and SQLite, say of it, however the libraries wrap it."""
+"""The messages of the system and of SQLite for a full disk, which the libraries' own messages contain."""
 
 _NO_ROOM = 1 << 20
 """The free bytes below which a disk is taken to be full."""
 
 
 def new_run_id() -> str:
-    """The UTC time, to the millisecond, in a form that sorts and is a good folder name."""
+    """The UTC time to the millisecond, in a form that sorts by time and is a valid folder name."""
     return datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%S.%f")[:-3]
 
 
@@ -45,17 +45,17 @@ def run(config: RunConfig, dataset: Dataset, run_id: str, console: Console, warn
     """Runs the pipeline.
 
     Args:
-        config: how.
-        dataset: on what.
-        run_id: names the run; its log folder exists.
-        console: where progress is shown.
-        warnings: what there was to warn of before.
+        config: the configuration of the run.
+        dataset: the dataset, with the files of the run's spans.
+        run_id: the name of the run; its log folder exists.
+        console: the console that shows progress.
+        warnings: earlier warnings, which the result lists first.
 
     Returns:
-        What it gave, also for a model that was refused.
+        The result, also for a model that was refused.
 
     Raises:
-        RanklineError: what stopped the run, in the user's terms.
+        RanklineError: something stopped the run. The message is for the user.
     """
     layout, result = Layout(config.root, dataset.name), RunResult(run_id, warnings=list(warnings))
     with locked(layout, run_id):
@@ -67,9 +67,9 @@ def run(config: RunConfig, dataset: Dataset, run_id: str, console: Console, warn
 
 
 def prepare(config: RunConfig, dataset: Dataset, run_id: str, console: Console) -> dict[str, str]:
-    """Runs the pipeline as far as the examples are transformed, for trainings outside of it.
+    """Runs the pipeline up to the transformed examples, for trainings outside of it.
 
-    Args and Raises: as of `run`.
+    Takes the arguments of `run`, except for `warnings`, and raises its exceptions.
 
     Returns:
         The folders of `examples`, `transformed_examples` and `transform_graph`.
@@ -84,7 +84,7 @@ def prepare(config: RunConfig, dataset: Dataset, run_id: str, console: Console) 
 
 
 def _launches(config: RunConfig, dataset: Dataset, result: RunResult, console: Console) -> Iterator[Outcome]:
-    """Launches the nodes in turn, each when it is asked for; shows and notes what became of it."""
+    """Launches each node when the caller asks for it; shows and records the outcome."""
     logs = Layout(config.root, dataset.name).logs(result.run_id)
     pipeline = CompiledPipeline(create_pipeline(config, dataset), result.run_id)
     for node_id in pipeline.node_ids():
@@ -113,7 +113,7 @@ def _launches(config: RunConfig, dataset: Dataset, result: RunResult, console: C
 
 
 def _explained(node_id: str, error: Exception, log: Path) -> RanklineError:
-    """A refusal as it is; anything else as one sentence."""
+    """The error for the user: a refusal itself, or one sentence about any other error."""
     logging.getLogger(__name__).exception("%s failed", node_id, exc_info=error)
     if isinstance(error, RanklineError):
         return error
@@ -130,7 +130,7 @@ def _explained(node_id: str, error: Exception, log: Path) -> RanklineError:
 
 
 def warning_line(warning: str) -> str:
-    """How people are warned."""
+    """A warning as a line for the console."""
     return f"  [yellow]![/] {escape(warning)}"
 
 
@@ -143,13 +143,13 @@ def _progress_line(node_id: str, outputs: Outputs, result: RunResult) -> str:
     else:
         mark, took = "[green]✓[/]", f"{result.seconds[node_id]:6.1f} s"
     rows = sum(result.rows[split] for split in description.splits)
-    # Sorted, because the database gives them in any order, and every run should show the same one.
+    # Sorted, because the database returns them in any order, and every run should show the same one.
     uri = outputs[min(outputs)].uri if outputs else ""
     return f"  {mark} {node_id:<20} {took:>9} {f'{rows:,} rows' if rows else '':>16}  [dim]{escape(relative(uri))}[/]"
 
 
 def relative(path: str) -> str:
-    """A path as people write it who are where this process is."""
+    """A path relative to the current folder; unchanged if it is elsewhere."""
     try:
         return str(Path(path).relative_to(Path.cwd())) if path else ""
     except ValueError:

@@ -1,4 +1,4 @@
-"""One run at a time on a dataset: two would push over each other's heads and share one training's checkpoints."""
+"""Allows one run at a time on a dataset: two would push over each other and share one training's checkpoints."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from schema.errors import RanklineError
 def locked(layout: Layout, run_id: str) -> Iterator[None]:
     """Keeps other runs on a dataset out of the same root until the block is left.
 
-    The lock is the kernel's, on a file: it goes with the process that has it, however that ends.
+    The lock is the kernel's lock on a file, so it ends with the process that holds it, however that ends.
 
     Args:
-        layout: of the dataset.
-        run_id: what the others are told.
+        layout: the layout of the dataset's runs.
+        run_id: the name of this run, which other runs show in their error.
 
     Raises:
         RanklineError: another run has the lock.

@@ -1,4 +1,4 @@
-"""ML Metadata's store, by which a run knows what was done before, and its pods find each other's outputs."""
+"""ML Metadata's store, through which a run finds earlier results, and its pods find each other's outputs."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from pipeline.config.metadata import MySql, PostgreSql, Sqlite
 
 
 def connection(store: Sqlite | MySql | PostgreSql, default_path: Path) -> metadata_store_pb2.ConnectionConfig:
-    """How ML Metadata connects to a store.
+    """The connection of ML Metadata to a store.
 
     Args:
-        store: which.
-        default_path: the file of a `Sqlite` that names none.
+        store: the configuration of the store.
+        default_path: the file of a `Sqlite` without a path.
     """
     config = metadata_store_pb2.ConnectionConfig()
     match store:
@@ -41,10 +41,10 @@ def open_store(connection: metadata_store_pb2.ConnectionConfig) -> mlmd.Metadata
 
 
 class _Store(mlmd.MetadataStore):  # type: ignore[misc]
-    """Answers in the order of the question.
+    """Returns artifacts and types in the order of the requested ids.
 
-    ml-metadata answers in the order of a database's rows, by which PostgreSQL promises nothing. TFX 1.21 takes the
-    outputs of a former execution for each other's where that is not the order of the question.
+    ml-metadata returns them in the order of the database's rows, which PostgreSQL does not define. If that order
+    differs, TFX 1.21 mistakes the outputs of a former execution for each other.
     """
 
     def get_artifacts_by_id(self, artifact_ids: Iterable[int], extra_options: Any = None) -> list[Any]:
@@ -62,9 +62,10 @@ _BACKSLASH, _STAND_IN = "\\", "\ue05c"
 
 
 class _PostgreSqlStore(_Store):
-    """Keeps another character, of Unicode's private use, in the place of backslashes.
+    """Stores a character of Unicode's private use area in the place of each backslash.
 
-    ml-metadata 1.21 quotes texts that hold one (JSON in JSON does) so that PostgreSQL finds a syntax error.
+    ml-metadata 1.21 quotes texts with backslashes (as JSON within JSON has) in a way that is a syntax error in
+    PostgreSQL.
     """
 
     def _call(self, method_name: str, request: Message, response: Message) -> None:
@@ -74,7 +75,7 @@ class _PostgreSqlStore(_Store):
 
 
 def _replace(message: Any, old: str, new: str) -> None:
-    """Replaces within the values of all properties in a message."""
+    """Replaces a text in the values of all properties in a message."""
     for field, value in message.ListFields():
         if field.name == "string_value":
             message.string_value = value.replace(old, new)

@@ -1,7 +1,7 @@
-"""Launches one node of the pipeline, as a local run does in turn and as a pod of a cluster does alone.
+"""Launches one node of the pipeline: a local run launches them in turn, a cluster launches each in a pod of its own.
 
-`python -m pipeline.run.node` is the command of a pod: it makes the pipeline anew from the configuration that it is
-given, and finds what the nodes before have done by the run's id, in ML Metadata.
+`python -m pipeline.run.node` is the command of a pod. It rebuilds the pipeline from the configuration in its options,
+and finds the outputs of earlier nodes in ML Metadata by the run's id.
 """
 
 from __future__ import annotations
@@ -48,37 +48,35 @@ PUSHED, REFUSED = 0, 3
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a node did."""
+    """The outcome of a node."""
 
     cached: bool
     outputs: dict[str, list[types.Artifact]]
     damaged: list[str]
-    """URIs of former outputs that were not reused, because their files are not what they were."""
+    """The URIs of former outputs that were not reused, because their files have changed."""
 
     @property
     def refusals(self) -> list[str]:
-        """Why the model was refused, if the node has judged it or reports on it."""
+        """The reasons why the model was refused, if the node has judged it or reports on it."""
         return [line for key in ("evaluation", "blessing", "report") for line in self._noted(key, REFUSALS_PROPERTY)]
 
     @property
     def warnings(self) -> list[str]:
-        """What was wrong and has not stopped the node: former outputs that are damaged, oddities of the data or of the
-        verdict.
-        """
-        damaged = [f"not reused, since its files are not what was written: {uri}" for uri in self.damaged]
+        """The problems that have not stopped the node: damaged former outputs, oddities of the data or the verdict."""
+        damaged = [f"not reused, since its files have changed: {uri}" for uri in self.damaged]
         keys = ("examples", "anomalies", "evaluation")
         return damaged + [line for key in keys for line in self._noted(key, WARNINGS_PROPERTY)]
 
     def _noted(self, key: str, name: str) -> list[str]:
-        """What is listed in a property of an output."""
+        """The list in a property of an output."""
         return [line for artifact in self.outputs.get(key, ()) for line in noted(artifact, name)]
 
 
 class _Handle(metadata.Metadata):  # type: ignore[misc]
-    """TFX's access to a store, of whichever kind."""
+    """TFX's access to a store of any kind."""
 
     def __enter__(self) -> _Handle:
-        super().__enter__()  # tries again where several make the tables at once
+        super().__enter__()  # retries if several processes create the tables at once
         self._store = open_store(self._connection_config)
         return self
 
@@ -88,7 +86,7 @@ class CompiledPipeline:
 
     Args:
         pipeline: the pipeline.
-        run_id: names the run in ML Metadata; the nodes of a run find each other's outputs by it.
+        run_id: the name of the run in ML Metadata, by which its nodes find each other's outputs.
     """
 
     def __init__(self, pipeline: Pipeline, run_id: str) -> None:
@@ -106,16 +104,15 @@ class CompiledPipeline:
             Path(self._connection.sqlite.filename_uri).parent.mkdir(parents=True, exist_ok=True)
 
     def node_ids(self) -> Iterator[str]:
-        """The nodes, each after those that it depends on."""
+        """The ids of the nodes, each after the nodes that it depends on."""
         return iter(self._nodes)
 
     def launch(self, node_id: str) -> Outcome:
         """Resolves the node's inputs, runs it (or finds its cached outputs), and publishes its outputs.
 
         Raises:
-            RanklineError: what the component refused, in the user's terms; that nodes before it have not run; or that
-                there is no such node.
-            Exception: whatever else went wrong in the component.
+            RanklineError: the component refused its input, the nodes before it have not run, or there is no such node.
+            Exception: anything else went wrong in the component.
         """
         if node_id not in self._nodes:
             raise RanklineError(
@@ -144,40 +141,40 @@ class CompiledPipeline:
         states = metadata_store_pb2.Execution
         with _Handle(self._connection) as handle:
             executions = handle.store.get_executions_by_id([info.execution_id] if info and info.execution_id else [])
-            # The launcher raises nothing where inputs are missing: it marks the execution as failed, or makes none.
+            # The launcher raises nothing if inputs are missing: it marks the execution as failed, or creates none.
             if not executions or executions[0].last_known_state == states.FAILED:
                 before = ", ".join(node.upstream_nodes)
                 raise RanklineError(
                     f"{node_id}: expected outputs of {before} in this run, received none; run these first"
                 )
-            # As published: what the launcher returns lacks the properties that the executor has set.
+            # From the store: the outputs that the launcher returns lack the properties that the executor has set.
             outputs = execution_lib.get_output_artifacts(handle, executions[0].id)
         return Outcome(executions[0].last_known_state == states.CACHED, outputs, damaged)
 
 
 def _refusal(error: BaseException) -> RanklineError | None:
-    """What a component refused, as it was meant, whatever Beam has wrapped it into; None if it is another error."""
+    """The component's refusal without what Beam has wrapped around it; None for any other error."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, RanklineError):
             # Beam adds the step's name to the message.
             return RanklineError(re.sub(r" \[while running '[^']*'\]", "", str(cause)))
         cause = cause.__cause__ or cause.__context__
-    # Raised by an engine's worker, elsewhere: what it has printed is all that comes here.
+    # An engine's worker raised the error elsewhere, and only the text that it printed arrives here.
     printed = re.match(r"\w+: (.+?) \[while running '", str(error).rpartition("\nschema.errors.")[2], re.DOTALL)
     return RanklineError(printed[1]) if printed else None
 
 
 @click.command(context_settings={"max_content_width": 100})
-@click.option("--node", "node_id", required=True, help="Which, such as Trainer.")
-@click.option("--run-id", default="", help="Names the run, and is the same for all of its nodes.")
-@click.option("--job-id", default="", help="Names it if --run-id is empty: Kubeflow's own name of the run.")
-@click.option("--config", "config_text", default="{}", help="What a file given to `rankline run` holds, as JSON.")
-@click.option("--dataset", help="As of `rankline run`.")
-@click.option("--span", help="As of `rankline run`; what a run has begun with, it keeps to.")
-@click.option("--model", help="As of `rankline run`.")
-@click.option("--root", type=click.Path(path_type=Path), help="As of `rankline run`.")
-@click.option("--settings", default="[]", help="A list of what --set of `rankline run` takes, as JSON.")
+@click.option("--node", "node_id", required=True, help="The node to run, such as Trainer.")
+@click.option("--run-id", default="", help="The name of the run, the same for all of its nodes.")
+@click.option("--job-id", default="", help="The name of the run if --run-id is empty: Kubeflow's own name for it.")
+@click.option("--config", "config_text", default="{}", help="The content of a configuration file, as JSON.")
+@click.option("--dataset", help="See `rankline run`.")
+@click.option("--span", help="See `rankline run`. All nodes of a run read the span of its first one.")
+@click.option("--model", help="See `rankline run`.")
+@click.option("--root", type=click.Path(path_type=Path), help="See `rankline run`.")
+@click.option("--settings", default="[]", help="The values for --set of `rankline run`: a list, as JSON.")
 def main(
     node_id: str,
     run_id: str,
@@ -191,12 +188,12 @@ def main(
 ) -> None:
     """Run one node of the pipeline.
 
-    Exit status: 0 if it is done, 1 if something stopped it, 2 for wrong options, 3 if it has reported that the model
-    was refused.
+    Exit status: 0 if the node is done, 1 if something stopped it, 2 for wrong options, 3 if it has reported that the
+    model was refused.
     """
-    del sys.argv[1:]  # TFX would take them for options of Beam
+    del sys.argv[1:]  # TFX would read them as options of Beam
     logging.basicConfig()
-    logging.getLogger().setLevel(logging.INFO)  # also where a library has given it a handler before
+    logging.getLogger().setLevel(logging.INFO)  # because a library may have added a handler before
     try:
         if not (run_id or job_id):
             raise click.UsageError("expected a --run-id or a --job-id, received neither")
@@ -222,13 +219,13 @@ def main(
         click.echo("Refused: the model is not pushed.")
         for reason in outcome.refusals:
             click.echo(f"  {reason}")
-        # Only at the end, so that what comes after the verdict is run: the report.
+        # Only at the end, so that the report, which comes after the verdict, is written.
         if "report" in outcome.outputs:
             sys.exit(REFUSED)
 
 
 def _pinned(config: RunConfig, run_id: str) -> SpanParams:
-    """With the span that the run has begun with: a later one may have come since, and is for the next run."""
+    """The spans, pinned to the one that the run has begun with; the next run takes later ones."""
     store = connection(config.metadata, Layout(config.root.resolve(), "").metadata)
     begun = span_of_run(store, run_id) if config.spans.span == LATEST else None
     return config.spans.model_copy(update={"span": begun}) if begun else config.spans

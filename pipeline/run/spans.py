@@ -1,4 +1,4 @@
-"""The spans that a run reads, and what is told, or stops it, where they are not as they should be."""
+"""The spans that a run reads, and the warnings and errors about missing and late ones."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from schema.spans import LATEST, Spans
 def dataset_in_window(
     name_or_path: str, params: SpanParams, today: datetime.date | None = None
 ) -> tuple[Dataset, list[str]]:
-    """A dataset with the files of the spans that a run is for, or, if it has no spans, with all.
+    """A dataset with the files of the run's spans, or with all files if it has no spans.
 
     Args:
-        name_or_path: as of `schema.dataset.find`.
-        params: which spans.
-        today: in UTC; None: what the clock says.
+        name_or_path: the dataset, as `schema.dataset.find` takes it.
+        params: the spans to read.
+        today: today's date in UTC; None for the clock's.
 
     Returns:
-        The dataset, and what to warn of.
+        The dataset, and the warnings about it.
 
     Raises:
-        SpecError: spans are asked for, and the dataset has none; or what `find` raises.
-        DataError: spans are missing or late, and `params` do not bear that; or what `find` raises.
+        SpecError: spans are requested of a dataset without spans; or `find` raises it.
+        DataError: spans are missing or late, and `params` makes that an error; or `find` raises it.
     """
     dataset = find(name_or_path, params.span, params.window)
     warnings = list(dataset.remarks)
@@ -46,11 +46,11 @@ def spans_of(dataset: Dataset, asked_by: str) -> Spans:
     """The spans of a dataset.
 
     Args:
-        dataset: with or without spans.
-        asked_by: what needs spans, for the error.
+        dataset: the dataset.
+        asked_by: the command or section that needs spans, for the error.
 
     Raises:
-        SpecError: the dataset has none.
+        SpecError: the dataset has no spans.
     """
     if dataset.spans is None:
         raise SpecError(

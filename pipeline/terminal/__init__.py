@@ -1,1 +1,1 @@
-"""What is shown on a terminal."""
+"""The output on a terminal."""

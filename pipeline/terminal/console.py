@@ -1,4 +1,4 @@
-"""What people see: our lines on their terminal, everything the libraries say in a file."""
+"""What users see: Rankline's own lines go to their terminal, all output of the libraries to a file."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from rich.spinner import Spinner
 from schema.errors import RanklineError
 
 _PIPED_WIDTH = 1000
-"""Where nobody's window limits it, no line is broken."""
+"""The width if the output is not a terminal, so that no line is broken."""
 
 
 def console(file: TextIO | None = None) -> Console:
-    """A console for our own lines, on standard output by default."""
+    """A console for Rankline's own lines, on standard output by default."""
     terminal = (file or sys.stdout).isatty()
-    # A notebook is no terminal, though its kernel asks for colours, and lines there are no widgets.
+    # A notebook is not a terminal, although its kernel asks for colours, and its lines should not become widgets.
     return Console(
         file=file, force_terminal=terminal, force_jupyter=False, highlight=False, soft_wrap=True,
         width=None if terminal else _PIPED_WIDTH,
@@ -33,16 +33,16 @@ def console(file: TextIO | None = None) -> Console:
 
 
 def busy(console: Console, text: str) -> Live:
-    """A spinner for a `with` block, where the console is a terminal.
+    """A spinner for the length of a `with` block, if the console is a terminal.
 
-    Unlike `Console.status`, which shows on the terminal whatever Python code prints meanwhile.
+    Unlike `Console.status`, it does not show on the terminal what Python code prints meanwhile.
     """
     spinner = Spinner("dots", text, style="status.spinner")
     return Live(spinner, console=console, transient=True, redirect_stdout=False, redirect_stderr=False)
 
 
 def counted(console: Console) -> Progress:
-    """A bar with how many are done and what is being done, for a `with` block, where the console is a terminal."""
+    """A progress bar with the current task for the length of a `with` block, if the console is a terminal."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -57,7 +57,7 @@ def counted(console: Console) -> Progress:
 
 
 def log_to(file: TextIO) -> None:
-    """Sends what Python's libraries log to a file alone."""
+    """Sends the log of Python's libraries to a file and nowhere else."""
     handler = logging.StreamHandler(file)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname).1s %(name)s: %(message)s"))
     root = logging.getLogger()
@@ -66,27 +66,27 @@ def log_to(file: TextIO) -> None:
 
 @contextlib.contextmanager
 def quiet(log: Path, silent: bool = False) -> Iterator[Console]:
-    """Sends what Python and the C++ libraries write to standard output and error to `log`.
+    """Sends all output of Python and the C++ libraries, on standard output and error, to `log`.
 
     Args:
-        log: the file; what is in it stays.
-        silent: show none of our own lines either.
+        log: the file, to which the output is appended.
+        silent: whether to hide Rankline's own lines too.
 
     Yields:
-        A console on the real standard output, for our own lines.
+        A console on the real standard output, for Rankline's own lines.
 
     Raises:
-        RanklineError: there is no place for the file.
+        RanklineError: the file cannot be created.
     """
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
-        # Nothing waits in a buffer, so that on a full disk what is lost is lost, and nothing fails when it is closed.
+        # Without a buffer, a full disk loses output at once, and closing the file cannot fail.
         unbuffered = log.open("ab", buffering=0)
     except OSError as error:
         raise RanklineError(f"{log.parent}: expected a folder that can be written to: {error.strerror}") from error
     sys.stdout.flush()
     sys.stderr.flush()
-    # Down at the file descriptors, because TensorFlow's C++ code writes there.
+    # The file descriptors are redirected, because TensorFlow's C++ code writes to them.
     saved = os.dup(1), os.dup(2)
     with (
         io.TextIOWrapper(unbuffered, encoding="utf-8", write_through=True) as file,
@@ -113,8 +113,8 @@ def quiet(log: Path, silent: bool = False) -> Iterator[Console]:
 
 @contextlib.contextmanager
 def hushed() -> Iterator[None]:
-    """For imports: neither now nor later do TensorFlow and TFX tell what they are doing; they may warn."""
-    # TensorFlow reads it once. Processes that are started later make up their own minds.
+    """Silences TensorFlow and TFX during imports and later, except for warnings."""
+    # TensorFlow reads the variable once. Processes that are started later choose for themselves.
     given = "TF_CPP_MIN_LOG_LEVEL" in os.environ
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:

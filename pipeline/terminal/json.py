@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def as_json(result: DataclassInstance) -> str:
-    """All fields of a dataclass; null for numbers that are none (NaN, infinite), for which JSON has no other word."""
+    """All fields of a dataclass as JSON, with null for NaN and infinite numbers, which JSON does not have."""
     return json.dumps(_finite(asdict(result)), indent=1, allow_nan=False)
 
 

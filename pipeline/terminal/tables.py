@@ -1,4 +1,4 @@
-"""The look of our tables on a terminal."""
+"""The style of tables on a terminal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from rich.table import Table
 
 
 def new_table(title: str, *headings: str) -> Table:
-    """An empty table. Headings that end in # are of numbers; the # is not shown."""
+    """An empty table. Columns whose headings end in # hold numbers; the # is not shown."""
     made = Table(
         title=escape(title), box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", caption_justify="left"
     )
@@ -19,5 +19,5 @@ def new_table(title: str, *headings: str) -> Table:
 
 
 def add_row(table: Table, *cells: str) -> None:
-    """Adds a row of texts, which are shown as they are, brackets and all."""
+    """Adds a row of texts, which are shown literally, brackets included."""
     table.add_row(*map(escape, cells))

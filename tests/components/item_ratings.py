@@ -1,4 +1,4 @@
-"""Examples of an item, which may be missing, and a rating; and the pipelines that tests send them through."""
+"""Examples of an item, which may be missing, and a rating; and the pipelines that process them in tests."""
 
 import apache_beam as beam
 import tensorflow as tf

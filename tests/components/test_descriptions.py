@@ -1,4 +1,4 @@
-"""What outputs add to the result of a run; that every component is described is in tests/pipeline/run/test_graph.py."""
+"""The outputs' part of a run's result. tests/pipeline/run/test_graph.py checks that every component is described."""
 
 import subprocess
 import sys

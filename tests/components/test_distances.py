@@ -1,4 +1,4 @@
-"""Which columns are compared, and by how much they differ."""
+"""Distances between columns, and the choice of the columns to compare."""
 
 import pyarrow as pa
 import pytest

@@ -1,4 +1,4 @@
-"""What a run stops with when the data breaks its schema."""
+"""The errors of a run whose data breaks its schema."""
 
 import pytest
 import tensorflow_data_validation as tfdv

@@ -1,4 +1,4 @@
-"""A given tensorflow_model_server, and docker's, are played by scripts that become the embedded server."""
+"""A given tensorflow_model_server and docker's, played by scripts that become the embedded server."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The schema that the later components read examples with: given or inferred, it has every column's tensor."""
+"""The schema with which later components read examples, given or inferred: it has every column's tensor."""
 
 import math
 import os

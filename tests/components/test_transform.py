@@ -1,4 +1,4 @@
-"""Transform's writing; what it computes is `tests/trainer/test_preprocessing.py`'s matter."""
+"""The output of Transform. Its computations are tested in tests/trainer/test_preprocessing.py."""
 
 from collections.abc import Callable
 from pathlib import Path

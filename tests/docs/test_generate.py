@@ -1,4 +1,4 @@
-"""The generated parts of the reference: what becomes of models, commands and pages."""
+"""The generated parts of the reference, from models, commands and pages."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The runs that the tests of the whole chain look at. A run takes long, so that each serves many tests."""
+"""The runs that the tests of the whole chain share, since a run takes long."""
 
 from __future__ import annotations
 

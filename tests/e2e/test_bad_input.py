@@ -1,5 +1,5 @@
-"""What a stranger's broken files lead to: one paragraph that says where, before anything is trained or pushed, while
-the model that was pushed before goes on being served.
+"""Broken files of a user: one paragraph says where, before anything is trained or pushed, while the model that was
+pushed before goes on being served.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Runs that are killed at random moments, in every component, while a server watches what is pushed; and what the
-same command makes of it.
+"""Runs that are killed at random moments, in every component, while a server watches the pushed versions; and the same
+command afterwards.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ def test_what_was_damaged_is_made_again(undisturbed: Chaos) -> None:
     said = undisturbed.run()
     made = progress(said)
 
-    assert f"not reused, since its files are not what was written: {data.parent.parent}" in said
+    assert f"not reused, since its files have changed: {data.parent.parent}" in said
     unchanged = {name for name, word in made.items() if word == "unchanged"} - {"Pusher"}
     assert unchanged == set(list(made)[: list(made).index("Transform")])
     assert_same_answers(undisturbed.version(), before, undisturbed.test_rows())

@@ -1,4 +1,4 @@
-"""A log that has grown: parameters are searched for, and training begins with the model of the days before."""
+"""A log that grows: parameters are searched for, and training begins with the model of the days before."""
 
 import json
 import re

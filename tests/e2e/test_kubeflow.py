@@ -1,4 +1,4 @@
-"""The tasks of a compiled package, each a process of its own in an empty folder, which have nothing but a volume."""
+"""The tasks of a compiled package, each as a process of its own in an empty folder, with only a volume in common."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`make run` on MovieLens-100k, as a person sees it: every line that is shown is one that is meant to be."""
+"""`make run` on MovieLens-100k, with its output line by line."""
 
 import json
 import re

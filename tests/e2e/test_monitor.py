@@ -1,4 +1,4 @@
-"""`rankline serve --log-requests`, and what `rankline monitor` makes of the log."""
+"""`rankline serve --log-requests`, and `rankline monitor` on its log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One dataset whose columns are called as nastily as can be, in all roles, through every command."""
+"""A dataset with the nastiest possible names of columns, in all roles, through every command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The notebooks, as a reader runs them from top to bottom, on a stranger's small dataset; and how they are stored."""
+"""The notebooks, run from top to bottom on a user's small dataset; and their stored form."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run that is killed in its training, and the same command once more; and what it says along the way."""
+"""A run that is killed during training, then the same command again; and its output."""
 
 import re
 import signal

@@ -1,4 +1,4 @@
-"""What a run is given in its environment stays there."""
+"""Secrets in a run's environment, which no file or log may contain."""
 
 from tests.e2e.conftest import SECRET, files_that_tell
 

@@ -1,4 +1,4 @@
-"""No training-serving skew: whoever is asked about a row of MovieLens' test split says the same."""
+"""No training-serving skew: all ways to score a row of MovieLens' test split agree."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A stranger's log of several days: which are read, and what stops a run."""
+"""A user's log of several days: the days that are read, and the errors that stop a run."""
 
 from __future__ import annotations
 

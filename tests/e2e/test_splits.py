@@ -1,4 +1,4 @@
-"""A model is judged, and begun with, by rows that it has not seen, also when columns or splits change between runs."""
+"""A model is judged on, and begins with, rows that it has not seen, also when columns or splits change between runs."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A Kubeflow Pipelines server for those who ask one."""
+"""A Kubeflow Pipelines server for tests."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What ML Metadata may hold at any moment, also after a kill."""
+"""Checks of ML Metadata's contents that hold at any moment, also after a kill."""
 
 from __future__ import annotations
 

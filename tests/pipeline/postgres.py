@@ -1,4 +1,4 @@
-"""A PostgreSQL server of the machine's own binaries, for a test."""
+"""A PostgreSQL server for a test, from this machine's own binaries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands, as they present themselves."""
+"""The commands and their help."""
 
 import errno
 import subprocess

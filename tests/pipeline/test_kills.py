@@ -1,4 +1,4 @@
-"""A chain of two nodes that is killed at random moments; whole runs are in tests/e2e/test_chaos.py."""
+"""A chain of two nodes that is killed at random moments; tests/e2e/test_chaos.py has whole runs."""
 
 import random
 import time

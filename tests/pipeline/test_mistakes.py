@@ -1,4 +1,4 @@
-"""What someone sees who mistypes: one paragraph that says what to do, and no stack trace."""
+"""The messages about a user's mistakes: one paragraph that says what to do, and no stack trace."""
 
 import socket
 import subprocess

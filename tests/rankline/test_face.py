@@ -1,4 +1,4 @@
-"""The face for Python: what it has, what it costs to import, and what its functions give and refuse."""
+"""The Python interface: its names, the time to import it, and the results and errors of its functions."""
 
 from __future__ import annotations
 

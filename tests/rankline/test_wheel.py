@@ -1,4 +1,4 @@
-"""What gets installed: a wheel that works outside of the repository, and says what is in its way."""
+"""The wheel: it works outside of the repository, and names another package that is in its way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Datasets to test with: a stranger's folder, and those that come with Rankline, read once."""
+"""Datasets for tests: a user's folder, and the datasets that come with Rankline, read once."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

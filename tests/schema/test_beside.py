@@ -1,4 +1,4 @@
-"""What lies beside a dataset's files, and rows that are there twice, is told."""
+"""Files beside a dataset's, and rows that are read twice: both are reported."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Items and groups as their latest rows describe them, and who has met what."""
+"""Items and groups as their latest rows describe them, and the items that each group has seen."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Census-Income (KDD) as it is fetched, read and split."""
+"""Census-Income (KDD): fetched, read and split."""
 
 import pyarrow as pa
 import pyarrow.compute as pc

@@ -1,4 +1,4 @@
-"""What only a whole split shows: no rows, one class, a column that is missing nearly everywhere."""
+"""Problems that only a whole split shows: no rows, one class, a column that is nearly always missing."""
 
 import pickle
 import re

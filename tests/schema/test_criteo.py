@@ -1,4 +1,4 @@
-"""Generated rows: their truth, their distribution, and that they read as the Criteo files do."""
+"""Generated rows: their truth and distribution, and that they read like the Criteo files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CSV files as people write them: each row is read as it was meant, or the file is refused."""
+"""CSV files of all kinds: each row is read as it was meant, or the file is refused."""
 
 import csv
 import gzip

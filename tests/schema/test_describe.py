@@ -1,4 +1,4 @@
-"""What `rankline validate` tells: by hand on a few rows, and against Transform on many."""
+"""`rankline validate`: checked by hand on a few rows, and against Transform on many."""
 
 import functools
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What columns hold is told from all files, and what is odd about them is told."""
+"""The types of columns, inferred from all files, and the oddities that are reported."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""MovieLens-100k as it is fetched, joined and split."""
+"""MovieLens-100k: fetched, joined and split."""
 
 import pyarrow as pa
 import pyarrow.compute as pc

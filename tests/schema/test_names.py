@@ -1,4 +1,4 @@
-"""What columns may be called, and what is said of those that may not."""
+"""The allowed names of columns, and the messages about others."""
 
 import json
 

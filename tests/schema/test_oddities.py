@@ -1,4 +1,4 @@
-"""What shows only over all rows: times in two units, line breaks in tokens, columns that come late."""
+"""Oddities that only all rows show: times in two units, line breaks in tokens, columns that come late."""
 
 import pickle
 

@@ -1,4 +1,4 @@
-"""A stranger's files: what is read from them, and what is said when they are not what they should be."""
+"""Reading a user's files, and the errors about those that are wrong."""
 
 import gzip
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Data in spans: which there are, which are read, and which are missing."""
+"""Data in spans: the spans that exist, those that are read, and those that are missing."""
 
 from __future__ import annotations
 

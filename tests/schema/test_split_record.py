@@ -1,4 +1,4 @@
-"""Whether a model has seen rows of a later test split is told from what was recorded with it."""
+"""Whether a model has seen rows of a later test split, from the record beside the model."""
 
 import itertools
 import pickle

@@ -1,4 +1,4 @@
-"""Times in the spellings that logs have, and units of the time since 1970."""
+"""Times as logs write them, and the units of times since 1970."""
 
 import pyarrow as pa
 import pytest

@@ -1,4 +1,4 @@
-"""How tests ask a server, and wait for what it does in its own time."""
+"""Helpers with which tests call a server, and wait for its work in the background."""
 
 import time
 from collections.abc import Callable

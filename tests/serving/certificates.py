@@ -1,4 +1,4 @@
-"""Certificates for tests of TLS, made as they are needed."""
+"""Certificates for tests of TLS, made on demand."""
 
 import datetime
 import ipaddress

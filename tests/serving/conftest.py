@@ -1,8 +1,8 @@
-"""What the tests serve: a SavedModel with the signatures that Rankline exports, small enough to work its answers
-out by hand.
+"""The model that the tests serve: a SavedModel with the signatures that Rankline exports, small enough to work its
+answers out by hand.
 
-The toy model's score of a candidate is linear: logit = scale · (length of user + age + item + number of genres), a
-missing value counting 0, and probability = sigmoid(logit).
+The toy model's score of a candidate is linear: logit = scale · (length of user + age + item + number of genres), where
+a missing value counts as 0, and probability = sigmoid(logit).
 """
 
 import shutil

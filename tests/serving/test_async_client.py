@@ -1,4 +1,4 @@
-"""The client for event loops: what it does differently from the other, of which it shares the rest."""
+"""The client for event loops, where it differs from the other client, with which it shares the rest."""
 
 import asyncio
 import itertools

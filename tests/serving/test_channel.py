@@ -1,4 +1,4 @@
-"""TLS between the clients and the embedded server, and files that do not hold what they should."""
+"""TLS between the clients and the embedded server, and certificate files with wrong contents."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""Hostile input: whatever is sent, the server answers it with a status, gives nothing away and goes on serving."""
+"""Hostile input: the server answers every request with a status, reveals nothing, and goes on serving."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parts of TensorFlow without all of it; each case in an interpreter of its own."""
+"""Parts of TensorFlow that load without the rest, each case in an interpreter of its own."""
 
 import subprocess
 import sys

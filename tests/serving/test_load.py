@@ -1,4 +1,4 @@
-"""Load, and what is measured of it; the times are those of a clock that moves when the test says so."""
+"""Load and its measurements, with a clock that the test moves."""
 
 import itertools
 import json

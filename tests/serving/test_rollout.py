@@ -1,4 +1,4 @@
-"""Labels moved on a server that answers requests all the while."""
+"""Labels that move on a server under load."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TensorProto to numpy and back; TensorFlow's C++ (`tf.io.parse_tensor`) tells what is right."""
+"""TensorProto to numpy and back, checked against TensorFlow's C++ (`tf.io.parse_tensor`)."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The area under the ROC curve, worked by hand."""
+"""The area under the ROC curve, worked out by hand."""
 
 from __future__ import annotations
 

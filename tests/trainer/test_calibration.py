@@ -1,4 +1,4 @@
-"""Lines and curves worked by hand, and what becomes of a model's probabilities."""
+"""Calibration lines and curves, worked out by hand, and a model's calibrated probabilities."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Two replicas come to what one comes to, and so do two devices of which one holds the tables.
+"""Two replicas reach the same result as one, and so do two devices of which one holds the tables.
 
-In processes of their own, since devices are made when TensorFlow starts.
+The tests run in processes of their own, since TensorFlow makes its devices when it starts.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The SavedModel answers as the model in memory does, whichever signature is asked."""
+"""The SavedModel gives the same answers as the model in memory, in every signature."""
 
 from __future__ import annotations
 

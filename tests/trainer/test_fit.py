@@ -1,4 +1,4 @@
-"""Early stopping, checkpoints, equal seeds, and an interrupted run that goes on."""
+"""Early stopping, checkpoints, equal seeds, and an interrupted run that continues."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Losses and answers worked by hand."""
+"""Losses and answers, worked out by hand."""
 
 from __future__ import annotations
 

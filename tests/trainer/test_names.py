@@ -1,4 +1,4 @@
-"""What columns are called changes nothing: not what Transform makes of them, nor what a served model answers."""
+"""Names of columns change neither Transform's output nor a served model's answers."""
 
 from __future__ import annotations
 

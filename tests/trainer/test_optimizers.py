@@ -1,4 +1,4 @@
-"""Steps of each optimizer worked by hand, and against Keras' own where the rules are the same."""
+"""Steps of each optimizer, worked out by hand, and checked against Keras where the rules are the same."""
 
 from __future__ import annotations
 

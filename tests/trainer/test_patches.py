@@ -1,4 +1,4 @@
-"""Parts of libraries are replaced in the version that the replacement was written for, and in no other."""
+"""Patches of libraries apply to the version that they were written for, and to no other."""
 
 import importlib.metadata
 

@@ -1,4 +1,4 @@
-"""Hand-worked values for everything the feature language can ask of Transform."""
+"""Hand-worked values for everything that the feature language can ask of Transform."""
 
 from __future__ import annotations
 

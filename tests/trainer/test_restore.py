@@ -1,4 +1,4 @@
-"""A trained model, taken apart again; and how often it has seen what."""
+"""A trained model, taken apart again; and its counts of training rows."""
 
 from __future__ import annotations
 

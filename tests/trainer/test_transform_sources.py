@@ -1,4 +1,4 @@
-"""What an output depends on is what TFT finds, however the graph looks."""
+"""The columns that an output depends on, compared with TFT's, for many graphs."""
 
 import pytest
 import tensorflow as tf

@@ -1,4 +1,4 @@
-"""Warm-up requests: what is in them, and that a model answers them."""
+"""Warm-up requests: their contents, and that a model answers them."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The sides of the training benchmark: one module each, run as a process of its own, in its own environment."""
+"""The sides of the training benchmark: modules that run as processes, each in its own environment."""

@@ -17,7 +17,7 @@ from pipeline.bench.sides.worker import Job, Rows, Side, serve
 
 
 class DeepCtrTorch(Side):
-    """Its step is that of its `fit`, without metrics."""
+    """Takes the step of the library's `fit`, without metrics."""
 
     def __init__(self, job: Job, rows: Rows) -> None:
         ids = [SparseFeat(f"C{column}", size, job.width) for column, size in enumerate(job.sizes)]

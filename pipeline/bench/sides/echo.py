@@ -1,6 +1,6 @@
-"""`python -m pipeline.bench.sides.echo`: a gRPC server that does nothing, as the embedded server would do it.
+"""`python -m pipeline.bench.sides.echo`: a gRPC server that does nothing, built like the embedded server.
 
-Any request, of whatever method, is answered by as many bytes as a model's answer has. What is left is what gRPC costs.
+It answers any request to any method with as many bytes as a model's answer has, which leaves the cost of gRPC.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class _Echo(grpc.GenericRpcHandler):  # type: ignore[misc]
 
 @click.command()
 @click.option("--port", type=int, required=True, help="On 127.0.0.1.")
-@click.option("--answer", type=int, required=True, help="Bytes of each answer.")
+@click.option("--answer", type=int, required=True, help="The number of bytes of an answer.")
 def main(port: int, answer: int) -> None:
-    """Answers until it is stopped."""
+    """Serve until the process is stopped."""
     server = grpc.server(futures.ThreadPoolExecutor(GRPC_THREADS), options=GRPC_OPTIONS)
     server.add_generic_rpc_handlers([_Echo(bytes(answer))])
     server.add_insecure_port(f"127.0.0.1:{port}")

@@ -1,7 +1,7 @@
-"""The features of `schema/criteo` by pandas: what Transform makes of them, in one thread and from memory.
+"""Computes the features of `schema/criteo` with pandas, as Transform does, in one thread and in memory.
 
-`python -m pipeline.bench.sides.frame` reads the Parquet files in the data's `train` and `eval`, and writes the rows of
-both transformed, and the size of each vocabulary as JSON.
+`python -m pipeline.bench.sides.frame` reads the Parquet files in the data's `train` and `eval` folders, and writes the
+transformed rows of both, and the size of each vocabulary as JSON.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pandas as pd
 from schema.criteo.generator import CROSSED, IDS, LOW_RANK, NUMBERS
 
 _MIN_COUNT = 5
-"""As in schema/criteo/features.yaml."""
+"""The `min_count` of schema/criteo/features.yaml."""
 
 
 @click.command()

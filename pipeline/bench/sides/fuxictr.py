@@ -1,4 +1,4 @@
-"""Wide & Deep and DCN-V2 of FuxiCTR's layers, as its model zoo puts them together."""
+"""Wide & Deep and DCN-V2 from FuxiCTR's layers, as its model zoo combines them."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _LABEL = "label"
 
 
 class Network(BaseModel):  # type: ignore[misc]
-    """The model zoo's networks, with numbers beside the embeddings as they are, which its `FeatureEmbedding` would
-    multiply by a vector each: the other sides do not.
+    """The model zoo's networks, but with numbers as they are beside the embeddings. Its `FeatureEmbedding` would
+    multiply each number by a vector, which the other sides do not do.
     """
 
     def __init__(self, job: Job, features: FeatureMap, numbers: list[str], folder: str) -> None:
@@ -56,7 +56,7 @@ class Network(BaseModel):  # type: ignore[misc]
 
 
 class FuxiCtr(Side):
-    """Its step is `BaseModel.train_step`."""
+    """Takes the step of `BaseModel.train_step`."""
 
     def __init__(self, job: Job, rows: Rows) -> None:
         self._folder = tempfile.TemporaryDirectory()

@@ -1,6 +1,6 @@
-"""`python -m pipeline.bench.sides.measured FILE COMMAND…` runs a command and writes what it took to FILE, as JSON.
+"""`python -m pipeline.bench.sides.measured FILE COMMAND…` runs a command and writes its cost to FILE, as JSON.
 
-Linux counts the memory of who starts a process as the process' own: so this one, which is small, starts it.
+Linux counts a parent's memory as its child's too, so this small process starts the command.
 """
 
 import json
@@ -14,7 +14,7 @@ _MEBIBYTE = 1024  # of ru_maxrss's kibibytes
 
 
 def main() -> None:
-    """Exits as the command does."""
+    """Runs the command, and exits with its status."""
     start = time.monotonic()
     process = subprocess.Popen(sys.argv[2:])
     _, status, usage = os.wait4(process.pid, 0)

@@ -1,4 +1,4 @@
-"""The bound: the matrix products of the model's dense layers, forward and backward, and nothing else of a step."""
+"""The bound: only the matrix products of a step in the model's dense layers, forward and backward."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pipeline.bench.sides.worker import Job, Rows, Side, serve
 
 
 class Products(Side):
-    """Per layer y = xW, with g the gradient of y: y, the gradient of the weights xᵀg and that of the inputs gWᵀ."""
+    """Computes per layer y = xW, with g the gradient of y: y, the weights' gradient xᵀg and the inputs' gWᵀ."""
 
     def __init__(self, job: Job, rows: Rows) -> None:
         inputs = len(job.sizes) * job.width + rows.numbers.shape[1]

@@ -19,7 +19,7 @@ from pipeline.bench.sides.worker import Job, Rows, Side, serve
 
 
 class PytorchWideDeep(Side):
-    """Its step is that of its `Trainer`. As its preprocessors leave them, ids begin at 1."""
+    """Takes the step of the library's `Trainer`. Ids begin at 1, as after its preprocessors."""
 
     def __init__(self, job: Job, rows: Rows) -> None:
         torch.manual_seed(0)

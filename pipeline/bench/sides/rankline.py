@@ -1,4 +1,4 @@
-"""Rankline, with the defaults of its optimizers."""
+"""Rankline, with its optimizers' defaults."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from trainer.params import TrainParams
 
 
 class Rankline(Side):
-    """Its step is that of `trainer.fit`."""
+    """Takes the step of `trainer.fit`."""
 
     def __init__(self, job: Job, rows: Rows) -> None:
         ids = [

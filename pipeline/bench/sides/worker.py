@@ -1,7 +1,7 @@
-"""A side's process: it builds its model, then does what each line of its standard input says, and answers in JSON.
+"""A side's process: builds its model, then follows the commands on its standard input and answers in JSON.
 
-Sides run in environments that have little in common. Here and in the sides' modules nothing of ours is imported, except
-in `rankline` and `products`.
+The environments of the sides have little in common. So this module and those of the sides import nothing of Rankline,
+except for `rankline` and `products`.
 """
 
 from __future__ import annotations
@@ -23,39 +23,39 @@ from sklearn.metrics import roc_auc_score  # type: ignore[import-untyped]
 
 @dataclass(frozen=True)
 class Job:
-    """What all sides of a measurement build and learn from."""
+    """The model and the data of all sides of a measurement."""
 
     folder: str
-    """Of the rows, see `Rows`."""
+    """The folder of the rows, see `Rows`."""
     model: str
-    """wide_deep or dcn_v2."""
+    """The architecture, wide_deep or dcn_v2."""
     sizes: tuple[int, ...]
-    """Number of ids of each categorical column."""
+    """The number of ids of each categorical column."""
     batch_size: int
     width: int
-    """Of an embedding."""
+    """The width of an embedding."""
     hidden_units: tuple[int, ...]
     cross_layers: int
     precision: str
-    """float32 or bfloat16, of the dense part."""
+    """The type of the dense part, float32 or bfloat16."""
 
 
 class Rows(NamedTuple):
     """Rows in Criteo's format."""
 
     numbers: npt.NDArray[np.float32]
-    """[rows, 13]"""
+    """The numbers, [rows, 13]."""
     ids: npt.NDArray[np.int64]
-    """[rows, 26]; those of a column begin at 0."""
+    """The ids, [rows, 26]; each column's begin at 0."""
     labels: npt.NDArray[np.float32]
-    """[rows]"""
+    """The labels, [rows]."""
 
     def batches(self, size: int) -> list[Rows]:
-        """All whole batches, in order."""
+        """All complete batches, in order."""
         return [self.between(start, start + size) for start in range(0, len(self.labels) - size + 1, size)]
 
     def between(self, start: int, end: int) -> Rows:
-        """Some of the rows."""
+        """The rows from `start` to before `end`."""
         return Rows(self.numbers[start:end], self.ids[start:end], self.labels[start:end])
 
     def save(self, folder: Path) -> None:
@@ -66,7 +66,7 @@ class Rows(NamedTuple):
 
     @classmethod
     def load(cls, folder: Path) -> Rows:
-        """Reads what `save` wrote."""
+        """Reads the files of `save`."""
         return cls(*(np.load(folder / f"{name}.npy") for name in cls._fields))
 
 
@@ -75,22 +75,22 @@ class Side(ABC):
 
     @abstractmethod
     def train(self, steps: int) -> None:
-        """Takes so many steps, over batches that lie in memory in the form that its model takes."""
+        """Takes `steps` steps, over batches that are in memory in the form that the model takes."""
 
     def predict(self, rows: Rows) -> npt.NDArray[Any]:
-        """Scores by which the rows can be ranked: [rows]."""
+        """The scores of the rows, by which they can be ranked: [rows]."""
         raise NotImplementedError
 
     def read(self, batches: int) -> None:
-        """Goes through so many batches as its own loader gives them, shuffled, and does nothing with them."""
+        """Reads batches from the side's own loader, shuffled, and does nothing with them."""
         raise NotImplementedError
 
 
 def serve(make: Callable[[Job, Rows], Side], version: str) -> None:
-    """Makes the side that the command line describes, and follows standard input until it ends.
+    """Makes the side that the command line describes, and follows the commands on standard input until it ends.
 
-    The command line is a `Job` as JSON, and the descriptor to write answers to, since libraries print things. Lines are
-    `train STEPS`, `read BATCHES`, `auc` and `memory`; the answers have `seconds`, `auc` and `mebibytes`.
+    The command line is a `Job` as JSON and the descriptor for answers, because libraries print to standard output.
+    Commands are `train STEPS`, `read BATCHES`, `auc` and `memory`; the answers have `seconds`, `auc` and `mebibytes`.
     """
     answers = os.fdopen(int(sys.argv[2]), "w", buffering=1)
     job = Job(**json.loads(sys.argv[1]))
@@ -112,6 +112,6 @@ def serve(make: Callable[[Job, Rows], Side], version: str) -> None:
 
 
 def _peak_mebibytes() -> int:
-    # ru_maxrss would be at least that of the process that started this one.
+    # ru_maxrss would be at least that of the parent process.
     (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:"))
     return int(line.split()[1]) >> 10

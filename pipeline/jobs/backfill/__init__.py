@@ -1,1 +1,1 @@
-"""`rankline backfill`: one run for each span, in their order, and what it is worth to train anew each time."""
+"""`rankline backfill`: one run for each span, in order, and the gain from training anew each time."""

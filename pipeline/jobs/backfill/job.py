@@ -1,4 +1,4 @@
-"""`rankline backfill` as a person sees it."""
+"""The job of `rankline backfill`, with its output."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ from schema.spans import Spans
 
 _MAKES_NO_OTHER_MODEL: Any = {
     **dict.fromkeys(("root", "metadata", "beam", "cache", "kubeflow"), True),
-    # What a span may be like can be decided when one has stopped the backfill, which then goes on.
+    # A problem of a span may stop the backfill. The user may then allow it, and the backfill continues.
     "spans": set(SpanParams.model_fields) - {"window"},
 }
-"""Keys of the configuration."""
+"""The keys of the configuration that do not change the models."""
 
 
 def backfill_and_show(config: RunConfig, first: str | None, last: str | None) -> int:
-    """Runs the pipeline for each of some spans, and shows and writes what training anew each time is worth.
+    """Runs the pipeline for each of several spans, and shows and writes the gain from training anew each time.
 
     Args:
-        config: of each run, but for the span.
-        first: the span to begin with; None is the first that there is.
-        last: the span to end with; None is the last.
+        config: the configuration of each run, except for its span.
+        first: the span to begin with; None is the first span of the data.
+        last: the span to end with; None is the last span of the data.
 
     Returns:
         The exit status: `PUSHED`, or `REFUSED` where the model of any span was refused.
 
     Raises:
-        SpecError: data without spans, or whose label has not two classes, or no span from `first` to `last`.
-        RanklineError: what stopped a run.
+        SpecError: the data has no spans, its label does not have two classes, or no span is from `first` to `last`.
+        RanklineError: something stopped a run.
     """
     dataset = find(config.dataset)
     known = spans_of(dataset, "backfill")
@@ -84,7 +84,7 @@ def backfill_and_show(config: RunConfig, first: str | None, last: str | None) ->
 
 
 def _chosen(name: str, spans: Spans, first: str | None, last: str | None) -> list[str]:
-    """Names of the spans from the first to the last."""
+    """The names of the spans from the first to the last."""
     there = list(spans.files)
     low = there[0] if first is None else spans.number(first)
     high = there[-1] if last is None else spans.number(last)
@@ -98,7 +98,7 @@ def _chosen(name: str, spans: Spans, first: str | None, last: str | None) -> lis
 
 
 def _digest(config: RunConfig) -> str:
-    """Tells backfills apart, so that one that goes on has the same configuration as before."""
+    """A digest of the keys that change the models, by which a backfill finds its earlier steps."""
     return hashlib.sha256(config.model_dump_json(exclude=_MAKES_NO_OTHER_MODEL).encode()).hexdigest()[:8]
 
 
@@ -107,7 +107,7 @@ def _run(config: RunConfig, span: str, layout: Layout) -> Step:
     config = config.model_copy(update={"spans": config.spans.model_copy(update={"span": span})})
     dataset, warnings = dataset_in_window(config.dataset, config.spans)
     run_id = local.new_run_id()
-    with quiet(layout.logs(run_id) / local.LOG_FILE) as console:  # which is the backfill's log
+    with quiet(layout.logs(run_id) / local.LOG_FILE) as console:  # its console writes to the backfill's log
         result = local.run(config, dataset, run_id, console, warnings)
     return Step(
         span=span,

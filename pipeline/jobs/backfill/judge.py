@@ -1,4 +1,4 @@
-"""What pushed models say of a span that they have not seen."""
+"""Judges pushed models on a span that they have not seen."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from schema.lists import as_lists
 
 @dataclass(frozen=True)
 class Judged:
-    """The rows of one span or of several, and two models' logits.
+    """The rows of one or more spans, and two models' logits for them.
 
     Attributes:
-        labels: [rows], 0 or 1.
-        weights: [rows].
-        once: [rows], of the first model that was pushed.
-        continuous: [rows], of the one that was served when the rows came.
+        labels: the labels, [rows], 0 or 1.
+        weights: the weights, [rows].
+        once: the logits of the first pushed model, [rows].
+        continuous: the logits of the model that was served when the rows came, [rows].
     """
 
     labels: Floats
@@ -44,31 +44,31 @@ class Judged:
         return {"once": rows.metrics(self.once), "continuous": rows.metrics(self.continuous)}
 
     def save(self, path: Path) -> None:
-        """Writes an `.npz` file, all of it or nothing."""
+        """Writes an `.npz` file, completely or not at all."""
         partial = path.with_suffix(".partial.npz")
         np.savez(partial, **vars(self))
         partial.rename(path)
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """What `save` has written."""
+        """Reads a file of `save`."""
         with np.load(path) as arrays:
             return cls(**arrays)
 
     @classmethod
     def joined(cls, several: Iterable[Self]) -> Self:
-        """The rows of all."""
+        """The rows of several spans together."""
         columns = [vars(each) for each in several]
         return cls(**{name: np.concatenate([column[name] for column in columns]) for name in columns[0]})
 
 
 def judge(dataset: Dataset, once: str, continuous: str) -> Judged:
-    """Asks two models for all rows of a dataset's files.
+    """Asks two models for the logits of all rows in a dataset's files.
 
     Args:
-        dataset: whose label has two classes.
-        once: folder of the SavedModel that was pushed first.
-        continuous: of the one that is served.
+        dataset: a dataset whose label has two classes.
+        once: the folder of the SavedModel that was pushed first.
+        continuous: the folder of the SavedModel that is served.
     """
     spec = dataset.spec
     found: dict[str, list[Floats]] = {name: [] for name in ("labels", "weights", "once", "continuous")}
@@ -88,7 +88,7 @@ def judge(dataset: Dataset, once: str, continuous: str) -> Judged:
 
 @functools.lru_cache(maxsize=2)
 def _model(folder: str) -> Any:
-    """The function that takes serialized examples."""
+    """The model's function that takes serialized examples."""
     if not Path(folder).is_dir():
         raise RanklineError(f"{folder}: expected the version that was pushed, found none; put it back, or begin anew")
     return tf.saved_model.load(folder).signatures["serving_default"]

@@ -31,13 +31,13 @@ _WORDS = {"once": "trained once", "continuous": "trained each time"}
 
 @dataclass(frozen=True)
 class Backfill:
-    """What came of all spans.
+    """The results of all spans.
 
     Attributes:
-        dataset: its name.
-        steps: one for each span.
-        judged: span -> rows and metrics, for those that came after the first model.
-        overall: metrics over the rows of all these; empty without any.
+        dataset: the name of the dataset.
+        steps: the steps, one for each span.
+        judged: span -> metrics, for the spans after the first model.
+        overall: the metrics over the rows of all these spans; empty if there are none.
     """
 
     dataset: str
@@ -48,7 +48,7 @@ class Backfill:
 
     @classmethod
     def read(cls, dataset: str, steps: Sequence[Step], folder: Path) -> Self:
-        """With the scores that the walk has left in its folder."""
+        """Reads the scores that the walk has written to its folder."""
         paths = {step.span: scores_of(folder, step.span) for step in steps}
         scores = {span: Judged.load(path) for span, path in paths.items() if path.is_file()}
         return cls(
@@ -60,7 +60,7 @@ class Backfill:
         )
 
     def better(self, metric: str) -> str:
-        """On how many of the spans that two models have judged the later one is better."""
+        """The number of spans, of those that two models have judged, on which the later model is better."""
         sign = 1 if find(metric).better == "higher" else -1
         gains = [
             sign * (metrics["continuous"][metric] - metrics["once"][metric])
@@ -71,7 +71,7 @@ class Backfill:
 
 
 def table(backfill: Backfill) -> Table:
-    """A line for each span, and one for all."""
+    """A table with a line for each span, and one for all."""
     table = Table(
         title=f"{backfill.dataset}: each span judged by the models from before it",
         box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", caption_justify="left",
@@ -89,9 +89,9 @@ def table(backfill: Backfill) -> Table:
         table.add_row("all", f"{sum(backfill.rows.values()):,}", *_cells(backfill.overall), "", "")
     counts = ", ".join(f"{metric} on {backfill.better(metric)}" for metric in _SHOWN)
     table.caption = (
-        "once: the first model; each: the one that was served when the span came.\n"
+        "once: the first model; each: the model that was served when the span came.\n"
         f"Training each time is better by {counts} spans.\n"
-        "ids: that have weights in the span's own model; known: those from the one before."
+        "ids: those with weights in the span's own model; known: those also in the model before."
     )
     return table
 

@@ -1,4 +1,4 @@
-"""Goes through spans in their order, and keeps what was done, so that it goes on where it was killed."""
+"""Runs the spans of a backfill in order, and records each, so that a killed backfill continues where it stopped."""
 
 from __future__ import annotations
 
@@ -10,23 +10,24 @@ from pathlib import Path
 from schema.errors import RanklineError
 
 Judge = Callable[[str, str, str, Path], None]
-"""Judges on a span, by its name, the first model and the served one, and writes a file."""
+"""Judges the first model and the served one on a span, given the span's name, and writes a file."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """What came of one span.
+    """The result of one span.
 
     Attributes:
-        span: its name.
-        run_id: of the run for it.
-        seconds: that it took.
-        rows: of its window.
-        pushed: the folder of the version that it has pushed; None if its model was refused.
-        refusals: why.
-        warnings: what is wrong with the data, and was let pass.
-        ids: ids that have weights in the model's tables; 0 if it has not begun with another model.
-        known_ids: those whose weights were taken over from that one.
+        span: the name of the span.
+        run_id: the name of its run.
+        seconds: the duration of the run.
+        rows: the number of rows in its window.
+        pushed: the folder of the pushed version; None if the model was refused.
+        refusals: the reasons why the model was refused.
+        warnings: the problems of the data that have not stopped the run.
+        ids: the number of ids with weights in the model's tables; 0 if the model has not begun with another one's
+            weights.
+        known_ids: the number of ids whose weights come from that other model.
     """
 
     span: str
@@ -46,21 +47,21 @@ def walk(
     judge: Judge,
     run: Callable[[str], Step],
 ) -> Iterator[tuple[Step, bool]]:
-    """Judges on each span the models that there are, and then makes the next one of it.
+    """Judges the existing models on each span, and then trains the next model on it.
 
-    Each model is thus judged on what came after all that it has seen.
+    So each model is judged on rows that came after all rows that it has seen.
 
     Args:
-        spans: names, in their order.
-        folder: where what was done is kept.
-        judge: is called for each span but those before the first model.
-        run: runs the pipeline for a span.
+        spans: the names of the spans, in order.
+        folder: the folder of the records.
+        judge: the function that judges; it is called for each span after the first model.
+        run: the function that runs the pipeline for a span.
 
     Yields:
-        What came of each span, and whether that was done before.
+        The result of each span, and whether an earlier call has made it.
 
     Raises:
-        RanklineError: what stopped a run, and for which span.
+        RanklineError: something stopped a run; the message names the span.
     """
     first = served = None
     for span in spans:
@@ -75,7 +76,7 @@ def walk(
                 step = run(span)
             except RanklineError as error:
                 raise RanklineError(
-                    f"span {span}: {error}\nWhat was done before it is kept: the same command goes on from there."
+                    f"span {span}: {error}\nThe spans before it are kept: the same command continues after them."
                 ) from error
             partial = record.with_suffix(".partial")
             partial.write_text(json.dumps(asdict(step), indent=1) + "\n")
@@ -85,5 +86,5 @@ def walk(
 
 
 def scores_of(folder: Path, span: str) -> Path:
-    """Where a span's scores are kept; there are none for those before the first model."""
+    """The file of a span's scores; it is missing for the spans before the first model."""
     return folder / f"{span}.npz"

@@ -1,1 +1,1 @@
-"""`rankline compare`: several models on one dataset, over several seeds, by the same rows and metrics."""
+"""`rankline compare`: several models on one dataset, over several seeds, judged with the same rows and metrics."""

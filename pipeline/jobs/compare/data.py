@@ -1,4 +1,4 @@
-"""What all models of a comparison see: the transformed splits, and lists to rank."""
+"""The data that all models of a comparison share: the transformed splits, and lists to rank."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from trainer.vocabulary import SEPARATOR
 Columns = Mapping[str, tf.Tensor]
 
 PAIR = "group x item"
-"""Name of the ranking's group and item together, among what is counted."""
+"""The name of the ranking's group and item together, in counts."""
 
 _BATCH = 8192
 _LISTS = 200
-"""The most groups for which all items are ranked."""
+"""The largest number of groups for which all items are ranked."""
 _RANKED_ROWS = 500_000
-"""The most rows for that: with more items there are fewer groups."""
+"""The largest number of rows for these rankings: with more items, fewer groups are ranked."""
 _TYPES = {"string": "string", "integer": "int64", "float": "float32"}
 
 
@@ -42,8 +42,8 @@ class RankedLists:
     """All items for some groups.
 
     Attributes:
-        candidates: for each group, all items.
-        shown: [items], in how many training rows each item was.
+        candidates: the candidates of each group: all items.
+        shown: the number of training rows with each item, [items].
     """
 
     candidates: Sequence[Candidates]
@@ -52,17 +52,17 @@ class RankedLists:
 
 @dataclass(frozen=True)
 class ComparedData:
-    """A dataset, ready for trainings.
+    """A dataset, ready for training.
 
     Attributes:
-        columns: of the transformed examples.
+        columns: the columns of the transformed examples.
         train: the train split.
         held_out: the eval split.
-        test: the test split's columns, in batches.
-        judged: the test split's labels, weights and groups.
-        seen: the item's column, `PAIR` or a cross -> in how many training rows a test row's own value was, [rows];
-            of several values, the one that was in most.
-        lists: None without a ranking.
+        test: the columns of the test split, in batches.
+        judged: the labels, weights and groups of the test split.
+        seen: the item's column, `PAIR` or a cross -> the number of training rows that have the test row's value,
+            [rows]; for a row with several values, the number of the most frequent one.
+        lists: the lists to rank; None without a ranking.
     """
 
     columns: tuple[InputColumn, ...]
@@ -75,12 +75,12 @@ class ComparedData:
 
 
 def load(dataset: Dataset, folders: Mapping[str, str], memory_mb: int) -> ComparedData:
-    """Reads what `pipeline.run.local.prepare` has left.
+    """Reads the outputs of `pipeline.run.local.prepare`.
 
     Args:
-        dataset: its spec is resolved.
-        folders: of `examples`, `transformed_examples` and `transform_graph`.
-        memory_mb: as `TrainParams.memory_mb`.
+        dataset: the dataset, with a resolved spec.
+        folders: the folders of `examples`, `transformed_examples` and `transform_graph`.
+        memory_mb: the limit of memory, as in `TrainParams.memory_mb`.
     """
     spec = dataset.spec
     transform_output = tft.TFTransformOutput(folders["transform_graph"])
@@ -127,8 +127,8 @@ class _Batch:
 
 
 class _RawRows:
-    """Raw examples, and the values in them whose occurrences are counted: items, and crosses before they lose what
-    their vocabularies do not hold.
+    """Raw examples, and the values in them that are counted: items, and crosses before the vocabularies drop rare
+    values.
     """
 
     def __init__(self, spec: FeatureSpec, to_columns: RawToColumns, transform_output: tft.TFTransformOutput) -> None:
@@ -161,7 +161,7 @@ class _RawRows:
             )
 
     def values(self, raw: RawTensors) -> dict[str, list[list[bytes]]]:
-        """Name of what is counted -> each row's values."""
+        """Counted name -> the values of each row."""
         transformed = self._transform(raw)
         buckets = {
             name: transformed[f"{name}_bucket"]
@@ -170,12 +170,12 @@ class _RawRows:
         }
         found = preprocessing.tokens(self._spec, raw, buckets)
         if self._pair:
-            # A cross may be called so.
+            # A cross may have the same name.
             found.setdefault(PAIR, tf.strings.join([found[role] for role in self._pair], separator=SEPARATOR))
         return {name: _as_lists(found[name]) for name in self.counted}
 
     def count(self, pattern: str) -> dict[str, Counter[bytes]]:
-        """How many rows of a split have each value."""
+        """The number of rows of a split with each value, by counted name."""
         occurrences: dict[str, Counter[bytes]] = {name: Counter() for name in self.counted}
         for batch in self.read(pattern):
             for name, rows in self.values(batch.raw).items():

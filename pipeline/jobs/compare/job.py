@@ -1,4 +1,4 @@
-"""`rankline compare` as a person sees it."""
+"""The job of `rankline compare`, with its output."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ def compare_and_show(configs: Mapping[str, RunConfig], seeds: Sequence[int], sil
     """Transforms the data, trains all models, and shows and writes how they compare.
 
     Args:
-        configs: model -> its configuration; the models are compared with the first, and share all but `train`.
-        seeds: of each model's trainings.
-        silent: show nothing.
+        configs: model -> its configuration. All keys but `train` are equal; the models are compared with the first one.
+        seeds: the seeds of each model's trainings.
+        silent: whether to show nothing.
 
     Returns:
-        What is shown, for who has more to ask of it.
+        The comparison that is shown, for further analysis.
 
     Raises:
-        RanklineError: what stopped it.
+        RanklineError: something stopped the comparison.
     """
     names = list(configs)
     config = configs[names[0]]

@@ -1,4 +1,4 @@
-"""What a model's scores are worth: over all test rows, over some of them, and as lists."""
+"""Metrics of a model's scores: over all test rows, over some of them, and over lists."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def check_two_classes(spec: FeatureSpec, asked_by: str, advice: str = "") -> Non
     """Checks that a dataset has the labels that `JudgedRows` takes.
 
     Args:
-        spec: of the dataset.
-        asked_by: what judges, for the error.
-        advice: what to do instead, for the error.
+        spec: the spec of the dataset.
+        asked_by: the command that needs the label, for the error.
+        advice: an alternative, for the error.
 
     Raises:
-        SpecError: the label has not two classes.
+        SpecError: the label does not have two classes.
     """
     if spec.label.kind != "binary":
         received = "a number" if spec.label.number else "one of many"
@@ -37,9 +37,9 @@ class JudgedRows:
     """The rows that scores are judged on.
 
     Attributes:
-        labels: [rows], 0 or 1.
-        weights: [rows].
-        groups: [rows], codes of the ranking's groups; None without a ranking.
+        labels: the labels, [rows], 0 or 1.
+        weights: the weights, [rows].
+        groups: the codes of the ranking's groups, [rows]; None without a ranking.
     """
 
     labels: Floats
@@ -47,9 +47,9 @@ class JudgedRows:
     groups: Ints | None
 
     def metrics(self, logits: Floats) -> dict[str, float]:
-        """The metrics that the dataset can have, by name; NaN where one has no value.
+        """The metrics of the dataset's kind, by name; NaN for a metric without a value.
 
-        The same as the Evaluator's, but for its AUC, which rounds logits to 0.002.
+        They equal the Evaluator's, except for its AUC, which rounds logits to 0.002.
         """
         answers = Answers.of_values(special.expit(logits))
         return {
@@ -68,19 +68,19 @@ def novelty(lists: Sequence[Ints], shown: Ints) -> float:
     Solving the apparent diversity-accuracy dilemma, 2010, self-information). Unseen items count as seen once.
 
     Args:
-        lists: rows of items.
-        shown: [items], how often each was in a training row.
+        lists: the lists, as indices of items.
+        shown: the number of training rows with each item, [items].
     """
     share = np.maximum(shown, 1) / max(1, shown.sum())
     return float(-np.log2(share[np.concatenate(lists)]).mean())
 
 
 def paired_p(first: Sequence[float], other: Sequence[float]) -> float:
-    """The two-sided p-value of a paired t-test over seeds; NaN for fewer than two, 0 or 1 where all pairs differ alike.
+    """The two-sided p-value of a paired t-test over seeds; NaN for fewer than two, 0 or 1 if all differences are equal.
 
     Args:
-        first: a metric of one model, a value per seed.
-        other: of another, in the same order.
+        first: the values of a metric of one model, one per seed.
+        other: those of another model, in the same order.
     """
     differences = np.subtract(other, first)
     if len(differences) < 2:
@@ -91,5 +91,5 @@ def paired_p(first: Sequence[float], other: Sequence[float]) -> float:
 
 
 def mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
-    """Mean and sample standard deviation; NaN for the latter with one value."""
+    """The mean and the sample standard deviation, which is NaN for a single value."""
     return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else math.nan

@@ -23,7 +23,7 @@ from trainer.models.joint import Joint
 from trainer.params import TrainParams
 
 FAMILIARITY = ("never", "rarely", "often")
-"""How often what a row is about was seen in training: not at all, in fewer than `OFTEN` rows, in more."""
+"""How often the subject of a row was seen in training: not at all, in fewer than `OFTEN` rows, or in more."""
 OFTEN = 10
 LIST_LENGTH = 10
 
@@ -34,12 +34,12 @@ class Trained:
 
     Attributes:
         metrics: metric -> value over the test split.
-        by_familiarity: what was counted -> familiarity -> AUC over those rows, NaN without both classes.
-        coverage: share of the items in some group's first `LIST_LENGTH`; None without a ranking.
-        novelty: of the items in these lists, in bits; None without a ranking.
-        parameters: number of weights.
-        rows_per_second: trained on, without evaluations.
-        epochs: until the best one.
+        by_familiarity: counted name -> familiarity -> AUC over the rows of that familiarity; NaN without both classes.
+        coverage: the share of the items that are in the first `LIST_LENGTH` of any group; None without a ranking.
+        novelty: the novelty of the items in these lists, in bits; None without a ranking.
+        parameters: the number of weights.
+        rows_per_second: the speed of training, without evaluations.
+        epochs: the number of epochs until the best one.
     """
 
     metrics: Mapping[str, float]
@@ -53,13 +53,13 @@ class Trained:
 
 @dataclass
 class Comparison:
-    """All trainings, by model, a `Trained` per seed.
+    """All trainings of a comparison.
 
     Attributes:
-        dataset: its name.
-        seeds: in the order of each model's trainings.
-        rows: what was counted -> familiarity -> number of test rows.
-        models: model -> its trainings.
+        dataset: the name of the dataset.
+        seeds: the seeds, in the order of each model's trainings.
+        rows: counted name -> familiarity -> number of test rows.
+        models: model -> its trainings, one per seed.
     """
 
     dataset: str
@@ -79,10 +79,10 @@ def compare(
     """Trains each model with each seed, all on the same examples.
 
     Args:
-        dataset: name.
-        data: what they are trained and judged on.
-        params: model -> how it is trained, but for the seed; each is compared with the first.
-        seeds: at least two tell a difference from chance.
+        dataset: the name of the dataset.
+        data: the rows to train and judge on.
+        params: model -> its parameters, except for the seed; each model is compared with the first.
+        seeds: the seeds; two or more are needed to tell a difference from chance.
         on_start: called before each training, with model and seed.
         on_end: called after each training.
     """
@@ -133,7 +133,7 @@ def _ignore(index: int, epoch: Epoch) -> None:
 
 
 def _by_familiarity(counts: Ints) -> dict[str, Any]:
-    """Familiarity -> which rows, bool [rows]."""
+    """Familiarity -> the mask of its rows, bool [rows]."""
     return dict(zip(FAMILIARITY, (counts == 0, (counts > 0) & (counts < OFTEN), counts >= OFTEN), strict=True))
 
 

@@ -20,9 +20,9 @@ from pipeline.terminal.tables import add_row, new_table
 
 _SIGNIFICANT = 0.05
 _FEW_ROWS = 50
-"""With fewer rows an AUC says too little to be shown."""
+"""The smallest number of rows for which an AUC is shown."""
 _PANELS = 4
-"""The most panels of familiarity in the picture."""
+"""The largest number of panels of familiarity in the picture."""
 
 
 def tables(comparison: Comparison) -> Iterator[Table]:
@@ -56,7 +56,7 @@ def tables(comparison: Comparison) -> Iterator[Table]:
 
 
 def _told_apart(comparison: Comparison) -> dict[str, list[str]]:
-    """What was counted -> the kinds of familiarity that enough rows have, where there are several."""
+    """Counted name -> the kinds of familiarity with enough rows, if there are several."""
     enough = {what: [kind for kind in FAMILIARITY if rows[kind] >= _FEW_ROWS] for what, rows in comparison.rows.items()}
     return {what: kinds for what, kinds in enough.items() if len(kinds) > 1}
 
@@ -76,7 +76,7 @@ def write(comparison: Comparison, folder: Path) -> tuple[Path, Path]:
 
 
 def _summary(comparison: Comparison, name: str) -> dict[str, str]:
-    """What there is to say of a model, by title."""
+    """The cells of a model, by the title of their row."""
     trained = comparison.models[name]
     summary = {
         metric: _cell([each.metrics[metric] for each in trained]) + _mark(comparison, name, metric)
@@ -93,7 +93,7 @@ def _summary(comparison: Comparison, name: str) -> dict[str, str]:
 
 
 def _mark(comparison: Comparison, name: str, metric: str) -> str:
-    """Whether a model is better or worse than the first by more than chance."""
+    """A mark if a model is better or worse than the first by more than chance."""
     first, other = (
         [each.metrics[metric] for each in comparison.models[model]] for model in (next(iter(comparison.models)), name)
     )

@@ -1,1 +1,1 @@
-"""`rankline monitor`: whether what is served is like what the model was trained and judged on."""
+"""`rankline monitor`: compares what is served with what the model was trained and judged on."""

@@ -1,4 +1,4 @@
-"""`rankline monitor` as a person sees it."""
+"""The job of `rankline monitor`, with its output."""
 
 from __future__ import annotations
 
@@ -34,16 +34,17 @@ def run(
     """Reads a request log and compares it with the run that pushed the newest version in it.
 
     Args:
-        dataset: a name, or a path.
-        layout: of its runs.
-        metadata: where runs are known.
-        pattern: of the log's files; None is that of `rankline serve --log-requests`.
-        labels: files that say what became of candidates.
-        unit: of the windows.
-        limits: for the alarms.
+        dataset: the dataset's name or path.
+        layout: the layout of its runs.
+        metadata: the connection to ML Metadata, which knows the runs.
+        pattern: the pattern of the log's files; None is the log of `rankline serve --log-requests`.
+        labels: the files with the labels of candidates.
+        unit: the length of the windows.
+        limits: the limits whose excess is an alarm.
 
     Raises:
-        RanklineError: no log, no run, labels of nothing that was served, or a dataset whose rankings have no score.
+        RanklineError: there is no log or no run, the labels are of no served candidate, or the dataset's rankings have
+            no score.
     """
     spec = find(dataset).spec
     if spec.label.kind == "classes":
@@ -55,7 +56,7 @@ def run(
 
 
 def tables(findings: Findings) -> Iterator[Table]:
-    """All of it, for people."""
+    """Tables of all findings."""
     labelled = any(window.labelled for window in findings.windows)
     headings = ["window", "requests#", "candidates#", "mean score#", "drift#"]
     shown = new_table("What was served", *headings, *(["labelled#", "auc#", "calibration#"] if labelled else []))
@@ -65,7 +66,7 @@ def tables(findings: Findings) -> Iterator[Table]:
             cells += [f"{window.labelled:,}", _number(window.auc, 4), _number(window.calibration, 3)]
         add_row(shown, window.name, *cells)
     metrics = [f"{name} {findings.judged[name]:.4f}" for name in ("auc", "calibration") if name in findings.judged]
-    shown.caption = f"On the test split: {', '.join(metrics)}; its scores are {findings.scores:.3f} from these."
+    shown.caption = f"On the test split: {', '.join(metrics)}; its scores differ by {findings.scores:.3f}."
     yield shown
     shown = new_table("Columns", "column", "from training#", "from the window before#")
     for name, distance in islice(findings.skew.items(), _MOST_COLUMNS):

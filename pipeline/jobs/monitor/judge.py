@@ -1,4 +1,4 @@
-"""How far what is served is from what the model was trained and judged on, and from what was served before."""
+"""Compares what is served with what the model was trained and judged on, and with what was served before."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ _BINS = 20
 
 @dataclass(frozen=True)
 class AlarmLimits:
-    """What may be without an alarm. Distances are Jensen-Shannon divergences, from 0 for the same to 1.
+    """The limits without an alarm. Distances are Jensen-Shannon divergences, from 0 for equal distributions to 1.
 
     Attributes:
-        skew: of a column's served values from those of the train split, unless its `skew_comparator` in the dataset's
-            schema.pbtxt says something else.
-        drift: of a column's values, and of the scores, from those of the window before; the same for
-            `drift_comparator`.
-        auc_drop: below the AUC on the test split.
-        calibration: by which mean score / mean label may differ from 1, either way.
+        skew: the largest distance of a column's served values from those of the train split. The column's
+        `skew_comparator` in the dataset's schema.pbtxt overrides it.
+        drift: the largest distance of a column's values, or of the scores, from those of the window before. The
+            column's `drift_comparator` overrides it.
+        auc_drop: the largest drop below the AUC on the test split.
+        calibration: the largest difference of mean score / mean label from 1, in either direction.
     """
 
     skew: float = 0.2
@@ -56,17 +56,17 @@ class AlarmLimits:
 
 @dataclass(frozen=True)
 class Window:
-    """What was served in an hour or a day.
+    """The requests and scores of an hour or a day.
 
     Attributes:
-        name: its beginning, in UTC.
-        requests: for rankings.
-        candidates: in them.
-        mean_score: of these.
-        drift: of the scores, from those of the window before; None in the first.
-        labelled: candidates of which the label is known.
-        auc: over these; NaN without both labels, None without any.
-        calibration: mean score / mean label.
+        name: the beginning of the window, in UTC.
+        requests: the number of requests for rankings.
+        candidates: the number of candidates in them.
+        mean_score: the mean score of the candidates.
+        drift: the distance of the scores from those of the window before; None in the first window.
+        labelled: the number of candidates with a known label.
+        auc: the AUC over these; NaN without both labels, None without any.
+        calibration: mean score / mean label over these.
     """
 
     name: str
@@ -81,17 +81,17 @@ class Window:
 
 @dataclass(frozen=True)
 class Findings:
-    """All that was found.
+    """All findings.
 
     Attributes:
-        windows: in the order of time.
-        skew: column -> distance of its served values from those of the train split.
-        drift: column -> that of the values of the last window from those of the window before; empty with one window.
-        scores: distance of the scores from those on the test split.
-        judged: metrics on the test split.
-        edges: of bins of the scores, one more than there are bins.
-        shares: "test split", "served" and, with several windows, "last window" -> the scores' shares in the bins.
-        alarms: a line for each limit that is exceeded.
+        windows: the windows, in the order of time.
+        skew: column -> the distance of its served values from those of the train split.
+        drift: column -> the distance of the last window's values from the window before's; empty with one window.
+        scores: the distance of the scores from those on the test split.
+        judged: the metrics on the test split.
+        edges: the edges of the scores' bins, one more than there are bins.
+        shares: "test split", "served" and, with several windows, "last window" -> the share of the scores in each bin.
+        alarms: a line for each exceeded limit.
     """
 
     windows: Sequence[Window]
@@ -107,18 +107,18 @@ class Findings:
 def judge(
     served: Served, spec: FeatureSpec, origin: Origin, unit: Unit, limits: AlarmLimits, labels: Sequence[Path] = ()
 ) -> Findings:
-    """Compares what was served.
+    """Compares served requests with the model's training and evaluation.
 
     Args:
-        served: the log's requests.
-        spec: of the dataset, resolved.
-        origin: what the model came of.
-        unit: of the windows.
-        limits: for the alarms.
-        labels: files in the dataset's format that say what became of candidates.
+        served: the requests of the log.
+        spec: the resolved spec of the dataset.
+        origin: the artifacts of the run that pushed the model.
+        unit: the length of the windows.
+        limits: the limits whose excess is an alarm.
+        labels: files in the dataset's format with the labels of candidates.
 
     Raises:
-        DataError: the labels are of nothing that was served; or what `schema.reader.read` raises.
+        DataError: the labels are of no served candidate, or `schema.reader.read` raises it.
     """
     schema = tfdv.load_schema_text(str(Path(origin.schema) / SCHEMA_FILE))
     of_training = read_statistics(origin.statistics, "train")
@@ -182,7 +182,7 @@ def _within(served: Served, unit: Unit, name: str) -> Iterable[tuple[str, pa.Arr
 
 
 def _statistics(columns: Iterable[tuple[str, pa.Array]]) -> Statistics:
-    """TFDV's statistics of columns that may differ in length: what describes a group is sent once, not once for each
+    """TFDV's statistics of columns, which may differ in length: a group's values are sent once, not once for each
     candidate."""
     found = Statistics()
     for name, values in columns:
@@ -202,7 +202,7 @@ def _distances(
     limit: float,
     alarms: list[str],
 ) -> dict[str, float]:
-    """Column -> distance, the largest first; adds to the alarms what is larger than it may be."""
+    """Column -> distance, largest first. Adds an alarm for each distance above its limit."""
     compared = distances.comparators(schema, kind, {feature.name: limit for feature in schema.feature})
     than = {"skew": "those of the train split", "drift": "those of the window before"}[kind]
     found = distances.compare(statistics, others, compared, kind)
@@ -221,7 +221,7 @@ def _divergence(scores: Floats, others: Floats) -> float:
 
 
 def _labels_of(served: Served, spec: FeatureSpec, files: Sequence[Path]) -> Floats:
-    """The label of each candidate, NaN where it is not known; where several are, the last."""
+    """The label of each candidate: NaN if it is unknown, the last one if there are several."""
     assert spec.ranking is not None, "only called with a ranking"
     names = [spec.ranking.group, spec.ranking.item, LABEL]
     known: dict[tuple[str, str], float] = {}
@@ -252,7 +252,7 @@ def _judged(scores: Floats, labels: Floats) -> dict[str, float | int | None]:
 
 
 def _check(last: Window, judged: Mapping[str, float], limits: AlarmLimits, alarms: list[str]) -> None:
-    """Alarms for what is measured in the last window."""
+    """Adds the alarms of the last window."""
     if last.drift is not None and last.drift > limits.drift:
         alarms.append(
             f"score: expected values that differ from those of the window before by at most {limits.drift:g}, "

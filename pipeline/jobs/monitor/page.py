@@ -1,4 +1,4 @@
-"""`rankline monitor` as a page: what it has found, in the style of the report."""
+"""The HTML page of `rankline monitor`, in the style of the report."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _SECTIONS = {"served": "What was served", "scores": "Scores", "columns": "Column
 
 
 def html(findings: Findings, dataset: str, limits: AlarmLimits) -> str:
-    """One page that needs nothing else.
+    """A page of the findings that loads no other files.
 
     Args:
-        findings: what it is about.
-        dataset: whose.
-        limits: that the findings were held to.
+        findings: the findings.
+        dataset: the name of the dataset.
+        limits: the limits for the alarms.
     """
     drawn = {
         "scores": charts.distribution(Distribution(edges=findings.edges, shares=findings.shares)),
@@ -46,7 +46,7 @@ def html(findings: Findings, dataset: str, limits: AlarmLimits) -> str:
 
 
 def _by_window(name: str, values: Mapping[str, float], expected: float | None) -> str:
-    """A metric of each window that has one."""
+    """A chart of a metric in each window that has one."""
 
     def paint(axes: Axes) -> None:
         axes.plot(range(len(values)), list(values.values()), color=charts.SERIES[0], marker="o", markersize=4)
@@ -61,7 +61,7 @@ def _by_window(name: str, values: Mapping[str, float], expected: float | None) -
 
 
 def _distances(findings: Findings, limits: AlarmLimits) -> str:
-    """How far each column is from training, and from the window before."""
+    """A chart of each column's distance from training and from the window before."""
     names = list(findings.skew)[:_MOST_COLUMNS]
     places = np.arange(len(names))
 
@@ -83,5 +83,5 @@ def _distances(findings: Findings, limits: AlarmLimits) -> str:
         if len(shown) > 1:
             axes.legend()
 
-    text = f"How far the values of {len(names)} columns are from others; all numbers are in the table"
+    text = f"The distances of {len(names)} columns; all numbers are in the table"
     return charts.draw("columns", text, paint, (5.0, 1 + 0.3 * len(names)))

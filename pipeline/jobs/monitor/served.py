@@ -1,4 +1,4 @@
-"""What a server was asked and what it answered, from its request log."""
+"""The requests and answers of a server, from its request log."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Served:
-    """Requests for rankings, in the order of the log, and what was answered.
+    """Requests for rankings, in the order of the log, and their answers.
 
     Attributes:
-        values: column -> its values as they were sent, in lists as in examples: one for each request where it describes
-            the group that is ranked for, and else one for each candidate.
-        sent_at: column -> when, seconds since 1970, for each of its values.
+        values: column -> its values as they were sent, in lists as in examples: one for each request if the column
+        describes the group, else one for each candidate.
+        sent_at: column -> the time of each of its values, in seconds since 1970.
         pairs: the ranking's group and item of each candidate; empty for a dataset without a ranking.
-        scores: of each candidate.
-        times: of each candidate's request, seconds since 1970.
-        requests: times of the requests.
-        versions: of the model -> how many requests it has answered.
+        scores: the score of each candidate.
+        times: the time of each candidate's request, in seconds since 1970.
+        requests: the times of the requests, in seconds since 1970.
+        versions: version of the model -> the number of requests that it has answered.
     """
 
     values: Mapping[str, pa.Array]
@@ -55,13 +55,12 @@ def read(pattern: str, spec: FeatureSpec, output: str) -> Served:
     """Reads the files of a request log.
 
     Args:
-        pattern: of the files. A last record that is only half there, as in a file that is being written, is passed
-            over.
-        spec: of the model's dataset, resolved.
-        output: of the `rank` signature: the score.
+        pattern: the pattern of the files. An incomplete last record, as in a file that is being written, is skipped.
+        spec: the resolved spec of the model's dataset.
+        output: the output of the `rank` signature that is the score.
 
     Raises:
-        DataError: there are no files, a file is none, or there is no request for a ranking in them.
+        DataError: no file matches, a file is not a request log, or the files contain no request for a ranking.
     """
     columns = raw_columns(spec)
     parts: dict[str, list[Array]] = defaultdict(list)
@@ -121,7 +120,7 @@ def _logs(pattern: str) -> Iterator[prediction_log_pb2.PredictionLog]:
 
 
 def _column(arrays: Sequence[Array], missing: Any, field: pa.Field) -> pa.Array:
-    """A column as examples have it, from what was sent: plain, or filled up with `missing`."""
+    """A column as examples have it, from the sent values: plain, or padded with `missing`."""
     present = [~np.isnan(array) if array.dtype.kind == "f" else array != missing for array in arrays]
     if pa.types.is_list(field.type):
         lengths = np.concatenate([mask.sum(axis=1) for mask in present])
@@ -134,7 +133,7 @@ def _column(arrays: Sequence[Array], missing: Any, field: pa.Field) -> pa.Array:
 
 
 def _texts(array: Array) -> Array:
-    """Bytes as texts, all else as it is."""
+    """Decodes bytes; returns other arrays unchanged."""
     if array.dtype != object:
         return array
     return np.array([value.decode() for value in array.flat], object).reshape(array.shape)

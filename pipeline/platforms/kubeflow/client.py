@@ -1,4 +1,4 @@
-"""How a Kubeflow Pipelines server is reached, as whom, and what to do where it does not answer or lets nobody in."""
+"""Connects to a Kubeflow Pipelines server, and explains what to do if it does not answer or refuses a request."""
 
 from __future__ import annotations
 
@@ -21,33 +21,33 @@ from kfp.client.set_volume_credentials import ServiceAccountTokenVolumeCredentia
 from schema.errors import RanklineError
 
 IN_CLUSTER = "http://ml-pipeline.platforms.kubeflow.package.svc.cluster.local:8888"
-"""Where a pod of the same cluster finds the server."""
+"""The address at which a pod of the same cluster finds the server."""
 TOKEN_VARIABLE = "KF_PIPELINES_TOKEN"  # noqa: S105 (its name)
-"""The environment variable that holds a token, which thus is in no file and on no command line."""
+"""The environment variable that holds a token, so that no file and no command line contains it."""
 SERVICE_ACCOUNT_TOKEN = Path(kfp.client.KF_PIPELINES_SA_TOKEN_PATH)
-"""Where a pod has the token of its service account, if it is given one for Kubeflow Pipelines."""
+"""The token of a pod's service account, if the pod has one for Kubeflow Pipelines."""
 
 _NO_ANSWER_S = (5, 30)
-"""To connect, and to be answered."""
+"""The time limits in seconds: to connect, and for an answer."""
 
 
 @contextlib.contextmanager
 def connected(
     host: str | None, namespace: str | None = None, token_file: Path | None = None, ca: Path | None = None
 ) -> Iterator[Client]:
-    """A server that answers.
+    """Connects to a server that answers.
 
-    The token is that of `token_file`, which is read anew for each call; else that of the environment variable
-    `KF_PIPELINES_TOKEN`; else that of the pod's service account, if there is one.
+    The token is that in `token_file`, which is read anew for each call; else that in the environment variable
+    `KF_PIPELINES_TOKEN`; else that of the pod's service account, if it has one.
 
     Args:
-        host: its address; None is the server of the cluster that this is a pod of.
-        namespace: of whose runs, where the server is for several users; None is the pod's own.
-        token_file: holds a token.
-        ca: authorities (PEM) that vouch for the server; None is those that the web is trusted by.
+        host: the address of the server; None is the server of the cluster that this pod belongs to.
+        namespace: the namespace of the runs, if the server has several users; None is the pod's own.
+        token_file: a file with a token.
+        ca: the certificate authorities (PEM) to trust; None is the usual ones of the web.
 
     Raises:
-        RanklineError: nobody answers there, or no such server; it refuses the token, or what it is asked.
+        RanklineError: no Kubeflow Pipelines server answers there, or it refuses the token or a request.
     """
     if not host:
         if "KUBERNETES_SERVICE_HOST" not in os.environ:
@@ -61,25 +61,25 @@ def connected(
     host = host.rstrip("/")
     token = None if token_file else os.environ.get(TOKEN_VARIABLE)
     file = token_file or (SERVICE_ACCOUNT_TOKEN if not token and SERVICE_ACCOUNT_TOKEN.is_file() else None)
-    # kfp's client prints links, and says each time what servers it works with.
+    # kfp's client prints links, and warns each time about the server's version.
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings(), _explained(host, file, bool(token)):
         warnings.simplefilter("ignore", FutureWarning)
         client = Client(
             host,
-            # "kubeflow" is the client's word for none.
+            # The client takes "kubeflow" for no namespace.
             namespace=namespace or "kubeflow",
             existing_token=token,
             credentials=ServiceAccountTokenVolumeCredentials(str(file)) if file else None,
             ssl_ca_cert=str(ca) if ca else None,
         )
         if client.get_kfp_healthz().multi_user and not client.get_user_namespace():
-            raise RanklineError(f"--namespace: expected yours, since {host} is for several users, received none")
+            raise RanklineError(f"--namespace: expected yours, since {host} has several users, received none")
         yield client
 
 
 @contextlib.contextmanager
 def _explained(host: str, token_file: Path | None, token: bool) -> Iterator[None]:
-    """Says of what a server answers, or does not answer, what can be done about it."""
+    """Turns errors of calls in a `with` block into errors that say what to do."""
     try:
         yield
     except kfp_server_api.ApiException as error:
@@ -94,7 +94,7 @@ def _explained(host: str, token_file: Path | None, token: bool) -> Iterator[None
 
 
 class Client(kfp.Client):  # type: ignore[misc]
-    """kfp's, which answers at once where it cannot work."""
+    """kfp's client, except that it fails at once if it cannot work."""
 
     @property
     def host(self) -> str:
@@ -103,7 +103,7 @@ class Client(kfp.Client):  # type: ignore[misc]
         return address
 
     def get_kfp_healthz(self, sleep_duration: int = 0) -> Any:
-        """As kfp's, which first tries for half a minute where a token is wrong, and for ever where nobody is."""
+        """Overrides kfp's check, which retries a wrong token for half a minute, and a missing server for ever."""
         try:
             health, _, headers = self._healthz_api.healthz_service_get_healthz_with_http_info(
                 _request_timeout=_NO_ANSWER_S
@@ -114,8 +114,8 @@ class Client(kfp.Client):  # type: ignore[misc]
             raise
         if "json" not in headers.get("content-type", ""):
             raise RanklineError(
-                f"{self.host}: expected Kubeflow Pipelines, received a page, perhaps to log in; a token in the "
-                f"variable {TOKEN_VARIABLE} or in --token-file may be let in"
+                f"{self.host}: expected Kubeflow Pipelines, received a page, perhaps to log in; try a token in the "
+                f"variable {TOKEN_VARIABLE} or in --token-file"
             )
         return health
 
@@ -127,11 +127,11 @@ def _refusal(error: kfp_server_api.ApiException, with_token: bool) -> str:
         return f"expected a token in the variable {TOKEN_VARIABLE} or in --token-file, received {what} ({said})"
     if error.status == HTTPStatus.FORBIDDEN:
         return f"expected a --namespace in which you may do this, received a refusal ({said})"
-    return f"expected what it accepts, received {error.status}: {said}"
+    return f"expected a request that it accepts, received {error.status}: {said}"
 
 
 def _said(error: kfp_server_api.ApiException) -> str:
-    """The server's own words: those of its API, of its uploads, or of whatever stands before it."""
+    """The server's own message, from its API, its uploads, or a proxy before it."""
     try:
         body = json.loads(error.body)
     except (ValueError, TypeError):

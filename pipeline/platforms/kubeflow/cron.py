@@ -1,4 +1,4 @@
-"""Times of a schedule: people, and cron, begin with the minute, Kubeflow Pipelines begins with the second."""
+"""The times of a schedule: cron's begin with the minute, Kubeflow Pipelines' begin with the second."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from schema.errors import RanklineError
 
 
 def with_seconds(text: str) -> str:
-    """What Kubeflow takes for times such as `0 3 * * *`.
+    """Adds the seconds that Kubeflow needs to times such as `0 3 * * *`.
 
-    It would take these five for seconds to months: a run each hour, at three past.
+    Kubeflow would read these five fields as seconds to months: a run each hour, at three minutes past.
 
     Raises:
-        RanklineError: these are neither five fields nor six.
+        RanklineError: `text` has neither five fields nor six.
     """
     fields = text.split()
     if text.startswith("@"):

@@ -1,11 +1,11 @@
 """Compiles the pipeline into a package for Kubeflow Pipelines 2, in which each node is a container of its own.
 
-TFX's own runner for Kubeflow leaves resolvers, drivers and schemas of artifacts to the platform, and the open-source
-platform does not have them. Here the tasks exchange nothing through Kubeflow: each rebuilds the pipeline and finds its
-inputs in ML Metadata, as in a local run. Kubeflow gives order, machines and retries.
+TFX's own runner for Kubeflow leaves resolvers, drivers and schemas of artifacts to the platform, but open-source
+Kubeflow does not have them. Here the tasks exchange nothing through Kubeflow: each rebuilds the pipeline and finds its
+inputs in ML Metadata, as in a local run. Kubeflow only provides order, machines and retries.
 """
 
-# kfp reads the annotations of functions as types, so they must not become texts.
+# kfp reads the annotations of functions as types, so they must not become strings.
 
 import json
 from collections.abc import Mapping, Sequence
@@ -22,24 +22,24 @@ from schema.dataset import find
 from schema.errors import SpecError, listing, nearest
 
 _OF_THIS_SIDE = ("kubeflow", "vertex")
-"""Sections of a configuration that concern who compiles, and not the pods."""
+"""The sections of a configuration that concern the machine that compiles, and not the pods."""
 
 
 def compile_package(config: RunConfig, given: Mapping[str, Any], settings: Sequence[str], output: Path) -> None:
     """Writes the package.
 
-    It is the same for every run: what differs are its parameters, whose defaults say what is compiled here. The
-    configuration goes into it as it was given, so that the pods read it as `rankline run` does.
+    The package is the same for every run. Runs differ in its parameters, whose defaults are the values given here. The
+    package contains the configuration as it was given, so that the pods read it as `rankline run` does.
 
     Args:
-        config: what `given` and `settings` say, with a `kubeflow` section.
-        given: what the configuration's file holds.
-        settings: what overrides it, as `key=value`.
-        output: the YAML file.
+        config: the configuration that `given` and `settings` make, with a `kubeflow` section.
+        given: the content of the configuration's file.
+        settings: the settings that override it, as `key=value`.
+        output: the YAML file to write.
 
     Raises:
-        SpecError: no `kubeflow` section, one for tasks that there are not, metadata that the pods would not share, or
-            a name that is not a YAML file's.
+        SpecError: there is no `kubeflow` section, it names unknown tasks, the pods would not share the metadata, or
+        `output` is not the name of a YAML file.
     """
     if output.suffix not in (".yaml", ".yml"):
         raise SpecError(f"--output: expected a name that ends in .yaml, received {str(output)!r}")
@@ -59,7 +59,7 @@ def compile_package(config: RunConfig, given: Mapping[str, Any], settings: Seque
                 f"kubeflow.tasks: expected one of {listing(nodes)}, received {name!r}{nearest(name, nodes)}"
             )
     for_pods = json.dumps({key: value for key, value in given.items() if key not in _OF_THIS_SIDE}, sort_keys=True)
-    # The span is a parameter of each run, over which a setting would win.
+    # Each run has the span as a parameter, which a setting would override.
     here = (*(f"{key}." for key in _OF_THIS_SIDE), "spans.span=")
     settings_for_pods = [setting for setting in settings if not setting.startswith(here)]
 
@@ -76,7 +76,7 @@ def compile_package(config: RunConfig, given: Mapping[str, Any], settings: Seque
         for node_id, upstream in nodes.items():
             task = _component(node_id, pods)(
                 run_id=run_id,
-                # The platform puts its name of the run in the place of this, where it is all of a value.
+                # The platform replaces this with its name of the run, but only if it is the whole value.
                 job_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
                 dataset=dataset,
                 span=span,
@@ -111,9 +111,9 @@ def _component(node_id: str, pods: Kubeflow) -> Any:
 
 
 def _equip(task: dsl.PipelineTask, pods: Kubeflow) -> None:
-    """Gives a task what all have."""
-    task.set_caching_options(False)  # TFX knows better what has changed
-    # Data that is fetched is fetched once, and has the same path in every pod.
+    """Gives a task what all tasks have."""
+    task.set_caching_options(False)  # TFX has a cache of its own
+    # Fetched data is shared, and has the same path in every pod.
     for name, value in {"RANKLINE_CACHE": str(pods.root / "cache"), **pods.env}.items():
         task.set_env_variable(name, value)
     for name, key in pods.secrets.items():
@@ -125,7 +125,7 @@ def _equip(task: dsl.PipelineTask, pods: Kubeflow) -> None:
 
 
 def _bound(task: dsl.PipelineTask, given: Task) -> None:
-    """Gives a task what it needs, and bounds what it takes."""
+    """Gives a task its resources, retries and time limit."""
     for set_bound, bound in (
         (task.set_cpu_request, given.cpu),
         (task.set_cpu_limit, given.cpu_limit),

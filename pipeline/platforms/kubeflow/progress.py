@@ -1,4 +1,4 @@
-"""Shows how a run on a cluster goes, as `rankline run` shows one on this machine."""
+"""Shows the progress of a run on a cluster, as `rankline run` shows that of a run on this machine."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 
 def show(run: Iterable[Progress], total: int, console: Console) -> None:
-    """Shows each task once it has ended, and what the run is at meanwhile.
+    """Shows each task once it has ended, and the tasks that are running meanwhile.
 
     Args:
-        run: how far it is, again and again, until it has ended.
-        total: how many tasks it has.
-        console: for the lines.
+        run: the progress of the run, again and again, until it has ended.
+        total: the number of its tasks.
+        console: the console for the lines.
 
     Raises:
-        RanklineError: it was not a success.
+        RanklineError: the run did not succeed.
     """
     shown: dict[str, bool] = {}
     with counted(console) as bar:

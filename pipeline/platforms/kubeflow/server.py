@@ -1,7 +1,7 @@
-"""Has a Kubeflow Pipelines server run packages: once, or by a schedule.
+"""Runs packages on a Kubeflow Pipelines server: once, or by a schedule.
 
-A package is uploaded as a version of its pipeline, named by its content, and runs refer to that version. All parameters
-are given with each run, so that one shows what it was run with, and none of them is left to a default.
+A package is uploaded as a version of its pipeline, named by its content, and runs refer to that version. Each run gets
+all parameters, so that it shows their values and none depends on a default.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from schema.errors import RanklineError, listing, nearest
 
 POLL_S = 5.0
 _PATIENCE_S = 600.0
-"""For which a server may be away while its run is waited for."""
+"""How long a server may be away during a run that is waited for, in seconds."""
 _PAGE = 100
 _NEVER = datetime.datetime.fromtimestamp(0, datetime.UTC)
-"""As the server says it."""
+"""The server's value for a time that has not come."""
 _ENDED = ("SUCCEEDED", "SKIPPED", "FAILED", "CANCELED")
 
 
 @dataclass(frozen=True)
 class _State:
     state: str
-    """Of KFP's `V2beta1RuntimeState`."""
+    """A value of KFP's `V2beta1RuntimeState`."""
 
     @property
     def ended(self) -> bool:
@@ -52,29 +52,29 @@ class _State:
 
 @dataclass(frozen=True)
 class Task(_State):
-    """How far a task of a run is."""
+    """The progress of a task of a run."""
 
     name: str
     seconds: float = 0.0
-    """That it took, if it has ended."""
+    """The seconds that the task took, if it has ended."""
 
 
 @dataclass(frozen=True)
 class Progress(_State):
-    """How far a run is."""
+    """The progress of a run."""
 
     tasks: tuple[Task, ...]
-    """Those that were begun, as they ended."""
+    """The tasks that were begun, in the order of their ends."""
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """Runs that the server starts by itself."""
+    """A schedule by which the server starts runs."""
 
     id: str
     name: str
     when: str
-    """As cron has it, with seconds, or `every … s`."""
+    """A cron expression with seconds, or `every … s`."""
     enabled: bool
     created: str
 
@@ -95,15 +95,14 @@ class Package:
         self.tasks: Mapping[str, str] = {
             name: task.task_info.name for name, task in loaded.pipeline_spec.root.dag.tasks.items()
         }
-        """The cluster's name -> the component."""
+        """The cluster's name of each task -> the component."""
 
 
 class Server:
     """A Kubeflow Pipelines server.
 
     Args:
-        client: of it, as `pipeline.platforms.kubeflow.client.connected` gives one, which explains what the server
-            refuses.
+        client: a client from `pipeline.platforms.kubeflow.client.connected`, which explains the server's errors.
     """
 
     def __init__(self, client: Client) -> None:
@@ -111,7 +110,7 @@ class Server:
         self._namespace: str | None = client.get_user_namespace() or None
 
     def link(self, run_id: str) -> str:
-        """Where people look at a run."""
+        """The address of a run's page."""
         return f"{self._client.host}/#/runs/details/{run_id}"
 
     def submit(
@@ -124,13 +123,14 @@ class Server:
         """Starts a run.
 
         Args:
-            package: of what.
-            parameters: those that are not to be as the package says.
-            experiment: under which it is listed; None is one of the pipeline's name, made if there is none.
-            service_account: of its pods; None is the server's choice.
+            package: the package to run.
+            parameters: the parameters that differ from the package's defaults.
+            experiment: the experiment that lists the run; None is one with the pipeline's name, created if it is
+                missing.
+            service_account: the service account of the run's pods; None is the server's choice.
 
         Returns:
-            Kubeflow's own name for it.
+            Kubeflow's own name for the run.
         """
         now = datetime.datetime.now(datetime.UTC)
         run = self._client.run_pipeline(
@@ -144,8 +144,8 @@ class Server:
         return started
 
     def progress(self, package: Package, run_id: str) -> Iterator[Progress]:
-        """How far a run is, every few seconds until it has ended."""
-        # The client's own way to wait never ends for a run that was cancelled.
+        """The progress of a run, every few seconds until it has ended."""
+        # The client's own way to wait never returns for a run that was cancelled.
         get_run = tenacity.retry(
             retry=tenacity.retry_if_exception(_may_pass),
             wait=tenacity.wait_exponential(max=30),
@@ -160,7 +160,7 @@ class Server:
                 tuple(
                     _task(package.tasks[detail.display_name], detail)
                     for detail in sorted(details, key=lambda detail: detail.end_time or _NEVER)
-                    if detail.display_name in package.tasks  # Kubeflow has tasks of its own beside them
+                    if detail.display_name in package.tasks  # Kubeflow has further tasks of its own
                 ),
             )
             yield progress
@@ -176,21 +176,21 @@ class Server:
         experiment: str | None = None,
         service_account: str | None = None,
     ) -> bool:
-        """Has a package run again and again: one run at a time, and none for times that were missed.
+        """Runs a package again and again: one run at a time, and no runs for missed times.
 
-        Each run is named by Kubeflow in ML Metadata. The server's macros, such as [[ScheduledTime]], would give better
-        names; but where a schedule has a version, as here, Kubeflow 2 leaves them as they are, and all runs would have
-        the same name and take each other for the same run.
+        Kubeflow's own name of each run is its name in ML Metadata. The server's macros, such as [[ScheduledTime]],
+        would give better names, but Kubeflow 2 leaves them unchanged in a schedule with a version, as here. All runs
+        would then have the same name, and mistake each other's outputs for their own.
 
         Args:
-            package: what.
-            name: of the schedule. One that has this name already, in the same experiment, is replaced.
-            cron: as `cron.with_seconds` gives it.
-            experiment: as of `submit`.
-            service_account: as of `submit`.
+            package: the package to run.
+            name: the name of the schedule. A schedule with this name in the same experiment is replaced.
+            cron: the times, as `cron.with_seconds` returns them.
+            experiment: the experiment, as for `submit`.
+            service_account: the service account, as for `submit`.
 
         Returns:
-            Whether another was replaced.
+            Whether a schedule was replaced.
         """
         experiment_id = self._experiment(experiment, package)
         before = [run for run in self._recurring(experiment_id=experiment_id) if run.display_name == name]
@@ -204,28 +204,36 @@ class Server:
             service_account=service_account,
             **self._uploaded(package),
         )
-        for run in before:  # only now, so that there is one if the new one was refused
+        for run in before:  # only now, so that a schedule remains if the new one was refused
             self._client.delete_recurring_run(run.recurring_run_id)
         return bool(before)
 
     def schedules(self) -> list[Schedule]:
-        """All that there are, by name."""
+        """All schedules, sorted by name."""
         return sorted(map(_schedule, self._recurring(namespace=self._namespace)), key=lambda schedule: schedule.name)
 
     def enable(self, name: str) -> None:
         """Lets a schedule start runs again.
 
         Raises:
-            RanklineError: there is none of that name or id, or several are.
+            RanklineError: no schedule has the name or id, or several have it.
         """
         self._client.enable_recurring_run(self._named(name).id)
 
     def disable(self, name: str) -> None:
-        """Keeps a schedule from starting runs. Raises: as of `enable`."""
+        """Keeps a schedule from starting runs.
+
+        Raises:
+            RanklineError: no schedule has the name or id, or several have it.
+        """
         self._client.disable_recurring_run(self._named(name).id)
 
     def delete(self, name: str) -> None:
-        """Deletes a schedule; the runs that it has started stay. Raises: as of `enable`."""
+        """Deletes a schedule; the runs that it has started stay.
+
+        Raises:
+            RanklineError: no schedule has the name or id, or several have it.
+        """
         self._client.delete_recurring_run(self._named(name).id)
 
     def _named(self, name: str) -> Schedule:
@@ -249,7 +257,7 @@ class Server:
             yield from page.recurring_runs or ()
 
     def _experiment(self, name: str | None, package: Package) -> str:
-        """The id of an experiment. One that was asked for by name must be there, since it may be a mistake."""
+        """The id of an experiment. One that was asked for by name must exist, since the name may be a mistake."""
         if name is None:
             experiment = self._client.create_experiment(package.pipeline, namespace=self._namespace)
         else:
@@ -265,7 +273,7 @@ class Server:
         return found
 
     def _uploaded(self, package: Package) -> dict[str, str]:
-        """The ids of the package's pipeline and version, which are made where they are not there."""
+        """The ids of the package's pipeline and version, which are created if they are missing."""
         path = str(package.path)
         page = self._client.list_pipelines(filter=_equal(package.pipeline), namespace=self._namespace)
         if page.pipelines:
@@ -308,7 +316,7 @@ def _schedule(run: Any) -> Schedule:
 
 
 def schedules_table(schedules: Sequence[Schedule]) -> Table:
-    """What a cluster runs by itself."""
+    """A table of a cluster's schedules."""
     table = new_table("", "schedule", "seconds to weekday", "runs", "made", "id")
     for each in schedules:
         add_row(table, each.name, each.when, "yes" if each.enabled else "no", each.created, each.id)

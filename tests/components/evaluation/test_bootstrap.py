@@ -1,4 +1,4 @@
-"""Metrics of resampled rows, against scikit-learn's of rows that are really there several times."""
+"""Metrics of resampled rows, against scikit-learn's on rows that are repeated."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""A report as a run of a small ranking leaves it, without running one."""
+"""A report of a small ranking's run, made without the run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How two models differ, of models that differ in a known way."""
+"""Comparisons of two models that differ in a known way."""
 
 import dataclasses
 

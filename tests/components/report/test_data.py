@@ -1,4 +1,4 @@
-"""What is said of the data, of data whose facts are known."""
+"""The report on data whose facts are known."""
 
 from pathlib import Path
 

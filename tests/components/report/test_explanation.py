@@ -1,4 +1,4 @@
-"""What is said of a list, of a model whose shares are known."""
+"""The explanation of a list, by a model whose contributions are known."""
 
 from types import SimpleNamespace
 

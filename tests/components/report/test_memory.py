@@ -1,4 +1,4 @@
-"""What is said of a model's memory, of models whose memory is known."""
+"""The report on a model's memory, with models whose memory is known."""
 
 import dataclasses
 from types import SimpleNamespace

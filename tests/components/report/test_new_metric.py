@@ -1,4 +1,4 @@
-"""A metric of a new file, the one on the page that says how to add it: all parts know it by its name."""
+"""The new metric of the documentation's page on metrics: all parts know it by its name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page as a browser and a reader meet it, and the Markdown."""
+"""The page in a browser and for a reader, and the Markdown."""
 
 import html
 import html.parser

@@ -1,4 +1,4 @@
-"""The paper's claim where the truth is known: who memorises, who generalises, and who does both."""
+"""The paper's claim where the truth is known: wide memorises, deep generalises, and Wide & Deep does both."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the configuration says of Beam's runner, in Beam's own words."""
+"""The configuration of Beam's runner, as Beam's own options."""
 
 import os
 

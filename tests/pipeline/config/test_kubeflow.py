@@ -57,7 +57,7 @@ def test_what_is_said_of_a_task_goes_before_what_is_said_of_all():
         ("kubeflow.task.tolerations=[{key: spot, operator: Exists, value: x}]",
          "kubeflow.task.tolerations[0]: expected no value with 'operator: Exists', received 'x'"),
         ("kubeflow.task.tolerations=[{effect: NoSchedule}]", "kubeflow.task.tolerations[0]: expected a key with "
-         "'operator: Equal', received none; 'operator: Exists' is any taint"),
+         "'operator: Equal', received none; 'operator: Exists' matches any taint"),
         ("kubeflow.task.tolerations=[{key: spot, effect: NoExcute}]", "kubeflow.task.tolerations[0].effect: expected "
          "one of NoSchedule, PreferNoSchedule, NoExecute, received 'NoExcute'; did you mean 'NoExecute'?"),
         ("kubeflow.env={my-name: x}",

@@ -1,4 +1,4 @@
-"""A cluster is started, found, and stopped with all its processes: here of stand-ins for Java's programs."""
+"""The start, use and stop of a cluster with all its processes, here stand-ins for Java's programs."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""What Flink is made of is what it was when it was tried."""
+"""The jars of Flink, compared with their known digests."""
 
 import hashlib
 import re

@@ -1,4 +1,4 @@
-"""Two runs' reports, read again."""
+"""Comparisons of two runs by their reports."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a command does, and says, when a server does not answer."""
+"""Commands whose server does not answer."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""Which candidates are ranked for whom, and how the answer reads."""
+"""The choice of candidates for a user, and the table of the answer."""
 
 import pytest
 

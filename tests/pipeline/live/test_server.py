@@ -1,4 +1,4 @@
-"""The server beside a run: it is there for as long as the run, however that ends."""
+"""The server beside a run: it lives as long as the run, even if the run is killed."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""When a canary does worse than it may."""
+"""The verdict on a canary."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The wiring, without running it."""
+"""The wiring of the graph, without running it."""
 
 import json
 import re

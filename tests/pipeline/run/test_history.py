@@ -1,4 +1,4 @@
-"""What is told of past runs, from a store that a chain of quick components has filled."""
+"""Past runs, from a store that a chain of quick components has filled."""
 
 import dataclasses
 import os

@@ -1,4 +1,4 @@
-"""What is said of a component's failure; whole runs are in tests/e2e."""
+"""The messages about a component's failure; tests/e2e has whole runs."""
 
 import shutil
 import tempfile

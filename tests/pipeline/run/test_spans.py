@@ -1,4 +1,4 @@
-"""What a run says of the spans that it should read."""
+"""The errors and warnings about a run's spans."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who sees what: tests run a small program, since it is about the descriptors of a whole process."""
+"""The output on the terminal and in a file. Tests run a small program, since descriptors belong to a process."""
 
 import os
 import subprocess

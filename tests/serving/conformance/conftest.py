@@ -1,6 +1,6 @@
-"""The server that the suite speaks to: one that is running already, or else the embedded one, started for it.
+"""The server that the suite calls: one that is already running, or else the embedded one, which the suite starts.
 
-The suite knows a server by its two ports only. What it expects is what TF Serving's sources say: both must pass.
+The suite only knows the server's two ports. It expects what TF Serving's sources say, and both servers must pass.
 """
 
 import http.client

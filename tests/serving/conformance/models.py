@@ -1,10 +1,10 @@
-"""What the conformance suite asks: SavedModels small enough to work their answers out by hand, and the files that
+"""The models of the conformance suite: SavedModels small enough to work their answers out by hand, and the files that
 configure a server of them.
 
     python -m tests.serving.conformance.models FOLDER --mounted-at /models
 
-Signatures are put together from single tensors of a graph, so that there are some that no exporter would write: they
-load, and must fail when they are asked.
+Signatures are put together from single tensors of a graph, including some that no exporter would write: they load, and
+must fail when they are called.
 """
 
 from collections.abc import Callable, Mapping

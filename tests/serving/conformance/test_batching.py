@@ -1,6 +1,6 @@
 """Requests that are computed together: TF Serving's batching/batching_{session,util}.cc and bundle_factory_util.cc.
 
-The model's batches are of 2 or 4 rows; what is missing is filled up.
+The model's batches have 2 or 4 rows; smaller ones are padded.
 """
 
 import numpy as np

@@ -1,7 +1,7 @@
 """HandleReloadConfigRequest: TF Serving's model_service_impl.cc and server_core.cc.
 
-Each case begins with the configuration that the server started with, and leaves it so. Not tried is what a server
-does not come back from: a new model without a platform stays in its mind, and makes it refuse all that comes after.
+Each case begins with the configuration that the server started with, and restores it. The suite leaves out the cases
+from which a server does not recover: after a new model without a platform, it refuses all further requests.
 """
 
 import pytest

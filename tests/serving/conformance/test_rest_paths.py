@@ -1,5 +1,5 @@
-"""States and metadata over REST, and paths that are none: TF Serving's http_rest_api_{handler,util}.cc, http_server.cc
-and util/net_http.
+"""States and metadata over REST, and invalid paths: TF Serving's http_rest_api_{handler,util}.cc, http_server.cc and
+util/net_http.
 """
 
 import gzip

@@ -1,4 +1,4 @@
-"""gRPC as such: TF Serving's server.cc, prediction_service_impl.cc and model_service_impl.cc."""
+"""gRPC itself: TF Serving's server.cc, prediction_service_impl.cc and model_service_impl.cc."""
 
 import grpc
 import pytest

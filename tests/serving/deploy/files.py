@@ -1,4 +1,4 @@
-"""The deployment files, read as those who use them read them."""
+"""Reads the deployment files."""
 
 import re
 from pathlib import Path

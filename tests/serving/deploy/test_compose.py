@@ -1,4 +1,4 @@
-"""compose.yaml is valid by the Compose Specification, and its command works, as far as the embedded server can say."""
+"""compose.yaml: valid by the Compose Specification, with a command that the embedded server accepts."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Each configuration file is what TF Serving reads it as, and all flags are its own."""
+"""The configuration files: TF Serving can read each, and has all of their flags."""
 
 from pathlib import Path
 

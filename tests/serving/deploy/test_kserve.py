@@ -1,7 +1,7 @@
-"""The InferenceService is one by KServe's own models, and what it takes from Kubernetes by Kubernetes' schemas.
+"""The InferenceService: valid by KServe's own models, and by Kubernetes' schemas in the parts that it takes from there.
 
-KServe's models lead to those of an older Kubernetes, which do not know all that is used here: such parts are checked
-as those of a pod.
+KServe's models use those of an older Kubernetes, which lack some of the fields: such parts are checked as those of a
+pod.
 """
 
 import kserve

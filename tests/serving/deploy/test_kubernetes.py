@@ -1,4 +1,4 @@
-"""The manifests are valid for Kubernetes' own schemas, and say what a cluster needs to know of TF Serving."""
+"""The manifests: valid by Kubernetes' own schemas, with all that a cluster must know of TF Serving."""
 
 import kubernetes_validate
 import pytest

@@ -1,4 +1,4 @@
-"""Rules and dashboard ask for metrics and labels that there are, and the alerts fire when they should."""
+"""Rules and dashboard: they use existing metrics and labels, and the alerts fire when they should."""
 
 import itertools
 import json

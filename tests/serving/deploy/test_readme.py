@@ -1,4 +1,4 @@
-"""What the pages on the deployment files say is so."""
+"""The claims of the pages on the deployment files."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""`python -m serving.server` as a process: its flags, its lines, its end."""
+"""`python -m serving.server` as a process: its flags, its output, its end."""
 
 import re
 import signal

@@ -1,4 +1,4 @@
-"""Configurations: several models, versions and labels, from a file and over gRPC, taken over while it serves."""
+"""Configurations: several models, versions and labels, from a file and over gRPC, loaded while the server serves."""
 
 import grpc
 import pytest

@@ -1,4 +1,4 @@
-"""How long a call may take is what its client says: nothing, much, or more than any clock can tell."""
+"""Deadlines: a client's time limit may be none, long, or longer than any clock can tell."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""JSON as RapidJSON has it: what it takes, what it refuses and how it writes."""
+"""JSON as RapidJSON has it: accepted texts, refused texts, and output."""
 
 import json
 import math

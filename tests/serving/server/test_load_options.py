@@ -1,4 +1,4 @@
-"""What a server's flags say about loading models."""
+"""A server's flags for loading models."""
 
 import grpc
 import numpy as np

@@ -1,4 +1,4 @@
-"""The life of versions, with servables that are nothing but an id."""
+"""The life of versions, with servables that only have an id."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""Metrics: how they are written, and what is counted."""
+"""Metrics: their format and their counts."""
 
 import http.client
 import json

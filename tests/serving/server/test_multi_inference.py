@@ -1,4 +1,4 @@
-"""MultiInference on the toy model: what Classify and Regress say, in one answer."""
+"""MultiInference on the toy model: the answers of Classify and Regress in one."""
 
 import pytest
 from google.protobuf import text_format

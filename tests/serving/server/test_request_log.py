@@ -1,4 +1,4 @@
-"""A sample of requests and responses in files, as `logging_config` says."""
+"""A sample of requests and responses in files, by `logging_config`."""
 
 import time
 from pathlib import Path

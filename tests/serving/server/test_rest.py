@@ -1,4 +1,4 @@
-"""The REST side: inference, state and metadata, and what becomes of requests that are wrong."""
+"""REST: inference, state and metadata, and the errors of wrong requests."""
 
 import gzip
 import http.client

@@ -1,4 +1,4 @@
-"""Which version under a base path is served."""
+"""The choice of the served version under a base path."""
 
 import pytest
 from tensorflow.python.lib.io import file_io

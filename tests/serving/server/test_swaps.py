@@ -1,4 +1,4 @@
-"""New versions while many ask: nobody notices but by the answers."""
+"""New versions under load: clients only notice the new answers."""
 
 import threading
 from collections.abc import Callable

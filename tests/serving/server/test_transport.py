@@ -1,4 +1,4 @@
-"""TLS, grpc.health.v1, gRPC's options, and more requests than there is room for."""
+"""TLS, grpc.health.v1, gRPC's options, and more requests than the server has room for."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""Warm-up requests: all are answered when a model is loaded, and one that fails, fails the load."""
+"""Warm-up requests: loading a model answers all of them, and fails if one fails."""
 
 import shutil
 

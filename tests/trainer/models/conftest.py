@@ -1,4 +1,4 @@
-"""Examples of two rows that the models' tests share, and what parts of models make of them, worked by hand."""
+"""Examples of two rows that the tests of models share, and the results of models' parts, worked out by hand."""
 
 from __future__ import annotations
 

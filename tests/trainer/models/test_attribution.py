@@ -1,4 +1,4 @@
-"""What each column adds to a logit: of models whose weights are known, worked by hand."""
+"""Each column's contribution to a logit, for models whose weights are known, worked out by hand."""
 
 from __future__ import annotations
 

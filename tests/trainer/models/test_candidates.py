@@ -1,4 +1,4 @@
-"""A context's candidates get the logits that they would get as rows, whichever model is asked."""
+"""A context's candidates get the same logits as rows do, in every model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Networks of cross layers, and where they stand; their layers have tests of their own."""
+"""Networks of cross layers, and their place in a model; the layers have tests of their own."""
 
 from __future__ import annotations
 

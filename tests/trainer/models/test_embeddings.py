@@ -1,4 +1,4 @@
-"""Lookups worked by hand."""
+"""Lookups, worked out by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all models are asked."""
+"""The interface that all models share."""
 
 from __future__ import annotations
 

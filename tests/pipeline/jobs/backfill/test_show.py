@@ -1,4 +1,4 @@
-"""What a backfill shows and writes."""
+"""The table and the files of a backfill."""
 
 from __future__ import annotations
 

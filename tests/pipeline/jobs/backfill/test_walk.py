@@ -70,7 +70,7 @@ def test_what_stops_a_run_is_told_with_its_span_and_may_be_mended(go):
         go(Chain(stops="3"))
     first, last = str(caught.value).splitlines()
     assert first == "span 3: no rows"
-    assert last == "What was done before it is kept: the same command goes on from there."
+    assert last == "The spans before it are kept: the same command continues after them."
     chain = Chain()
     go(chain)
     assert chain.runs == ["3", "4"]

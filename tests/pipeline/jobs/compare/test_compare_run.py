@@ -1,4 +1,4 @@
-"""Trainings on a handful of columns: what is judged, by familiarity, and what is shown of it."""
+"""Trainings on a handful of columns: their results, by familiarity, and the tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a request log says, and which of it is an alarm."""
+"""Request logs, and the alarms that they raise."""
 
 from __future__ import annotations
 
@@ -248,7 +248,7 @@ def test_it_is_shown(tmp_path, spec, origin):
     with console.capture() as captured:
         for table in job.tables(findings):
             console.print(table)
-    assert "On the test split: auc 0.7000; its scores are" in captured.get()
+    assert "On the test split: auc 0.7000; its scores differ by" in captured.get()
     assert next(line.split()[:3] for line in captured.get().splitlines() if line.split()[:1] == ["all"]) == [
         "all", "40", "200"
     ]  # fmt: skip
@@ -286,14 +286,14 @@ def written(tmp_path, spec, origin):
 def test_it_has_a_page(written):
     findings, path = written
     text = path.read_text()
-    assert "<h1>What is served of &lt;b&gt;shop&lt;/b&gt;</h1>" in text
+    assert "<h1>Predictions served for &lt;b&gt;shop&lt;/b&gt;</h1>" in text
     assert f"{len(findings.alarms)} limits are exceeded" in text
     assert "age: expected values that differ from those of the train split by at most 0.2" in text
     assert re.findall(r'<section id="(\w+)"', text) == ["served", "scores", "columns"]
     labels = re.findall(r'aria-label="([^"]*); all numbers are in the table"', text)
     assert labels == [
         "auc by window; dashed: 0.7", "calibration by window; dashed: 1",
-        "How far the values of 5 columns are from others",
+        "The distances of 5 columns",
     ]  # fmt: skip
     assert "Intervals hold" not in text
 

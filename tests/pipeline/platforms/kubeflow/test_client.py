@@ -1,4 +1,4 @@
-"""Who asks a Kubeflow Pipelines server, where, and what a server says that does not answer or lets nobody in."""
+"""The connection to a Kubeflow Pipelines server: its address, its tokens, and its errors."""
 
 import ssl
 
@@ -107,10 +107,10 @@ def test_nobody_there(host, message):
         ({"lets_in": "right"}, "wrong", None,
          r"expected a token in the variable KF_PIPELINES_TOKEN or in --token-file, received one that it refuses \(Req"),
         ({"lets_in": "right"}, None, None, "expected a token in the variable .*, received none"),
-        ({"namespaces": ["team"]}, None, None, "--namespace: expected yours, since .* is for several users, received "),
+        ({"namespaces": ["team"]}, None, None, "--namespace: expected yours, since .* has several users, received "),
         ({"namespaces": ["team"]}, None, "others",
          r"expected a --namespace in which you may do this, received a refusal \(User is not authorized .* others\)"),
-        ({"login_page": True}, None, None, "expected Kubeflow Pipelines, received a page, perhaps to log in; a token"),
+        ({"login_page": True}, None, None, "expected Kubeflow Pipelines, received a page, perhaps to log in; try"),
     ],
 )  # fmt: skip
 def test_a_server_that_lets_nobody_in(server, host, package, monkeypatch, behaviour, token, namespace, message):

@@ -1,4 +1,4 @@
-"""The package for Kubeflow Pipelines, as text and as kfp reads it. That its tasks do what they should: tests/e2e."""
+"""The package for Kubeflow Pipelines, as text and as kfp reads it. tests/e2e runs its tasks."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""Submitting and scheduling, asked of a server on loopback that is as strict as Kubeflow's."""
+"""Submitting and scheduling, with a server on loopback that is as strict as Kubeflow's."""
 
 import contextlib
 import json
@@ -154,7 +154,7 @@ def test_a_schedule_stays_where_its_replacement_is_refused(server, host, package
         kubeflow.schedule(package, "nightly", "0 0 3 * * *")
     with (
         pytest.raises(
-            RanklineError, match=f"{host}: expected what it accepts, received 400: .*cron is not a supported"
+            RanklineError, match=f"{host}: expected a request that it accepts, received 400: .*cron is not a supported"
         ),
         connected(host) as kubeflow,
     ):

@@ -1,4 +1,4 @@
-"""What runs need in a cluster is valid for Kubernetes, and is what a configuration and Rankline itself speak of."""
+"""The manifests that runs need in a cluster: Kubernetes accepts them, and they match the configuration and Rankline."""
 
 import re
 
