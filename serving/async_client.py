@@ -40,6 +40,10 @@ class AsyncClient(ModelClient):
         """Ranks all items that the model knows; see `Client.recommend`."""
         return await self._recommend(context, k, exclude)
 
+    async def recommends(self) -> bool:
+        """Whether `recommend` can be called; see `Client.recommends`."""
+        return await self._recommends()
+
     async def predict(self, examples: Sequence[bytes]) -> dict[str, Array]:
         """Scores serialized tf.Examples; see `Client.predict`."""
         return await self._predict_examples(examples)

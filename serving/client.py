@@ -96,6 +96,14 @@ class Client(ModelClient):
         """
         return _finished(self._recommend(context, k, exclude))
 
+    def recommends(self) -> bool:
+        """Whether the model knows the items, so that `recommend` can be called.
+
+        Raises:
+            CallError: the server does not answer, or answers with an error.
+        """
+        return _finished(self._recommends())
+
     def rank_request(
         self, context: Mapping[str, Value], candidates: Mapping[str, Sequence[Value]]
     ) -> predict_pb2.PredictRequest:

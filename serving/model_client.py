@@ -222,6 +222,9 @@ class ModelClient(abc.ABC):
         items = [_text(item) for item in answer[ITEMS].tolist()]
         return [Recommended(*entry) for entry in zip(items, scores, titles, strict=True)]
 
+    async def _recommends(self) -> bool:
+        return bool((self._signatures or await self._fetch_signatures()).recommend)
+
     async def _rank_request(
         self, context: Mapping[str, Value], candidates: Mapping[str, Sequence[Value]]
     ) -> predict_pb2.PredictRequest:
