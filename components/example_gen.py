@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import apache_beam as beam
+import pyarrow as pa
+import pyarrow.parquet as pq
 import tensorflow as tf
 from pydantic import TypeAdapter
 from tfx.components.util import examples_utils
@@ -31,6 +33,7 @@ from schema.dataset import Dataset
 from schema.feature_spec import LABEL, SPLITS, FeatureSpec, Split
 from schema.file_digests import file_digests
 from schema.identity import called
+from schema.latest import LatestItems
 from schema.lists import as_lists
 from schema.split_record import Signature, Signatures
 
@@ -51,6 +54,17 @@ class FilePart(NamedTuple):
     given: Split | None
 
 
+class _Found(NamedTuple):
+    """What is known of the rows of some parts."""
+
+    checks: Checks
+    signatures: Signatures
+    items: LatestItems | None
+    """None for a dataset without a ranking."""
+
+
+ITEMS_FILE = "items.parquet"
+"""The file of a ranking's items in the folder of an examples artifact, as `schema.latest.LatestItems` gives them."""
 _SUMMARY_FILE, _REMARKS_FILE, _SIGNATURES_FILE = "summary.json", "remarks.json", "signatures.json"
 ROWS_PER_SHARD = 250_000
 """How many rows there are in a file, at most, of those that are read in parallel."""
@@ -151,9 +165,10 @@ class _Convert(beam.DoFn):  # type: ignore[misc]
         self._boundaries = boundaries
         self._folders = folders
 
-    def process(self, element: tuple[int, FilePart]) -> Iterator[tuple[Checks, Signatures]]:
+    def process(self, element: tuple[int, FilePart]) -> Iterator[_Found]:
         index, part = element
         checks, unknown, signatures = Checks(self._spec), set[str](), Signatures()
+        items = LatestItems(self._spec, index) if self._spec.ranking else None
         row = reader.first_row(part.path, self._spec, part.number)
         encoder = RecordBatchToExamplesEncoder()
         with contextlib.ExitStack() as stack:
@@ -162,11 +177,13 @@ class _Convert(beam.DoFn):  # type: ignore[misc]
             for batch in batches:
                 signatures.add(part.called, row, batch[LABEL])
                 row += len(batch)
+                if items:
+                    items.add(batch)
                 for split, rows in splits.split(batch, self._spec, part.given, self._boundaries).items():
                     checks.add(split, rows, part.path)
                     shards[split].write(encoder.encode(as_lists(rows)))
         checks.add_unknown(unknown, part.path)
-        yield checks, signatures
+        yield _Found(checks, signatures, items)
 
 
 class _Shards:
@@ -202,18 +219,20 @@ class _Shards:
         self._open.close()
 
 
-def _merged(parts: Iterable[tuple[Checks, Signatures]]) -> tuple[Checks, Signatures]:
-    (checks, signatures), *others = parts
-    for more_checks, more_signatures in others:
-        checks.merge(more_checks)
-        signatures.merge(more_signatures)
-    return checks, signatures
+def _merged(parts: Iterable[_Found]) -> _Found:
+    first, *others = parts
+    for other in others:
+        first.checks.merge(other.checks)
+        first.signatures.merge(other.signatures)
+        if first.items and other.items:
+            first.items.merge(other.items)
+    return first
 
 
-def _verify(found: tuple[Checks, Signatures], folder: str) -> None:
-    checks, signatures = found
+def _verify(found: _Found, folder: str) -> None:
+    checks = found.checks
     checks.verify()
-    of_files = {file: signature.model_dump() for file, signature in signatures.result().items()}
+    of_files = {file: signature.model_dump() for file, signature in found.signatures.result().items()}
     for name, content in (
         (_SUMMARY_FILE, checks.summary()),
         (_REMARKS_FILE, checks.remarks()),
@@ -221,3 +240,8 @@ def _verify(found: tuple[Checks, Signatures], folder: str) -> None:
     ):
         with fileio.open(os.path.join(folder, name), "w") as file:
             file.write(json.dumps(content, indent=2) + "\n")
+    if found.items:
+        table = pa.BufferOutputStream()
+        pq.write_table(found.items.table(), table)
+        with fileio.open(os.path.join(folder, ITEMS_FILE), "wb") as file:
+            file.write(table.getvalue().to_pybytes())

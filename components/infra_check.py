@@ -23,17 +23,17 @@ from tfx.utils import io_utils, path_utils
 
 from components.evaluation.thresholds import Limits
 from components.evaluation.verdict import Condition, Gate, Latency
+from components.example_gen import ITEMS_FILE
+from components.item_check import TOLERANCE, InfraCheckError, check_items
 from components.model_servers import EMBEDDED, MODEL_NAME, ModelServerError, serving
 from components.properties import CHECKED_PROPERTY, MODEL_PROPERTY, REFUSALS_PROPERTY
-from schema.errors import RanklineError
 from schema.feature_spec import FeatureSpec
 from serving import load
 from serving.channel import connect
 from serving.client import Client
+from trainer import item_table
+from trainer.item_table import ItemTable
 from trainer.requests import predict_request, rank_inputs
-
-TOLERANCE = 1e-5
-"""The largest difference allowed between a served answer and the in-process one; relative for values above 1."""
 
 REPORT_FILE = "infra_check.json"
 
@@ -49,10 +49,6 @@ _BLESSED, _NOT_BLESSED = "INFRA_BLESSED", "INFRA_NOT_BLESSED"
 
 
 _log = logging.getLogger(__name__)
-
-
-class InfraCheckError(RanklineError):
-    """The candidate cannot be served, or the server answers wrongly."""
 
 
 @component  # type: ignore[untyped-decorator]
@@ -91,8 +87,11 @@ def InfraCheck(  # noqa: N802 (a TFX component)
     blessed = model_blessing.get_int_custom_property("blessed") == 1
     if blessed or asked.are_set:
         serialized = _first_rows(artifact_utils.get_split_uri([examples], "test"), rows)
+        feature_spec = FeatureSpec.model_validate_json(spec)
+        path = os.path.join(examples.uri, ITEMS_FILE)
+        items = item_table.read(path, feature_spec) if tf.io.gfile.exists(path) else None
         with _on_this_machine(path_utils.serving_model_path(model.uri)) as model_path:
-            report, gate = check(model_path, serialized, FeatureSpec.model_validate_json(spec), asked, server)
+            report, gate = check(model_path, serialized, feature_spec, asked, server, items)
     for reason in gate.refusals:
         _log.warning("%s", reason)
     blessed = blessed and not gate.refusals
@@ -109,7 +108,12 @@ def InfraCheck(  # noqa: N802 (a TFX component)
 
 
 def check(
-    model_path: str, examples: Sequence[bytes], spec: FeatureSpec, limits: Limits, server: str = EMBEDDED
+    model_path: str,
+    examples: Sequence[bytes],
+    spec: FeatureSpec,
+    limits: Limits,
+    server: str = EMBEDDED,
+    items: ItemTable | None = None,
 ) -> tuple[dict[str, object], Gate]:
     """Serves a SavedModel, compares the served answers with the model's own, and measures latency.
 
@@ -119,6 +123,7 @@ def check(
         spec: the resolved feature spec.
         limits: the limits on latency and size.
         server: the server to start, see `InfraCheck`.
+        items: the items that the model may know.
 
     Returns:
         A report (the server, rows compared, the largest difference, seconds until the model was available, latency in
@@ -133,6 +138,7 @@ def check(
             load_seconds = time.monotonic() - start
             batches = [examples[i : i + _BATCH] for i in range(0, len(examples), _BATCH)]
             answers = [client.predict(batch) for batch in batches]
+            known = check_items(address, MODEL_NAME, model_path, examples[0], spec, items)
             latency, at_limit = _latency(address, examples, spec, limits)
     except ModelServerError as error:
         raise InfraCheckError(f"infra check: expected a model that can be served, received: {error}") from error
@@ -144,6 +150,7 @@ def check(
         "checked": True,
         "server": server,
         "rows": len(examples),
+        "items": known,
         "largest_difference": max(differences.values()),
         "load_seconds": round(load_seconds, 3),
         "latency": latency.model_dump(),

@@ -15,10 +15,12 @@ from typing import Any
 from tfx import types
 from tfx.components.trainer import component, executor
 from tfx.dsl.components.base import base_component, executor_spec
+from tfx.dsl.io import fileio
 from tfx.proto import trainer_pb2
 from tfx.types import Channel, artifact_utils, component_spec, standard_artifacts, standard_component_specs
 from tfx.utils import json_utils
 
+from components.example_gen import ITEMS_FILE
 from components.properties import SPLITS_PROPERTY
 from schema.feature_spec import FeatureSpec
 from trainer import worker
@@ -75,6 +77,9 @@ class Executor(executor.GenericExecutor):  # type: ignore[misc]
         fn_args = super()._GetFnArgs(input_dict, output_dict, exec_properties)
         folder = artifact_utils.get_split_uri(input_dict[_RAW_EXAMPLES], _WARMUP_SPLIT)
         fn_args.custom_config["warmup_examples"] = os.path.join(folder, "*")
+        items = os.path.join(artifact_utils.get_single_uri(input_dict[_RAW_EXAMPLES]), ITEMS_FILE)
+        if fileio.exists(items):
+            fn_args.custom_config["items"] = items
         return fn_args
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -16,8 +15,7 @@ from schema.dataset import Dataset
 from schema.errors import DataError, RanklineError, SpecError, listing
 from schema.feature_spec import TimeSplits
 from schema.identity import TIME
-
-Rows = npt.NDArray[np.int64]
+from schema.latest import Rows, coded, item_columns, last_rows
 
 
 @dataclass(frozen=True)
@@ -95,10 +93,9 @@ def catalogue(dataset: Dataset) -> Catalogue:
     spec, ranking = dataset.spec, dataset.spec.ranking
     if ranking is None:
         raise SpecError(f"{dataset.folder / 'features.yaml'}: ranking: expected a group and an item, received none")
-    titles = [ranking.title] if ranking.title else []
-    item_columns = list(dict.fromkeys([ranking.item, *ranking.item_columns, *titles]))
-    context_columns = [name for name in spec.input_columns if name not in item_columns]
-    table = _rows(dataset, [ranking.group, *item_columns, *context_columns])
+    of_items = item_columns(spec)
+    of_contexts = [name for name in spec.input_columns if name not in of_items]
+    table = _rows(dataset, [ranking.group, *of_items, *of_contexts])
     table = table.filter(pc.and_(table[ranking.group].is_valid(), table[ranking.item].is_valid()))
     if not len(table):
         raise DataError(
@@ -106,17 +103,17 @@ def catalogue(dataset: Dataset) -> Catalogue:
             "group and item, received none; there is no list to rank"
         )
 
-    item, items = _coded(table[ranking.item])
-    group, groups = _coded(table[ranking.group])
-    item_rows = _last_rows(item, len(items))
-    group_rows = _last_rows(group, len(groups))
+    item, items = coded(table[ranking.item])
+    group, groups = coded(table[ranking.group])
+    item_rows = last_rows(item, len(items))
+    group_rows = last_rows(group, len(groups))
     by_time = np.argsort(group_rows)  # codes of the groups, the last seen one at the end
     place = np.empty_like(by_time)
     place[by_time] = np.arange(len(by_time))
     pairs = np.unique(place[group] * len(items) + item)
     return Catalogue(
-        items=table.select(item_columns).take(item_rows),
-        contexts=table.select(context_columns).take(group_rows[by_time]),
+        items=table.select(of_items).take(item_rows),
+        contexts=table.select(of_contexts).take(group_rows[by_time]),
         groups=groups.take(pa.array(by_time)),
         _group_column=ranking.group,
         _starts=np.searchsorted(pairs, np.arange(len(groups) + 1) * len(items)),
@@ -137,16 +134,3 @@ def _rows(dataset: Dataset, columns: list[str]) -> pa.Table:
     if isinstance(dataset.spec.splits, TimeSplits):
         table = table.take(pa.array(np.argsort(table[TIME].to_numpy(), kind="stable")))
     return table.combine_chunks()
-
-
-def _coded(column: pa.ChunkedArray) -> tuple[Rows, pa.Array]:
-    """Dictionary-encodes a column: the index of each value, int64, and the different values."""
-    encoded = column.combine_chunks().dictionary_encode()
-    return np.asarray(encoded.indices).astype(np.int64), encoded.dictionary
-
-
-def _last_rows(codes: Rows, count: int) -> Rows:
-    """The last row of each of `count` codes."""
-    rows = np.zeros(count, np.int64)
-    np.maximum.at(rows, codes, np.arange(len(codes)))
-    return rows

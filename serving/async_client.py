@@ -3,7 +3,7 @@
 ::
 
     async with AsyncClient("127.0.0.1:8500", "movielens") as client:
-        best = await client.rank({"user_id": 42, "age": 33}, {"movie_id": [1, 50, 181]}, k=2)
+        best = await client.recommend({"user_id": 42, "age": 33}, k=10)
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from serving.channel import Tls, connect_async
 from serving.features import Value
-from serving.model_client import RANK_SIGNATURE, Answer, ModelClient, Ranked, VersionStatus
+from serving.model_client import Answer, ModelClient, Ranked, Recommended, VersionStatus
 from serving.tensors import Array
 
 
@@ -24,10 +24,25 @@ class AsyncClient(ModelClient):
     """
 
     async def rank(
-        self, context: Mapping[str, Value], candidates: Mapping[str, Sequence[Value]], k: int | None = None
+        self,
+        context: Mapping[str, Value],
+        candidates: Mapping[str, Sequence[Value]] | None = None,
+        k: int | None = None,
+        *,
+        items: Sequence[int | str] | None = None,
     ) -> list[Ranked]:
         """Ranks candidates; see `Client.rank`."""
-        return await self._rank(context, candidates, k)
+        return await self._rank(context, candidates, k, items)
+
+    async def recommend(
+        self, context: Mapping[str, Value], k: int = 10, exclude: Sequence[int | str] = ()
+    ) -> list[Recommended]:
+        """Ranks all items that the model knows; see `Client.recommend`."""
+        return await self._recommend(context, k, exclude)
+
+    async def recommends(self) -> bool:
+        """Whether `recommend` can be called; see `Client.recommends`."""
+        return await self._recommends()
 
     async def predict(self, examples: Sequence[bytes]) -> dict[str, Array]:
         """Scores serialized tf.Examples; see `Client.predict`."""
@@ -64,5 +79,7 @@ class AsyncClient(ModelClient):
     async def _sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
-    async def _rank_all(self, calls: Sequence[Mapping[str, Array]], version: int | None) -> list[Answer]:
-        return await asyncio.gather(*(self._predict(RANK_SIGNATURE, inputs, version) for inputs in calls))
+    async def _predict_all(
+        self, signature: str, calls: Sequence[Mapping[str, Array]], version: int | None
+    ) -> list[Answer]:
+        return await asyncio.gather(*(self._predict(signature, inputs, version) for inputs in calls))

@@ -3,8 +3,10 @@
 ::
 
     with Client("127.0.0.1:8500", "movielens") as client:
-        best = client.rank({"user_id": 42, "age": 33}, {"movie_id": [1, 50, 181]}, k=2)
-        best[0].index, best[0].score  # the candidate's index and probability
+        best = client.recommend({"user_id": 42, "age": 33}, k=10, exclude=[50])
+        best[0].item, best[0].score, best[0].title
+        some = client.rank({"user_id": 42, "age": 33}, items=[1, 50, 181])
+        some[0].index, some[0].score  # the candidate's index and probability
 """
 
 import time
@@ -18,7 +20,7 @@ from tensorflow_serving.apis import predict_pb2
 from serving.channel import Tls, TlsError, connect
 from serving.errors import CallError, DeadlineError, LoadError, NotFoundError, UnavailableError
 from serving.features import FeatureError, Value
-from serving.model_client import RANK_SIGNATURE, Answer, ModelClient, Ranked, VersionStatus
+from serving.model_client import Answer, ModelClient, Ranked, Recommended, VersionStatus
 from serving.tensors import Array
 
 __all__ = [
@@ -29,6 +31,7 @@ __all__ = [
     "LoadError",
     "NotFoundError",
     "Ranked",
+    "Recommended",
     "Tls",
     "TlsError",
     "UnavailableError",
@@ -44,9 +47,16 @@ class Client(ModelClient):
     """A blocking client for one model on one server. Several threads may use it. It is a context manager."""
 
     def rank(
-        self, context: Mapping[str, Value], candidates: Mapping[str, Sequence[Value]], k: int | None = None
+        self,
+        context: Mapping[str, Value],
+        candidates: Mapping[str, Sequence[Value]] | None = None,
+        k: int | None = None,
+        *,
+        items: Sequence[int | str] | None = None,
     ) -> list[Ranked]:
         """Ranks candidates by the model's probability, or by the number that it predicts.
+
+        Give either `candidates` or `items`.
 
         Args:
             context: column name -> the value that all candidates share, such as the user's.
@@ -54,15 +64,45 @@ class Client(ModelClient):
                 None is a missing value, and columns in neither mapping are missing. For no candidates
                 (`{"movie_id": []}`), the ranking is empty, and the server is not called.
             k: the number of candidates to return; None returns all.
+            items: the ids of candidates, for a model that knows the items: it looks up their other columns.
 
         Returns:
             The best candidates first; candidates with equal scores in the order given.
 
         Raises:
-            FeatureError: the features do not fit the model's rank signature.
+            FeatureError: the features do not fit the model's signature, or the model does not know the items.
+            CallError: the server does not answer, or answers with an error.
+            ValueError: neither candidates nor items are given, or both, or `k` is not positive.
+        """
+        return _finished(self._rank(context, candidates, k, items))
+
+    def recommend(
+        self, context: Mapping[str, Value], k: int = 10, exclude: Sequence[int | str] = ()
+    ) -> list[Recommended]:
+        """Ranks all items that the model knows.
+
+        Args:
+            context: column name -> the value of the context, such as the user's. Columns that are not in the mapping
+                are missing.
+            k: the length of the list, 1 to 10,000.
+            exclude: the ids of items to leave out, such as those that the user has seen.
+
+        Returns:
+            The best items first; fewer than `k` if the model knows no more.
+
+        Raises:
+            FeatureError: the features do not fit the model's signature, or the model does not know the items.
+            CallError: the server does not answer, or answers with an error, such as INVALID_ARGUMENT for another `k`.
+        """
+        return _finished(self._recommend(context, k, exclude))
+
+    def recommends(self) -> bool:
+        """Whether the model knows the items, so that `recommend` can be called.
+
+        Raises:
             CallError: the server does not answer, or answers with an error.
         """
-        return _finished(self._rank(context, candidates, k))
+        return _finished(self._recommends())
 
     def rank_request(
         self, context: Mapping[str, Value], candidates: Mapping[str, Sequence[Value]]
@@ -141,8 +181,10 @@ class Client(ModelClient):
     async def _sleep(self, seconds: float) -> None:
         time.sleep(seconds)
 
-    async def _rank_all(self, calls: Sequence[Mapping[str, Array]], version: int | None) -> list[Answer]:
-        return list(self._threads.map(lambda inputs: _finished(self._predict(RANK_SIGNATURE, inputs, version)), calls))
+    async def _predict_all(
+        self, signature: str, calls: Sequence[Mapping[str, Array]], version: int | None
+    ) -> list[Answer]:
+        return list(self._threads.map(lambda inputs: _finished(self._predict(signature, inputs, version)), calls))
 
 
 def _finished(coroutine: Coroutine[Any, Any, _T]) -> _T:

@@ -164,15 +164,29 @@ def to_tensors(
     """
     _check_names(columns, context, candidates)
     number_of(candidates)
-    tensors = {}
-    for name, column in columns.items():
-        if name in context:
-            tensors[name] = column.row(_plain(context[name]))
-        elif name in candidates:
-            tensors[name] = column.rows(_plain(candidates[name]))
-        else:
-            tensors[name] = column.missing
-    return tensors
+    of_context = {name: column for name, column in columns.items() if name not in candidates}
+    of_candidates = {name: columns[name].rows(_plain(values)) for name, values in candidates.items()}
+    return {**context_tensors(of_context, context), **of_candidates}
+
+
+def context_tensors(columns: Mapping[str, Column], context: Mapping[str, Value]) -> dict[str, Array]:
+    """Converts the features of a context to the signature's inputs.
+
+    Args:
+        columns: the columns that describe a context.
+        context: column name -> value; None is a missing value.
+
+    Returns:
+        A tensor with one row for every column, in which the value is missing for a column that is not in `context`.
+
+    Raises:
+        FeatureError: a name is unknown, or a value has the wrong type.
+    """
+    _check_names(columns, context, ())
+    return {
+        name: column.row(_plain(context[name])) if name in context else column.missing
+        for name, column in columns.items()
+    }
 
 
 def number_of(candidates: Mapping[str, Sequence[Value]]) -> int:

@@ -6,14 +6,13 @@ its coroutines never suspend.
 
 import abc
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import grpc
 import numpy as np
 import tenacity
-from numpy.typing import NDArray
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     get_model_status_pb2,
@@ -24,13 +23,14 @@ from tensorflow_serving.apis import (
 )
 
 from schema.answers import RANKED_BY
+from schema.errors import listing
+from schema.signatures import EXCLUDE, ITEMS, KNOWN, RANK, RANK_IDS, RECOMMEND, TITLES, K
 from serving import features
 from serving.channel import Tls
 from serving.errors import CallError, DeadlineError, LoadError, NotFoundError, UnavailableError, call_error
 from serving.features import Column, FeatureError, Value
 from serving.tensors import Array, fill_content, to_array
 
-RANK_SIGNATURE = "rank"
 EXAMPLES_SIGNATURE = "serving_default"
 
 _EQUALLY_MANY_ROWS = "input tensors must have equal 0th-dimension size"
@@ -41,6 +41,7 @@ _LONGEST_DEADLINE_S = 366 * 24 * 60 * 60.0
 _FIRST_RETRY_S, _LONGEST_RETRY_S = 0.05, 1.0
 _STATUS_POLL_S = 0.1
 
+_T = TypeVar("_T")
 Answer: TypeAlias = tuple[int, dict[str, Array]]
 """The version that answered, and output name -> array."""
 
@@ -56,6 +57,23 @@ class Ranked:
 
     index: int
     score: float
+    known: bool = True
+    """False for an id that the model does not know: its score is that of an item without a description."""
+
+
+@dataclass(frozen=True)
+class Recommended:
+    """An item in a recommended list.
+
+    Attributes:
+        item: the item's id.
+        score: the model's probability or number for the item.
+        title: the item's title; None if the model has no titles.
+    """
+
+    item: int | str
+    score: float
+    title: str | None = None
 
 
 class VersionStatus(NamedTuple):
@@ -72,11 +90,26 @@ class VersionStatus(NamedTuple):
     error: str
 
 
-class _Signature(NamedTuple):
-    """The columns of the rank signature, and the version that has this signature."""
+class _Signatures(NamedTuple):
+    """The inputs of the signatures that rank, by name, and the version that has these signatures."""
 
     version: int
-    columns: dict[str, Column]
+    columns: Mapping[str, Mapping[str, Column]]
+    recommend: Collection[str]
+    """The names of the inputs of `recommend`; empty if the version has no such signature."""
+
+    def of(self, name: str) -> Mapping[str, Column]:
+        """The inputs of a signature.
+
+        Raises:
+            FeatureError: the model has no such signature.
+        """
+        if name not in self.columns:
+            raise FeatureError(
+                f"version {self.version}: expected a signature {name!r}, received {listing(self.columns)}; train the "
+                "model again with 'served_items' on, on a dataset with a ranking whose ids are texts or integers"
+            )
+        return self.columns[name]
 
 
 class ModelClient(abc.ABC):
@@ -124,7 +157,7 @@ class ModelClient(abc.ABC):
             self._model.version_label = label
         self._timeout_s = timeout_s
         self._chunk = chunk
-        self._signature: _Signature | None = None
+        self._signatures: _Signatures | None = None
         self._repeats_context = False
         self._channel = self._connect(target, tls)
         self._prediction = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
@@ -143,25 +176,60 @@ class ModelClient(abc.ABC):
         """Waits."""
 
     @abc.abstractmethod
-    async def _rank_all(self, calls: Sequence[Mapping[str, Array]], version: int | None) -> list[Answer]:
-        """Makes calls of `_predict` for the rank signature in parallel."""
+    async def _predict_all(
+        self, signature: str, calls: Sequence[Mapping[str, Array]], version: int | None
+    ) -> list[Answer]:
+        """Makes calls of `_predict` in parallel."""
 
     async def _rank(
-        self, context: Mapping[str, Value], candidates: Mapping[str, Sequence[Value]], k: int | None
+        self,
+        context: Mapping[str, Value],
+        candidates: Mapping[str, Sequence[Value]] | None,
+        k: int | None,
+        items: Sequence[int | str] | None,
     ) -> list[Ranked]:
         if k is not None and k < 1:
             raise ValueError(f"k: expected a positive number of candidates or None, received {k}")
-        if features.number_of(candidates) == 0:
+        if (candidates is None) == (items is None):
+            raise ValueError("expected candidates or items, received " + ("neither" if items is None else "both"))
+
+        async def ask(signatures: _Signatures) -> list[dict[str, Array]]:
+            if items is None:
+                return await self._answers(RANK, signatures.of(RANK), context, candidates or {})
+            columns = signatures.of(RANK_IDS)
+            return await self._answers(RANK_IDS, columns, context, {_own(ITEMS, columns): items})
+
+        if features.number_of({ITEMS: items} if items is not None else candidates or {}) == 0:
             return []
-        scores = await self._rank_scores(context, candidates)
+        answers = await self._ask(ask)
+        scores = np.concatenate([answer[_ranked_by(self._model.name, answer)] for answer in answers])
+        known = np.concatenate([answer.get(KNOWN, np.ones(len(scores), bool)) for answer in answers])
         order = np.argsort(-scores, kind="stable")[:k]
-        return [Ranked(int(index), float(scores[index])) for index in order]
+        return [Ranked(int(index), float(scores[index]), bool(known[index])) for index in order]
+
+    async def _recommend(self, context: Mapping[str, Value], k: int, exclude: Sequence[int | str]) -> list[Recommended]:
+        async def ask(signatures: _Signatures) -> dict[str, Array]:
+            columns = dict(signatures.of(RANK_IDS if signatures.recommend else RECOMMEND))
+            ids = columns.pop(_own(ITEMS, columns))
+            inputs = features.context_tensors(columns, context)
+            inputs[_own(K, signatures.recommend)] = np.array(k, np.int32)
+            inputs[_own(EXCLUDE, signatures.recommend)] = replace(ids, name=EXCLUDE).rows(exclude)
+            return (await self._predict(RECOMMEND, inputs))[1]
+
+        answer = await self._ask(ask)
+        scores = answer[_ranked_by(self._model.name, answer)].tolist()
+        titles = [_text(title) for title in answer[TITLES].tolist()] if TITLES in answer else [None] * len(scores)
+        items = [_text(item) for item in answer[ITEMS].tolist()]
+        return [Recommended(*entry) for entry in zip(items, scores, titles, strict=True)]
+
+    async def _recommends(self) -> bool:
+        return bool((self._signatures or await self._fetch_signatures()).recommend)
 
     async def _rank_request(
         self, context: Mapping[str, Value], candidates: Mapping[str, Sequence[Value]]
     ) -> predict_pb2.PredictRequest:
-        signature = self._signature or await self._fetch_signature()
-        return self._request(RANK_SIGNATURE, self._inputs(signature, context, candidates))
+        signatures = self._signatures or await self._fetch_signatures()
+        return self._request(RANK, self._inputs(signatures.of(RANK), context, candidates))
 
     async def _wait_until_available(self, timeout_s: float, version: int | None, grace_s: float | None) -> int:
         start = time.monotonic()
@@ -190,37 +258,41 @@ class ModelClient(abc.ABC):
             f"after {timeout_s:g} s: {seen}",
         )
 
-    async def _rank_scores(
-        self, context: Mapping[str, Value], candidates: Mapping[str, Sequence[Value]]
-    ) -> NDArray[np.float32]:
-        signature = self._signature or await self._fetch_signature()
+    async def _ask(self, ask: Callable[[_Signatures], Awaitable[_T]]) -> _T:
+        """Asks by the signatures that the server had, and if these do not fit, by those that it has."""
+        signatures = self._signatures or await self._fetch_signatures()
         try:
-            return await self._scores(signature, context, candidates)
+            return await ask(signatures)
         except (FeatureError, CallError) as error:
             if isinstance(error, CallError) and error.code != grpc.StatusCode.INVALID_ARGUMENT:
                 raise
             if _EQUALLY_MANY_ROWS in str(error) and not self._repeats_context:
                 self._repeats_context = True
-                return await self._scores(signature, context, candidates)
+                return await ask(signatures)
             # Perhaps the server has switched to a version with other features.
-            current = await self._fetch_signature()
-            if current.version == signature.version:
+            current = await self._fetch_signatures()
+            if current.version == signatures.version:
                 raise
-        return await self._scores(current, context, candidates)
+        return await ask(current)
 
     def _inputs(
-        self, signature: _Signature, context: Mapping[str, Value], candidates: Mapping[str, Sequence[Value]]
+        self, columns: Mapping[str, Column], context: Mapping[str, Value], candidates: Mapping[str, Sequence[Value]]
     ) -> dict[str, Array]:
-        inputs = features.to_tensors(signature.columns, context, candidates)
+        inputs = features.to_tensors(columns, context, candidates)
         if self._repeats_context:
             rows = features.number_of(candidates)
             inputs |= {name: np.repeat(array, rows, axis=0) for name, array in inputs.items() if len(array) != rows}
         return inputs
 
-    async def _scores(
-        self, signature: _Signature, context: Mapping[str, Value], candidates: Mapping[str, Sequence[Value]]
-    ) -> NDArray[np.float32]:
-        inputs = self._inputs(signature, context, candidates)
+    async def _answers(
+        self,
+        signature: str,
+        columns: Mapping[str, Column],
+        context: Mapping[str, Value],
+        candidates: Mapping[str, Sequence[Value]],
+    ) -> list[dict[str, Array]]:
+        """The answers about all candidates, chunk after chunk."""
+        inputs = self._inputs(columns, context, candidates)
         count = features.number_of(candidates)
         chunk = self._chunk or count
         starts = range(0, count, chunk)
@@ -228,26 +300,19 @@ class ModelClient(abc.ABC):
             {name: array[start : start + chunk] if len(array) == count else array for name, array in inputs.items()}
             for start in starts
         ]
-        answers = await self._of_one_version(calls)
-        name = next((name for name in RANKED_BY.values() if name in answers[0]), None)
-        if name is None:
-            raise FeatureError(
-                f"model {self._model.name}: expected one of the outputs {', '.join(RANKED_BY.values())} to rank by, "
-                f"received {', '.join(sorted(answers[0]))}"
-            )
-        return np.concatenate([answer[name] for answer in answers])
+        return await self._of_one_version(signature, calls)
 
-    async def _of_one_version(self, calls: Sequence[Mapping[str, Array]]) -> list[dict[str, Array]]:
+    async def _of_one_version(self, signature: str, calls: Sequence[Mapping[str, Array]]) -> list[dict[str, Array]]:
         """The answers of calls that belong together. If two versions have answered, all calls go to the newer one."""
         if len(calls) == 1:
-            return [(await self._predict(RANK_SIGNATURE, calls[0]))[1]]
-        answers = await self._rank_all(calls, version=None)
+            return [(await self._predict(signature, calls[0]))[1]]
+        answers = await self._predict_all(signature, calls, version=None)
         versions = {version for version, _ in answers}
         if len(versions) > 1:
-            answers = await self._rank_all(calls, max(versions))
+            answers = await self._predict_all(signature, calls, max(versions))
         return [outputs for _, outputs in answers]
 
-    async def _fetch_signature(self) -> _Signature:
+    async def _fetch_signatures(self) -> _Signatures:
         request = get_model_metadata_pb2.GetModelMetadataRequest(
             model_spec=self._model, metadata_field=["signature_def"]
         )
@@ -255,13 +320,15 @@ class ModelClient(abc.ABC):
         signatures = get_model_metadata_pb2.SignatureDefMap()
         response.metadata["signature_def"].Unpack(signatures)
         version = response.model_spec.version.value
-        if RANK_SIGNATURE not in signatures.signature_def:
+        found = signatures.signature_def
+        if RANK not in found:
             raise FeatureError(
-                f"model {self._model.name} version {version}: expected a signature {RANK_SIGNATURE!r}, "
-                f"received {', '.join(sorted(signatures.signature_def))}"
+                f"model {self._model.name} version {version}: expected a signature {RANK!r}, "
+                f"received {', '.join(sorted(found))}"
             )
-        self._signature = _Signature(version, features.columns_of(signatures.signature_def[RANK_SIGNATURE]))
-        return self._signature
+        columns = {name: features.columns_of(found[name]) for name in (RANK, RANK_IDS) if name in found}
+        self._signatures = _Signatures(version, columns, list(found[RECOMMEND].inputs) if RECOMMEND in found else ())
+        return self._signatures
 
     async def _predict_examples(self, examples: Sequence[bytes]) -> dict[str, Array]:
         return (await self._predict(EXAMPLES_SIGNATURE, {"examples": np.array(examples, dtype=object)}))[1]
@@ -315,6 +382,26 @@ class ModelClient(abc.ABC):
             return await retrying(attempt)
         except grpc.RpcError as error:
             raise call_error(error, self._target, timeout_s) from error
+
+
+def _own(name: str, inputs: Collection[str]) -> str:
+    """The name that an input beside the columns has among the inputs of a signature, see `own_input`."""
+    return f"_{name}" if f"_{name}" in inputs else name
+
+
+def _ranked_by(model: str, answer: Mapping[str, Array]) -> str:
+    """The output to rank by."""
+    name = next((name for name in RANKED_BY.values() if name in answer), None)
+    if name is None:
+        raise FeatureError(
+            f"model {model}: expected one of the outputs {', '.join(RANKED_BY.values())} to rank by, "
+            f"received {', '.join(sorted(answer))}"
+        )
+    return name
+
+
+def _text(value: Any) -> Any:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
 def _is_unavailable(error: BaseException) -> bool:

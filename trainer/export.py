@@ -10,12 +10,21 @@ classify            inputs: string [N]                         classes: string, 
                                                                not for numbers
 regress             inputs: string [N]                         outputs: float32 [N], the probability, expected class or
                                                                number; not for classes that are texts
+rank_ids            the context's columns as in rank; items:   the same, and known: bool [N]
+                    ids [N]
+recommend           the context's columns, each of one row;    items: ids [at most k], titles: string [the same] if
+                    k: int32 []; exclude: ids [any]            the dataset has titles, and the answers
 transform_features  examples: string [N]                       one per transformed column
 ==================  =========================================  ====================================================
 
 Strings are serialized tf.Examples, from which any column may be absent. `rank` takes plain tensors: [N] for a univalent
 column, [N, any] for a multi-valent one, filled up with `schema.feature_spec.MISSING`, and for columns that are the same
 in all rows of a request (a user's, say) [1] or [1, any].
+
+`rank_ids` and `recommend` are signatures of models that know the items of a ranking; `recommend` only if the answers
+have an order. An id is int64 or string, as in the files. In `rank_ids`, an id that the model does not know gets the
+answers for an item without a description. `recommend` gives the items with the highest answers, the best first, without
+those in `exclude`, and fewer than `k` if there are no more.
 """
 
 from __future__ import annotations
@@ -24,17 +33,31 @@ import copy
 import keyword
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 from tensorflow.core.framework import function_pb2
 from tensorflow.core.protobuf import saved_model_pb2
 
 from schema.feature_spec import FeatureSpec
+from schema.signatures import (
+    EXCLUDE,
+    ITEMS,
+    KNOWN,
+    MOST_RECOMMENDED,
+    RANK,
+    RANK_IDS,
+    RECOMMEND,
+    TITLES,
+    K,
+    own_input,
+)
 from trainer.heads import Head
-from trainer.item_catalogue import ItemCatalogue, ItemTable
+from trainer.item_catalogue import ItemCatalogue
+from trainer.item_table import ItemTable
 from trainer.models.candidates import Candidates
 from trainer.models.joint import Joint
 from trainer.raw_to_columns import RawTensors, RawToColumns
@@ -44,6 +67,8 @@ _METHODS = {
     "regress": tf.saved_model.REGRESS_METHOD_NAME,
 }
 """What TF Serving knows the signatures of its Classify and Regress by."""
+_LIST_LENGTH = np.int32(10)
+"""The `k` of requests that do not say one."""
 
 
 class ServedModel(tf.Module):  # type: ignore[misc]
@@ -77,10 +102,14 @@ class ServedModel(tf.Module):  # type: ignore[misc]
         self._spec = spec
         self.items = ItemCatalogue(spec, items, self._columns, self._ranked) if items else None
         """What the model knows of items."""
-        self._own_inputs = own_inputs(spec) if items else {}
+        self._own_inputs = {name: own_input(name, self._columns.raw) for name in (ITEMS, K, EXCLUDE) if items}
 
-    def save(self, path: str) -> None:
-        """Writes the SavedModel."""
+    def save(self, path: str) -> list[str]:
+        """Writes the SavedModel.
+
+        Returns:
+            The names of its signatures.
+        """
         examples = tf.TensorSpec([None], tf.string, "examples")
         inputs = tf.TensorSpec([None], tf.string, "inputs")
         raw = self._columns.raw
@@ -88,7 +117,7 @@ class ServedModel(tf.Module):  # type: ignore[misc]
         rank_inputs = {name: tf.TensorSpec(each.shape, each.dtype, arguments[name]) for name, each in raw.items()}
         signatures = {
             "serving_default": _compiled(self.predict_examples).get_concrete_function(examples),
-            "rank": _compiled(self.rank).get_concrete_function(rank_inputs),
+            RANK: _compiled(self.rank).get_concrete_function(rank_inputs),
             "transform_features": _compiled(self.transform_examples).get_concrete_function(examples),
         }
         if self._head.has_scores:
@@ -96,15 +125,16 @@ class ServedModel(tf.Module):  # type: ignore[misc]
         if self._head.has_value:
             signatures["regress"] = _compiled(self.regress).get_concrete_function(inputs)
         if self.items is not None:
-            own = {role: arguments[name] for role, name in self._own_inputs.items()}
+            own = {name: arguments[called] for name, called in self._own_inputs.items()}
             context = {name: each for name, each in rank_inputs.items() if self._spec.side(name) == "context"}
-            ids, exclude = (tf.TensorSpec([None], self.items.dtype, own[role]) for role in ("ids", "exclude"))
-            signatures["rank_ids"] = _compiled(self.rank_ids).get_concrete_function(context, ids)
+            ids, exclude = (tf.TensorSpec([None], self.items.dtype, own[name]) for name in (ITEMS, EXCLUDE))
+            signatures[RANK_IDS] = _compiled(self.rank_ids).get_concrete_function(context, ids)
             if self._head.has_value:
-                k = tf.TensorSpec([], tf.int32, own["k"])
-                signatures["recommend"] = _compiled(self.recommend).get_concrete_function(context, k, exclude)
+                k = tf.TensorSpec([], tf.int32, own[K])
+                signatures[RECOMMEND] = _compiled(self.recommend).get_concrete_function(context, k, exclude)
         tf.saved_model.save(self, path, signatures=signatures)
         _finish_signatures(path, {argument: name for name, argument in arguments.items()})
+        return list(signatures)
 
     def predict_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         """Signature `serving_default`."""
@@ -118,16 +148,18 @@ class ServedModel(tf.Module):  # type: ignore[misc]
         """Signature `rank_ids`."""
         assert self.items is not None, "it has the signature"
         places = self.items.places(ids)
-        return {**self._head.answers(self.items.logits(context, places)), "known": places < self.items.size}
+        return {**self._head.answers(self.items.logits(context, places)), KNOWN: places < self.items.size}
 
     def recommend(self, context: Mapping[str, tf.Tensor], k: tf.Tensor, exclude: tf.Tensor) -> dict[str, tf.Tensor]:
         """Signature `recommend`."""
         assert self.items is not None, "it has the signature"
+        with tf.control_dependencies(_checks(context, k, exclude, self.items.size)):
+            context = {name: tf.identity(values) for name, values in context.items()}
         places, logits = self.items.best(context, k, exclude, self._head.order)
         titles = self.items.titles(places)
         return {
-            "items": self.items.ids(places),
-            **({} if titles is None else {"titles": titles}),
+            ITEMS: self.items.ids(places),
+            **({} if titles is None else {TITLES: titles}),
             **self._head.answers(logits),
         }
 
@@ -150,17 +182,19 @@ class ServedModel(tf.Module):  # type: ignore[misc]
         return self._head.answers(self._logits(self._columns(raw)))
 
 
-def own_inputs(spec: FeatureSpec) -> dict[str, str]:
-    """The names of the inputs `ids`, `k` and `exclude` of `rank_ids` and `recommend`.
-
-    The ids are called as the item's column. Where a column is called `k` or `exclude`, Rankline's own input has a
-    leading underscore.
-    """
-    assert spec.ranking is not None, "asked for rankings only"
-    return {
-        "ids": spec.ranking.item,
-        **{name: f"_{name}" if name in spec.features else name for name in ("k", "exclude")},
-    }
+def _checks(
+    context: Mapping[str, tf.Tensor], k: tf.Tensor, exclude: tf.Tensor, items: int
+) -> Sequence[tf.Operation | None]:
+    """Operations that fail where nothing can be recommended; TF Serving then answers INVALID_ARGUMENT."""
+    rows = tf.stack([tf.shape(values)[0] for values in context.values()])
+    return [
+        tf.debugging.Assert(is_fine, [f"{name}: expected {expected}, received", received])
+        for name, is_fine, expected, received in (
+            (K, (k > 0) & (k <= MOST_RECOMMENDED), f"1 to {MOST_RECOMMENDED:,}", k),
+            (EXCLUDE, tf.size(exclude) <= items, f"no more ids than the catalogue has, {items:,}", tf.size(exclude)),
+            ("context", tf.reduce_all(rows == 1), "one row of each column", rows),
+        )
+    ]
 
 
 def _compiled(function: Callable[..., dict[str, tf.Tensor]]) -> Any:
@@ -191,12 +225,18 @@ def _finish_signatures(path: str, columns: Mapping[str, str]) -> None:
     for name, method in _METHODS.items():
         if name in signatures:
             signatures[name].method_name = method
-    for name in ("rank", "rank_ids", "recommend"):
+    for name in (RANK, RANK_IDS, RECOMMEND):
         if name in signatures:
             inputs = {columns[argument]: copy.deepcopy(info) for argument, info in signatures[name].inputs.items()}
             signatures[name].ClearField("inputs")
             for column, info in inputs.items():
                 signatures[name].inputs[column].CopyFrom(info)
+    if RECOMMEND in signatures:
+        signature = signatures[RECOMMEND]
+        k, exclude = (own_input(name, signatures[RANK].inputs) for name in (K, EXCLUDE))
+        ids = tf.as_dtype(signature.inputs[exclude].dtype).as_numpy_dtype
+        signature.defaults[k].CopyFrom(tf.make_tensor_proto(_LIST_LENGTH))
+        signature.defaults[exclude].CopyFrom(tf.make_tensor_proto(np.array([], ids)))
     with tf.io.gfile.GFile(file, "wb") as content:
         content.write(saved_model.SerializeToString())
 

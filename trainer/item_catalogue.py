@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
 from schema.feature_spec import FeatureSpec
+from trainer.item_table import Array, ItemTable
 from trainer.models.candidates import Candidates, ComputedItems, KnownItems
 from trainer.raw_columns import raw_column
 from trainer.raw_to_columns import RawToColumns
@@ -20,28 +18,11 @@ Ranked = Callable[[Candidates], tf.Tensor]
 """Gives the logits of candidates: float32 [rows, units]."""
 LookUp = Callable[[tf.Tensor], tf.Tensor]
 """Values of all items -> those of some."""
-Array = npt.NDArray[Any]
 
-MOST_RECOMMENDED = 10_000
-"""The longest list that `recommend` gives."""
 _ROWS_AT_ONCE = 16_384
 """The items whose logits are computed together: this bounds the memory that a request takes."""
 _NO_ID: Mapping[tf.DType, str | int] = {tf.string: "\1", tf.int64: 1 - 2**63}
 """By type, the id of the item that stands for all others: one that is in no vocabulary."""
-
-
-@dataclass(frozen=True)
-class ItemTable:
-    """The items of a dataset.
-
-    Attributes:
-        columns: the raw columns that describe items, as plain tensors: [items], or [items, any] filled up with
-            `schema.feature_spec.MISSING`. The ids all differ, and none is missing.
-        titles: what people call the items, [items]; None where the dataset does not say.
-    """
-
-    columns: Mapping[str, Array]
-    titles: Array | None = None
 
 
 class ItemCatalogue(tf.Module):  # type: ignore[misc]

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from tensorflow_serving.apis import predict_pb2
 
 from schema.feature_spec import FeatureSpec
-from trainer.raw_columns import raw_columns
+from schema.signatures import EXCLUDE, ITEMS, K, own_input
+from trainer.raw_columns import raw_column, raw_columns
 
 Array = NDArray[Any]
 
@@ -37,4 +38,24 @@ def rank_inputs(spec: FeatureSpec, serialized: Sequence[bytes]) -> dict[str, Arr
     for name, values in parsed.items():
         dense = (tf.sparse.to_dense(values, columns[name].missing) if columns[name].multivalent else values).numpy()
         inputs[name] = dense if name in candidate else np.repeat(dense[:1], len(serialized), axis=0)
+    return inputs
+
+
+def rank_ids_inputs(spec: FeatureSpec, serialized: Sequence[bytes]) -> dict[str, Array]:
+    """The same candidates by their ids."""
+    assert spec.ranking is not None, "only rankings have items"
+    item = spec.ranking.item
+    ids = tf.io.parse_example(serialized, {item: raw_column(spec.columns[item]).feature})[item]
+    inputs = rank_inputs(spec, serialized)
+    return {name: inputs[name] for name in inputs if spec.side(name) == "context"} | {
+        own_input(ITEMS, spec.features): ids.numpy()
+    }
+
+
+def recommend_inputs(spec: FeatureSpec, example: bytes, k: int, exclude: Array | None = None) -> dict[str, Array]:
+    """The best `k` items for the group of an example, but for the ids in `exclude`."""
+    inputs = rank_ids_inputs(spec, [example])
+    ids = inputs.pop(own_input(ITEMS, spec.features))
+    inputs[own_input(K, spec.features)] = np.array(k, np.int32)
+    inputs[own_input(EXCLUDE, spec.features)] = ids[:0] if exclude is None else exclude
     return inputs

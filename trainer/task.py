@@ -17,11 +17,12 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 
 from schema.errors import DataError
 from schema.feature_spec import FeatureSpec
-from trainer import calibration, heads, inputs, models, seen, warm_start, warmup
+from trainer import calibration, heads, inputs, item_table, models, seen, warm_start, warmup
 from trainer.distribution import is_chief, strategy_for
 from trainer.export import ServedModel
 from trainer.fit import Epoch, History, fit, remove_checkpoints
 from trainer.input_columns import ids_of, input_columns
+from trainer.item_table import ItemTable
 from trainer.models.joint import Joint
 from trainer.params import TrainParams
 from trainer.search_space import chosen, tuned
@@ -44,7 +45,9 @@ def run_fn(fn_args: FnArgs) -> None:
             `base_model`, a model to begin with, and `hyperparameters`, a trial of `trainer.tune`; and as
             `custom_config`: `spec`, the resolved feature spec as JSON; `params`, the `TrainParams` as JSON;
             `work_dir`, a folder for checkpoints, emptied when the model is exported; and, optionally,
-            `warmup_examples`, a pattern of files with raw examples to make warm-up requests from.
+            `warmup_examples`, a pattern of files with raw examples to make warm-up requests from; `items`, a Parquet
+            file with the items of a ranking; and `served_items`, the largest number of them that the served model
+            knows.
 
     Raises:
         DataError: a split is empty, or all its labels are the same.
@@ -82,11 +85,13 @@ def run_fn(fn_args: FnArgs) -> None:
         assert isinstance(head, heads.Logistic), "the pipeline refuses to calibrate others"
         head = head.calibrated(calibration.fitted(params.calibration, model, held_out))
 
-    ServedModel(model, head, spec, transform_output).save(fn_args.serving_model_dir)
+    served = ServedModel(model, head, spec, transform_output, _served_items(config, spec))
+    signatures = served.save(fn_args.serving_model_dir)
     warm_start.write(model, ids, fn_args.serving_model_dir)
     seen.write(train, model.columns, fn_args.serving_model_dir)
     if pattern := config.get("warmup_examples"):
-        warmup.write(fn_args.serving_model_dir, spec, head, [pattern])
+        warmup.write(fn_args.serving_model_dir, spec, signatures, [pattern])
+    known = served.items
     _write_history(
         os.path.join(os.path.dirname(fn_args.serving_model_dir), HISTORY_FILE),
         params,
@@ -94,8 +99,15 @@ def run_fn(fn_args: FnArgs) -> None:
         train,
         history,
         taken_over,
+        {"items": known.size, "bytes": known.bytes} if known else None,
     )
     remove_checkpoints(checkpoints)
+
+
+def _served_items(config: Mapping[str, str], spec: FeatureSpec) -> ItemTable | None:
+    """The items that the served model is to know."""
+    items = item_table.read(config["items"], spec) if "items" in config else None
+    return items if items and len(items) <= int(config["served_items"]) else None
 
 
 def read_splits(
@@ -171,6 +183,7 @@ def _write_history(
     train: inputs.Examples,
     history: History,
     taken_over: TakenOver | None,
+    catalogue: Mapping[str, int] | None,
 ) -> None:
     content = {
         "params": params.model_dump(mode="json"),
@@ -178,6 +191,7 @@ def _write_history(
         "train_rows": train.rows,
         "best_epoch": history.best + 1,
         "warm_start": asdict(taken_over) if taken_over else None,
+        "catalogue": catalogue,
         "epochs": [epoch.metrics for epoch in history.epochs],
     }
     with tf.io.gfile.GFile(path, "w") as file:

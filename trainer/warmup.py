@@ -7,7 +7,7 @@ replays the requests in a SavedModel's `assets.extra/tf_serving_warmup_requests`
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import cycle, islice
 
 import tensorflow as tf
@@ -19,8 +19,8 @@ from tensorflow_serving.apis import (
 )
 
 from schema.feature_spec import WEIGHT, FeatureSpec
-from trainer.heads import Head
-from trainer.requests import Array, predict_request, rank_inputs
+from schema.signatures import RANK, RANK_IDS, RECOMMEND
+from trainer.requests import Array, predict_request, rank_ids_inputs, rank_inputs, recommend_inputs
 
 FILE = os.path.join("assets.extra", "tf_serving_warmup_requests")
 
@@ -28,13 +28,13 @@ ROWS = (1, 10, 100)
 """The numbers of rows per request; each signature has a request of each size."""
 
 
-def write(model_path: str, spec: FeatureSpec, head: Head, patterns: Sequence[str]) -> None:
+def write(model_path: str, spec: FeatureSpec, signatures: Collection[str], patterns: Sequence[str]) -> None:
     """Adds warm-up requests to a SavedModel that `trainer.export` wrote.
 
     Args:
         model_path: the SavedModel's folder.
         spec: the resolved feature spec.
-        head: the model's head.
+        signatures: the names of the model's signatures.
         patterns: patterns of gzipped TFRecord files with at least one raw example; requests have the first rows.
     """
     files = sorted(file for pattern in patterns for file in tf.io.gfile.glob(pattern))
@@ -44,7 +44,7 @@ def write(model_path: str, spec: FeatureSpec, head: Head, patterns: Sequence[str
     tf.io.gfile.makedirs(os.path.dirname(path))
     with tf.io.TFRecordWriter(path) as writer:
         for rows in ROWS:
-            for request in _requests(spec, head, list(islice(cycle(examples), rows))):
+            for request in _requests(spec, signatures, list(islice(cycle(examples), rows))):
                 writer.write(request.SerializeToString())
 
 
@@ -57,18 +57,22 @@ def _as_asked(record: bytes, spec: FeatureSpec) -> tf.train.Example:
 
 
 def _requests(
-    spec: FeatureSpec, head: Head, examples: Sequence[tf.train.Example]
+    spec: FeatureSpec, signatures: Collection[str], examples: Sequence[tf.train.Example]
 ) -> Iterator[prediction_log_pb2.PredictionLog]:
     """A request with the examples for each signature."""
     serialized = [example.SerializeToString() for example in examples]
     yield _predict("serving_default", {"examples": tf.constant(serialized)})
-    yield _predict("rank", rank_inputs(spec, serialized))
+    yield _predict(RANK, rank_inputs(spec, serialized))
+    if RANK_IDS in signatures:
+        yield _predict(RANK_IDS, rank_ids_inputs(spec, serialized))
+    if RECOMMEND in signatures:
+        yield _predict(RECOMMEND, recommend_inputs(spec, serialized[0], len(serialized)))
     examples_input = input_pb2.Input(example_list=input_pb2.ExampleList(examples=examples))
-    if head.has_scores:
+    if "classify" in signatures:
         classify = classification_pb2.ClassificationRequest(input=examples_input)
         classify.model_spec.signature_name = "classify"
         yield prediction_log_pb2.PredictionLog(classify_log=prediction_log_pb2.ClassifyLog(request=classify))
-    if head.has_value:
+    if "regress" in signatures:
         regress = regression_pb2.RegressionRequest(input=examples_input)
         regress.model_spec.signature_name = "regress"
         yield prediction_log_pb2.PredictionLog(regress_log=prediction_log_pb2.RegressLog(request=regress))

@@ -35,6 +35,8 @@ class Served(Fact):
 
     server: str
     rows: int
+    items: int = 0
+    """The items that were asked for by their ids, too."""
     largest_difference: float
     load_seconds: float
     latency: Latency

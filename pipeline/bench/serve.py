@@ -32,11 +32,11 @@ from pipeline.live.versions import pushed_versions
 from pipeline.run.layout import Layout
 from pipeline.terminal.tables import add_row, new_table
 from schema.dataset import Dataset
+from schema.signatures import RANK
 from serving import load
 from serving.channel import connect
 from serving.client import Client
 from serving.load import LoadReport
-from serving.model_client import RANK_SIGNATURE
 from serving.tensors import to_array
 
 _TIMEOUT_S = 60.0
@@ -293,15 +293,15 @@ def _in_process(served: _Served, messages: Sequence[bytes]) -> Iterator[Callable
     from serving.server.servable import ServableId
 
     model = SavedModel(ServableId(served.dataset.name, 1), str(served.pushed))
-    outputs = sorted(model.signature_defs[RANK_SIGNATURE].outputs)
+    outputs = sorted(model.signature_defs[RANK].outputs)
     parsed = [predict_pb2.PredictRequest.FromString(message).inputs for message in messages]
     inputs = [{name: to_array(proto) for name, proto in each.items()} for each in parsed]
-    model.run(RANK_SIGNATURE, inputs[0], outputs)
+    model.run(RANK, inputs[0], outputs)
 
     def call(seconds: float) -> float:
         took, end, turn = [], time.perf_counter() + seconds, 0
         while (begin := time.perf_counter()) < end:
-            model.run(RANK_SIGNATURE, inputs[turn % len(inputs)], outputs)
+            model.run(RANK, inputs[turn % len(inputs)], outputs)
             took.append(time.perf_counter() - begin)
             turn += 1
         return statistics.median(took) * 1000

@@ -7,7 +7,16 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    ValidationError,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
 
 from components.evaluation.metrics.registry import METRICS
 from components.evaluation.thresholds import DEFAULT_THRESHOLDS, GateParams, Limits, Threshold
@@ -52,6 +61,9 @@ class RunConfig(BaseModel):
     """The rows that it takes to judge a model, and the verdict where there are fewer."""
     limits: Limits = Limits()
     """The limits on latency and size of a served model."""
+    served_items: NonNegativeInt = 1_000_000
+    """The largest number of items that a served model of a ranking knows by their ids. If the dataset has more, or with
+    0, the model has no signatures `rank_ids` and `recommend`."""
     infra_check_rows: Annotated[int, Field(ge=1)] = 1000
     """The number of test rows on which served and in-process predictions must be equal."""
     infra_check_server: str = EMBEDDED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -14,7 +15,7 @@ from pipeline.live.errors import errors_for_people, wait_while_loading
 from pipeline.terminal.tables import add_row, new_table
 from schema.catalogue import Catalogue, catalogue
 from schema.dataset import Dataset
-from schema.feature_spec import FeatureSpec
+from schema.feature_spec import FeatureSpec, Ranking
 from serving.client import Client, Tls
 
 _START_S = 60.0
@@ -108,15 +109,26 @@ class Ranker:
         assert ranking is not None, "catalogue() refuses datasets without"
         if include_seen or not len(items):
             items = self._catalogue.items
+        context = self._catalogue.context(group)
         with errors_for_people():
-            best = self._client.rank(self._catalogue.context(group), candidates(items, self._dataset.spec), k)
+            if self._client.recommends():
+                seen = self._catalogue.seen(group)[ranking.item].to_pylist()
+                best = self._recommended(context, [] if items is self._catalogue.items else seen, k)
+            else:
+                best = self._ranked(context, items, ranking, k)
+        return RankedList(group, len(items), tuple(best))
+
+    def _recommended(self, context: Mapping[str, Any], exclude: Sequence[int | str], k: int) -> list[RankedItem]:
+        """Asks a model that knows the items."""
+        best = self._client.recommend(context, k, exclude)
+        return [RankedItem(str(each.item), each.title or str(each.item), each.score) for each in best]
+
+    def _ranked(self, context: Mapping[str, Any], items: pa.Table, ranking: Ranking, k: int) -> list[RankedItem]:
+        """Asks a model that has to be told the items' columns."""
+        best = self._client.rank(context, candidates(items, self._dataset.spec), k)
         ids = items[ranking.item]
         titles = items[ranking.title] if ranking.title else ids
-        return RankedList(
-            group=group,
-            candidates=len(items),
-            items=tuple(RankedItem(str(ids[entry.index]), str(titles[entry.index]), entry.score) for entry in best),
-        )
+        return [RankedItem(str(ids[each.index]), str(titles[each.index]), each.score) for each in best]
 
     def __enter__(self) -> Self:
         return self

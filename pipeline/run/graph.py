@@ -183,6 +183,7 @@ def _training(config: RunConfig, dataset: Dataset, layout: Layout, data: _Data) 
         "spec": dataset.spec.model_dump_json(),
         "params": config.train.model_dump_json(),
         "work_dir": str(layout.work),
+        "served_items": str(config.served_items),
         "code": code_version("components.trainer", "trainer"),
     }
     search, earlier = None, None

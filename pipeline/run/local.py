@@ -32,6 +32,9 @@ LOG_FILE = "run.log"
 _OF_A_FULL_DISK = ("No space left on device", "Disk quota exceeded", "database or disk is full")
 """The messages of the system and of SQLite for a full disk, which the libraries' own messages contain."""
 
+_NO_ROOM = 1 << 20
+"""The free bytes below which a disk is taken to be full."""
+
 
 def new_run_id() -> str:
     """The UTC time to the millisecond, in a form that sorts by time and is a valid folder name."""
@@ -116,7 +119,9 @@ def _explained(node_id: str, error: Exception, log: Path) -> RanklineError:
         return error
     lines = str(error).strip().splitlines() or [""]
     more = f"\nThe log has more: {log}"
-    if any(words in str(error) for words in _OF_A_FULL_DISK):
+    # SQLite may only say that there is no transaction to commit, since it has rolled that back.
+    is_full = shutil.disk_usage(log.parent).free < _NO_ROOM
+    if is_full or any(words in str(error) for words in _OF_A_FULL_DISK):
         return RanklineError(
             f"{node_id}: expected room on the disk, received none: {lines[0]}\n"
             f"Make some, and run the same command again: it goes on with {node_id}.{more}"

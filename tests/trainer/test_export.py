@@ -16,7 +16,7 @@ from schema.feature_spec import LABEL, MISSING
 from trainer import export, inputs, item_catalogue, models
 from trainer.export import ServedModel
 from trainer.heads import Logistic
-from trainer.item_catalogue import ItemTable
+from trainer.item_table import ItemTable
 from trainer.models.joint import Joint
 from trainer.params import TrainParams
 
@@ -244,7 +244,7 @@ def context(toy) -> dict[str, np.ndarray]:
 def test_items_by_their_ids(knowing: Call, context, items) -> None:
     by_column = knowing("rank", {**context, **items})
     places = [3, 0, 3, 7]
-    by_id = knowing("rank_ids", {**context, "movie": items["movie"][places]})
+    by_id = knowing("rank_ids", {**context, "items": items["movie"][places]})
     assert by_id["known"].all()
     np.testing.assert_allclose(by_id["logit"], by_column["logit"][places], atol=1e-5, rtol=1e-5)
     assert np.ptp(by_column["logit"]) > 1
@@ -252,7 +252,7 @@ def test_items_by_their_ids(knowing: Call, context, items) -> None:
 
 def test_an_id_that_the_catalogue_lacks(knowing: Call, context, items) -> None:
     """It gets what an item gets of which nothing is known."""
-    asked = {**context, "movie": np.array(["movie 3", "no movie"], object)}
+    asked = {**context, "items": np.array(["movie 3", "no movie"], object)}
     by_id = knowing("rank_ids", asked)
     assert by_id["known"].tolist() == [True, False]
     nothing = tensors([{"movie": "no movie", "genres": []}])
@@ -261,7 +261,7 @@ def test_an_id_that_the_catalogue_lacks(knowing: Call, context, items) -> None:
 
 
 def test_no_ids(knowing: Call, context) -> None:
-    assert knowing("rank_ids", {**context, "movie": np.array([], object)})["logit"].shape == (0,)
+    assert knowing("rank_ids", {**context, "items": np.array([], object)})["logit"].shape == (0,)
 
 
 def recommended(knowing: Call, context, k: int, exclude: list[str]) -> dict[str, np.ndarray]:
@@ -303,3 +303,22 @@ def test_a_catalogue_in_pieces(
     found = recommended(caller(str(tmp_path / "model")), context, 9, [])
     assert found["items"].tolist() == [movie.encode() for movie in twice["movie"][order]]
     assert set(found) == {"items", "logit", "probability"}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"k": np.int32(0)}, r"k: expected 1 to 10,000, received\] \[0"),
+        ({"k": np.int32(10_001)}, r"k: expected 1 to 10,000, received\] \[10001"),
+        (
+            {"exclude": np.array(["x"] * 100, object)},
+            "exclude: expected no more ids than the catalogue has, 30, received",
+        ),
+        ({"user": np.array([1, 2])}, "context: expected one row of each column, received"),
+        ({"age": np.array([], np.float32)}, "context: expected one row of each column, received"),
+    ],
+)
+def test_what_cannot_be_recommended(knowing: Call, context, change, message: str) -> None:
+    asked = {**context, "k": np.int32(3), "exclude": np.array([], object)}
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        knowing("recommend", {**asked, **change})

@@ -13,6 +13,7 @@ from schema.feature_spec import LABEL
 from trainer import models, warmup
 from trainer.export import ServedModel
 from trainer.heads import Logistic
+from trainer.item_table import ItemTable
 from trainer.params import TrainParams
 
 Logs = list[prediction_log_pb2.PredictionLog]
@@ -31,8 +32,12 @@ def signature_of(log: prediction_log_pb2.PredictionLog) -> str:
 def model_path(toy, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("warmup") / "model"
     model = models.build(toy.columns, TrainParams(hidden_units=(2,)))
-    ServedModel(model, Logistic(), toy.spec, toy.transform_output).save(str(path))
-    warmup.write(str(path), toy.spec, Logistic(), [str(toy.raw / "Split-eval" / "*")])
+    movies = np.array(["movie 0", "movie 1"], object)
+    items = ItemTable(
+        {"movie": movies, "genres": np.full((2, 0), "", object), "price in €": np.array([1, np.nan], "f")}
+    )
+    signatures = ServedModel(model, Logistic(), toy.spec, toy.transform_output, items).save(str(path))
+    warmup.write(str(path), toy.spec, signatures, [str(toy.raw / "Split-eval" / "*")])
     return path
 
 
@@ -45,6 +50,8 @@ def test_every_signature_in_every_size(logs: Logs) -> None:
     rows = {
         "serving_default": lambda request: request.inputs["examples"].tensor_shape.dim[0].size,
         "rank": lambda request: request.inputs["movie"].tensor_shape.dim[0].size,
+        "rank_ids": lambda request: request.inputs["items"].tensor_shape.dim[0].size,
+        "recommend": lambda request: tf.make_ndarray(request.inputs["k"]),
         "classify": lambda request: len(request.input.example_list.examples),
         "regress": lambda request: len(request.input.example_list.examples),
     }
@@ -84,15 +91,17 @@ def test_the_model_answers_them(model_path: Path, logs: Logs) -> None:
                 inputs = {"inputs": [example.SerializeToString() for example in request.input.example_list.examples]}
             feed = {signature.inputs[name].name: values for name, values in inputs.items()}
             outputs = session.run({name: info.name for name, info in signature.outputs.items()}, feed)
-            assert all(len(values) in (1, 10, 100) for values in outputs.values())
+            # The catalogue has two items.
+            rows = (1, 2) if signature_of(log) == "recommend" else (1, 10, 100)
+            assert all(len(values) in rows for values in outputs.values())
 
 
 def test_few_rows_are_repeated(toy, tmp_path: Path) -> None:
     one = tmp_path / "one.gz"
     with tf.io.TFRecordWriter(str(one), "GZIP") as writer:
         writer.write(toy.example(toy.rows["eval"][0]))
-    warmup.write(str(tmp_path), toy.spec, Logistic(), [str(one)])
-    largest = read(tmp_path)[-4].predict_log.request.inputs["examples"]
+    warmup.write(str(tmp_path), toy.spec, ["serving_default", "rank"], [str(one)])
+    largest = read(tmp_path)[-2].predict_log.request.inputs["examples"]
     examples = tf.make_ndarray(largest)
     assert examples.shape == (100,)
     assert len(np.unique(examples)) == 1
@@ -100,6 +109,6 @@ def test_few_rows_are_repeated(toy, tmp_path: Path) -> None:
 
 def test_without_a_ranking_every_column_is_sent_for_each_row(toy, tmp_path: Path) -> None:
     spec = toy.spec.model_copy(update={"ranking": None})
-    warmup.write(str(tmp_path), spec, Logistic(), [str(toy.raw / "Split-eval" / "*")])
+    warmup.write(str(tmp_path), spec, ["serving_default", "rank"], [str(toy.raw / "Split-eval" / "*")])
     requests = [log.predict_log.request for log in read(tmp_path) if signature_of(log) == "rank"]
     assert {values.tensor_shape.dim[0].size for values in requests[-1].inputs.values()} == {100}

@@ -19,7 +19,7 @@ from schema.errors import DataError
 from schema.feature_spec import FeatureSpec
 from schema.lists import as_lists
 from schema.reader import arrow_schema
-from serving.model_client import RANK_SIGNATURE
+from schema.signatures import RANK
 from serving.tensors import Array, to_array
 from trainer.raw_columns import raw_columns
 
@@ -72,7 +72,7 @@ def read(pattern: str, spec: FeatureSpec, output: str) -> Served:
     versions: dict[int, int] = defaultdict(int)
     for log in _logs(pattern):
         asked = log.predict_log.request
-        if asked.model_spec.signature_name != RANK_SIGNATURE or output not in log.predict_log.response.outputs:
+        if asked.model_spec.signature_name != RANK or output not in log.predict_log.response.outputs:
             continue
         time = log.log_metadata.timestamp_secs
         answer = to_array(log.predict_log.response.outputs[output]).astype(np.float64)

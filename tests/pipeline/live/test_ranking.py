@@ -3,9 +3,9 @@
 import pytest
 
 from pipeline.live import ranking
-from pipeline.live.ranking import RankedItem, Ranker
+from pipeline.live.ranking import RankedItem, RankedList, Ranker
 from schema.dataset import find
-from serving.client import Ranked
+from serving.client import Ranked, Recommended
 
 DESCRIPTION = """
 label: liked
@@ -24,6 +24,8 @@ bob,1,Alien,1979,42,5,0
 class RecordingClient:
     """Says that later candidates are better, and keeps what it was asked."""
 
+    knows_items = False
+
     def __init__(self, target: str, model_name: str, label: str, tls: None) -> None:
         self.model_name = model_name
 
@@ -31,6 +33,13 @@ class RecordingClient:
         self.asked = (dict(context), {name: list(values) for name, values in candidates.items()})
         count = len(candidates["movie"])
         return [Ranked(index, index / 10) for index in reversed(range(count))][:k]
+
+    def recommends(self):
+        return self.knows_items
+
+    def recommend(self, context, k, exclude):
+        self.asked = (dict(context), exclude)
+        return [Recommended(3, 0.5, "Cube")][:k]
 
     def close(self) -> None:
         pass
@@ -50,6 +59,15 @@ def test_what_a_user_has_not_met_is_ranked_with_what_is_known_of_the_user_last(r
     assert ranker._client.asked == ({"user": "ann", "age": 31}, {"movie": [3], "year": [1997]})
     assert ranked.items == (RankedItem("3", "Cube", 0),)
     assert (ranked.group, ranked.candidates) == ("ann", 1)
+
+
+def test_a_model_that_knows_the_items_is_only_told_what_the_user_has_met(ranker, monkeypatch):
+    monkeypatch.setattr(RecordingClient, "knows_items", True)
+    ranked = ranker.rank("ann", 5)
+    assert ranker._client.asked == ({"user": "ann", "age": 31}, [1, 2])
+    assert ranked == RankedList("ann", 1, (RankedItem("3", "Cube", 0.5),))
+    ranker.rank("ann", 5, include_seen=True)
+    assert ranker._client.asked[1] == []
 
 
 def test_all_items_on_demand(ranker):

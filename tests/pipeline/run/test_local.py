@@ -1,5 +1,7 @@
 """The messages about a component's failure; tests/e2e has whole runs."""
 
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from pipeline.run.local import _explained, new_run_id
 from schema.errors import DataError
 
-LOG = Path("runs/toys/logs/1/run.log")
+LOG = Path(tempfile.gettempdir()) / "run.log"
 
 
 def test_a_users_mistake_is_told_as_it_is():
@@ -41,3 +43,13 @@ def test_run_ids_sort_by_time_and_are_good_folder_names():
     ids = [new_run_id() for _ in range(3)]
     assert ids == sorted(ids)
     assert all(character.isalnum() or character == "." for character in ids[0])
+
+
+def test_a_full_disk_is_found_out_where_the_error_does_not_say_so(monkeypatch):
+    """As SQLite's, of a transaction that it has rolled back for want of room."""
+    usage = shutil.disk_usage(LOG.parent)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=4096))
+    said = "Error when executing query: cannot commit - no transaction is active query: COMMIT;"
+    assert f"ExampleGen: expected room on the disk, received none: {said}" in str(
+        _explained("ExampleGen", RuntimeError(said), LOG)
+    )
