@@ -14,7 +14,7 @@ from typing import Any, Self
 from serving.channel import Tls, connect_async
 from serving.features import Value
 from serving.model_client import Answer, ModelClient, Ranked, Recommended, VersionStatus
-from serving.tensors import Array
+from serving.tensor_proto import Array
 
 
 class AsyncClient(ModelClient):

@@ -21,7 +21,7 @@ from serving.channel import Tls, TlsError, connect
 from serving.errors import CallError, DeadlineError, LoadError, NotFoundError, UnavailableError
 from serving.features import FeatureError, Value
 from serving.model_client import Answer, ModelClient, Ranked, Recommended, VersionStatus
-from serving.tensors import Array
+from serving.tensor_proto import Array
 
 __all__ = [
     "CallError",

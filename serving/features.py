@@ -17,7 +17,7 @@ from tensorflow.core.protobuf import meta_graph_pb2
 
 from schema.errors import RanklineError, listing, nearest
 from schema.features import MISSING
-from serving.tensors import Array
+from serving.tensor_proto import Array
 
 Scalar: TypeAlias = int | float | str | bytes | None
 Value: TypeAlias = Scalar | Sequence[Scalar]

@@ -29,7 +29,7 @@ from serving import features
 from serving.channel import Tls
 from serving.errors import CallError, DeadlineError, LoadError, NotFoundError, UnavailableError, call_error
 from serving.features import Column, FeatureError, Value
-from serving.tensors import Array, fill_content, to_array
+from serving.tensor_proto import Array, fill_content, to_array
 
 EXAMPLES_SIGNATURE = "serving_default"
 

@@ -1,1 +1,1 @@
-"""Evaluation of a model: its metrics, their confidence intervals, and the verdict on whether to push it."""
+"""Evaluation of a model: its metrics, their confidence intervals, and the gate that decides whether to push it."""

@@ -1,4 +1,7 @@
-"""The verdict on a model, and its basis: metrics with intervals, over all rows and by slice."""
+"""The data classes of a verdict: metrics with intervals, over all rows and by slice, and the conditions on them.
+
+`components.evaluation.gate` decides.
+"""
 
 from __future__ import annotations
 

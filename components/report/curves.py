@@ -1,4 +1,7 @@
-"""The curves behind a model's metrics: ROC, precision by recall, calibration and the distribution of predictions."""
+"""The curves behind a model's metrics: ROC, precision by recall, calibration and the distribution of predictions.
+
+`components.report.charts` draws them.
+"""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ from serving import load
 from serving.channel import connect
 from serving.client import Client
 from serving.load import LoadReport
-from serving.tensors import to_array
+from serving.tensor_proto import to_array
 
 _TIMEOUT_S = 60.0
 _LOAD_TIMEOUT_S = 120.0

@@ -11,8 +11,8 @@ As a process, with `tensorflow_model_server`'s flags: `python -m serving.server 
 `model_config` checks what to serve, and `core` puts it into effect: `storage` finds versions, `manager` loads and
 publishes them, and `saved_model` is a loaded version. `predict`, `classify`, `regress`, `multi_inference`, `metadata`
 and `model_status` each answer one kind of request. `api` joins them; `grpc_services` offers them over gRPC, and `rest`
-over `http_server`, with bodies read and written by `json_tensor` and `json_document`. `monitoring` has the metrics, and
-`server` assembles everything.
+over `http_server`, with bodies read and written by `json_requests` and `json_document`. `monitoring` has the metrics,
+and `server` assembles everything.
 """
 
 from serving.server.config_files import ConfigFileError

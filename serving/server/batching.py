@@ -20,7 +20,7 @@ from tensorflow.python.ops import array_ops, gen_batch_ops, gen_functional_ops
 from tensorflow.python.ops.ragged import ragged_tensor
 
 from serving.server.status import StatusError, invalid_argument
-from serving.tensors import Array
+from serving.tensor_proto import Array
 
 # The scheduler's defaults.
 _MAX_BATCH_SIZE = 1000

@@ -9,7 +9,7 @@ from tensorflow_serving.apis import input_pb2
 
 from serving.server.servable import Servable
 from serving.server.status import invalid_argument
-from serving.tensors import Array
+from serving.tensor_proto import Array
 
 INPUTS = "inputs"
 """The name of this input in the signatures of both methods."""

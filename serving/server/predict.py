@@ -14,7 +14,7 @@ from tensorflow_serving.apis import predict_pb2
 from serving.server import monitoring
 from serving.server.servable import DEFAULT_SIGNATURE, Servable, resolved_spec
 from serving.server.status import StatusError, invalid_argument
-from serving.tensors import Array, TensorError, fill_values, to_array
+from serving.tensor_proto import Array, TensorError, fill_values, to_array
 
 
 def predict(

@@ -11,7 +11,7 @@ from tensorflow_serving.apis import regression_pb2
 from serving.server import examples, monitoring
 from serving.server.servable import DEFAULT_SIGNATURE, Servable, resolved_spec
 from serving.server.status import invalid_argument
-from serving.tensors import Array, type_name
+from serving.tensor_proto import Array, type_name
 
 _OUTPUTS = "outputs"
 

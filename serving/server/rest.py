@@ -23,7 +23,7 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
-from serving.server import json_tensor, monitoring
+from serving.server import json_requests, monitoring
 from serving.server.api import Api
 from serving.server.http_server import Reply, Request
 from serving.server.metadata import SIGNATURE_DEF
@@ -103,11 +103,11 @@ class RestApi:
         except _UnsaidError as error:
             code, body = error.code, b""
         except StatusError as error:
-            code, body = error.code, json_tensor.from_error(error.message)
+            code, body = error.code, json_requests.from_error(error.message)
         except Exception:
             _log.exception("A request failed in an unforeseen way")
             code = StatusCode.INTERNAL
-            body = json_tensor.from_error("The server failed to answer; its log says why.")
+            body = json_requests.from_error("The server failed to answer; its log says why.")
         names = match.groupdict() if match else {}
         monitoring.record_request(unquote(names.get("name") or ""), names.get("method", ""), "REST", code, watch)
         status = _HTTP_STATUS.get(code, HTTPStatus.INTERNAL_SERVER_ERROR)
@@ -139,20 +139,20 @@ class RestApi:
 
     def _predict(self, spec: model_pb2.ModelSpec, body: bytes) -> bytes:
         request = predict_pb2.PredictRequest(model_spec=spec)
-        arrangement = json_tensor.fill_predict_request(
+        arrangement = json_requests.fill_predict_request(
             request, body, lambda signature: self._api.inputs(spec, signature)
         )
-        return json_tensor.from_tensors(self._api.predict(request, self._timeout_s).outputs, arrangement)
+        return json_requests.from_tensors(self._api.predict(request, self._timeout_s).outputs, arrangement)
 
     def _classify(self, spec: model_pb2.ModelSpec, body: bytes) -> bytes:
         request = classification_pb2.ClassificationRequest(model_spec=spec)
-        json_tensor.fill_examples_request(request, body)
-        return json_tensor.from_classifications(self._api.classify(request, self._timeout_s).result)
+        json_requests.fill_examples_request(request, body)
+        return json_requests.from_classifications(self._api.classify(request, self._timeout_s).result)
 
     def _regress(self, spec: model_pb2.ModelSpec, body: bytes) -> bytes:
         request = regression_pb2.RegressionRequest(model_spec=spec)
-        json_tensor.fill_examples_request(request, body)
-        return json_tensor.from_regressions(self._api.regress(request, self._timeout_s).result)
+        json_requests.fill_examples_request(request, body)
+        return json_requests.from_regressions(self._api.regress(request, self._timeout_s).result)
 
     def _status(self, spec: model_pb2.ModelSpec) -> bytes:
         request = get_model_status_pb2.GetModelStatusRequest(model_spec=spec)

@@ -26,7 +26,7 @@ from serving.server.batching import Batching
 from serving.server.load_options import DEFAULTS, LoadOptions
 from serving.server.servable import ServableId
 from serving.server.status import StatusError, invalid_argument, not_found
-from serving.tensors import Array
+from serving.tensor_proto import Array
 
 _log = logging.getLogger(__name__)
 

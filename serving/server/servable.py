@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import model_pb2
 
-from serving.tensors import Array
+from serving.tensor_proto import Array
 
 DEFAULT_SIGNATURE = "serving_default"
 

@@ -18,7 +18,7 @@ from tensorflow_serving.apis import model_pb2, predict_pb2, prediction_log_pb2, 
 
 from serving.server import saved_model
 from serving.server.servable import ServableId
-from serving.tensors import fill_content
+from serving.tensor_proto import fill_content
 from tests.serving.certificates import signed, ssl_config
 
 SCALES = {1: 0.1, 2: 0.2, 3: 0.3}

@@ -12,7 +12,7 @@ from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 from serving.async_client import AsyncClient
 from serving.client import CallError, Client, DeadlineError, FeatureError, UnavailableError
 from serving.server import Server, ServerOptions
-from serving.tensors import fill_content
+from serving.tensor_proto import fill_content
 from tests.serving.test_client import Flaky, Newer
 
 TIMEOUT_S = 30

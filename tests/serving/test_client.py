@@ -25,7 +25,7 @@ from serving.client import (
     UnavailableError,
 )
 from serving.server import Server, ServerOptions
-from serving.tensors import fill_content, to_array
+from serving.tensor_proto import fill_content, to_array
 
 TIMEOUT_S = 60
 

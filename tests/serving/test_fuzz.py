@@ -24,7 +24,7 @@ from tensorflow.core.framework import tensor_pb2, types_pb2
 from tensorflow_serving.apis import predict_pb2
 
 from serving.client import Client
-from serving.tensors import to_array
+from serving.tensor_proto import to_array
 
 TIMEOUT_S = 30
 IN_FLIGHT = 64

@@ -14,7 +14,7 @@ from tensorflow_serving.config import model_server_config_pb2
 
 from serving.rollout import Rollout, RolloutError
 from serving.server import Server, ServerOptions
-from serving.tensors import to_array
+from serving.tensor_proto import to_array
 from tests.serving.server.test_server import wait_until
 
 CLIENTS = 4

@@ -10,7 +10,7 @@ import tensorflow as tf
 from trainer.input_columns import InputColumn
 from trainer.models import mlp
 from trainer.models.candidates import CandidateVectors, matmul, whole
-from trainer.models.cross import CrossAndDeep
+from trainer.models.cross_network import CrossAndDeep
 from trainer.models.joint import Joint, columns_of
 from trainer.models.registry import register
 from trainer.params import TrainParams

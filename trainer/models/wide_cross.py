@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from trainer.input_columns import InputColumn
-from trainer.models.cross import Cross
+from trainer.models.cross_network import Cross
 from trainer.models.dcn_v2 import MatrixCross
 from trainer.models.joint import Joint, columns_of
 from trainer.models.registry import register

@@ -20,7 +20,7 @@ from schema.feature_spec import FeatureSpec
 from schema.lists import as_lists
 from schema.reader import arrow_schema
 from schema.signatures import RANK
-from serving.tensors import Array, to_array
+from serving.tensor_proto import Array, to_array
 from trainer.raw_columns import raw_columns
 
 Floats = npt.NDArray[np.float64]

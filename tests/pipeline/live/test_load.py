@@ -12,7 +12,7 @@ from schema.errors import RanklineError
 from serving.client import Client
 from serving.server import Server, ServerOptions
 from serving.server.status import invalid_argument
-from serving.tensors import to_array
+from serving.tensor_proto import to_array
 from tests.serving.certificates import pem, signed, ssl_config
 from tests.serving.test_client import Model
 

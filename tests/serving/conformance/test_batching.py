@@ -8,7 +8,7 @@ import pytest
 from grpc import StatusCode
 from tensorflow_serving.apis import predict_pb2
 
-from serving.tensors import fill_values, to_array
+from serving.tensor_proto import fill_values, to_array
 from tests.serving.asking import TIMEOUT_S, error_of
 from tests.serving.conformance.conftest import spec
 

@@ -10,7 +10,7 @@ from tensorflow.core.example import example_pb2
 from tensorflow.core.framework import tensor_pb2, types_pb2
 from tensorflow_serving.apis import model_pb2, predict_pb2
 
-from serving.tensors import fill_content, fill_values, to_array
+from serving.tensor_proto import fill_content, fill_values, to_array
 from tests.serving.asking import TIMEOUT_S, error_of
 from tests.serving.conformance.conftest import spec
 from tests.serving.conformance.models import ECHOED

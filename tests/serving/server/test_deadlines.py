@@ -17,7 +17,7 @@ from tensorflow_serving.apis import (
 
 from serving.client import Client
 from serving.server import Server, ServerOptions
-from serving.tensors import fill_content, to_array
+from serving.tensor_proto import fill_content, to_array
 from tests.serving.asking import wait_until
 
 TIMEOUT_S = 60

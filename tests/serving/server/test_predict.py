@@ -11,7 +11,7 @@ from tensorflow.core.framework import tensor_pb2, types_pb2
 
 from serving.server.predict import predict
 from serving.server.status import StatusError
-from serving.tensors import fill_content, to_array
+from serving.tensor_proto import fill_content, to_array
 
 EXAMPLE = """features {
     feature { key: "user" value { bytes_list { value: "ann" } } }

@@ -22,7 +22,7 @@ from tensorflow_serving.apis import (
 
 from serving.server import LoadError, NotAvailableError, PortError, Server, ServerOptions
 from serving.server.saved_model import SavedModel
-from serving.tensors import fill_content, to_array
+from serving.tensor_proto import fill_content, to_array
 from tests.serving.asking import TIMEOUT_S, error_of, wait_until
 
 _State = get_model_status_pb2.ModelVersionStatus

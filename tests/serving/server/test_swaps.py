@@ -8,7 +8,7 @@ import grpc
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from serving.server import Server, ServerOptions
-from serving.tensors import to_array
+from serving.tensor_proto import to_array
 from tests.serving.asking import wait_until
 from tests.serving.conftest import SCALES
 

@@ -29,7 +29,7 @@ from schema.dataset import find
 from schema.errors import DataError
 from schema.feature_spec import FeatureSpec
 from schema.lists import as_lists
-from serving.tensors import fill_content
+from serving.tensor_proto import fill_content
 from tests import chromium
 
 DAYS = [int(datetime.datetime(2026, 5, day, 12, tzinfo=datetime.UTC).timestamp()) for day in (1, 2)]

@@ -1,7 +1,8 @@
 """Converts TensorProtos to NumPy arrays and back, as TensorFlow's `Tensor::FromProto` and `Tensor::AsProtoField` do.
 
 `tf.make_tensor_proto` and `tf.make_ndarray` take several times as long per tensor and need all of TensorFlow. A string
-tensor is a NumPy array of `bytes` objects.
+tensor is a NumPy array of `bytes` objects. `serving.server.predict` makes the tensors of a request, and
+`serving.features` those of a client's features.
 """
 
 import math

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.framework import tensor_pb2, types_pb2
 
-from serving.tensors import MAX_REPEATED, TensorError, fill_content, fill_values, to_array, type_name
+from serving.tensor_proto import MAX_REPEATED, TensorError, fill_content, fill_values, to_array, type_name
 
 ARRAYS = {
     "float32": np.array([[1.5, -2.0, np.inf], [0.1, 3e-39, -0.0]], np.float32),

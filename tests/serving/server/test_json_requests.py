@@ -10,10 +10,10 @@ from tensorflow.core.framework import tensor_pb2, types_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import classification_pb2, predict_pb2, regression_pb2
 
-from serving.server import json_tensor
-from serving.server.json_tensor import Format
+from serving.server import json_requests
+from serving.server.json_requests import Format
 from serving.server.status import StatusError
-from serving.tensors import fill_values, to_array
+from serving.tensor_proto import fill_values, to_array
 
 DEFAULT_INT = {"default": "DT_INT32"}
 DEFAULT_FLOAT = {"default": "DT_FLOAT"}
@@ -28,7 +28,7 @@ def infos(types):
 def filled(body, types):
     request = predict_pb2.PredictRequest()
     content = body if isinstance(body, bytes) else body.encode()
-    return request, json_tensor.fill_predict_request(request, content, lambda _: infos(types))
+    return request, json_requests.fill_predict_request(request, content, lambda _: infos(types))
 
 
 def arrays(body, types, arrangement):
@@ -265,7 +265,7 @@ EXAMPLE_REQUESTS = [classification_pb2.ClassificationRequest, regression_pb2.Reg
 @pytest.mark.parametrize("kind", EXAMPLE_REQUESTS)
 def test_examples(kind):
     request = kind()
-    json_tensor.fill_examples_request(
+    json_requests.fill_examples_request(
         request,
         b"""{
             "examples": [
@@ -299,7 +299,7 @@ def test_examples(kind):
 @pytest.mark.parametrize("kind", EXAMPLE_REQUESTS)
 def test_examples_with_context_and_signature(kind):
     request = kind()
-    json_tensor.fill_examples_request(
+    json_requests.fill_examples_request(
         request, b'{"signature_name": "s", "context": {"query": "pizza"}, "examples": [{"a": 1, "a": 2}, {}]}'
     )
 
@@ -343,7 +343,7 @@ EXAMPLE_ERRORS = [
 @pytest.mark.parametrize("kind", EXAMPLE_REQUESTS)
 @pytest.mark.parametrize(("body", "message"), DOCUMENT_ERRORS + EXAMPLE_ERRORS)
 def test_examples_that_are_refused(kind, body, message):
-    assert refusal(json_tensor.fill_examples_request, kind(), body.encode()) == (StatusCode.INVALID_ARGUMENT, message)
+    assert refusal(json_requests.fill_examples_request, kind(), body.encode()) == (StatusCode.INVALID_ARGUMENT, message)
 
 
 def tensors(**values):
@@ -360,7 +360,7 @@ def strings(values):
 
 def test_one_tensor_in_rows():
     assert (
-        json_tensor.from_tensors(tensors(x=[2.5, 3.0]), Format.ROW).decode()
+        json_requests.from_tensors(tensors(x=[2.5, 3.0]), Format.ROW).decode()
         == """{
     "predictions": [2.5, 3.0
     ]
@@ -378,7 +378,7 @@ def test_several_tensors_in_rows():
     )
 
     assert (
-        json_tensor.from_tensors(outputs, Format.ROW).decode()
+        json_requests.from_tensors(outputs, Format.ROW).decode()
         == """{
     "predictions": [
         {
@@ -404,7 +404,7 @@ def test_columns_of_several_shapes():
     outputs = tensors(a=[[1], [2]], b=np.float32(0.5), c=strings([b"x"]))
 
     assert (
-        json_tensor.from_tensors(outputs, Format.COLUMNAR).decode()
+        json_requests.from_tensors(outputs, Format.COLUMNAR).decode()
         == """{
     "outputs": {
         "a": [
@@ -422,7 +422,7 @@ def test_columns_of_several_shapes():
     }
 }"""
     )
-    assert json.loads(json_tensor.from_tensors(tensors(a=[[1], [2]]), Format.COLUMNAR)) == {"outputs": [[1], [2]]}
+    assert json.loads(json_requests.from_tensors(tensors(a=[[1], [2]]), Format.COLUMNAR)) == {"outputs": [[1], [2]]}
 
 
 @pytest.mark.parametrize(
@@ -443,18 +443,18 @@ def test_columns_of_several_shapes():
     ],
 )
 def test_numbers(values, dtype, text):
-    body = json_tensor.from_tensors(tensors(x=np.array(values, dtype)), Format.ROW).decode()
+    body = json_requests.from_tensors(tensors(x=np.array(values, dtype)), Format.ROW).decode()
     assert body == f'{{\n    "predictions": [{text}\n    ]\n}}'
 
 
 def test_strings_are_written_as_they_are():
-    body = json_tensor.from_tensors(tensors(x=strings([b"\xff\n"])), Format.ROW)
+    body = json_requests.from_tensors(tensors(x=strings([b"\xff\n"])), Format.ROW)
     assert body == b'{\n    "predictions": ["\xff\\n"\n    ]\n}'
 
 
 @pytest.mark.parametrize("outputs", [{"x": np.zeros([0, 2])}, {"x": np.zeros([0, 3]), "y": np.zeros([0, 1, 2], bool)}])
 def test_empty_batches(outputs):
-    assert json.loads(json_tensor.from_tensors(tensors(**outputs), Format.ROW)) == {"predictions": []}
+    assert json.loads(json_requests.from_tensors(tensors(**outputs), Format.ROW)) == {"predictions": []}
 
 
 @pytest.mark.parametrize(
@@ -468,7 +468,7 @@ def test_empty_batches(outputs):
     ],
 )
 def test_outputs_that_cannot_be_rows(outputs, message):
-    refused = refusal(json_tensor.from_tensors, tensors(**outputs), Format.ROW)
+    refused = refusal(json_requests.from_tensors, tensors(**outputs), Format.ROW)
     assert refused == (StatusCode.INVALID_ARGUMENT, message)
 
 
@@ -482,7 +482,7 @@ def test_classifications():
     )
 
     assert (
-        json_tensor.from_classifications(result).decode()
+        json_requests.from_classifications(result).decode()
         == """{
     "results": [[["car", 0.2], ["", 0.7]], [["a\\"b", NaN]]
     ]
@@ -495,22 +495,22 @@ def test_regressions():
     for value in (0.2, np.inf, 1):
         result.regressions.add(value=value)
 
-    assert json_tensor.from_regressions(result).decode() == '{\n    "results": [0.2, Infinity, 1.0]\n}'
+    assert json_requests.from_regressions(result).decode() == '{\n    "results": [0.2, Infinity, 1.0]\n}'
 
 
 def test_empty_results():
-    assert refusal(json_tensor.from_classifications, classification_pb2.ClassificationResult()) == (
+    assert refusal(json_requests.from_classifications, classification_pb2.ClassificationResult()) == (
         StatusCode.INVALID_ARGUMENT,
         "Cannot convert empty ClassificationResults to JSON",
     )
-    assert refusal(json_tensor.from_regressions, regression_pb2.RegressionResult()) == (
+    assert refusal(json_requests.from_regressions, regression_pb2.RegressionResult()) == (
         StatusCode.INVALID_ARGUMENT,
         "Cannot convert empty RegressionResults to JSON",
     )
 
 
 def test_errors():
-    assert json.loads(json_tensor.from_error('Bad key: "key"')) == {"error": 'Bad key: "key"'}
+    assert json.loads(json_requests.from_error('Bad key: "key"')) == {"error": 'Bad key: "key"'}
 
 
 def test_of_an_input_that_comes_twice_in_a_row_each_value_counts():

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from trainer import models
 from trainer.input_columns import InputColumn
-from trainer.models.cross import CrossNetwork
+from trainer.models.cross_network import CrossNetwork
 from trainer.models.dcn_v2 import MatrixCross
 from trainer.params import TrainParams
 
