@@ -106,8 +106,8 @@ class _Signatures(NamedTuple):
         """
         if name not in self.columns:
             raise FeatureError(
-                f"version {self.version}: expected a signature {name!r}, received {listing(self.columns)}; train the "
-                "model again with 'served_items' on, on a dataset with a ranking whose ids are texts or integers"
+                f"version {self.version}: expected a signature {name!r}, received {listing(self.columns)}; the "
+                "models of datasets with a ranking have it, up to 'served_items'"
             )
         return self.columns[name]
 

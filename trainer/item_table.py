@@ -44,10 +44,9 @@ def read(path: str, spec: FeatureSpec) -> ItemTable | None:
         spec: the resolved feature spec.
 
     Returns:
-        The items; None if the dataset has no ranking, if no item has an id, or if the ids are neither texts nor
-        integers, by which a served model could look them up.
+        The items; None if the dataset has no ranking, or if no row has an item.
     """
-    if spec.ranking is None or spec.columns[spec.ranking.item] not in ("string", "integer"):
+    if spec.ranking is None:
         return None
     with tf.io.gfile.GFile(path, "rb") as file:
         table = pq.read_table(pa.BufferReader(file.read()))

@@ -5,13 +5,14 @@ import os
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from tfx.components.util import examples_utils
 from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils
 
 from components import example_gen
-from components.example_gen import fingerprinted, read_summary
+from components.example_gen import ITEMS_FILE, fingerprinted, read_summary
 from components.properties import SPAN_NAME_PROPERTY
 from schema.errors import DataError
 
@@ -67,6 +68,18 @@ def test_summary_counts_rows_and_labels(given):
         "eval": {"rows": 2, "labels": 1},
         "test": {"rows": 2, "labels": 1},
     }
+
+
+def test_items_are_noted_as_they_were_seen_last(given):
+    """By order: of the files that are given by split, test comes last; item 9's only row has no user."""
+    table = pq.read_table(os.path.join(given.uri, ITEMS_FILE))
+    assert table.to_pylist() == [{"item": 7}, {"item": 8}]
+
+
+def test_a_dataset_that_ranks_nothing_has_no_items(make_dataset, make_examples, tmp_path):
+    dataset = make_dataset(tmp_path / "data", "{label: y, source: {files: {train: a.csv, eval: a.csv, test: a.csv}}}",
+                           {"a.csv": "y,n\n1,1\n0,2\n"})  # fmt: skip
+    assert not os.path.exists(os.path.join(make_examples(dataset, tmp_path / "examples").uri, ITEMS_FILE))
 
 
 def test_an_empty_list_is_a_missing_one(make_dataset, make_examples, read_examples, tmp_path):

@@ -7,6 +7,8 @@ import logging
 import shutil
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
 
@@ -57,6 +59,20 @@ def test_it_leaves_a_model_with_its_history(toy, trained: tuple[Path, Path]) -> 
     aucs = [epoch["eval_auc"] for epoch in content["epochs"]]
     assert content["best_epoch"] == aucs.index(max(aucs)) + 1
     assert list(work.iterdir()) == []
+
+
+@pytest.mark.parametrize(("most", "known"), [(30, 30), (29, 0)])
+def test_the_model_knows_the_items_unless_there_are_too_many(toy, tmp_path: Path, most: int, known: int) -> None:
+    movies = [f"movie {movie}" for movie in range(30)]
+    table = pa.table({"movie": movies, "genres": [["war"]] * 30, "price in €": pa.array([1.0] * 30, pa.float32())})
+    pq.write_table(table, tmp_path / "items.parquet")
+    params = PARAMS.model_copy(update={"epochs": 1})
+    config = {"items": str(tmp_path / "items.parquet"), "served_items": str(most)}
+    run_fn(toy.fn_args(tmp_path / "output", tmp_path / "work", params, **config))
+    signatures = tf.saved_model.load(str(tmp_path / "output" / "Format-Serving")).signatures
+    assert ("recommend" in signatures, "rank_ids" in signatures) == (known > 0, known > 0)
+    catalogue = history(tmp_path / "output")["catalogue"]
+    assert catalogue is None if not known else catalogue["items"] == known and catalogue["bytes"] > 0
 
 
 def test_tensorboard_logs(trained: tuple[Path, Path]) -> None:
