@@ -24,9 +24,9 @@ from tfx.utils import io_utils, path_utils
 from components.evaluation.thresholds import Limits
 from components.evaluation.verdict import Condition, Gate, Latency
 from components.example_gen import ITEMS_FILE
-from components.item_check import TOLERANCE, InfraCheckError, check_items
 from components.model_servers import EMBEDDED, MODEL_NAME, ModelServerError, serving
 from components.properties import CHECKED_PROPERTY, MODEL_PROPERTY, REFUSALS_PROPERTY
+from components.served_answers import TOLERANCE, InfraCheckError, check_items, largest_difference, shown
 from schema.feature_spec import FeatureSpec
 from serving import load
 from serving.channel import connect
@@ -238,22 +238,16 @@ def _in_process(model_path: str, examples: Sequence[bytes]) -> dict[str, np.ndar
 
 
 def _difference(name: str, served: np.ndarray, expected: np.ndarray) -> float:
-    """The largest difference over the rows; relative for values above 1.
+    """The largest difference between rows; relative for values above 1.
 
     Raises:
-        InfraCheckError: the difference is larger than `TOLERANCE`.
+        InfraCheckError: the difference is more than `TOLERANCE`.
     """
-    rows = len(expected)
-    difference = np.abs(served - expected) / np.maximum(1, np.abs(expected))
-    difference = difference.reshape(rows, -1).max(axis=1, initial=0.0)
-    if not np.all(difference <= TOLERANCE):  # also raises for NaN
-        worst = int(np.argmax(difference))
-        raise InfraCheckError(
+
+    def told(row: int) -> str:
+        return (
             f"infra check: expected served answers equal to the model's own to {TOLERANCE:g}, received {name} "
-            f"{_shown(served[worst])} instead of {_shown(expected[worst])} for row {worst + 1} of the test split"
+            f"{shown(served[row])} instead of {shown(expected[row])} for row {row + 1} of the test split"
         )
-    return float(difference.max(initial=0.0))
 
-
-def _shown(value: np.ndarray) -> str:
-    return np.array2string(value, precision=6, threshold=8)
+    return largest_difference(served, expected, told)

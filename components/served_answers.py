@@ -1,9 +1,9 @@
-"""Compares what a served model answers about items by their ids with what it answers about their columns."""
+"""Compares served answers with those that are right: above all, answers about ids of items with those about columns."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -98,13 +98,31 @@ def _check_best(
 
 
 def _compare(what: str, ids: npt.NDArray[Any], received: npt.NDArray[Any], expected: npt.NDArray[Any]) -> None:
-    difference = (np.abs(received - expected) / np.maximum(1, np.abs(expected))).reshape(len(ids), -1).max(axis=1)
-    if not np.all(difference <= TOLERANCE):  # true for NaN, too
-        worst = int(np.argmax(difference))
-        raise InfraCheckError(
-            f"infra check: expected the answers of {RANK} to {TOLERANCE:g}, received {what} {received[worst]} instead "
-            f"of {expected[worst]} for item {ids[worst]!r}"
+    def told(row: int) -> str:
+        return (
+            f"infra check: expected the answers of {RANK} to {TOLERANCE:g}, received {what} {shown(received[row])} "
+            f"instead of {shown(expected[row])} for item {ids[row]!r}"
         )
+
+    largest_difference(received, expected, told)
+
+
+def largest_difference(received: npt.NDArray[Any], expected: npt.NDArray[Any], told: Callable[[int], str]) -> float:
+    """The largest difference between two arrays of answers, [rows] or [rows, any]; relative for values above 1.
+
+    Raises:
+        InfraCheckError: the difference is more than `TOLERANCE`. The message is `told` for the worst row.
+    """
+    difference = np.abs(received - expected) / np.maximum(1, np.abs(expected))
+    difference = difference.reshape(len(expected), -1).max(axis=1, initial=0.0)
+    if not np.all(difference <= TOLERANCE):  # true for NaN, too
+        raise InfraCheckError(told(int(np.argmax(difference))))
+    return float(difference.max(initial=0.0))
+
+
+def shown(value: npt.NDArray[Any]) -> str:
+    """An answer as people read it."""
+    return np.array2string(value, precision=6, threshold=8)
 
 
 def _bytes(ids: npt.NDArray[Any]) -> list[Any]:
