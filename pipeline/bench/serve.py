@@ -13,7 +13,6 @@ import shutil
 import statistics
 import tempfile
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -26,6 +25,8 @@ import portpicker
 from rich.table import Table
 from tensorflow_serving.apis import predict_pb2
 
+from pipeline.bench import ways
+from pipeline.bench.ways import Way, ways_table
 from pipeline.live.load import requests
 from pipeline.live.server import beside
 from pipeline.live.versions import pushed_versions
@@ -37,7 +38,9 @@ from serving import load
 from serving.channel import connect
 from serving.client import Client
 from serving.load import LoadReport
-from serving.tensor_proto import to_array
+from serving.server.saved_model import SavedModel
+from serving.server.servable import ServableId
+from serving.tensor_proto import Array, to_array
 
 _TIMEOUT_S = 60.0
 _LOAD_TIMEOUT_S = 120.0
@@ -156,6 +159,7 @@ class ServeBenchmark:
     """All measurements of one run."""
 
     closed: list[Closed] = field(default_factory=list)
+    ways: list[Way] = field(default_factory=list)
     open: list[Open] = field(default_factory=list)
     swaps: Swaps | None = None
     flood: Flood | None = None
@@ -181,6 +185,8 @@ def run(dataset: Dataset, layout: Layout, setting: Setting, on_step: Callable[[s
         with _Served(dataset, pushed, Path(folder)) as served:
             for size in setting.sizes:
                 result.closed += _closed(served, size, setting, on_step)
+            for size in setting.sizes:
+                result.ways += _ways(served, size, setting, on_step)
             most = {size: max(each.qps for each in result.closed if each.size == size) for size in setting.sizes}
             for size in setting.sizes:
                 rates = {share: share * most[size] for share in (0.5, 0.8)}
@@ -250,14 +256,15 @@ class _Served:
 
 def _closed(served: _Served, size: int, setting: Setting, on_step: Callable[[str], None]) -> Iterator[Closed]:
     messages = served.requests(size)
-    with _echo(served.folder, len(served.call(messages[0]))) as echo, _in_process(served, messages) as model:
+    inputs = [_inputs(message) for message in messages]
+    with _echo(served.folder, len(served.call(messages[0]))) as echo, _loaded(served) as model:
         for clients in setting.clients:
             took: list[float] = []
             echoed: list[LoadReport] = []
             answered: list[LoadReport] = []
             for turn in range(setting.rounds):
                 on_step(f"{size} candidates, {clients} clients, turn {turn + 1}")
-                took.append(model(setting.seconds / 3))
+                took.append(ways.median_ms(model, RANK, inputs, setting.seconds / 3))
                 echoed.append(load.run(echo, messages, clients, setting.seconds))
                 answered.append(load.run(served.call, messages, clients, setting.seconds))
             yield Closed(
@@ -270,6 +277,14 @@ def _closed(served: _Served, size: int, setting: Setting, on_step: Callable[[str
                 p50_ms=_median(answered, lambda report: report.percentile(50)),
                 p99_ms=_median(answered, lambda report: report.percentile(99)),
             )
+
+
+def _ways(served: _Served, size: int, setting: Setting, on_step: Callable[[str], None]) -> list[Way]:
+    on_step(f"{size} candidates, asked in each way")
+    rankings, spec = served.requests(size), served.dataset.spec
+    with _loaded(served) as model:
+        name = served.dataset.name
+        return ways.measured(model, name, spec, rankings, served.call, setting.rounds, setting.seconds / 3)
 
 
 def _median(reports: Sequence[LoadReport], of: Callable[[LoadReport], float]) -> float:
@@ -287,27 +302,15 @@ def _echo(folder: Path, answer: int) -> Iterator[Callable[[bytes], bytes]]:
 
 
 @contextmanager
-def _in_process(served: _Served, messages: Sequence[bytes]) -> Iterator[Callable[[float], float]]:
-    """Yields a function that calls the loaded model for some seconds and returns a call's median milliseconds."""
-    from serving.server.saved_model import SavedModel
-    from serving.server.servable import ServableId
-
+def _loaded(served: _Served) -> Iterator[SavedModel]:
+    """The model without a server."""
     model = SavedModel(ServableId(served.dataset.name, 1), str(served.pushed))
-    outputs = sorted(model.signature_defs[RANK].outputs)
-    parsed = [predict_pb2.PredictRequest.FromString(message).inputs for message in messages]
-    inputs = [{name: to_array(proto) for name, proto in each.items()} for each in parsed]
-    model.run(RANK, inputs[0], outputs)
-
-    def call(seconds: float) -> float:
-        took, end, turn = [], time.perf_counter() + seconds, 0
-        while (begin := time.perf_counter()) < end:
-            model.run(RANK, inputs[turn % len(inputs)], outputs)
-            took.append(time.perf_counter() - begin)
-            turn += 1
-        return statistics.median(took) * 1000
-
-    yield call
+    yield model
     model.close()
+
+
+def _inputs(message: bytes) -> dict[str, Array]:
+    return {name: to_array(proto) for name, proto in predict_pb2.PredictRequest.FromString(message).inputs.items()}
 
 
 def _open(
@@ -407,6 +410,7 @@ def tables(result: ServeBenchmark) -> Iterator[Table]:
         rates = f"{closed.echo_qps:,.0f}", f"{closed.qps:,.0f}", f"{closed.qps / closed.echo_qps:.0%}"
         add_row(shown, str(closed.size), str(closed.clients), *took, *rates)
     yield shown
+    yield from ways_table(result.ways)
     shown = new_table(
         "Requests come at random times",
         *("candidates#", "of the most#", "requests /s#", "p50 ms#", "p99 ms#", "slowest ms#", "errors#"),

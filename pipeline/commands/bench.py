@@ -96,8 +96,9 @@ def bench_serve(
     """Measure the embedded server on the latest pushed model.
 
     Compares it with a call of the loaded model in this process, and with a gRPC server that does nothing, for 1 and 100
-    candidates and 1, 8 and 32 clients. Then sends requests at random times, pushes new versions under load, and sends
-    more requests at once than the server takes.
+    candidates and 1, 8 and 32 clients. Then compares the ways to ask (by columns, by ids, for the best of all items),
+    sends requests at random times, pushes new versions under load, and sends more requests at once than the server
+    takes.
     """
     with quiet(Path(os.devnull)) as terminal:
         with busy(terminal, "Loading TensorFlow"):
