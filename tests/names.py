@@ -1,6 +1,9 @@
 """Names of columns that some step from rows to an HTML page may mistake for something else."""
 
-OF_OURS = ["label", "weight", "raw", "wide", "deep", "model", "row", "file", "allow_pickle", "u_x_i", "group x item"]
+OF_OURS = [
+    "label", "weight", "raw", "wide", "deep", "model", "row", "file", "allow_pickle", "u_x_i", "group x item", "items",
+    "k", "exclude", "titles", "known",
+]  # fmt: skip
 OF_TENSORFLOW = [
     "examples", "examples_input", "inputs", "input", "outputs", "classes", "scores", "probability", "logit",
     "features", "labels", "predictions", "example_weights", "transformed_features", "name", "training", "self",

@@ -20,6 +20,7 @@ from pydantic import ValidationError
 
 from schema.feature_spec import FeatureSpec
 from schema.names import is_fit
+from schema.signatures import EXCLUDE, ITEMS, K, own_input
 from serving.server import saved_model
 from serving.server.servable import ServableId
 from tests.names import FIT
@@ -27,6 +28,7 @@ from trainer import export, models, requests, seen, warmup
 from trainer.export import ServedModel
 from trainer.heads import Logistic
 from trainer.input_columns import InputColumn, ids_of, input_columns
+from trainer.item_table import ItemTable
 from trainer.params import TrainParams
 from trainer.preprocessing import preprocessing_fn
 from trainer.raw_columns import raw_columns
@@ -108,18 +110,26 @@ def answers(names: Sequence[str], folder: Path) -> list[np.ndarray]:
     for index, variable in enumerate(model.trainable_variables):
         variable.assign(tf.random.stateless_normal(variable.shape, seed=[0, index]))
     path = folder / "model" / "Format-Serving"
-    ServedModel(model, Logistic(), spec, output).save(str(path))
+    _, movie, genres, price = names[:4]
+    items = {
+        movie: np.arange(5),
+        genres: np.array([["g0"], ["g1"], [""], ["g2"], ["g0"]], object),
+        price: np.linspace(0, 1, 5, dtype=np.float32),
+    }
+    signatures = ServedModel(model, Logistic(), spec, output, ItemTable(items)).save(str(path))
 
     examples = [example(row, names) for row in ROWS]
     with tf.io.TFRecordWriter(str(folder / "raw.gz"), "GZIP") as writer:
         for each in examples:
             writer.write(each)
-    warmup.write(str(path), spec, Logistic(), [str(folder / "raw.gz")])
+    warmup.write(str(path), spec, signatures, [str(folder / "raw.gz")])
     served = saved_model.load(ServableId("names", 1), str(path))  # replays the warm-up
     serialized = np.array(examples, object)
     found = [
         *served.run("serving_default", {"examples": serialized}, ["logit", "probability"]),
         *served.run("rank", dict(requests.rank_inputs(spec, examples)), ["logit"]),
+        *served.run("rank_ids", dict(requests.rank_ids_inputs(spec, examples)), ["logit", "known"]),
+        *served.run("recommend", dict(requests.recommend_inputs(spec, examples[0], 3)), ["items", "logit"]),
         *served.run("classify", {"inputs": serialized}, ["scores"]),
         *served.run("regress", {"inputs": serialized}, ["outputs"]),
         *served.run("transform_features", {"examples": serialized}, [column.name for column in columns]),
@@ -127,7 +137,8 @@ def answers(names: Sequence[str], folder: Path) -> list[np.ndarray]:
     served.close()
 
     # As a Python program would ask, with a tensor for each column.
-    arguments = export._argument_names(spec.input_columns)
+    own = [own_input(name, spec.input_columns) for name in (ITEMS, K, EXCLUDE)]
+    arguments = export._argument_names([*spec.input_columns, *own])
     inputs = {arguments[name]: values for name, values in requests.rank_inputs(spec, examples).items()}
     found.append(tf.saved_model.load(str(path)).signatures["rank"](**inputs)["logit"].numpy())
     return found
@@ -136,7 +147,7 @@ def answers(names: Sequence[str], folder: Path) -> list[np.ndarray]:
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory) -> list[np.ndarray]:
     found = answers(PLAIN, tmp_path_factory.mktemp("plain"))
-    assert len(found) == 5 + 9 + 1
+    assert len(found) == 9 + 9 + 1
     assert np.std(found[0]) > 0.5
     return found
 

@@ -87,7 +87,7 @@ def tables(model: Joint) -> dict[str, np.ndarray]:
     return {
         f"{part.name}.{name}": layer.table.numpy()[rows.start : rows.stop]
         for part in model.parts
-        for layer in warm_start._embeddings(part)
+        for layer in part.embeddings
         for name, rows in layer.tables.items()
     }
 
