@@ -33,7 +33,7 @@ from schema.dataset import Dataset
 from schema.feature_spec import LABEL, SPLITS, FeatureSpec, Split
 from schema.file_digests import file_digests
 from schema.identity import called
-from schema.latest import LatestItems
+from schema.latest import ITEMS_FILE, LatestItems
 from schema.lists import as_lists
 from schema.split_record import Signature, Signatures
 
@@ -63,8 +63,6 @@ class _Found(NamedTuple):
     """None for a dataset without a ranking."""
 
 
-ITEMS_FILE = "items.parquet"
-"""The file of a ranking's items in the folder of an examples artifact, as `schema.latest.LatestItems` gives them."""
 _SUMMARY_FILE, _REMARKS_FILE, _SIGNATURES_FILE = "summary.json", "remarks.json", "signatures.json"
 ROWS_PER_SHARD = 250_000
 """How many rows there are in a file, at most, of those that are read in parallel."""

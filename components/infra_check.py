@@ -23,11 +23,11 @@ from tfx.utils import io_utils, path_utils
 
 from components.evaluation.thresholds import Limits
 from components.evaluation.verdict import Condition, Gate, Latency
-from components.example_gen import ITEMS_FILE
 from components.model_servers import EMBEDDED, MODEL_NAME, ModelServerError, serving
 from components.properties import CHECKED_PROPERTY, MODEL_PROPERTY, REFUSALS_PROPERTY
 from components.served_answers import TOLERANCE, InfraCheckError, check_items, largest_difference, shown
 from schema.feature_spec import FeatureSpec
+from schema.latest import ITEMS_FILE
 from serving import load
 from serving.channel import connect
 from serving.client import Client

@@ -20,9 +20,9 @@ from tfx.proto import trainer_pb2
 from tfx.types import Channel, artifact_utils, component_spec, standard_artifacts, standard_component_specs
 from tfx.utils import json_utils
 
-from components.example_gen import ITEMS_FILE
 from components.properties import SPLITS_PROPERTY
 from schema.feature_spec import FeatureSpec
+from schema.latest import ITEMS_FILE
 from trainer import worker
 from trainer.params import TrainParams
 

@@ -15,6 +15,8 @@ from schema.identity import TIME
 
 Rows = npt.NDArray[np.int64]
 
+ITEMS_FILE = "items.parquet"
+"""The file with the table of the items in the folder of an examples artifact."""
 _PART, _PLACE = "_part", "_place"
 _ROWS_HELD = 1 << 18
 """The rows to hold before only the latest of each item are kept."""

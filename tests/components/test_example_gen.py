@@ -12,9 +12,10 @@ from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils
 
 from components import example_gen
-from components.example_gen import ITEMS_FILE, fingerprinted, read_summary
+from components.example_gen import fingerprinted, read_summary
 from components.properties import SPAN_NAME_PROPERTY
 from schema.errors import DataError
+from schema.latest import ITEMS_FILE
 
 SPLITS = ("train", "eval", "test")
 

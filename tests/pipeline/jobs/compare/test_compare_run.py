@@ -19,12 +19,13 @@ from pipeline.jobs.compare.run import Comparison, Trained, compare
 from schema.feature_spec import LABEL, WEIGHT
 from trainer.input_columns import InputColumn
 from trainer.inputs import InMemoryExamples
+from trainer.models.candidates import Candidates
 from trainer.params import TrainParams
 
 BOTH = ("wide", "deep")
 COLUMNS = (
-    InputColumn("user", "categorical", BOTH, size=10, width=4, table="user", role="group"),
-    InputColumn("item", "categorical", BOTH, size=12, width=4, table="item", role="item"),
+    InputColumn("user", "categorical", BOTH, size=10, width=4, table="user", role="group", side="context"),
+    InputColumn("item", "categorical", BOTH, size=12, width=4, table="item", role="item", side="item"),
 )
 
 
@@ -49,7 +50,10 @@ DATA = ComparedData(
     judged=JudgedRows(TEST[LABEL].astype(float), TEST[WEIGHT].astype(float), TEST["user"]),
     seen={"item": SEEN},
     lists=RankedLists(
-        [{"user": tf.fill([12], tf.constant(user, tf.int64)), "item": tf.range(12, dtype=tf.int64)} for user in (0, 1)],
+        [
+            Candidates({"user": tf.constant([user], tf.int64), "item": tf.range(12, dtype=tf.int64)}, tf.constant(12))
+            for user in (0, 1)
+        ],
         np.arange(12),
     ),
 )
