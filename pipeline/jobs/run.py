@@ -100,7 +100,7 @@ def _show(console: Console, result: RunResult, dataset: Dataset, layout: Layout,
         console.print(f"\nVersion {result.version} in {serving} is this model already.")
     else:
         console.print(f"\n[bold green]Pushed[/] version {result.version} to {serving}")
-    if result.items:
+    if result.items and not result.refusals:
         console.print(f"  [dim]items: {result.items:,} by their ids, {result.item_bytes / 1e6:,.1f} MB in memory[/]")
     console.print(f"  [dim]report: {escape(local.relative(result.report or ''))}[/]")
     console.print(f"  [dim]artifacts: {escape(str(layout.artifacts))}[/]")

@@ -36,6 +36,7 @@ def shape(root, progress: str, outcome: str) -> str:
         r"  auc +0\.\d{4}  .*\n  logloss +0\.\d{4}  .*\n  calibration +[01]\.\d{4}  .*\n"
         r"  gauc +0\.\d{4}  .*\n  ndcg@10 +0\.\d{4}  .*\n"
         rf"{outcome}"
+        r"  items: 1,682 by their ids, \d\.\d MB in memory\n"
         rf"  report: {path}/movielens/artifacts/Report/report/\d+/report\.html\n"
         rf"  artifacts: {path}/movielens/artifacts\n"
         r"\nRanked over gRPC by version \d+ at 127\.0\.0\.1:\d+\n"
