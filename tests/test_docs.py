@@ -488,7 +488,12 @@ def test_a_reader_who_was_made_to_like_travel_gets_it(example):
     ("page", "last", "pattern"),
     [
         ("docs/deploy/tf-serving.md", "", r"\[0\.\d+\]"),
-        ("docs/reference/python.md", "print(best)", r"\[Ranked\(index=\d, score=0\.\d+\), Ranked\(.*\)\]"),
+        (
+            "docs/reference/python.md",
+            "print(best, some)",
+            r"\[Recommended\(item='b\d+', score=0\.\d+, title='Of .*'\), .*\] "
+            r"\[Ranked\(index=\d, score=0\.\d+, known=True\), Ranked\(.*\)\]",
+        ),
     ],
 )
 def test_a_client_gets_an_answer(example, tmp_path, page, last, pattern):
