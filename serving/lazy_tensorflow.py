@@ -26,6 +26,8 @@ class _LazyPackage(types.ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        if name == "is_tensor" and not self._init_started:
+            return _no_tensor
         # Other threads wait here until `__init__` has run; the thread that runs it may enter again.
         with _loading:
             if not self._init_started:
@@ -33,6 +35,11 @@ class _LazyPackage(types.ModuleType):
                 self._init()
                 self.__class__ = types.ModuleType  # type: ignore[assignment]
         return types.ModuleType.__getattribute__(self, name)
+
+
+def _no_tensor(value: object) -> bool:
+    """The `is_tensor` of a TensorFlow that has made no tensor yet: matplotlib asks whether to plot one."""
+    return False
 
 
 def install(package: str = "tensorflow") -> None:

@@ -24,7 +24,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     options.addoption("--mounted-at", default="/models", help="the models' folder for that server (default: /models)")
 
 
-_SHARE_LITTLE = ("tests/schema/", "tests/trainer/models/")
+_SHARE_LITTLE = ("tests/schema/", "tests/trainer/")
 
 
 class _ByFolder(LoadScopeScheduling):  # type: ignore[misc]

@@ -46,8 +46,8 @@ class ItemCatalogue(tf.Module):  # type: ignore[misc]
         """The type of an id."""
         initializer = tf.lookup.KeyValueTensorInitializer(ids, np.arange(self.size), self.dtype, tf.int64)
         self._places = tf.lookup.StaticHashTable(initializer, default_value=self.size)
-        self._ids = _kept(ids, "ids")
-        self._titles = None if items.titles is None else _kept(items.titles, "titles")
+        self._ids = _kept(ids)
+        self._titles = None if items.titles is None else _kept(items.titles)
 
         # The last row stands for all items that the catalogue lacks: nothing is known of them but that.
         raw = {name: column for name, column in to_columns.raw.items() if spec.side(name) == "item"}
@@ -58,8 +58,9 @@ class ItemCatalogue(tf.Module):  # type: ignore[misc]
             for name, column in raw.items()
         }
         crossed = {name for cross in spec.crosses if spec.side(cross.name) == "pair" for name in cross.columns}
-        self._crossed = {name: _kept(values, name) for name, values in known.items() if name in crossed}
-        self._shares = [_kept(share, f"share_{place}") for place, share in enumerate(self._computed(known))]
+        self._crossed_names = [name for name in known if name in crossed]
+        self._crossed = [_kept(known[name]) for name in self._crossed_names]
+        self._shares = [_kept(share) for share in self._computed(known)]
 
     @property
     def bytes(self) -> int:
@@ -131,7 +132,7 @@ class ItemCatalogue(tf.Module):  # type: ignore[misc]
         return None if self._titles is None else tf.gather(self._titles, places)
 
     def _logits(self, context: Mapping[str, tf.Tensor], look_up: LookUp, rows: tf.Tensor) -> tf.Tensor:
-        crossed = {name: look_up(values) for name, values in self._crossed.items()}
+        crossed = {name: look_up(values) for name, values in zip(self._crossed_names, self._crossed, strict=True)}
         features, _ = self._to_columns.candidates({**context, **crossed})
         return self._ranked(Candidates(features, rows, KnownItems(self._shares, look_up)))
 
@@ -152,9 +153,9 @@ class ItemCatalogue(tf.Module):  # type: ignore[misc]
         return map(np.concatenate, zip(*parts, strict=True))
 
 
-def _kept(values: Array, name: str) -> tf.Variable:
+def _kept(values: Array) -> tf.Variable:
     """A variable, since a graph has no room for large constants."""
-    return tf.Variable(values, trainable=False, name=name)
+    return tf.Variable(values, trainable=False)
 
 
 def _with_one_more(values: Array, last: str | int | float) -> Array:

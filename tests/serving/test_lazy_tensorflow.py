@@ -92,3 +92,10 @@ def test_what_is_imported_already_stays(package):
 
     assert sys.modules[package] is a_package
     assert type(a_package) is type(sys)
+
+
+def test_asking_for_a_tensor_loads_nothing(package):
+    """As matplotlib does of every package called tensorflow, for all that it plots."""
+    lazy_tensorflow.install(package)
+    assert sys.modules[package].is_tensor(1) is False
+    assert not sys.modules[package]._init_started
