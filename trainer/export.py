@@ -125,13 +125,14 @@ class ServedModel(tf.Module):  # type: ignore[misc]
         if self._head.has_value:
             signatures["regress"] = _compiled(self.regress).get_concrete_function(inputs)
         if self.items is not None:
-            own = {name: arguments[called] for name, called in self._own_inputs.items()}
+            items, k, exclude = (self._own_inputs[name] for name in (ITEMS, K, EXCLUDE))
             context = {name: each for name, each in rank_inputs.items() if self._spec.side(name) == "context"}
-            ids, exclude = (tf.TensorSpec([None], self.items.dtype, own[name]) for name in (ITEMS, EXCLUDE))
-            signatures[RANK_IDS] = _compiled(self.rank_ids).get_concrete_function(context, ids)
+            own = {name: tf.TensorSpec([None], self.items.dtype, arguments[name]) for name in (items, exclude)}
+            own[k] = tf.TensorSpec([], tf.int32, arguments[k])
+            signatures[RANK_IDS] = _compiled(self.rank_ids).get_concrete_function({**context, items: own[items]})
             if self._head.has_value:
-                k = tf.TensorSpec([], tf.int32, own[K])
-                signatures[RECOMMEND] = _compiled(self.recommend).get_concrete_function(context, k, exclude)
+                asked = {**context, k: own[k], exclude: own[exclude]}
+                signatures[RECOMMEND] = _compiled(self.recommend).get_concrete_function(asked)
         tf.saved_model.save(self, path, signatures=signatures)
         _finish_signatures(path, {argument: name for name, argument in arguments.items()})
         return list(signatures)
@@ -144,15 +145,18 @@ class ServedModel(tf.Module):  # type: ignore[misc]
         """Signature `rank`."""
         return self._head.answers(self._ranked(Candidates(*self._columns.candidates(columns))))
 
-    def rank_ids(self, context: Mapping[str, tf.Tensor], ids: tf.Tensor) -> dict[str, tf.Tensor]:
+    def rank_ids(self, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Signature `rank_ids`."""
         assert self.items is not None, "it has the signature"
-        places = self.items.places(ids)
+        context, own = self._told_apart(inputs)
+        places = self.items.places(own[ITEMS])
         return {**self._head.answers(self.items.logits(context, places)), KNOWN: places < self.items.size}
 
-    def recommend(self, context: Mapping[str, tf.Tensor], k: tf.Tensor, exclude: tf.Tensor) -> dict[str, tf.Tensor]:
+    def recommend(self, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Signature `recommend`."""
         assert self.items is not None, "it has the signature"
+        context, own = self._told_apart(inputs)
+        k, exclude = own[K], own[EXCLUDE]
         with tf.control_dependencies(_checks(context, k, exclude, self.items.size)):
             context = {name: tf.identity(values) for name, values in context.items()}
         places, logits = self.items.best(context, k, exclude, self._head.order)
@@ -162,6 +166,12 @@ class ServedModel(tf.Module):  # type: ignore[misc]
             **({} if titles is None else {TITLES: titles}),
             **self._head.answers(logits),
         }
+
+    def _told_apart(self, inputs: Mapping[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]:
+        """The columns of a context, and Rankline's own inputs by what they are."""
+        own = {name: inputs[called] for name, called in self._own_inputs.items() if called in inputs}
+        columns = {name: values for name, values in inputs.items() if name not in self._own_inputs.values()}
+        return columns, own
 
     def classify(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         """Signature `classify`."""
