@@ -213,9 +213,10 @@ def _compiled(function: Callable[..., dict[str, tf.Tensor]]) -> Any:
 
 
 def _argument_names(columns: Iterable[str]) -> dict[str, str]:
-    """A name for each of a function's arguments: TensorFlow takes no other than Python would, in ASCII."""
+    """A name for each of a function's arguments: TensorFlow takes those that Python takes, in ASCII, but not `self`."""
     columns = list(columns)
-    if all(re.fullmatch("[A-Za-z][A-Za-z0-9_]*", name) and not keyword.iskeyword(name) for name in columns):
+    taken = {"self", *keyword.kwlist}
+    if all(re.fullmatch("[A-Za-z][A-Za-z0-9_]*", name) and name not in taken for name in columns):
         return {name: name for name in columns}
     return {name: f"column_{index}" for index, name in enumerate(columns)}
 
