@@ -100,6 +100,8 @@ class ServedModel(tf.Module):  # type: ignore[misc]
         self._ranked: Callable[[Candidates], tf.Tensor] = lambda candidates: model.ranked(candidates)
         self._head = head
         self._spec = spec
+        if not any(spec.side(name) == "context" for name in self._columns.raw):
+            items = None  # without a context there is nothing to ask with
         self.items = ItemCatalogue(spec, items, self._columns, self._ranked) if items else None
         """What the model knows of items."""
         self._own_inputs = {name: own_input(name, self._columns.raw) for name in (ITEMS, K, EXCLUDE) if items}
