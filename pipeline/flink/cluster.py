@@ -33,6 +33,7 @@ from schema.errors import RanklineError, listing
 
 _FILE = "cluster.json"
 _START_S = 180.0
+_STARTS = 3
 _STOP_S = 20.0
 _POLL_S = 0.2
 
@@ -125,6 +126,9 @@ def worker_command(root: Path) -> Path:
 def up(root: Path, task_managers: int) -> Cluster:
     """Starts a cluster and waits until it can be used. A cluster that already runs is left unchanged.
 
+    A port is free when it is chosen, and a Java process binds it seconds later. If another process takes it in
+    between, the cluster starts again with other ports.
+
     Args:
         root: the root of all runs.
         task_managers: the number of TaskManagers, of one slot each.
@@ -141,6 +145,37 @@ def up(root: Path, task_managers: int) -> Cluster:
                 f"stop it with `rankline flink-down --root {shlex.quote(str(root))}`"
             )
         return found
+    for _ in range(_STARTS - 1):
+        with contextlib.suppress(_PortTakenError):
+            return _up_once(root, task_managers)
+    return _up_once(root, task_managers)
+
+
+def down(root: Path) -> bool:
+    """Stops the cluster of a root and its workers. Their logs stay until the next cluster starts.
+
+    Returns:
+        Whether there was a cluster.
+    """
+    cluster = Cluster.of(root)
+    if cluster:
+        _stop(cluster, root)
+        (_folder(root) / _FILE).unlink()
+        shutil.rmtree(_folder(root) / "tmp")
+    return cluster is not None
+
+
+class _PortTakenError(RanklineError):
+    """A process could not bind its port."""
+
+
+def _up_once(root: Path, task_managers: int) -> Cluster:
+    """Starts a cluster with ports that are free now.
+
+    Raises:
+        _PortTakenError: another process took one of them.
+        RanklineError: as for `up`.
+    """
     down(root)
     shutil.rmtree(_folder(root), ignore_errors=True)
     java = shutil.which("java")
@@ -180,20 +215,6 @@ def up(root: Path, task_managers: int) -> Cluster:
         _stop(cluster, root)
         raise
     return cluster
-
-
-def down(root: Path) -> bool:
-    """Stops the cluster of a root and its workers. Their logs stay until the next cluster starts.
-
-    Returns:
-        Whether there was a cluster.
-    """
-    cluster = Cluster.of(root)
-    if cluster:
-        _stop(cluster, root)
-        (_folder(root) / _FILE).unlink()
-        shutil.rmtree(_folder(root) / "tmp")
-    return cluster is not None
 
 
 def _folder(root: Path) -> Path:
@@ -257,8 +278,11 @@ def _wait_until_usable(cluster: Cluster, root: Path) -> None:
     while not (_task_managers(cluster) == cluster.slots and _answers(cluster.job_endpoint)):
         if dead := cluster.dead(root):
             log = _folder(root) / f"{dead[0]}.log"
-            said = "\n".join(log.read_text(errors="replace").splitlines()[-5:])
-            raise RanklineError(f"expected {dead[0]} to start, but it has ended; the end of {log}:\n{said}")
+            said = [line for line in log.read_text(errors="replace").splitlines() if not line.startswith("\t")]
+            taken = [line for line in said if "BindException" in line]
+            kind = _PortTakenError if taken else RanklineError
+            end = "\n".join((taken or said)[-5:])
+            raise kind(f"expected {dead[0]} to start, but it has ended; the end of {log}:\n{end}")
         if time.monotonic() > deadline:
             raise RanklineError(f"expected a cluster within {_START_S:g} s; its logs are {_folder(root)}/*.log")
         time.sleep(_POLL_S)

@@ -19,6 +19,10 @@ command = " ".join(sys.argv)
 folder = pathlib.Path(__file__).parent
 if folder.joinpath("broken").exists() and folder.joinpath("broken").read_text() in command:
     sys.exit("there is no more memory")
+if "FlinkJobServerDriver" in command and (taken := folder / "taken").exists():
+    left = int(taken.read_text()) - 1
+    taken.write_text(str(left)) if left else taken.unlink()
+    sys.exit("java.net.BindException: Address already in use\\n\\tat java.base/java.lang.Thread.run\\nClassNotFound")
 if "StandaloneSessionClusterEntrypoint" in command:
     settings = pathlib.Path(re.search("--configDir (.*)", command)[1], "config.yaml").read_text()
     slots = int(re.search("parallelism.default: (.*)", settings)[1])
@@ -126,6 +130,22 @@ def test_what_does_not_start_is_said_and_nothing_is_left(java, root):
         f"expected job-server to start, but it has ended; the end of {root}/.flink/job-server.log:\n"
         "there is no more memory"
     )
+    assert Cluster.of(root).alive(root) == {}
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_port_that_another_process_takes_is_replaced(java, root, times):
+    (java.parent / "taken").write_text(str(times))
+    started = cluster.up(root, 1)
+    assert not (java.parent / "taken").exists()
+    assert Cluster.running(root) == started
+
+
+def test_ports_that_are_always_taken_are_said(java, root):
+    (java.parent / "taken").write_text("3")
+    with pytest.raises(RanklineError, match=r"job-server to start.*:\njava.net.BindException: Address already in use$"):
+        cluster.up(root, 1)
+    assert not (java.parent / "taken").exists()
     assert Cluster.of(root).alive(root) == {}
 
 
