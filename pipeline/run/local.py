@@ -37,8 +37,11 @@ _NO_ROOM = 1 << 20
 
 
 def new_run_id() -> str:
-    """The UTC time to the millisecond, in a form that sorts by time and is a valid folder name."""
-    return datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%S.%f")[:-3]
+    """The UTC time to the microsecond, in a form that sorts by time and is a valid folder name.
+
+    ML Metadata knows a run by this name alone, and runs on several datasets may start in the same millisecond.
+    """
+    return datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%S.%f")
 
 
 def run(config: RunConfig, dataset: Dataset, run_id: str, console: Console, warnings: Sequence[str] = ()) -> RunResult:
