@@ -73,8 +73,7 @@ def _trainer(result: RunResult, outputs: Outputs) -> None:
     history = json.loads((Path(outputs["model"].uri) / HISTORY_FILE).read_text())
     if warm_start := history["warm_start"]:
         result.ids, result.known_ids = warm_start["all_rows"], warm_start["rows"]
-    if catalogue := history["catalogue"]:
-        result.items, result.item_bytes = catalogue["items"], catalogue["bytes"]
+    result.known = history["known"]
 
 
 def _evaluator(result: RunResult, outputs: Outputs) -> None:

@@ -33,7 +33,7 @@ from schema.dataset import Dataset
 from schema.feature_spec import LABEL, SPLITS, FeatureSpec, Split
 from schema.file_digests import file_digests
 from schema.identity import called
-from schema.latest import ITEMS_FILE, LatestItems
+from schema.latest import CONTEXTS_FILE, ITEMS_FILE, LatestRows, latest_contexts, latest_items
 from schema.lists import as_lists
 from schema.split_record import Signature, Signatures
 
@@ -59,8 +59,8 @@ class _Found(NamedTuple):
 
     checks: Checks
     signatures: Signatures
-    items: LatestItems | None
-    """None for a dataset without a ranking."""
+    latest: Mapping[str, LatestRows]
+    """The latest rows of items and contexts, by the file that receives them; empty for a dataset without a ranking."""
 
 
 _SUMMARY_FILE, _REMARKS_FILE, _SIGNATURES_FILE = "summary.json", "remarks.json", "signatures.json"
@@ -78,6 +78,7 @@ def ExampleGen(  # noqa: N802 (a TFX component)
     code: Parameter[str],
     span: Parameter[int] = 0,
     span_name: Parameter[str] = "",
+    contexts: Parameter[int] = 0,
     beam_pipeline: BeamComponentParameter[beam.Pipeline] = None,
 ) -> None:
     """Writes the splits train, eval and test as gzipped TFRecords of tf.Examples.
@@ -89,6 +90,7 @@ def ExampleGen(  # noqa: N802 (a TFX component)
         code: version of the code that does it, so that its change leads to new examples.
         span: of data that comes in spans, the last of those read.
         span_name: how people write it; empty for other data.
+        contexts: the largest number of groups of a ranking whose latest contexts are written.
         beam_pipeline: given by TFX.
 
     Raises:
@@ -110,7 +112,7 @@ def ExampleGen(  # noqa: N802 (a TFX component)
             pipeline
             | "Parts" >> beam.Create(list(enumerate(parts)))
             | "Spread" >> beam.Reshuffle()
-            | "Convert" >> beam.ParDo(_Convert(feature_spec, boundaries, folders))
+            | "Convert" >> beam.ParDo(_Convert(feature_spec, boundaries, folders, contexts))
             | "Merge" >> beam.CombineGlobally(_merged).without_defaults()
             | "Verify" >> beam.Map(_verify, examples.uri)
         )
@@ -158,15 +160,21 @@ class _Convert(beam.DoFn):  # type: ignore[misc]
     together. A part that Beam tries again writes the same files again.
     """
 
-    def __init__(self, spec: FeatureSpec, boundaries: splits.Boundaries | None, folders: Mapping[Split, str]) -> None:
+    def __init__(
+        self, spec: FeatureSpec, boundaries: splits.Boundaries | None, folders: Mapping[Split, str], contexts: int
+    ) -> None:
         self._spec = spec
         self._boundaries = boundaries
         self._folders = folders
+        self._contexts = contexts
 
     def process(self, element: tuple[int, FilePart]) -> Iterator[_Found]:
         index, part = element
         checks, unknown, signatures = Checks(self._spec), set[str](), Signatures()
-        items = LatestItems(self._spec, index) if self._spec.ranking else None
+        latest: dict[str, LatestRows] = {}
+        if self._spec.ranking:
+            latest[ITEMS_FILE] = latest_items(self._spec, index)
+            latest[CONTEXTS_FILE] = latest_contexts(self._spec, index, self._contexts)
         row = reader.first_row(part.path, self._spec, part.number)
         encoder = RecordBatchToExamplesEncoder()
         with contextlib.ExitStack() as stack:
@@ -175,13 +183,13 @@ class _Convert(beam.DoFn):  # type: ignore[misc]
             for batch in batches:
                 signatures.add(part.called, row, batch[LABEL])
                 row += len(batch)
-                if items:
-                    items.add(batch)
+                for rows_of in latest.values():
+                    rows_of.add(batch)
                 for split, rows in splits.split(batch, self._spec, part.given, self._boundaries).items():
                     checks.add(split, rows, part.path)
                     shards[split].write(encoder.encode(as_lists(rows)))
         checks.add_unknown(unknown, part.path)
-        yield _Found(checks, signatures, items)
+        yield _Found(checks, signatures, latest)
 
 
 class _Shards:
@@ -222,8 +230,8 @@ def _merged(parts: Iterable[_Found]) -> _Found:
     for other in others:
         first.checks.merge(other.checks)
         first.signatures.merge(other.signatures)
-        if first.items and other.items:
-            first.items.merge(other.items)
+        for name, latest in first.latest.items():
+            latest.merge(other.latest[name])
     return first
 
 
@@ -238,8 +246,9 @@ def _verify(found: _Found, folder: str) -> None:
     ):
         with fileio.open(os.path.join(folder, name), "w") as file:
             file.write(json.dumps(content, indent=2) + "\n")
-    if found.items:
-        table = pa.BufferOutputStream()
-        pq.write_table(found.items.table(), table)
-        with fileio.open(os.path.join(folder, ITEMS_FILE), "wb") as file:
-            file.write(table.getvalue().to_pybytes())
+    for name, latest in found.latest.items():
+        if (table := latest.table()) is not None:
+            content = pa.BufferOutputStream()
+            pq.write_table(table, content)
+            with fileio.open(os.path.join(folder, name), "wb") as file:
+                file.write(content.getvalue().to_pybytes())

@@ -27,12 +27,13 @@ from components.model_servers import EMBEDDED, MODEL_NAME, ModelServerError, ser
 from components.properties import CHECKED_PROPERTY, MODEL_PROPERTY, REFUSALS_PROPERTY
 from components.served_answers import TOLERANCE, InfraCheckError, check_items, largest_difference, shown
 from schema.feature_spec import FeatureSpec
-from schema.latest import ITEMS_FILE
+from schema.latest import CONTEXTS_FILE, ITEMS_FILE
 from serving import load
 from serving.channel import connect
 from serving.client import Client
-from trainer import item_table
+from trainer import item_table, known_contexts
 from trainer.item_table import ItemTable
+from trainer.known_contexts import ContextTable
 from trainer.requests import predict_request, rank_inputs
 
 REPORT_FILE = "infra_check.json"
@@ -88,10 +89,10 @@ def InfraCheck(  # noqa: N802 (a TFX component)
     if blessed or asked.are_set:
         serialized = _first_rows(artifact_utils.get_split_uri([examples], "test"), rows)
         feature_spec = FeatureSpec.model_validate_json(spec)
-        path = os.path.join(examples.uri, ITEMS_FILE)
-        items = item_table.read(path, feature_spec) if tf.io.gfile.exists(path) else None
+        items = item_table.read(os.path.join(examples.uri, ITEMS_FILE), feature_spec)
+        contexts = known_contexts.read(os.path.join(examples.uri, CONTEXTS_FILE), feature_spec)
         with _on_this_machine(path_utils.serving_model_path(model.uri)) as model_path:
-            report, gate = check(model_path, serialized, feature_spec, asked, server, items)
+            report, gate = check(model_path, serialized, feature_spec, asked, server, items, contexts)
     for reason in gate.refusals:
         _log.warning("%s", reason)
     blessed = blessed and not gate.refusals
@@ -114,6 +115,7 @@ def check(
     limits: Limits,
     server: str = EMBEDDED,
     items: ItemTable | None = None,
+    contexts: ContextTable | None = None,
 ) -> tuple[dict[str, object], Gate]:
     """Serves a SavedModel, compares the served answers with the model's own, and measures latency.
 
@@ -124,6 +126,7 @@ def check(
         limits: the limits on latency and size.
         server: the server to start, see `InfraCheck`.
         items: the items that the model may know.
+        contexts: the contexts that the model may know.
 
     Returns:
         A report (the server, rows compared, the largest difference, seconds until the model was available, latency in
@@ -138,7 +141,7 @@ def check(
             load_seconds = time.monotonic() - start
             batches = [examples[i : i + _BATCH] for i in range(0, len(examples), _BATCH)]
             answers = [client.predict(batch) for batch in batches]
-            known = check_items(address, MODEL_NAME, model_path, examples[0], spec, items)
+            known = check_items(address, MODEL_NAME, model_path, examples[0], spec, items, contexts)
             latency, at_limit = _latency(address, examples, spec, limits)
     except ModelServerError as error:
         raise InfraCheckError(f"infra check: expected a model that can be served, received: {error}") from error

@@ -25,10 +25,9 @@ class RunResult:
     """The number of ids in the model's tables; 0 if training did not start from an earlier model."""
     known_ids: int = 0
     """The number of ids whose weights came from the earlier model."""
-    items: int = 0
-    """The number of items that the served model knows by their ids."""
-    item_bytes: int = 0
-    """The memory of these items in the served model, in bytes."""
+    known: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """The `count` of `items` and `contexts` that the served model knows by their ids, and the `bytes` of their
+    numbers."""
     pushed: str | None = None
     """The pushed version's folder."""
     report: str | None = None

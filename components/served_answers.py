@@ -18,7 +18,8 @@ from schema.feature_spec import FeatureSpec
 from schema.signatures import ITEMS, KNOWN, MOST_RECOMMENDED, RANK, RANK_IDS, RECOMMEND, own_input
 from serving.channel import connect
 from trainer.item_table import ItemTable
-from trainer.requests import predict_request, rank_ids_inputs, recommend_inputs
+from trainer.known_contexts import ContextTable
+from trainer.requests import context_inputs, predict_request, recommend_inputs
 
 TOLERANCE = 1e-5
 """The largest difference allowed between two answers; relative for values above 1."""
@@ -33,7 +34,13 @@ class InfraCheckError(RanklineError):
 
 
 def check_items(
-    address: str, name: str, model_path: str, example: bytes, spec: FeatureSpec, items: ItemTable | None
+    address: str,
+    name: str,
+    model_path: str,
+    example: bytes,
+    spec: FeatureSpec,
+    items: ItemTable | None,
+    contexts: ContextTable | None = None,
 ) -> int:
     """Asks a server for items by their ids, by their columns, and for the best of all, and compares the answers.
 
@@ -44,6 +51,7 @@ def check_items(
         example: a serialized raw tf.Example, for whose context the items are ranked.
         spec: the resolved feature spec.
         items: the items of the dataset.
+        contexts: the contexts of the dataset's groups; of those that the model knows, one is compared.
 
     Returns:
         The number of items compared; 0 if the model does not know any.
@@ -58,9 +66,7 @@ def check_items(
     places = np.unique(np.linspace(0, len(items) - 1, min(len(items), _MOST_ITEMS)).astype(int))
     columns = {column: values[places] for column, values in items.columns.items()}
     ids = columns[spec.ranking.item]
-    context = rank_ids_inputs(spec, [example])
-    own = own_input(ITEMS, spec.features)
-    del context[own]
+    context, own = context_inputs(spec, example), own_input(ITEMS, spec.features)
     with connect(address) as channel:
         predict = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict
 
@@ -71,13 +77,19 @@ def check_items(
 
         by_column = ask(RANK, context | {key: values for key, values in columns.items() if key in spec.features})
         by_id = ask(RANK_IDS, context | {own: ids})
+        if contexts and signatures[RANK_IDS].defaults:
+            last = {column: values[-1:] for column, values in contexts.items()}
+            whole = ask(RANK_IDS, last | {own: ids})
+            short = ask(RANK_IDS, {spec.ranking.group: last[spec.ranking.group], own: ids})
+            for output in by_id.keys() - {KNOWN}:
+                _compare(f"{RANK_IDS} by {spec.ranking.group} alone: {output}", ids, short[output], whole[output])
         if not by_id.pop(KNOWN).all():
             raise InfraCheckError(f"infra check: expected {RANK_IDS} to know all items, received some as unknown")
         for output, values in by_id.items():
             _compare(f"{RANK_IDS}: {output}", ids, values, by_column[output])
         if RECOMMEND in signatures:
             k = min(len(items), MOST_RECOMMENDED)
-            best = ask(RECOMMEND, recommend_inputs(spec, example, k))
+            best = ask(RECOMMEND, recommend_inputs(spec, context, k))
             _check_best(ids, by_column[RANKED_BY[spec.label.kind]], best[ITEMS], best[RANKED_BY[spec.label.kind]])
     return len(ids)
 
@@ -131,6 +143,8 @@ def _bytes(ids: npt.NDArray[Any]) -> list[Any]:
     return [item.encode() if isinstance(item, str) else item for item in ids.tolist()]
 
 
-def _signatures(model_path: str) -> set[str]:
+def _signatures(model_path: str) -> Mapping[str, Any]:
+    """The SignatureDefs by name."""
     with tf.io.gfile.GFile(os.path.join(model_path, tf.saved_model.SAVED_MODEL_FILENAME_PB), "rb") as file:
-        return set(saved_model_pb2.SavedModel.FromString(file.read()).meta_graphs[0].signature_def)
+        found: Mapping[str, Any] = saved_model_pb2.SavedModel.FromString(file.read()).meta_graphs[0].signature_def
+    return found

@@ -15,14 +15,13 @@ from typing import Any
 from tfx import types
 from tfx.components.trainer import component, executor
 from tfx.dsl.components.base import base_component, executor_spec
-from tfx.dsl.io import fileio
 from tfx.proto import trainer_pb2
 from tfx.types import Channel, artifact_utils, component_spec, standard_artifacts, standard_component_specs
 from tfx.utils import json_utils
 
 from components.properties import SPLITS_PROPERTY
 from schema.feature_spec import FeatureSpec
-from schema.latest import ITEMS_FILE
+from schema.latest import CONTEXTS_FILE, ITEMS_FILE
 from trainer import worker
 from trainer.params import TrainParams
 
@@ -77,9 +76,9 @@ class Executor(executor.GenericExecutor):  # type: ignore[misc]
         fn_args = super()._GetFnArgs(input_dict, output_dict, exec_properties)
         folder = artifact_utils.get_split_uri(input_dict[_RAW_EXAMPLES], _WARMUP_SPLIT)
         fn_args.custom_config["warmup_examples"] = os.path.join(folder, "*")
-        items = os.path.join(artifact_utils.get_single_uri(input_dict[_RAW_EXAMPLES]), ITEMS_FILE)
-        if fileio.exists(items):
-            fn_args.custom_config["items"] = items
+        examples = artifact_utils.get_single_uri(input_dict[_RAW_EXAMPLES])
+        fn_args.custom_config["items"] = os.path.join(examples, ITEMS_FILE)
+        fn_args.custom_config["contexts"] = os.path.join(examples, CONTEXTS_FILE)
         return fn_args
 
 

@@ -62,11 +62,13 @@ class Column:
         name: the name of the raw column.
         type: "int64", "float32" or "string".
         multivalent: whether a row may have any number of values.
+        optional: whether a request may leave it out, since the model then knows a value.
     """
 
     name: str
     type: str
     multivalent: bool
+    optional: bool = False
 
     @property
     def missing(self) -> Array:
@@ -140,7 +142,9 @@ def columns_of(signature: meta_graph_pb2.SignatureDef) -> dict[str, Column]:
                 f"input {name!r}: expected int64, float32 or string with one or two dimensions, received "
                 f"{types_pb2.DataType.Name(info.dtype)} with {dimensions}"
             )
-        columns[name] = Column(name, _TYPE_NAMES[info.dtype], multivalent=dimensions == 2)
+        columns[name] = Column(
+            name, _TYPE_NAMES[info.dtype], multivalent=dimensions == 2, optional=name in signature.defaults
+        )
     return columns
 
 
@@ -156,7 +160,7 @@ def to_tensors(
 
     Returns:
         A tensor for every column: one row for a column in `context`, a row per candidate for a column in `candidates`,
-        and else one row with a missing value.
+        and else one row with a missing value, or none if the column is optional.
 
     Raises:
         FeatureError: a name is unknown, a value has the wrong type, a column is in both mappings, or the columns of
@@ -177,7 +181,8 @@ def context_tensors(columns: Mapping[str, Column], context: Mapping[str, Value])
         context: column name -> value; None is a missing value.
 
     Returns:
-        A tensor with one row for every column, in which the value is missing for a column that is not in `context`.
+        A tensor with one row for every column, in which the value is missing for a column that is not in `context`;
+        none if that column is optional.
 
     Raises:
         FeatureError: a name is unknown, or a value has the wrong type.
@@ -186,6 +191,7 @@ def context_tensors(columns: Mapping[str, Column], context: Mapping[str, Value])
     return {
         name: column.row(_plain(context[name])) if name in context else column.missing
         for name, column in columns.items()
+        if name in context or not column.optional
     }
 
 

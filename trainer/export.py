@@ -25,6 +25,9 @@ in all rows of a request (a user's, say) [1] or [1, any].
 have an order. An id is int64 or string, as in the files. In `rank_ids`, an id that the model does not know gets the
 answers for an item without a description. `recommend` gives the items with the highest answers, the best first, without
 those in `exclude`, and fewer than `k` if there are no more.
+
+If the model knows contexts, both signatures need only the group's column. A column that a request leaves out has the
+value of the group's latest context, or is missing if the model does not know the group.
 """
 
 from __future__ import annotations
@@ -58,6 +61,7 @@ from schema.signatures import (
 from trainer.heads import Head
 from trainer.item_catalogue import ItemCatalogue
 from trainer.item_table import ItemTable
+from trainer.known_contexts import ContextTable, KnownContexts
 from trainer.models.candidates import Candidates
 from trainer.models.joint import Joint
 from trainer.raw_to_columns import RawTensors, RawToColumns
@@ -80,6 +84,8 @@ class ServedModel(tf.Module):  # type: ignore[misc]
         spec: the resolved feature spec.
         transform_output: holds the transform graph.
         items: what `recommend` recommends; None where the dataset ranks nothing, or the model is to know no items.
+        contexts: the contexts of groups that requests name; None if requests have all columns of a context. They are
+            of use with items only.
     """
 
     def __init__(
@@ -89,6 +95,7 @@ class ServedModel(tf.Module):  # type: ignore[misc]
         spec: FeatureSpec,
         transform_output: tft.TFTransformOutput,
         items: ItemTable | None = None,
+        contexts: ContextTable | None = None,
     ) -> None:
         super().__init__()
         # What is saved are the attributes that TensorFlow tracks: the transform graph with its lookup tables, and
@@ -104,6 +111,8 @@ class ServedModel(tf.Module):  # type: ignore[misc]
             items = None  # without a context there is nothing to ask with
         self.items = ItemCatalogue(spec, items, self._columns, self._ranked) if items else None
         """What the model knows of items."""
+        self.contexts = KnownContexts(spec, contexts) if items and contexts else None
+        """What the model knows of groups."""
         self._own_inputs = {name: own_input(name, self._columns.raw) for name in (ITEMS, K, EXCLUDE) if items}
 
     def save(self, path: str) -> list[str]:
@@ -136,8 +145,14 @@ class ServedModel(tf.Module):  # type: ignore[misc]
                 asked = {**context, k: own[k], exclude: own[exclude]}
                 signatures[RECOMMEND] = _compiled(self.recommend).get_concrete_function(asked)
         tf.saved_model.save(self, path, signatures=signatures)
-        _finish_signatures(path, {argument: name for name, argument in arguments.items()})
+        optional = [name for name in rank_inputs if self.contexts and name != self.contexts.group]
+        _finish_signatures(path, {argument: name for name, argument in arguments.items()}, optional)
         return list(signatures)
+
+    def known(self) -> dict[str, dict[str, int]]:
+        """The numbers of items and contexts that the model knows, and the bytes that these take without texts."""
+        tables = {"items": self.items, "contexts": self.contexts}
+        return {name: {"count": table.size, "bytes": table.bytes} for name, table in tables.items() if table}
 
     def predict_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         """Signature `serving_default`."""
@@ -170,10 +185,10 @@ class ServedModel(tf.Module):  # type: ignore[misc]
         }
 
     def _told_apart(self, inputs: Mapping[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]:
-        """The columns of a context, and Rankline's own inputs by what they are."""
+        """The columns of the context, and Rankline's own inputs by what they are."""
         own = {name: inputs[called] for name, called in self._own_inputs.items() if called in inputs}
-        columns = {name: values for name, values in inputs.items() if name not in self._own_inputs.values()}
-        return columns, own
+        context = {name: values for name, values in inputs.items() if name not in self._own_inputs.values()}
+        return self.contexts.completed(context) if self.contexts else context, own
 
     def classify(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         """Signature `classify`."""
@@ -223,12 +238,13 @@ def _argument_names(columns: Iterable[str]) -> dict[str, str]:
     return {name: f"column_{index}" for index, name in enumerate(columns)}
 
 
-def _finish_signatures(path: str, columns: Mapping[str, str]) -> None:
+def _finish_signatures(path: str, columns: Mapping[str, str], optional: Sequence[str]) -> None:
     """Tells TF Serving what `tf.saved_model.save` cannot.
 
     Args:
         path: the SavedModel's folder.
         columns: argument of a signature -> what it is called in requests.
+        optional: the columns of a context that requests by ids may leave out.
     """
     file = os.path.join(path, tf.saved_model.SAVED_MODEL_FILENAME_PB)
     with tf.io.gfile.GFile(file, "rb") as content:
@@ -244,6 +260,11 @@ def _finish_signatures(path: str, columns: Mapping[str, str]) -> None:
             signatures[name].ClearField("inputs")
             for column, info in inputs.items():
                 signatures[name].inputs[column].CopyFrom(info)
+    for signature in (signatures[name] for name in (RANK_IDS, RECOMMEND) if name in signatures):
+        for column in signature.inputs.keys() & set(optional):
+            info = signature.inputs[column]
+            nothing = np.empty([0] * len(info.tensor_shape.dim), tf.as_dtype(info.dtype).as_numpy_dtype)
+            signature.defaults[column].CopyFrom(tf.make_tensor_proto(nothing))
     if RECOMMEND in signatures:
         signature = signatures[RECOMMEND]
         k, exclude = (own_input(name, signatures[RANK].inputs) for name in (K, EXCLUDE))

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from schema.feature_spec import FeatureSpec
 from trainer.item_table import Array, ItemTable
+from trainer.lookup_rows import kept, memory_of, with_one_more
 from trainer.models.candidates import Candidates, ComputedItems, KnownItems
 from trainer.raw_columns import raw_column
 from trainer.raw_to_columns import RawToColumns
@@ -46,26 +47,26 @@ class ItemCatalogue(tf.Module):  # type: ignore[misc]
         """The type of an id."""
         initializer = tf.lookup.KeyValueTensorInitializer(ids, np.arange(self.size), self.dtype, tf.int64)
         self._places = tf.lookup.StaticHashTable(initializer, default_value=self.size)
-        self._ids = _kept(ids)
-        self._titles = None if items.titles is None else _kept(items.titles)
+        self._ids = kept(ids)
+        self._titles = None if items.titles is None else kept(items.titles)
 
         # The last row stands for all items that the catalogue lacks: nothing is known of them but that.
         raw = {name: column for name, column in to_columns.raw.items() if spec.side(name) == "item"}
         known = {
-            name: _with_one_more(
+            name: with_one_more(
                 items.columns[name], _NO_ID[self.dtype] if name == spec.ranking.item else column.missing
             )
             for name, column in raw.items()
         }
         crossed = {name for cross in spec.crosses if spec.side(cross.name) == "pair" for name in cross.columns}
         self._crossed_names = [name for name in known if name in crossed]
-        self._crossed = [_kept(known[name]) for name in self._crossed_names]
-        self._shares = [_kept(share) for share in self._computed(known)]
+        self._crossed = [kept(known[name]) for name in self._crossed_names]
+        self._shares = [kept(share) for share in self._computed(known)]
 
     @property
     def bytes(self) -> int:
         """The memory that the numbers take, without texts."""
-        return sum(math.prod(share.shape) * share.dtype.size for share in self._shares)
+        return memory_of(self._shares)
 
     def places(self, ids: tf.Tensor) -> tf.Tensor:
         """Where the items are, int64 of the ids' shape; `size` for those that the catalogue lacks."""
@@ -151,14 +152,3 @@ class ItemCatalogue(tf.Module):  # type: ignore[misc]
             self._units = self._ranked(Candidates(*self._to_columns.candidates(columns), computed)).shape[1]
             parts.append([share.numpy() for share in computed.shares])
         return map(np.concatenate, zip(*parts, strict=True))
-
-
-def _kept(values: Array) -> tf.Variable:
-    """A variable, since a graph has no room for large constants."""
-    return tf.Variable(values, trainable=False)
-
-
-def _with_one_more(values: Array, last: str | int | float) -> Array:
-    """Rows and one more, whose value is `last`, or in lists nothing else."""
-    row = np.full((1, *values.shape[1:]), last, values.dtype)
-    return np.concatenate([values, row])

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 import tensorflow as tf
 
 from schema.feature_spec import MISSING, ColumnType, FeatureSpec
@@ -46,6 +51,20 @@ class RawColumn:
         values = tf.broadcast_to(values, [rows, tf.shape(values)[1]])
         present = tf.where(values != self.missing)
         return tf.SparseTensor(present, tf.gather_nd(values, present), tf.shape(values, tf.int64))
+
+    def from_arrow(self, column: pa.ChunkedArray) -> npt.NDArray[Any]:
+        """The column as a plain tensor, from a column of a table."""
+        values = column.combine_chunks()
+        if not self.multivalent:
+            return self._filled(values)
+        lengths = pc.fill_null(pc.list_value_length(values), 0).to_numpy(zero_copy_only=False)
+        plain = np.full((len(values), max(lengths, default=0)), self.missing, self.dtype.as_numpy_dtype)
+        plain[np.arange(plain.shape[1]) < lengths[:, np.newaxis]] = self._filled(values.flatten())
+        return plain
+
+    def _filled(self, values: pa.Array) -> npt.NDArray[Any]:
+        filled: npt.NDArray[Any] = pc.fill_null(values, self.missing).to_numpy(zero_copy_only=False)
+        return filled.astype(self.dtype.as_numpy_dtype)
 
 
 def raw_columns(spec: FeatureSpec) -> dict[str, RawColumn]:

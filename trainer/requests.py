@@ -41,21 +41,27 @@ def rank_inputs(spec: FeatureSpec, serialized: Sequence[bytes]) -> dict[str, Arr
     return inputs
 
 
+def context_inputs(spec: FeatureSpec, example: bytes) -> dict[str, Array]:
+    """The inputs that describe the context of an example, of one row each."""
+    inputs = rank_inputs(spec, [example])
+    return {name: inputs[name] for name in inputs if spec.side(name) == "context"}
+
+
 def rank_ids_inputs(spec: FeatureSpec, serialized: Sequence[bytes]) -> dict[str, Array]:
-    """The same candidates by their ids."""
+    """The inputs of a request that ranks the examples' items by their ids, for the group of the first example.
+
+    The context's row is repeated, as for `rank_inputs`.
+    """
     assert spec.ranking is not None, "only rankings have items"
     item = spec.ranking.item
-    ids = tf.io.parse_example(serialized, {item: raw_column(spec.columns[item]).feature})[item]
-    inputs = rank_inputs(spec, serialized)
-    return {name: inputs[name] for name in inputs if spec.side(name) == "context"} | {
-        own_input(ITEMS, spec.features): ids.numpy()
-    }
+    ids = tf.io.parse_example(serialized, {item: raw_column(spec.columns[item]).feature})[item].numpy()
+    context = context_inputs(spec, serialized[0])
+    repeated = {name: np.repeat(values, len(ids), axis=0) for name, values in context.items()}
+    return repeated | {own_input(ITEMS, spec.features): ids}
 
 
-def recommend_inputs(spec: FeatureSpec, example: bytes, k: int, exclude: Array | None = None) -> dict[str, Array]:
-    """The best `k` items for the group of an example, but for the ids in `exclude`."""
-    inputs = rank_ids_inputs(spec, [example])
-    ids = inputs.pop(own_input(ITEMS, spec.features))
-    inputs[own_input(K, spec.features)] = np.array(k, np.int32)
-    inputs[own_input(EXCLUDE, spec.features)] = ids[:0] if exclude is None else exclude
-    return inputs
+def recommend_inputs(spec: FeatureSpec, context: Mapping[str, Array], k: int) -> dict[str, Array]:
+    """The inputs of a request for the best `k` items."""
+    assert spec.ranking is not None, "only rankings have items"
+    nothing = np.array([], raw_column(spec.columns[spec.ranking.item]).dtype.as_numpy_dtype)
+    return {**context, own_input(K, spec.features): np.array(k, np.int32), own_input(EXCLUDE, spec.features): nothing}

@@ -17,7 +17,7 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 
 from schema.errors import DataError
 from schema.feature_spec import FeatureSpec
-from trainer import calibration, heads, inputs, item_table, models, seen, warm_start, warmup
+from trainer import calibration, heads, inputs, item_table, known_contexts, models, seen, warm_start, warmup
 from trainer.distribution import is_chief, strategy_for
 from trainer.export import ServedModel
 from trainer.fit import Epoch, History, fit, remove_checkpoints
@@ -45,9 +45,9 @@ def run_fn(fn_args: FnArgs) -> None:
             `base_model`, a model to begin with, and `hyperparameters`, a trial of `trainer.tune`; and as
             `custom_config`: `spec`, the resolved feature spec as JSON; `params`, the `TrainParams` as JSON;
             `work_dir`, a folder for checkpoints, emptied when the model is exported; and, optionally,
-            `warmup_examples`, a pattern of files with raw examples to make warm-up requests from; `items`, a Parquet
-            file with the items of a ranking; and `served_items`, the largest number of them that the served model
-            knows.
+            `warmup_examples`, a pattern of files with raw examples to make warm-up requests from; `items` and
+            `contexts`, Parquet files with the items of a ranking and the latest contexts of its groups, which may be
+            missing; and `served_items`, the largest number of items that the served model knows.
 
     Raises:
         DataError: a split is empty, or all its labels are the same.
@@ -85,13 +85,13 @@ def run_fn(fn_args: FnArgs) -> None:
         assert isinstance(head, heads.Logistic), "the pipeline refuses to calibrate others"
         head = head.calibrated(calibration.fitted(params.calibration, model, held_out))
 
-    served = ServedModel(model, head, spec, transform_output, _served_items(config, spec))
+    contexts = known_contexts.read(config["contexts"], spec) if "contexts" in config else None
+    served = ServedModel(model, head, spec, transform_output, _served_items(config, spec), contexts)
     signatures = served.save(fn_args.serving_model_dir)
     warm_start.write(model, ids, fn_args.serving_model_dir)
     seen.write(train, model.columns, fn_args.serving_model_dir)
     if pattern := config.get("warmup_examples"):
         warmup.write(fn_args.serving_model_dir, spec, signatures, [pattern])
-    known = served.items
     _write_history(
         os.path.join(os.path.dirname(fn_args.serving_model_dir), HISTORY_FILE),
         params,
@@ -99,7 +99,7 @@ def run_fn(fn_args: FnArgs) -> None:
         train,
         history,
         taken_over,
-        {"items": known.size, "bytes": known.bytes} if known else None,
+        served.known(),
     )
     remove_checkpoints(checkpoints)
 
@@ -183,7 +183,7 @@ def _write_history(
     train: inputs.Examples,
     history: History,
     taken_over: TakenOver | None,
-    catalogue: Mapping[str, int] | None,
+    known: Mapping[str, Mapping[str, int]],
 ) -> None:
     content = {
         "params": params.model_dump(mode="json"),
@@ -191,7 +191,7 @@ def _write_history(
         "train_rows": train.rows,
         "best_epoch": history.best + 1,
         "warm_start": asdict(taken_over) if taken_over else None,
-        "catalogue": catalogue,
+        "known": known,
         "epochs": [epoch.metrics for epoch in history.epochs],
     }
     with tf.io.gfile.GFile(path, "w") as file:

@@ -20,7 +20,7 @@ from tensorflow_serving.apis import (
 
 from schema.feature_spec import WEIGHT, FeatureSpec
 from schema.signatures import RANK, RANK_IDS, RECOMMEND
-from trainer.requests import Array, predict_request, rank_ids_inputs, rank_inputs, recommend_inputs
+from trainer.requests import Array, context_inputs, predict_request, rank_ids_inputs, rank_inputs, recommend_inputs
 
 FILE = os.path.join("assets.extra", "tf_serving_warmup_requests")
 
@@ -66,7 +66,7 @@ def _requests(
     if RANK_IDS in signatures:
         yield _predict(RANK_IDS, rank_ids_inputs(spec, serialized))
     if RECOMMEND in signatures:
-        yield _predict(RECOMMEND, recommend_inputs(spec, serialized[0], len(serialized)))
+        yield _predict(RECOMMEND, recommend_inputs(spec, context_inputs(spec, serialized[0]), len(serialized)))
     examples_input = input_pb2.Input(example_list=input_pb2.ExampleList(examples=examples))
     if "classify" in signatures:
         classify = classification_pb2.ClassificationRequest(input=examples_input)

@@ -64,6 +64,9 @@ class RunConfig(BaseModel):
     served_items: NonNegativeInt = 1_000_000
     """The largest number of items that a served model of a ranking knows by their ids. If the dataset has more, or with
     0, the model has no signatures `rank_ids` and `recommend`."""
+    served_contexts: NonNegativeInt = 100_000
+    """The largest number of groups of a ranking (users, say) whose latest context such a model knows, so that a request
+    may name only the group. If the dataset has more, or with 0, requests must have all columns of the context."""
     infra_check_rows: Annotated[int, Field(ge=1)] = 1000
     """The number of test rows on which served and in-process predictions must be equal."""
     infra_check_server: str = EMBEDDED

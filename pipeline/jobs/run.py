@@ -100,8 +100,12 @@ def _show(console: Console, result: RunResult, dataset: Dataset, layout: Layout,
         console.print(f"\nVersion {result.version} in {serving} is this model already.")
     else:
         console.print(f"\n[bold green]Pushed[/] version {result.version} to {serving}")
-    if result.items and not result.refusals:
-        console.print(f"  [dim]items: {result.items:,} by their ids, {result.item_bytes / 1e6:,.1f} MB in memory[/]")
+    if not result.refusals:
+        for name, known in result.known.items():
+            megabytes = known["bytes"] / 1e6
+            console.print(f"  [dim]{name}: {known['count']:,} by their ids, {megabytes:,.1f} MB in memory[/]")
+        if "items" in result.known and "contexts" not in result.known:
+            console.print("  [dim]contexts: none, so requests have all columns of a context (see served_contexts)[/]")
     console.print(f"  [dim]report: {escape(local.relative(result.report or ''))}[/]")
     console.print(f"  [dim]artifacts: {escape(str(layout.artifacts))}[/]")
 

@@ -125,6 +125,7 @@ def _data(config: RunConfig, dataset: Dataset) -> _Data:
     example_gen = ExampleGen(
         spec=spec,
         files=fingerprinted(dataset),
+        contexts=config.served_contexts if dataset.spec.ranking else 0,
         code=code_version("components.example_gen"),
         **in_span,
     )

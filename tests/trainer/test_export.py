@@ -322,3 +322,69 @@ def test_what_cannot_be_recommended(knowing: Call, context, change, message: str
     asked = {**context, "k": np.int32(3), "exclude": np.array([], object)}
     with pytest.raises(tf.errors.InvalidArgumentError, match=message):
         knowing("recommend", {**asked, **change})
+
+
+@pytest.fixture(scope="module")
+def acquainted(
+    toy, model: Joint, items: dict[str, np.ndarray], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Call, str]:
+    """A model that knows two users, as `call`, and its path."""
+    path = str(tmp_path_factory.mktemp("export") / "acquainted")
+    contexts = {"user": np.array([1, 2]), "age": np.array([30, 60], np.float32)}
+    ServedModel(model, Logistic(), toy.spec, toy.transform_output, ItemTable(items), contexts).save(path)
+    return caller(path), path
+
+
+LEFT_OUT = np.array([], np.float32)
+
+
+@pytest.mark.parametrize(
+    ("user", "given", "meant"), [(2, LEFT_OUT, 60), (1, LEFT_OUT, 30), (2, [7], 7), (2, [math.nan], math.nan),
+                                 (9, LEFT_OUT, math.nan), (9, [7], 7)],
+)  # fmt: skip
+def test_a_column_that_is_left_out_is_the_groups_latest(acquainted, knowing: Call, items, user, given, meant) -> None:
+    asked = {"user": np.array([user]), "age": np.array(given, np.float32)}
+    whole = {**asked, "age": np.array([meant], np.float32)}
+    call, _ = acquainted
+    ids = {"items": items["movie"]}
+    np.testing.assert_array_equal(
+        call("rank_ids", {**asked, **ids})["logit"], knowing("rank_ids", {**whole, **ids})["logit"]
+    )
+    short, full = recommended(call, asked, 4, []), recommended(knowing, whole, 4, [])
+    assert short["items"].tolist() == full["items"].tolist()
+    np.testing.assert_array_equal(short["logit"], full["logit"])
+
+
+def test_a_row_for_each_of_several_groups(acquainted, knowing: Call, items) -> None:
+    users, ids = np.array([2, 9, 1]), items["movie"][:3]
+    call, _ = acquainted
+    short = call("rank_ids", {"user": users, "age": LEFT_OUT, "items": ids})
+    ages = np.array([60, math.nan, 30], np.float32)
+    np.testing.assert_array_equal(
+        short["logit"], knowing("rank_ids", {"user": users, "age": ages, "items": ids})["logit"]
+    )
+
+
+def test_only_the_group_has_no_default(acquainted, path: str) -> None:
+    _, acquainted_path = acquainted
+    signatures = saved_model_pb2.SavedModel.FromString(Path(acquainted_path, "saved_model.pb").read_bytes())
+    definitions = signatures.meta_graphs[0].signature_def
+    assert {name: set(each.defaults) for name, each in definitions.items() if each.defaults} == {
+        "rank_ids": {"age"},
+        "recommend": {"age", "k", "exclude"},
+    }
+
+
+def test_a_request_needs_its_group(acquainted) -> None:
+    call, _ = acquainted
+    nothing = {"user": np.array([], np.int64), "age": LEFT_OUT, "k": np.int32(3), "exclude": np.array([], object)}
+    with pytest.raises(tf.errors.InvalidArgumentError, match="context: expected one row of each column, received"):
+        call("recommend", nothing)
+
+
+def test_a_ranking_without_a_context_is_not_asked_by_ids(toy, model: Joint, items, tmp_path: Path) -> None:
+    everything = toy.spec.ranking.model_copy(update={"item_columns": [*ITEM[1:], *CONTEXT]})
+    spec = toy.spec.model_copy(update={"ranking": everything})
+    served = ServedModel(model, Logistic(), spec, toy.transform_output, ItemTable(items))
+    assert served.known() == {}
+    assert not {"rank_ids", "recommend"} & set(served.save(str(tmp_path / "model")))

@@ -125,11 +125,12 @@ def answers(names: Sequence[str], folder: Path) -> list[np.ndarray]:
     warmup.write(str(path), spec, signatures, [str(folder / "raw.gz")])
     served = saved_model.load(ServableId("names", 1), str(path))  # replays the warm-up
     serialized = np.array(examples, object)
+    context = requests.context_inputs(spec, examples[0])
     found = [
         *served.run("serving_default", {"examples": serialized}, ["logit", "probability"]),
         *served.run("rank", dict(requests.rank_inputs(spec, examples)), ["logit"]),
         *served.run("rank_ids", dict(requests.rank_ids_inputs(spec, examples)), ["logit", "known"]),
-        *served.run("recommend", dict(requests.recommend_inputs(spec, examples[0], 3)), ["items", "logit"]),
+        *served.run("recommend", dict(requests.recommend_inputs(spec, context, 3)), ["items", "logit"]),
         *served.run("classify", {"inputs": serialized}, ["scores"]),
         *served.run("regress", {"inputs": serialized}, ["outputs"]),
         *served.run("transform_features", {"examples": serialized}, [column.name for column in columns]),

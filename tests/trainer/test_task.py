@@ -71,8 +71,8 @@ def test_the_model_knows_the_items_unless_there_are_too_many(toy, tmp_path: Path
     run_fn(toy.fn_args(tmp_path / "output", tmp_path / "work", params, **config))
     signatures = tf.saved_model.load(str(tmp_path / "output" / "Format-Serving")).signatures
     assert ("recommend" in signatures, "rank_ids" in signatures) == (known > 0, known > 0)
-    catalogue = history(tmp_path / "output")["catalogue"]
-    assert catalogue is None if not known else catalogue["items"] == known and catalogue["bytes"] > 0
+    noted = history(tmp_path / "output")["known"]
+    assert noted == {} if not known else noted["items"]["count"] == known and noted["items"]["bytes"] > 0
 
 
 def test_tensorboard_logs(trained: tuple[Path, Path]) -> None:
