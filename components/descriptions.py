@@ -67,13 +67,22 @@ def _tuner(result: RunResult, outputs: Outputs) -> None:
     result.tuned = best_of(outputs["best_hyperparameters"])
 
 
-def _trainer(result: RunResult, outputs: Outputs) -> None:
+def _history(model: Any) -> Mapping[str, Any]:
     from trainer.task import HISTORY_FILE
 
-    history = json.loads((Path(outputs["model"].uri) / HISTORY_FILE).read_text())
+    history: Mapping[str, Any] = json.loads((Path(model.uri) / HISTORY_FILE).read_text())
+    return history
+
+
+def _trainer(result: RunResult, outputs: Outputs) -> None:
+    history = _history(outputs["model"])
     if warm_start := history["warm_start"]:
         result.ids, result.known_ids = warm_start["all_rows"], warm_start["rows"]
     result.known = history["known"]
+
+
+def _refresher(result: RunResult, outputs: Outputs) -> None:
+    result.known = _history(outputs["refreshed"])["known"]
 
 
 def _evaluator(result: RunResult, outputs: Outputs) -> None:
@@ -119,6 +128,7 @@ DESCRIPTIONS: Mapping[str, ComponentDescription] = {
     "EarlierModel": ComponentDescription(),
     "Trainer": ComponentDescription(splits=("train",), repeats=True, gpu=True, summarise=_trainer),
     "LatestBlessedModel": ComponentDescription(),
+    "Refresher": ComponentDescription(summarise=_refresher),
     "Evaluator": ComponentDescription(splits=("test",), beam=True, gpu=True, summarise=_evaluator),
     "InfraCheck": ComponentDescription(summarise=_infra_check, is_skipped=_is_unchecked),
     "Pusher": ComponentDescription(summarise=_pusher, is_skipped=_is_unpushed),

@@ -31,6 +31,8 @@ CHECKED_PROPERTY = "checked"
 """1 if a server was started. On an infra blessing."""
 MODEL_PROPERTY = "current_model_id"
 """The model's id; TFX's other blessings have the same property. On an infra blessing."""
+REFRESHED_PROPERTY = "refreshed"
+"""The kind of model that was refreshed, such as wide_deep. On a model with newer items that was not trained anew."""
 
 
 def splits_of(artifact: Any) -> SplitRecord | None:

@@ -11,6 +11,7 @@ from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import La
 from components.digests import is_intact
 from components.properties import MODEL_PROPERTY, REFUSALS_PROPERTY, noted, splits_of
 from components.trainer import EXAMPLES_PROPERTY, SPAN_PROPERTY
+from schema.errors import RanklineError
 from schema.split_record import overlap
 
 _CANDIDATE = "candidate"
@@ -41,6 +42,29 @@ class _LatestIntactBlessedModelStrategy(LatestBlessedModelStrategy):  # type: ig
             (damaged,) = resolved["model"]
             _log.warning("the files in %s have changed since they were written; using an earlier model", damaged.uri)
             models.remove(damaged)
+
+
+class LatestServedModelStrategy(_LatestIntactBlessedModelStrategy):
+    """Picks the latest blessed model that the infra check has not refused.
+
+    For a `Resolver` with the channels `model`, `model_blessing` and `infra_blessing`.
+    """
+
+    def resolve_artifacts(
+        self, store: Any, input_dict: dict[str, list[types.Artifact]]
+    ) -> dict[str, list[types.Artifact]]:
+        """Applies TFX's strategy to the models that qualify.
+
+        Raises:
+            RanklineError: there is none.
+        """
+        channels = dict(input_dict)
+        refused = _beyond_limits(channels.pop(_INFRA_BLESSING))
+        channels["model"] = [model for model in channels["model"] if model.id not in refused]
+        resolved = super().resolve_artifacts(store, channels)
+        if not resolved["model"]:
+            raise RanklineError("refresh: expected a model that was blessed, found none; `rankline run` makes one")
+        return {**resolved, _INFRA_BLESSING: []}
 
 
 class LatestOtherBlessedModelStrategy(_LatestIntactBlessedModelStrategy):

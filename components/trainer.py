@@ -27,6 +27,8 @@ from trainer.params import TrainParams
 
 COLUMNS_PROPERTY = "columns"
 """Custom property of a model, as JSON: raw column that it reads -> type."""
+TRANSFORM_GRAPH_PROPERTY = "transform_graph"
+"""Custom property of a model: where the transform graph lies that its training data went through."""
 EXAMPLES_PROPERTY = "examples"
 """Custom property of a model: where the transformed examples lie that it was trained on."""
 SPAN_PROPERTY = "span"
@@ -63,6 +65,8 @@ class Executor(executor.GenericExecutor):  # type: ignore[misc]
         model.set_string_custom_property(COLUMNS_PROPERTY, json.dumps(columns))
         examples = artifact_utils.get_single_instance(input_dict[standard_component_specs.EXAMPLES_KEY])
         model.set_string_custom_property(EXAMPLES_PROPERTY, examples.uri)
+        graph = artifact_utils.get_single_uri(input_dict[standard_component_specs.TRANSFORM_GRAPH_KEY])
+        model.set_string_custom_property(TRANSFORM_GRAPH_PROPERTY, graph)
         raw_examples = artifact_utils.get_single_instance(input_dict[_RAW_EXAMPLES])
         model.set_int_custom_property(SPAN_PROPERTY, raw_examples.span)
         model.set_string_custom_property(SPLITS_PROPERTY, raw_examples.get_string_custom_property(SPLITS_PROPERTY))

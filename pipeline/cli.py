@@ -18,6 +18,7 @@ def cli() -> None:
 
 for command in (
     chain.run,
+    chain.refresh,
     chain.backfill,
     kubeflow.compile_,
     kubeflow.submit,

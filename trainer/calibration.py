@@ -17,8 +17,8 @@ from scipy import special
 from sklearn.isotonic import isotonic_regression  # type: ignore[import-untyped]
 from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
 
+from trainer.calibration_curve import CalibrationCurve
 from trainer.fit import TrainingError
-from trainer.heads import Calibration
 from trainer.inputs import Examples
 from trainer.models.joint import Joint
 
@@ -27,7 +27,7 @@ Floats = npt.NDArray[np.float64]
 _BATCH = 8192
 
 
-def fitted(method: Literal["platt", "isotonic"], model: Joint, held_out: Examples) -> Calibration:
+def fitted(method: Literal["platt", "isotonic"], model: Joint, held_out: Examples) -> CalibrationCurve:
     """Fits the recalibration of a model with a label of two classes.
 
     Args:
@@ -41,7 +41,7 @@ def fitted(method: Literal["platt", "isotonic"], model: Joint, held_out: Example
     return {"platt": platt, "isotonic": isotonic}[method](*_predictions(model, held_out))
 
 
-def platt(logits: Floats, labels: Floats, weights: Floats) -> Calibration:
+def platt(logits: Floats, labels: Floats, weights: Floats) -> CalibrationCurve:
     """Fits a line by log loss (Platt, Probabilistic Outputs for Support Vector Machines, 1999, section 2.2)::
 
         z ← a·z + b
@@ -71,10 +71,10 @@ def platt(logits: Floats, labels: Floats, weights: Floats) -> Calibration:
             "train.calibration: expected rows of the eval split that score higher to be positive more often, received "
             "the contrary; the model orders them worse than chance, and calibrating would turn the order around"
         )
-    return lambda values: slope * values + intercept
+    return CalibrationCurve([0.0], [intercept], [slope])
 
 
-def isotonic(logits: Floats, labels: Floats, weights: Floats) -> Calibration:
+def isotonic(logits: Floats, labels: Floats, weights: Floats) -> CalibrationCurve:
     """Fits a rising curve of any form through the shares of positives in blocks of rows with similar logits.
 
     Isotonic regression makes the blocks, and pools those in which the share would fall (Zadrozny and Elkan,
@@ -104,18 +104,11 @@ def isotonic(logits: Floats, labels: Floats, weights: Floats) -> Calibration:
     return _joined(centres, special.logit(shares))
 
 
-def _joined(x: Floats, y: Floats) -> Calibration:
+def _joined(x: Floats, y: Floats) -> CalibrationCurve:
     """The function that joins points by lines, with a slope of 1 beyond them."""
     x = np.concatenate([[x[0] - 1], x, [x[-1] + 1]])
     y = np.concatenate([[y[0] - 1], y, [y[-1] + 1]])
-    slopes = np.diff(y) / np.diff(x)
-
-    def calibrate(logits: tf.Tensor) -> tf.Tensor:
-        line = tf.searchsorted(tf.constant(x[1:-1], tf.float32), logits, side="right")
-        begin, base, slope = (tf.gather(tf.constant(values, tf.float32), line) for values in (x[:-1], y[:-1], slopes))
-        return base + slope * (logits - begin)
-
-    return calibrate
+    return CalibrationCurve(x[:-1].tolist(), y[:-1].tolist(), (np.diff(y) / np.diff(x)).tolist())
 
 
 def _predictions(model: Joint, examples: Examples) -> tuple[Floats, Floats, Floats]:

@@ -16,18 +16,17 @@ from __future__ import annotations
 import abc
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from typing import Self
+from dataclasses import asdict
+from typing import Any, Self
 
 import numpy as np
 import tensorflow as tf
 
 from schema.answers import EXPECTED, LOGIT, PREDICTION, PROBABILITIES, PROBABILITY, of_other_label
 from schema.feature_spec import FeatureSpec
+from trainer.calibration_curve import CalibrationCurve
 from trainer.inputs import Examples
 from trainer.params import TrainParams
-
-Calibration = Callable[[tf.Tensor], tf.Tensor]
-"""A function from logits to calibrated logits, both float32 [any]; see `trainer.calibration`."""
 
 Logits = Callable[[tf.Tensor | None], tf.Tensor]
 """A function that returns a batch's logits, float32 [batch, units], or only those of some classes, int64 [any]."""
@@ -80,6 +79,10 @@ class Head(abc.ABC):
         """One number per row, float32 [N], if `has_value`."""
         raise NotImplementedError
 
+    def state(self) -> dict[str, Any]:
+        """What of the head comes from data, as JSON has it; `restored` makes the same head of it."""
+        return {}
+
     def order(self, logits: tf.Tensor) -> tf.Tensor:
         """The values to rank rows by, highest first: float32 [N], if `has_value`."""
         return self.value(self.answers(logits))
@@ -104,13 +107,16 @@ class Logistic(Head):
     def __init__(self, others: Sequence[str] = (), others_weight: float = 1.0) -> None:
         self._others = others
         self._weights = [1.0] + [others_weight] * len(others)
-        self._calibration: Calibration | None = None
+        self._calibration: CalibrationCurve | None = None
 
-    def calibrated(self, calibration: Calibration) -> Self:
+    def calibrated(self, calibration: CalibrationCurve) -> Self:
         """A copy of this head that calibrates the first label's logit in its answers."""
         head = copy.copy(self)
         head._calibration = calibration
         return head
+
+    def state(self) -> dict[str, Any]:
+        return {"calibration": asdict(self._calibration)} if self._calibration else {}
 
     def losses(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
         if not self._others:
@@ -198,6 +204,9 @@ class Regression(Head):
         self._mean = mean
         self._deviation = deviation
 
+    def state(self) -> dict[str, Any]:
+        return {"mean": self._mean, "deviation": self._deviation}
+
     def losses(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
         return tf.square((labels - self._mean) / self._deviation - tf.squeeze(logits, axis=1)) / 2
 
@@ -224,6 +233,17 @@ def head_for(spec: FeatureSpec, params: TrainParams, train: Examples) -> Head:
         params: the parameters of the losses.
         train: the train split.
     """
+    return restored(spec, params, _mean_and_deviation(train) if spec.label.number else {})
+
+
+def restored(spec: FeatureSpec, params: TrainParams, state: Mapping[str, Any]) -> Head:
+    """The head of a trained model.
+
+    Args:
+        spec: the resolved spec.
+        params: the parameters of the losses.
+        state: the `Head.state` of the head.
+    """
     classes = spec.label.classes
     if classes is not None:
         values = range(classes) if isinstance(classes, int) else classes
@@ -231,13 +251,15 @@ def head_for(spec: FeatureSpec, params: TrainParams, train: Examples) -> Head:
         numbers = None if isinstance(values[0], str) else [float(value) for value in values]
         return Softmax(names, numbers, params.sampled_classes)
     if spec.label.number:
-        return Regression(*_mean_and_deviation(train))
-    return Logistic(tuple(spec.other_labels), params.other_labels_weight)
+        return Regression(state["mean"], state["deviation"])
+    head = Logistic(tuple(spec.other_labels), params.other_labels_weight)
+    return head.calibrated(CalibrationCurve(**state["calibration"])) if state else head
 
 
-def _mean_and_deviation(train: Examples) -> tuple[float, float]:
+def _mean_and_deviation(train: Examples) -> dict[str, float]:
     """The mean and standard deviation of the labels, by example weight."""
     batches = [(label.numpy(), weight.numpy()) for _, label, weight in train.in_order(_BATCH)]
     labels, weights = (np.concatenate(values).astype(np.float64) for values in zip(*batches, strict=True))
     mean = np.average(labels, weights=weights)
-    return float(mean), float(np.sqrt(np.average(np.square(labels - mean), weights=weights)))
+    deviation = np.sqrt(np.average(np.square(labels - mean), weights=weights))
+    return {"mean": float(mean), "deviation": float(deviation)}

@@ -30,6 +30,8 @@ from trainer.warm_start import EarlierModel, TakenOver
 
 HISTORY_FILE = "history.json"
 """Beside the SavedModel: what each epoch came to."""
+SPEC_FILE = "spec.json"
+"""Beside the SavedModel: the resolved feature spec."""
 
 _log = logging.getLogger(__name__)
 
@@ -100,7 +102,10 @@ def run_fn(fn_args: FnArgs) -> None:
         history,
         taken_over,
         served.known(),
+        head,
     )
+    with tf.io.gfile.GFile(os.path.join(os.path.dirname(fn_args.serving_model_dir), SPEC_FILE), "w") as file:
+        file.write(config["spec"])
     remove_checkpoints(checkpoints)
 
 
@@ -184,6 +189,7 @@ def _write_history(
     history: History,
     taken_over: TakenOver | None,
     known: Mapping[str, Mapping[str, int]],
+    head: heads.Head,
 ) -> None:
     content = {
         "params": params.model_dump(mode="json"),
@@ -192,6 +198,7 @@ def _write_history(
         "best_epoch": history.best + 1,
         "warm_start": asdict(taken_over) if taken_over else None,
         "known": known,
+        "head": head.state(),
         "epochs": [epoch.metrics for epoch in history.epochs],
     }
     with tf.io.gfile.GFile(path, "w") as file:

@@ -121,6 +121,11 @@ class EarlierModel:
         self._copied([model.bias], [self._content["bias"]])
         return TakenOver(rows, all_rows, tuple(parts))
 
+    def copy_to(self, model: Joint) -> None:
+        """Copies all weights to a model of the same columns, ids and parameters."""
+        for place, variable in enumerate(model.variables):
+            variable.assign(self._read(place))
+
     def _start_tables(
         self, part: ModelPart, layer: FusedEmbedding, earlier: Mapping[str, Any], ids: Mapping[str, Ids]
     ) -> int:

@@ -59,7 +59,8 @@ class Model:
         self.seen = seen.read(folder)
         """The number of training rows with each id, by column."""
         self.ids: Mapping[str, Ids] = ids_of(spec, self._transform)
-        self._joint = restore.restored(folder, path_utils.serving_model_path(folder), spec, self._transform)
+        joint = restore.restored(folder, path_utils.serving_model_path(folder), spec, self._transform)
+        self._joint = None if joint.is_counted else joint
 
     @property
     def is_told_apart(self) -> bool:

@@ -62,6 +62,33 @@ def run(
 
 @click.command()
 @options.dataset
+@options.span
+@options.root
+@options.config
+@options.settings
+def refresh(
+    dataset: str | None, span: str | None, root: Path | None, config: Path | None, settings: tuple[str, ...]
+) -> None:
+    """Take new items into the served model, without training.
+
+    Reads the dataset's files, and pushes a copy of the latest blessed model that knows the items, and the users' or
+    queries' contexts, of these files. Weights and vocabularies stay as they are: an item that the model was not trained
+    on is scored by its features.
+
+    Exit status: 0 if a model was pushed, 1 if something stopped the run, 2 for wrong options, 3 if the model was
+    refused.
+    """
+    with quiet(Path(os.devnull)) as terminal, busy(terminal, "Loading TFX"):
+        from pipeline.config import run as configuration
+        from pipeline.jobs.refresh import refresh_and_show
+        from pipeline.run.node import PUSHED, REFUSED
+
+        run_config = configuration.load(config, {"dataset": dataset, "spans.span": span, "root": root}, settings)
+    sys.exit(REFUSED if refresh_and_show(run_config).refusals else PUSHED)
+
+
+@click.command()
+@options.dataset
 @options.model
 @click.option("--from", "first", metavar="SPAN", help="The first span: a date or a number.  [default: the earliest]")
 @click.option("--to", "last", metavar="SPAN", help="The last span: a date or a number.  [default: the latest]")

@@ -67,6 +67,8 @@ class RunConfig(BaseModel):
     served_contexts: NonNegativeInt = 100_000
     """The largest number of groups of a ranking (users, say) whose latest context such a model knows, so that a request
     may name only the group. If the dataset has more, or with 0, requests must have all columns of the context."""
+    refresh: bool = False
+    """Whether a run takes the newest items and contexts into the latest blessed model, and trains none."""
     infra_check_rows: Annotated[int, Field(ge=1)] = 1000
     """The number of test rows on which served and in-process predictions must be equal."""
     infra_check_server: str = EMBEDDED

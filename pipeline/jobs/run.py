@@ -101,13 +101,17 @@ def _show(console: Console, result: RunResult, dataset: Dataset, layout: Layout,
     else:
         console.print(f"\n[bold green]Pushed[/] version {result.version} to {serving}")
     if not result.refusals:
-        for name, known in result.known.items():
-            megabytes = known["bytes"] / 1e6
-            console.print(f"  [dim]{name}: {known['count']:,} by their ids, {megabytes:,.1f} MB in memory[/]")
-        if "items" in result.known and "contexts" not in result.known:
-            console.print("  [dim]contexts: none, so requests have all columns of a context (see served_contexts)[/]")
+        show_known(console, result)
     console.print(f"  [dim]report: {escape(local.relative(result.report or ''))}[/]")
     console.print(f"  [dim]artifacts: {escape(str(layout.artifacts))}[/]")
+
+
+def show_known(console: Console, result: RunResult) -> None:
+    """Shows what the served model knows beside its weights."""
+    for name, known in result.known.items():
+        console.print(f"  [dim]{name}: {known['count']:,} by their ids, {known['bytes'] / 1e6:,.1f} MB in memory[/]")
+    if "items" in result.known and "contexts" not in result.known:
+        console.print("  [dim]contexts: none, so requests have all columns of a context (see served_contexts)[/]")
 
 
 def _rank_for_some(console: Console, dataset: Dataset, target: str, pushed: int) -> None:

@@ -31,8 +31,8 @@ def compile_job(config: RunConfig, output: Path) -> None:
 
     Raises:
         SpecError: there is no `vertex` section, `output` is not the name of a JSON file, Vertex AI does not allow a
-            name, its containers do not see the data, or the configuration asks for a warm start, for which its
-            resolvers cannot choose a model.
+            name, its containers do not see the data, or the configuration asks for a warm start or a refresh, for which
+            its resolvers cannot choose a model.
     """
     if output.suffix != ".json":
         raise SpecError(f"--output: expected a name that ends in .json, received {str(output)!r}")
@@ -44,6 +44,8 @@ def compile_job(config: RunConfig, output: Path) -> None:
             "train.warm_start: expected false for Vertex AI, received true: only Rankline's own "
             "resolvers know models trained on other data"
         )
+    if config.refresh:
+        raise SpecError("refresh: expected false for Vertex AI, received true: its resolvers know no pushed model")
     dataset = find(config.dataset)
     _check(dataset)
     _check_names(dataset)

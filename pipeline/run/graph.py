@@ -1,4 +1,4 @@
-"""The chain of components: the only place that knows their order."""
+"""The chains of components: the only place that knows their order."""
 
 from __future__ import annotations
 
@@ -22,8 +22,13 @@ from components.example_gen import ExampleGen, fingerprinted
 from components.example_validator import ExampleValidator
 from components.infra_check import InfraCheck
 from components.pusher import Pusher
+from components.refresher import Refresher
 from components.report.component import Report
-from components.resolvers import LatestBlessedModelOfOtherExamplesStrategy, LatestOtherBlessedModelStrategy
+from components.resolvers import (
+    LatestBlessedModelOfOtherExamplesStrategy,
+    LatestOtherBlessedModelStrategy,
+    LatestServedModelStrategy,
+)
 from components.schema_gen import SchemaGen, read_given
 from components.statistics_gen import StatisticsGen
 from components.trainer import Trainer
@@ -43,7 +48,7 @@ from trainer import models
 
 
 def create_pipeline(config: RunConfig, dataset: Dataset, with_own_resolvers: bool = True) -> Pipeline:
-    """The pipeline that turns a dataset's rows into a served model.
+    """The pipeline that turns a dataset's rows into a served model, or newer rows into a served model's items.
 
     Args:
         config: how to run it.
@@ -58,14 +63,18 @@ def create_pipeline(config: RunConfig, dataset: Dataset, with_own_resolvers: boo
     """
     layout = Layout(config.root.resolve(), dataset.name)
     _check(config, dataset, layout)
-    data = _data(config, dataset)
-    training = _training(config, dataset, layout, data)
-    judging = _judging(config, dataset, data, training, with_own_resolvers)
-    delivery = _delivery(config, dataset, layout, data, training, judging)
+    if config.refresh:
+        nodes = _refreshing(config, dataset, layout)
+    else:
+        data = _data(config, dataset)
+        training = _training(config, dataset, layout, data)
+        judging = _judging(config, dataset, data, training, with_own_resolvers)
+        nodes = [*data.nodes, *training.nodes, *judging.nodes]
+        nodes += _delivery(config, dataset, layout, data, training, judging)
     return Pipeline(
         pipeline_name=dataset.name,
         pipeline_root=str(layout.artifacts),
-        components=[*data.nodes, *training.nodes, *judging.nodes, *delivery],
+        components=nodes,
         metadata_connection_config=connection(config.metadata, layout.metadata),
         enable_cache=config.cache,
         beam_pipeline_args=beam_arguments(config),
@@ -92,6 +101,8 @@ def _check(config: RunConfig, dataset: Dataset, layout: Layout) -> None:
             f"train.calibration: expected 'none' for a label that has not two classes, received "
             f"{config.train.calibration!r}"
         )
+    if config.refresh and dataset.spec.ranking is None:
+        raise SpecError("refresh: expected a dataset with a ranking, received one without; its models know no items")
     if any(letter in str(layout.root) for letter in "*?["):
         raise SpecError(f"root: expected a path without * ? [, by which TFX tells patterns, received {layout.root}")
 
@@ -119,16 +130,21 @@ class _Data:
         return self.transform.outputs["transformed_examples"]
 
 
-def _data(config: RunConfig, dataset: Dataset) -> _Data:
-    spec = dataset.spec.model_dump_json()
+def _example_gen(config: RunConfig, dataset: Dataset) -> BaseNode:
     in_span = {"span": dataset.window[-1], "span_name": dataset.spans.name(dataset.window[-1])} if dataset.spans else {}
-    example_gen = ExampleGen(
-        spec=spec,
+    node: BaseNode = ExampleGen(
+        spec=dataset.spec.model_dump_json(),
         files=fingerprinted(dataset),
         contexts=config.served_contexts if dataset.spec.ranking else 0,
         code=code_version("components.example_gen"),
         **in_span,
     )
+    return node
+
+
+def _data(config: RunConfig, dataset: Dataset) -> _Data:
+    spec = dataset.spec.model_dump_json()
+    example_gen = _example_gen(config, dataset)
     examples = example_gen.outputs["examples"]
     statistics = StatisticsGen(examples=examples, code=code_version("components.statistics_gen"))
     schema = SchemaGen(
@@ -252,24 +268,8 @@ def _delivery(
 ) -> list[BaseNode]:
     """The check of what is served, the push, and the report."""
     spec = dataset.spec.model_dump_json()
-    infra_check = InfraCheck(
-        model=training.model,
-        model_blessing=judging.evaluator.outputs["blessing"],
-        examples=data.examples,
-        spec=spec,
-        limits=config.limits.model_dump_json(),
-        rows=config.infra_check_rows,
-        server=model_servers.chosen(config.infra_check_server),
-        # The server is a process of its own.
-        code=code_version("components.infra_check", "serving.server"),
-    )
-    pusher = Pusher(
-        model=training.model,
-        model_blessing=judging.evaluator.outputs["blessing"],
-        infra_blessing=infra_check.outputs["blessing"],
-        push_destination=pusher_pb2.PushDestination(
-            filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=str(layout.serving))
-        ),
+    infra_check, pusher = _check_and_push(
+        config, dataset, layout, data.examples, training.model, judging.evaluator.outputs["blessing"]
     )
     report = Report(
         spec=spec,
@@ -291,6 +291,59 @@ def _delivery(
         **({"drift": data.validators[-1].outputs["anomalies"]} if dataset.spans else {}),
     )
     return [infra_check, pusher, report]
+
+
+def _check_and_push(
+    config: RunConfig, dataset: Dataset, layout: Layout, examples: Channel, model: Channel, model_blessing: Channel
+) -> tuple[BaseNode, BaseNode]:
+    infra_check = InfraCheck(
+        model=model,
+        model_blessing=model_blessing,
+        examples=examples,
+        spec=dataset.spec.model_dump_json(),
+        limits=config.limits.model_dump_json(),
+        rows=config.infra_check_rows,
+        server=model_servers.chosen(config.infra_check_server),
+        # The server is a process of its own.
+        code=code_version("components.infra_check", "serving.server"),
+    )
+    pusher = Pusher(
+        model=model,
+        model_blessing=model_blessing,
+        infra_blessing=infra_check.outputs["blessing"],
+        push_destination=pusher_pb2.PushDestination(
+            filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=str(layout.serving))
+        ),
+    )
+    return infra_check, pusher
+
+
+def _refreshing(config: RunConfig, dataset: Dataset, layout: Layout) -> list[BaseNode]:
+    """The latest blessed model with the newest items and contexts, checked and pushed."""
+    example_gen = _example_gen(config, dataset)
+    blessed = Resolver(
+        strategy_class=LatestServedModelStrategy,
+        model=Channel(type=Model),
+        model_blessing=Channel(type=ModelBlessing),
+        infra_blessing=Channel(type=InfraBlessing),
+    ).with_id("LatestBlessedModel")
+    refresher = Refresher(
+        model=blessed.outputs["model"],
+        examples=example_gen.outputs["examples"],
+        spec=dataset.spec.model_dump_json(),
+        served_items=config.served_items,
+        code=code_version("components.refresher"),
+    )
+    # The weights are those of the blessed model, so its blessing holds for the copy.
+    delivery = _check_and_push(
+        config,
+        dataset,
+        layout,
+        example_gen.outputs["examples"],
+        refresher.outputs["refreshed"],
+        blessed.outputs["model_blessing"],
+    )
+    return [example_gen, blessed, refresher, *delivery]
 
 
 def _drift_validator(dataset: Dataset, params: SpanParams, schema: Channel) -> BaseNode:

@@ -16,6 +16,7 @@ from rich.table import Table
 from components.evaluation.metrics.registry import METRICS
 from components.properties import (
     METRICS_PROPERTY,
+    REFRESHED_PROPERTY,
     REFUSALS_PROPERTY,
     REPORT_TYPE,
     SPAN_NAME_PROPERTY,
@@ -30,6 +31,7 @@ _ANY_WIDTH = 10_000
 
 
 _State = metadata_store_pb2.Execution
+_INPUT = metadata_store_pb2.Event.INPUT
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Run:
     run_id: str
     dataset: str
     model: str | None = None
-    """The kind of model; None if the run did not reach training."""
+    """The kind of model, of one with newer items after "refreshed"; None if the run did not reach training."""
     metrics: Mapping[str, float] = field(default_factory=dict)
     """The metrics on the test split; empty if the run did not reach evaluation."""
     blessed: bool | None = None
@@ -199,6 +201,7 @@ def origin_of(connection: metadata_store_pb2.ConnectionConfig, dataset: str, ver
         if pipeline.name != dataset or pushed is None:
             continue
         if pushed.custom_properties["pushed_version"].string_value == str(version):
+            artifacts = _of_training(store, context, artifacts)
             evaluation = artifacts["ModelEvaluation"]
             return Origin(
                 version=version,
@@ -208,6 +211,23 @@ def origin_of(connection: metadata_store_pb2.ConnectionConfig, dataset: str, ver
                 metrics=json.loads(evaluation.custom_properties[METRICS_PROPERTY].string_value),
             )
     raise RanklineError(f"{dataset}: expected a run that pushed version {version}, found none; see `rankline runs`")
+
+
+def _of_training(store: Any, context: Any, artifacts: dict[str, Any]) -> dict[str, Any]:
+    """The artifacts of the run that trained a run's model: the run's own, unless it has refreshed another's model."""
+    if "ModelEvaluation" in artifacts:
+        return artifacts
+    executions = [execution.id for execution in store.get_executions_by_context(context.id)]
+    inputs = [event for event in store.get_events_by_execution_ids(executions) if event.type == _INPUT]
+    (trained,) = {
+        artifact.id
+        for artifact in store.get_artifacts_by_id([event.artifact_id for event in inputs])
+        if artifact.type == "Model" and REFRESHED_PROPERTY not in artifact.custom_properties
+    }
+    made = [event.execution_id for event in store.get_events_by_artifact_ids([trained]) if event.type != _INPUT]
+    runs = (each for execution in made for each in store.get_contexts_by_execution(execution))
+    found = (_outputs(store, store.get_executions_by_context(run.id)) for run in runs if run.type == "pipeline_run")
+    return next(each for each in found if "ModelEvaluation" in each)
 
 
 def span_of_run(connection: metadata_store_pb2.ConnectionConfig, run_id: str) -> str | None:
@@ -246,6 +266,8 @@ def _run(store: Any, types: Mapping[int, str], context: Any) -> Run:
     model = None
     if "Trainer" in executions:
         model = json.loads(_config(executions["Trainer"])["params"])["model"]
+    elif "Refresher" in executions and "Model" in artifacts:
+        model = f"refreshed {artifacts['Model'].custom_properties[REFRESHED_PROPERTY].string_value}"
     evaluation, blessing = artifacts.get("ModelEvaluation"), artifacts.get("ModelBlessing")
     refusals = tuple(
         line for made in (evaluation, artifacts.get("InfraBlessing")) for line in _noted(made, REFUSALS_PROPERTY)

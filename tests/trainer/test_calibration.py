@@ -13,12 +13,13 @@ from scipy import special
 
 from trainer import task
 from trainer.calibration import isotonic, platt
+from trainer.calibration_curve import CalibrationCurve
 from trainer.fit import TrainingError
-from trainer.heads import Calibration, Logistic
+from trainer.heads import Logistic
 from trainer.params import TrainParams
 
 
-def of(calibration: Calibration, *logits: float) -> np.ndarray:
+def of(calibration: CalibrationCurve, *logits: float) -> np.ndarray:
     """Probabilities."""
     return tf.sigmoid(calibration(tf.constant(logits, tf.float32))).numpy()
 

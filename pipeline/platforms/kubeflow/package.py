@@ -63,7 +63,9 @@ def compile_package(config: RunConfig, given: Mapping[str, Any], settings: Seque
     here = (*(f"{key}." for key in _OF_THIS_SIDE), "spans.span=")
     settings_for_pods = [setting for setting in settings if not setting.startswith(here)]
 
-    @dsl.pipeline(name=f"rankline-{pipeline.pipeline_info.pipeline_name}")  # type: ignore[untyped-decorator]
+    job = "-refresh" if config.refresh else ""
+
+    @dsl.pipeline(name=f"rankline-{pipeline.pipeline_info.pipeline_name}{job}")  # type: ignore[untyped-decorator]
     def package(
         run_id: str = "",
         dataset: str = pods.dataset or config.dataset,
