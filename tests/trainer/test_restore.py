@@ -38,10 +38,17 @@ def test_its_parts_add_up_to_what_the_served_model_says(toy, trained: Path) -> N
     np.testing.assert_allclose(sum(parts.values()) + model.bias.numpy(), served["logit"], atol=1e-5)
 
 
-def test_a_model_that_was_counted_has_no_weights(toy, tmp_path: Path) -> None:
+def test_a_counted_model_has_its_counts(toy, tmp_path: Path) -> None:
     run_fn(toy.fn_args(tmp_path / "out", tmp_path / "work", TrainParams(model="cooccurrence")))
     folder = tmp_path / "out"
-    assert restore.restored(str(folder), str(folder / "Format-Serving"), toy.spec, toy.transform_output) is None
+    model = restore.restored(str(folder), str(folder / "Format-Serving"), toy.spec, toy.transform_output)
+    assert model.is_counted
+    to_columns = RawToColumns(toy.spec, toy.transform_output, model.columns)
+    examples = tf.constant([toy.example(row) for row in toy.rows["test"]])
+    served = tf.saved_model.load(str(folder / "Format-Serving")).signatures["serving_default"](examples=examples)
+    logits = model(to_columns(to_columns.parsed(examples)), training=False)[:, 0]
+    np.testing.assert_allclose(logits, served["logit"], atol=1e-6)
+    assert np.ptp(logits) > 0
 
 
 def test_the_history_says_how_it_was_trained(trained: Path) -> None:
