@@ -63,7 +63,7 @@ class LatestServedModelStrategy(_LatestIntactBlessedModelStrategy):
         channels["model"] = [model for model in channels["model"] if model.id not in refused]
         resolved = super().resolve_artifacts(store, channels)
         if not resolved["model"]:
-            raise RanklineError("refresh: expected a model that was blessed, found none; `rankline run` makes one")
+            raise RanklineError("refresh: expected a model that was blessed, found none; run `rankline run`")
         return {**resolved, _INFRA_BLESSING: []}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -88,6 +89,20 @@ def spec_path(name_or_path: str | Path) -> Path:
         f"dataset: expected one of {listing(_names())}, or a folder with a {_SPEC}, "
         f"received {text!r}{nearest(text, _names())}"
     )
+
+
+def served_name(name_or_path: str) -> str:
+    """The name by which a dataset's model is served. Of a folder, its description is read, but no data file.
+
+    Args:
+        name_or_path: a dataset's name, its folder or the path of its `features.yaml`. The dataset of a name need not be
+            on this machine.
+
+    Raises:
+        SpecError: there is no such folder, or its description has a mistake.
+    """
+    is_name = os.sep not in name_or_path and not Path(name_or_path).exists()
+    return name_or_path if is_name else load(spec_path(name_or_path)).name
 
 
 def find(name_or_path: str | Path, span: str | None = None, window: int = 1) -> Dataset:

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from serving.channel import Tls, connect_async
 from serving.features import Value
-from serving.model_client import Answer, ModelClient, Ranked, Recommended, VersionStatus
+from serving.model_client import Answer, IdColumns, ModelClient, Ranked, Recommended, VersionStatus
 from serving.tensor_proto import Array
 
 
@@ -43,6 +43,10 @@ class AsyncClient(ModelClient):
     async def recommends(self) -> bool:
         """Whether `recommend` can be called; see `Client.recommends`."""
         return await self._recommends()
+
+    async def id_columns(self) -> IdColumns:
+        """The inputs of requests that name items by their ids; see `Client.id_columns`."""
+        return await self._id_columns()
 
     async def predict(self, examples: Sequence[bytes]) -> dict[str, Array]:
         """Scores serialized tf.Examples; see `Client.predict`."""

@@ -20,7 +20,7 @@ from tensorflow_serving.apis import predict_pb2
 from serving.channel import Tls, TlsError, connect
 from serving.errors import CallError, DeadlineError, LoadError, NotFoundError, UnavailableError
 from serving.features import FeatureError, Value
-from serving.model_client import Answer, ModelClient, Ranked, Recommended, VersionStatus
+from serving.model_client import Answer, IdColumns, ModelClient, Ranked, Recommended, VersionStatus
 from serving.tensor_proto import Array
 
 __all__ = [
@@ -104,16 +104,29 @@ class Client(ModelClient):
         """
         return _finished(self._recommends())
 
+    def id_columns(self) -> IdColumns:
+        """The inputs of requests that name items by their ids.
+
+        Raises:
+            FeatureError: the model does not know the items.
+            CallError: the server does not answer, or answers with an error.
+        """
+        return _finished(self._id_columns())
+
     def rank_request(
-        self, context: Mapping[str, Value], candidates: Mapping[str, Sequence[Value]]
+        self,
+        context: Mapping[str, Value],
+        candidates: Mapping[str, Sequence[Value]] | None = None,
+        *,
+        items: Sequence[int | str] | None = None,
     ) -> predict_pb2.PredictRequest:
         """The request that `rank` would send for these candidates in one call, for use as load or warm-up.
 
         Raises:
-            FeatureError: the features do not fit the model's rank signature.
+            FeatureError: the features do not fit the model's signature.
             CallError: the server does not return the signature.
         """
-        return _finished(self._rank_request(context, candidates))
+        return _finished(self._rank_request(context, candidates, items))
 
     def predict(self, examples: Sequence[bytes]) -> dict[str, Array]:
         """Scores examples.

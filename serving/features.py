@@ -7,6 +7,7 @@ padded with it.
 """
 
 import itertools
+import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -74,6 +75,21 @@ class Column:
     def missing(self) -> Array:
         """A tensor with one row, in which the value is missing."""
         return self._array([[_MISSING[self.type]]] if self.multivalent else [_MISSING[self.type]])
+
+    def parsed(self, text: str) -> Any:
+        """A value as it is written on a command line; several values are a JSON list.
+
+        Raises:
+            FeatureError: the text is not a value of the type.
+        """
+        try:
+            if self.multivalent:
+                values = json.loads(text)
+                return values if isinstance(values, list) else [values]
+            return {"string": str, "int64": int, "float32": float}[self.type](text)
+        except ValueError:
+            expected = f"a JSON list of {self.type} values" if self.multivalent else self.type
+            raise FeatureError(f"feature {self.name!r}: expected {expected}, received {text!r}") from None
 
     def row(self, value: Value) -> Array:
         """The context's value as a tensor with one row.

@@ -90,6 +90,19 @@ class VersionStatus(NamedTuple):
     error: str
 
 
+class IdColumns(NamedTuple):
+    """The inputs of a request that names items by their ids.
+
+    Attributes:
+        context: the columns that describe the context. An optional one may be left out, since the model knows the
+            latest value.
+        item: the column of the ids.
+    """
+
+    context: Mapping[str, Column]
+    item: Column
+
+
 class _Signatures(NamedTuple):
     """The inputs of the signatures that rank, by name, and the version that has these signatures."""
 
@@ -225,11 +238,22 @@ class ModelClient(abc.ABC):
     async def _recommends(self) -> bool:
         return bool((self._signatures or await self._fetch_signatures()).recommend)
 
+    async def _id_columns(self) -> IdColumns:
+        columns = dict((self._signatures or await self._fetch_signatures()).of(RANK_IDS))
+        item = columns.pop(_own(ITEMS, columns))
+        return IdColumns(columns, item)
+
     async def _rank_request(
-        self, context: Mapping[str, Value], candidates: Mapping[str, Sequence[Value]]
+        self,
+        context: Mapping[str, Value],
+        candidates: Mapping[str, Sequence[Value]] | None,
+        items: Sequence[int | str] | None,
     ) -> predict_pb2.PredictRequest:
         signatures = self._signatures or await self._fetch_signatures()
-        return self._request(RANK, self._inputs(signatures.of(RANK), context, candidates))
+        signature = RANK if items is None else RANK_IDS
+        columns = signatures.of(signature)
+        asked = (candidates or {}) if items is None else {_own(ITEMS, columns): items}
+        return self._request(signature, self._inputs(columns, context, asked))
 
     async def _wait_until_available(self, timeout_s: float, version: int | None, grace_s: float | None) -> int:
         start = time.monotonic()

@@ -137,19 +137,55 @@ def monitor(
 @options.target
 @options.encrypted
 @options.label
-@click.option("--all", "include_seen", is_flag=True, help="Also rank items that the user has seen.")
-def rank(dataset: str, group: str, k: int, target: str, tls: Tls | None, label: str, include_seen: bool) -> None:
-    """Ask a running server for the best items for a user."""
-    from pipeline.live.ranking import Ranker, ranking_table
-    from schema.dataset import find
+@click.option(
+    "--context", multiple=True, metavar="COLUMN=VALUE",
+    help="A column that describes the user or the moment. Repeatable.  [default: the latest that the model knows]",
+)  # fmt: skip
+@click.option("--exclude", multiple=True, metavar="ID", help="The id of an item to leave out. Repeatable.")
+@click.option("--features", is_flag=True, help="Send the columns in the dataset's files, of items that the user lacks.")
+@click.option("--all", "include_seen", is_flag=True, help="With --features: also rank items that the user has seen.")
+def rank(
+    dataset: str,
+    group: str,
+    k: int,
+    target: str,
+    tls: Tls | None,
+    label: str,
+    context: tuple[str, ...],
+    exclude: tuple[str, ...],
+    features: bool,
+    include_seen: bool,
+) -> None:
+    """Ask a running server for the best items for a user.
 
-    found = find(dataset)
+    The served model knows the items and the users, so this machine needs no file of the dataset. --features reads the
+    dataset's files instead, and leaves out what the user has seen in them.
+    """
+    from pipeline.live.ranking import Ranker, ranking_table, recommended
+    from schema.dataset import find, served_name
+
     terminal = console()
-    with Ranker(found, target, label, tls) as ranker, busy(terminal, f"Asking {target}"):
-        ranker.check(group)
-        ranker.wait_while_loading()
-        ranked = ranker.rank(group, k, include_seen=include_seen)
+    if features:
+        if context or exclude:
+            raise click.UsageError("--context, --exclude: expected without --features, whose files say both")
+        with Ranker(find(dataset), target, label, tls) as ranker, busy(terminal, f"Asking {target}"):
+            ranker.check(group)
+            ranker.wait_while_loading()
+            ranked = ranker.rank(group, k, include_seen=include_seen)
+    else:
+        if include_seen:
+            raise click.UsageError("--all: expected with --features, which alone leaves out what the user has seen")
+        columns = dict(_column_and_value(text) for text in context)
+        with busy(terminal, f"Asking {target}"):
+            ranked = recommended(target, served_name(dataset), group, k, columns, exclude, label, tls)
     terminal.print(ranking_table(ranked))
+
+
+def _column_and_value(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise click.UsageError(f"--context: expected COLUMN=VALUE, received {text!r}")
+    return name, value
 
 
 @click.command()
@@ -179,6 +215,7 @@ def rank(dataset: str, group: str, k: int, target: str, tls: Tls | None, label: 
 @click.option(
     "--candidates", type=click.IntRange(min=1), default=100, show_default=True, help="The candidates of each ranking."
 )
+@click.option("--features", is_flag=True, help="Send the items' columns, also to a model that knows the items' ids.")
 @options.json
 def load(
     dataset: str,
@@ -190,12 +227,13 @@ def load(
     seconds: float,
     warm_up: float,
     candidates: int,
+    features: bool,
     json_path: Path | None,
 ) -> None:
     """Put load on a running server, and show its latencies.
 
-    Asks for rankings of the dataset's own users and items. With --rate, latencies count from when a request was due, so
-    that a stall of the server shows in all requests that it delays.
+    Asks for rankings of the dataset's own users and items, by their ids if the model knows them. With --rate, latencies
+    count from when a request was due, so that a stall of the server shows in all requests that it delays.
 
     Exit status: 0 if any request was answered, else 1.
     """
@@ -205,7 +243,7 @@ def load(
     terminal = console()
     clients = clients or (8 if rate is None else 64)
     with busy(terminal, f"Asking {target} for {warm_up + seconds:g} s"):
-        report = send_rankings(find(dataset), target, candidates, clients, seconds, rate, warm_up, label, tls)
+        report = send_rankings(find(dataset), target, candidates, clients, seconds, rate, warm_up, label, tls, features)
     for table in load_tables(report):
         terminal.print(table)
     options.keep(json.dumps(report.as_dict(), indent=2), json_path)

@@ -28,13 +28,14 @@ _USERS = 200
 _TIMEOUT_S = 10.0
 
 
-def requests(dataset: Dataset, client: Client, size: int) -> list[bytes]:
+def requests(dataset: Dataset, client: Client, size: int, by_ids: bool = False) -> list[bytes]:
     """Ranking requests for the users that were seen last, each for items drawn at random, the same in every run.
 
     Args:
         dataset: a dataset with a ranking group and item.
         client: a client of a server of the dataset's model, which tells the inputs that the model takes.
         size: the number of candidates of a request; beyond the number of items, some occur more than once.
+        by_ids: whether requests name items by their ids, and users where the model knows their contexts.
 
     Returns:
         Serialized PredictRequests.
@@ -42,17 +43,24 @@ def requests(dataset: Dataset, client: Client, size: int) -> list[bytes]:
     Raises:
         RanklineError: the server serves a model of other data.
     """
+    assert dataset.spec.ranking is not None, "catalogue() refuses datasets without"
     items = catalogue(dataset)
     random = np.random.default_rng(0)
     drawn: list[bytes] = []
     for user in items.latest_groups(_USERS):
         rows = random.choice(len(items.items), size, replace=size > len(items.items))
+        some = items.items.take(rows)
+        context = items.context(user)
+        asked = None if by_ids else candidates(some, dataset.spec)
+        ids = some[dataset.spec.ranking.item].to_pylist() if by_ids else None
         with errors_for_people():
-            asked = items.context(user), candidates(items.items.take(rows), dataset.spec)
+            if by_ids:
+                columns = client.id_columns().context
+                context = {name: value for name, value in context.items() if not columns[name].optional}
             if not drawn:
                 with contextlib.suppress(CallError):  # the load itself will show the error
-                    client.rank(*asked)  # finds out whether the server wants the context once for each candidate
-            drawn.append(client.rank_request(*asked).SerializeToString())
+                    client.rank(context, asked, items=ids)  # finds out whether each candidate needs the context
+            drawn.append(client.rank_request(context, asked, items=ids).SerializeToString())
     return drawn
 
 
@@ -66,6 +74,7 @@ def send_rankings(
     warm_up_s: float = 1.0,
     label: str = "",
     tls: Tls | None = None,
+    features: bool = False,
 ) -> LoadReport:
     """Sends rankings of a dataset's users and items to a server.
 
@@ -79,13 +88,16 @@ def send_rankings(
         warm_up_s: the seconds before the measurement, which do not count.
         label: the label of the version to ask; "" is the latest version.
         tls: the certificates for TLS; None is no TLS.
+        features: whether requests have the items' columns even if the model knows the items by their ids.
 
     Raises:
         RanklineError: the server does not answer, or serves a model of other data.
     """
     with Client(target, dataset.name, label=label, tls=tls) as client:
         wait_while_loading(client)
-        messages = requests(dataset, client, size)
+        with errors_for_people():
+            by_ids = not features and client.recommends()
+        messages = requests(dataset, client, size, by_ids)
     with connect(target, tls) as channel:
         call = functools.partial(channel.unary_unary(load.PREDICT), timeout=_TIMEOUT_S)
         return load.run(call, messages, clients, seconds, rate, warm_up_s)

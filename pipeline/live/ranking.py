@@ -15,8 +15,9 @@ from pipeline.live.errors import errors_for_people, wait_while_loading
 from pipeline.terminal.tables import add_row, new_table
 from schema.catalogue import Catalogue, catalogue
 from schema.dataset import Dataset
+from schema.errors import RanklineError, listing, nearest
 from schema.feature_spec import FeatureSpec, Ranking
-from serving.client import Client, Tls
+from serving.client import Client, Recommended, Tls
 
 _START_S = 60.0
 """How long a server may take until it listens and has heard of the model."""
@@ -36,8 +37,8 @@ class RankedList:
     """The best items for a group, the best first."""
 
     group: str
-    candidates: int
-    """How many items were ranked."""
+    candidates: int | None
+    """The number of items that were ranked; None for all that the model knows."""
     items: tuple[RankedItem, ...]
 
 
@@ -46,8 +47,65 @@ def candidates(items: pa.Table, spec: FeatureSpec) -> dict[str, list[Any]]:
     return {name: items[name].to_pylist() for name in items.column_names if name in spec.input_columns}
 
 
+def recommended(
+    target: str,
+    name: str,
+    group: str,
+    k: int,
+    context: Mapping[str, str],
+    exclude: Sequence[str],
+    label: str = "",
+    tls: Tls | None = None,
+) -> RankedList:
+    """Asks a server for the best of all items that a model knows, without any file of the dataset.
+
+    Args:
+        target: the server's gRPC address.
+        name: the model's name there.
+        group: a value of the ranking group's column.
+        k: the number of items.
+        context: column name -> value, as written on a command line, of further columns that describe the context.
+        exclude: the ids of items to leave out.
+        label: the label of the version to ask; "" is the latest version.
+        tls: the certificates for TLS; None is no TLS.
+
+    Raises:
+        RanklineError: the server does not answer, the model does not know items or contexts, or a value does not fit.
+    """
+    with Client(target, name, label=label, tls=tls) as client, errors_for_people():
+        wait_while_loading(client)
+        if not client.recommends():
+            raise RanklineError(f"{name}: expected a model that knows its items, received one without; {_FEATURES}")
+        inputs = client.id_columns()
+        needed = [name for name, column in inputs.context.items() if not column.optional and name not in context]
+        if len(needed) != 1:
+            raise RanklineError(
+                f"--context: expected values of all columns of the context but one, which --user is, received none of "
+                f"{listing(needed)}, whose latest values the model does not know; {_FEATURES}"
+            )
+        given = {**context, needed[0]: group}
+        for column in given.keys() - inputs.context.keys():
+            raise RanklineError(
+                f"--context: expected one of {listing(inputs.context)}, received {column!r}"
+                f"{nearest(column, inputs.context)}"
+            )
+        best = client.recommend(
+            {column: inputs.context[column].parsed(text) for column, text in given.items()},
+            k,
+            [inputs.item.parsed(each) for each in exclude],
+        )
+    return RankedList(group, None, _shown(best))
+
+
+def _shown(best: Sequence[Recommended]) -> tuple[RankedItem, ...]:
+    return tuple(RankedItem(str(each.item), each.title or str(each.item), each.score) for each in best)
+
+
+_FEATURES = "--features sends the columns in the dataset's files"
+
+
 class Ranker:
-    """Ranks for the groups of a dataset; a context manager.
+    """Ranks for the groups of a dataset, by its files; a context manager.
 
     Args:
         dataset: with a ranking group and item.
@@ -120,8 +178,7 @@ class Ranker:
 
     def _recommended(self, context: Mapping[str, Any], exclude: Sequence[int | str], k: int) -> list[RankedItem]:
         """Asks a model that knows the items."""
-        best = self._client.recommend(context, k, exclude)
-        return [RankedItem(str(each.item), each.title or str(each.item), each.score) for each in best]
+        return list(_shown(self._client.recommend(context, k, exclude)))
 
     def _ranked(self, context: Mapping[str, Any], items: pa.Table, ranking: Ranking, k: int) -> list[RankedItem]:
         """Asks a model that has to be told the items' columns."""
@@ -141,7 +198,8 @@ class Ranker:
 
 def ranking_table(ranked: RankedList) -> Table:
     """A ranked list."""
-    table = new_table(f"For {ranked.group}, the best of {ranked.candidates:,}", "##", "score#", "item", "title")
+    among = "all" if ranked.candidates is None else f"{ranked.candidates:,}"
+    table = new_table(f"For {ranked.group}, the best of {among}", "##", "score#", "item", "title")
     for place, item in enumerate(ranked.items, start=1):
         add_row(table, str(place), f"{item.score:.3f}", item.item, item.title)
     return table

@@ -29,12 +29,12 @@ class Answers:
     Attributes:
         milliseconds: the latency of each answered request.
         errors: the number of failed requests, by the server's message.
-        best: the indices of the best candidates, by user.
+        best: the best items, by user.
     """
 
     milliseconds: list[float] = field(default_factory=list)
     errors: dict[str, int] = field(default_factory=dict)
-    best: dict[str, frozenset[int]] = field(default_factory=dict)
+    best: dict[str, frozenset[int | str]] = field(default_factory=dict)
 
     @property
     def requests(self) -> int:
@@ -101,33 +101,50 @@ def try_canary(dataset: Dataset, target: str, seconds: float, limits: CanaryLimi
     answers = {STABLE: Answers(), CANARY: Answers()}
     clients = {label: Client(target, dataset.name, label=label, tls=tls) for label in answers}
     try:
+        asked = None if all(map(_recommends, clients.values())) else everything
         for client in clients.values():
-            _ask(client, Answers(), users[0], contexts[users[0]], everything)  # connects, and fetches the signature
+            _ask(client, Answers(), users[0], contexts[users[0]], asked)  # connects, and fetches the signature
         deadline = time.monotonic() + seconds
         for number, user in enumerate(itertools.cycle(users), start=1):
             if time.monotonic() >= deadline:
                 break
             # The second request finds warmer caches, so the labels take turns.
             for label in list(answers)[:: 1 if number % 2 else -1]:
-                _ask(clients[label], answers[label], user, contexts[user], everything)
+                _ask(clients[label], answers[label], user, contexts[user], asked)
     finally:
         for client in clients.values():
             client.close()
     return Trial(answers, tuple(_problems(answers[STABLE], answers[CANARY], limits)))
 
 
-def _ask(
-    client: Client, answers: Answers, user: str, context: Mapping[str, Value], items: Mapping[str, Sequence[Value]]
-) -> None:
-    start = time.monotonic()
+def _recommends(client: Client) -> bool:
     try:
-        ranked = client.rank(context, items, _TOP)
+        return client.recommends()
+    except (CallError, FeatureError):  # the trial itself will count them
+        return False
+
+
+def _ask(
+    client: Client,
+    answers: Answers,
+    user: str,
+    context: Mapping[str, Value],
+    candidates: Mapping[str, Sequence[Value]] | None,
+) -> None:
+    """Asks for the best of the candidates, or if these are None, of all items that the model knows."""
+    start = time.monotonic()
+    best: list[int | str]
+    try:
+        if candidates is None:
+            best = [entry.item for entry in client.recommend(context, _TOP)]
+        else:
+            best = [entry.index for entry in client.rank(context, candidates, _TOP)]
     except (CallError, FeatureError) as error:
         name = error.code.name if isinstance(error, CallError) else type(error).__name__
         answers.errors[name] = answers.errors.get(name, 0) + 1
         return
     answers.milliseconds.append((time.monotonic() - start) * 1000)
-    answers.best[user] = frozenset(entry.index for entry in ranked)
+    answers.best[user] = frozenset(best)
 
 
 def _problems(stable: Answers, canary: Answers, limits: CanaryLimits) -> list[str]:

@@ -144,6 +144,8 @@ class CompiledPipeline:
             # The launcher raises nothing if inputs are missing: it marks the execution as failed, or creates none.
             if not executions or executions[0].last_known_state == states.FAILED:
                 before = ", ".join(node.upstream_nodes)
+                if not before:  # a resolver, which has searched earlier runs
+                    raise RanklineError(f"{node_id}: expected a model that was blessed, found none; run `rankline run`")
                 raise RanklineError(
                     f"{node_id}: expected outputs of {before} in this run, received none; run these first"
                 )

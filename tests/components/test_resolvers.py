@@ -5,8 +5,13 @@ from tfx.types import standard_artifacts
 
 from components.digests import DIGEST_PROPERTY, digest_of
 from components.properties import SPLITS_PROPERTY
-from components.resolvers import LatestBlessedModelOfOtherExamplesStrategy, LatestOtherBlessedModelStrategy
+from components.resolvers import (
+    LatestBlessedModelOfOtherExamplesStrategy,
+    LatestOtherBlessedModelStrategy,
+    LatestServedModelStrategy,
+)
 from components.trainer import EXAMPLES_PROPERTY, SPAN_PROPERTY
+from schema.errors import RanklineError
 from schema.split_record import SplitRecord
 
 
@@ -56,6 +61,22 @@ def infra_blessing(number: int, of_model: int, *refusals: str) -> standard_artif
     artifact.set_string_custom_property("refusals", json.dumps(refusals))
     artifact.set_int_custom_property("blessed", int(not refusals))
     return artifact
+
+
+def test_what_is_refreshed_is_the_latest_blessed_model_that_can_be_served():
+    channels = {
+        "model": [model(1), model(2), model(3)],
+        "model_blessing": [blessing(1), blessing(2), blessing(3, blessed=False)],
+        "infra_blessing": [infra_blessing(7, 2, "too slow")],
+    }
+    resolved = LatestServedModelStrategy().resolve_artifacts(None, channels)
+    assert [found.id for found in resolved["model"]] == [1]
+    assert [found.get_int_custom_property("current_model_id") for found in resolved["model_blessing"]] == [1]
+
+    with pytest.raises(RanklineError, match="refresh: expected a model that was blessed, found none"):
+        LatestServedModelStrategy().resolve_artifacts(
+            None, {**channels, "model_blessing": [blessing(3, blessed=False)]}
+        )
 
 
 @pytest.mark.parametrize(

@@ -172,20 +172,39 @@ def test_both_runs_are_listed_newest_first(movielens, rankline):
     ]
 
 
-def test_a_user_is_ranked_for_from_the_command_line(movielens, rankline):
+def test_a_user_is_ranked_for_from_the_command_line(movielens, rankline, tmp_path, monkeypatch):
     with Server(ServerOptions("movielens", str(movielens.serving))) as server:
-        target = f"127.0.0.1:{server.port}"
-        with Client(target, "movielens") as client:
+        asked = ("rank", "--target", f"127.0.0.1:{server.port}", "-k", "3", "--user")
+        with Client(asked[2], "movielens") as client:
             client.wait_until_available(60)
-        unseen = rankline("rank", "--user", "42", "-k", "3", "--target", target)
-        everything = rankline("rank", "--user", "42", "-k", "3", "--target", target, "--all")
-        unknown = rankline("rank", "--user", "nobody", "--target", target)
+            best = client.recommend({"user_id": 42}, 3)
+        unseen = rankline(*asked, "42", "--features")
+        everything = rankline(*asked, "42", "--features", "--all")
+        unknown = rankline(*asked, "nobody", "--features")
+        monkeypatch.setenv("RANKLINE_CACHE", str(tmp_path))  # as on a machine without the dataset
+        listed = rankline(*asked, "42")
+        shortened = rankline(*asked, "42", "--exclude", str(best[0].item), "--context", "age=20")
+        stranger = rankline(*asked, "12345")
+        wrong = {value: rankline(*asked, value).stderr for value in ("nobody", "4.2")}
+        misspelt = rankline(*asked, "42", "--context", "aeg=20")
 
-    assert (unseen.returncode, unseen.stderr) == (0, "")
-    best, of = re.findall(r"For 42, the best of ([\d,]+)", unseen.stdout), re.findall(r"of ([\d,]+)", everything.stdout)
-    assert len(re.findall(r"^  [123] +0\.\d{3} +\d+ +\S", unseen.stdout, re.MULTILINE)) == 3
-    assert (best, of) == (["1,499"], ["1,682"])  # user 42 has rated 183 of the 1,682
+    assert not any(tmp_path.iterdir())
+    for done in (unseen, everything, listed, shortened, stranger):
+        assert (done.returncode, done.stderr) == (0, "")
+        assert len(re.findall(r"^  [123] +0\.\d{3} +\d+ +\S", done.stdout, re.MULTILINE)) == 3
+    # Of the 1,682, user 42 has rated 183.
+    assert [re.findall(r"For 42, the best of ([\d,a-z]+)", done.stdout) for done in (unseen, everything, listed)] == [
+        ["1,499"], ["1,682"], ["all"],
+    ]  # fmt: skip
+    assert listed.stdout.split("\n", 1)[1] == everything.stdout.split("\n", 1)[1]
+    assert all(re.search(rf" {each.item} +{re.escape(each.title)}", listed.stdout) for each in best)
+    assert best[0].title not in shortened.stdout
     assert (unknown.returncode, unknown.stdout) == (1, "")
     assert re.fullmatch(
         r"Error: user_id: expected one of the data's 943, such as .*, received 'nobody'\n", unknown.stderr
     )
+    assert wrong == {
+        value: f"Error: feature 'user_id': expected int64, received {value!r}\n" for value in ("nobody", "4.2")
+    }
+    assert misspelt.stderr.startswith("Error: --context: expected one of ")
+    assert misspelt.stderr.endswith("received 'aeg'; did you mean 'age'?\n")

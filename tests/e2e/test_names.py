@@ -110,7 +110,7 @@ def test_every_command_takes_every_name(folder, tmp_path, rankline):
 
     with Server(ServerOptions("nasty {0}", str(serving))) as server:
         server.wait_until_available(TIMEOUT_S)
-        done = rankline("rank", *described, "--user", "u3", "--target", f"127.0.0.1:{server.port}", "--all")
+        done = rankline("rank", *described, "--user", "u3", "--target", f"127.0.0.1:{server.port}")
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
     assert done.stdout.count("<blink>Item</blink> ") == 10
 

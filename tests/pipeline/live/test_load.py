@@ -159,7 +159,8 @@ def test_commands_speak_mutual_tls(serve, folder, tmp_path, rankline):
     config.write_text(ssl_config(authority, client_verify=True, custom_ca=files["ca"].decode()))
     options += ["-t", serve(ByYear, tmp_path, ssl_config_file=str(config))]
 
-    ranked = rankline("rank", "--user", "1", *options)
+    ranked = rankline("rank", "--user", "1", "--features", *options)
+    without = rankline("rank", "--user", "1", *options)
     loaded = rankline("load", "--seconds", "0.2", "--warm-up", "0", *options)
     options += ["--root", str(tmp_path)]
     promoted = rankline("promote", "--version", "1", *options)
@@ -168,6 +169,10 @@ def test_commands_speak_mutual_tls(serve, folder, tmp_path, rankline):
     listed = rankline("versions", *options)
 
     assert (ranked.returncode, ranked.stderr) == (0, "")
+    assert without.stderr == (
+        "Error: films: expected a model that knows its items, received one without; --features sends the columns in "
+        "the dataset's files\n"
+    )
     assert ["1", "0.998", "30", "30"] in [line.split() for line in ranked.stdout.splitlines()]
     assert (loaded.returncode, loaded.stderr) == (0, "")
     assert (promoted.stdout, promoted.stderr) == ("stable is version 1\n", "")
