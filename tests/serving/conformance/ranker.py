@@ -4,9 +4,10 @@ logit = quality of the book + 10 if Ann is asked about b1 + age / 2; probability
 b4 is 1 to 4, and that of other books -1. A missing age counts as 0.
 """
 
+import contextlib
 import functools
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -41,14 +42,24 @@ _SPEC = FeatureSpec.model_validate(
 
 def save(path: Path) -> None:
     """Writes the SavedModel."""
+    with made(TrainParams(model="wide")) as (model, transform_output):
+        _set_weights(model, transform_output.transform_features_layer())
+        served(model, transform_output).save(str(path))
+
+
+@contextlib.contextmanager
+def made(params: TrainParams) -> Iterator[tuple[Joint, tft.TFTransformOutput]]:
+    """A model of these columns with initial weights, and the transform graph, as long as the block lasts."""
     with tempfile.TemporaryDirectory() as folder:
         transform_output = _transform_output(folder)
-        columns = input_columns(_SPEC, ids_of(_SPEC, transform_output))
-        model = models.build(columns, TrainParams(model="wide"))
-        _set_weights(model, transform_output.transform_features_layer())
-        books = np.array(list(QUALITY), object)
-        items = ItemTable({"book": books}, np.array([f"Book {book[1:]}" for book in QUALITY], object))
-        ServedModel(model, Logistic(), _SPEC, transform_output, items).save(str(path))
+        yield models.build(input_columns(_SPEC, ids_of(_SPEC, transform_output)), params), transform_output
+
+
+def served(model: Joint, transform_output: tft.TFTransformOutput) -> ServedModel:
+    """The model with the books."""
+    books = np.array(list(QUALITY), object)
+    items = ItemTable({"book": books}, np.array([f"Book {book[1:]}" for book in QUALITY], object))
+    return ServedModel(model, Logistic(), _SPEC, transform_output, items)
 
 
 def _transform_output(folder: str) -> tft.TFTransformOutput:
