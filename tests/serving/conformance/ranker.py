@@ -1,7 +1,7 @@
-"""A model of a ranking that knows its items, as Rankline exports it, with weights small enough to work its answers out.
+"""A model of a ranking that knows its items and contexts, as Rankline exports it, with answers to work out by hand.
 
 logit = quality of the book + 10 if Ann is asked about b1 + age / 2; probability = sigmoid(logit). The quality of b1 to
-b4 is 1 to 4, and that of other books -1. A missing age counts as 0.
+b4 is 1 to 4, and that of other books -1. A missing age counts as 0; the model knows that Ann is 2 and Bob 6 years old.
 """
 
 import contextlib
@@ -29,6 +29,7 @@ QUALITY = {"b1": 1.0, "b2": 2.0, "b3": 3.0, "b4": 4.0}
 OTHERS = -1.0
 TASTE, TASTE_WEIGHT = ("ann", "b1"), 10.0
 PER_YEAR = 0.5
+AGES = {"ann": 2.0, "bob": 6.0}
 
 _SPEC = FeatureSpec.model_validate(
     {
@@ -56,15 +57,16 @@ def made(params: TrainParams) -> Iterator[tuple[Joint, tft.TFTransformOutput]]:
 
 
 def served(model: Joint, transform_output: tft.TFTransformOutput) -> ServedModel:
-    """The model with the books."""
+    """The model with the books and the people."""
     books = np.array(list(QUALITY), object)
     items = ItemTable({"book": books}, np.array([f"Book {book[1:]}" for book in QUALITY], object))
-    return ServedModel(model, Logistic(), _SPEC, transform_output, items)
+    contexts = {"user": np.array(list(AGES), object), "age": np.array(list(AGES.values()), np.float32)}
+    return ServedModel(model, Logistic(), _SPEC, transform_output, items, contexts)
 
 
 def _transform_output(folder: str) -> tft.TFTransformOutput:
     """The transform graph of rows in which Ann and Bob see all books."""
-    rows = [{"user": user, "age": 30.0, "book": book, LABEL: 1.0} for user in ("ann", "bob") for book in QUALITY]
+    rows = [{"user": user, "age": 30.0, "book": book, LABEL: 1.0} for user in AGES for book in QUALITY]
     types = {"user": tf.string, "age": tf.float32, "book": tf.string, LABEL: tf.float32}
     metadata = tft.DatasetMetadata.from_feature_spec(
         {name: tf.io.FixedLenFeature([], each) for name, each in types.items()}

@@ -1,7 +1,7 @@
-"""Models that know the items of a ranking: their signatures `rank_ids` and `recommend`.
+"""Models that know the items of a ranking, and its contexts: their signatures `rank_ids` and `recommend`.
 
 The model is `tests.serving.conformance.ranker`. For Ann, two years old, the logits of b1 to b4 are 1 + 10 + 1 = 12,
-2 + 1 = 3, 3 + 1 = 4 and 4 + 1 = 5, and those of other books -1 + 1 = 0; for Bob they are 2, 3, 4, 5 and 0. Where a
+2 + 1 = 3, 3 + 1 = 4 and 4 + 1 = 5, and those of other books -1 + 1 = 0; for Bob, as old, that of b1 is 2. Where a
 message is not TensorFlow's or TF Serving's, the model says it.
 """
 
@@ -21,7 +21,7 @@ from tests.serving.conformance.conftest import spec
 DTYPES = {"user": object, "age": np.float32, "items": object, "k": np.int32, "exclude": object, "book": object}
 ANN = {"user": [b"ann"], "age": [2]}
 PREDICT = "/v1/models/ranker:predict"
-MISSING_INPUT = r"Signature input alias: (user|age)\(feed name: .*\) not found in request and no default value provided"
+MISSING_INPUT = r"Signature input alias: {}\(feed name: .*\) not found in request and no default value provided"
 
 
 def request(signature, *output_filter, model="ranker", **inputs):
@@ -60,8 +60,7 @@ def test_metadata_says_what_to_send_and_what_may_be_left_out(prediction):
     }
     assert set(rank_ids.outputs) == {"logit", "probability", "known"}
     assert set(recommend.outputs) == {"items", "titles", "logit", "probability"}
-    assert {"k", "exclude"} <= set(recommend.defaults)
-    assert "user" not in recommend.defaults
+    assert (set(rank_ids.defaults), set(recommend.defaults)) == ({"age"}, {"age", "k", "exclude"})
     assert {rank_ids.method_name, recommend.method_name} == {"tensorflow/serving/predict"}
 
 
@@ -134,16 +133,42 @@ def test_outputs_can_be_chosen(ask):
     assert ask("recommend", "items", **ANN, k=1) == {"items": [b"b1"]}
 
 
+# Contexts that the model knows.
+
+
+@pytest.mark.parametrize(
+    ("context", "logit"),
+    [
+        ({"user": [b"ann"]}, 4 + 1),
+        ({"user": [b"bob"]}, 4 + 3),
+        ({"user": [b"bob"], "age": [4]}, 4 + 2),
+        ({"user": [b"bob"], "age": [math.nan]}, 4),
+        ({"user": [b"eve"]}, 4),
+    ],
+    ids=str,
+)
+def test_what_is_left_out_of_a_context_is_as_the_model_knows_it(ask, context, logit):
+    """What is sent goes before, even if it is missing. Of Eve the model knows nothing."""
+    assert ask("rank_ids", **context, items=[b"b4"])["logit"] == pytest.approx([logit])
+    assert ask("recommend", **context, k=1, exclude=[b"b1"])["logit"] == pytest.approx([logit])
+
+
+def test_several_known_contexts(ask):
+    answer = ask("rank_ids", user=[b"ann", b"bob", b"eve"], items=[b"b2", b"b2", b"b2"])
+
+    assert answer["logit"] == pytest.approx([2 + 1, 2 + 3, 2])
+
+
 # What does not fit.
 
 
 @pytest.mark.parametrize(
     ("sent", "message"),
     [
-        (request("recommend"), MISSING_INPUT),
-        (request("recommend", k=2, exclude=[]), MISSING_INPUT),
-        (request("rank_ids", items=[b"b1"]), "Missing but required: {.*user}|" + MISSING_INPUT),
-        (request("rank_ids", **ANN), r"Missing but required: {items}|Signature input alias: items\("),
+        (request("recommend"), MISSING_INPUT.format("user")),
+        (request("recommend", age=[2], k=2, exclude=[]), MISSING_INPUT.format("user")),
+        (request("rank_ids", items=[b"b1"]), MISSING_INPUT.format("user")),
+        (request("rank_ids", **ANN), MISSING_INPUT.format("items")),
         (request("recommend", **ANN, itmes=[b"b1"]), "Inputs contains invalid name.*itmes"),
         (request("recommend", **ANN, k=0), r"k: expected 1 to 10,000, received\] \[0\]"),
         (request("recommend", **ANN, k=-1), r"k: expected 1 to 10,000, received\] \[-1\]"),
@@ -211,6 +236,14 @@ def test_the_best_over_rest(rest, k, exclude, expected):
     assert outputs == {**expected, "logit": pytest.approx(expected["logit"])}
 
 
+def test_a_context_that_is_left_out_over_rest(rest):
+    """Defaults are not for REST, but what they are can be sent: nothing."""
+    inputs = {"user": ["bob"], "age": [], "k": 1, "exclude": []}
+    answer = rest.post(PREDICT, {"signature_name": "recommend", "inputs": inputs})
+
+    assert answer.json["outputs"]["logit"] == pytest.approx([4 + 3])
+
+
 COLUMNS = {"user": ["ann"], "age": [2], "k": 2, "exclude": []}
 ROW = {"user": "ann", "age": 2, "k": 2, "exclude": "b1"}
 
@@ -219,11 +252,7 @@ ROW = {"user": "ann", "age": 2, "k": 2, "exclude": "b1"}
     ("signature", "body", "message"),
     [
         # Defaults are not for REST.
-        (
-            "recommend",
-            {"inputs": {"user": ["ann"], "age": [2]}},
-            "Missing named input: (k|exclude) in 'inputs' object.",
-        ),
+        ("recommend", {"inputs": {"user": ["ann"]}}, "Missing named input: (age|k|exclude) in 'inputs' object."),
         ("recommend", {"inputs": {"k": 2, "exclude": []}}, "Missing named input: (user|age) in 'inputs' object."),
         ("recommend", {"inputs": {**COLUMNS, "k": 0}}, r"k: expected 1 to 10,000, received\] \[0\]"),
         ("recommend", {"inputs": {**COLUMNS, "k": "2"}}, 'JSON Value: "2" Type: String is not of expected type: int32'),
