@@ -174,7 +174,13 @@ def test_several_known_contexts(ask):
         (request("recommend", **ANN, k=-1), r"k: expected 1 to 10,000, received\] \[-1\]"),
         (request("recommend", **ANN, k=10_001), r"k: expected 1 to 10,000, received\] \[10001\]"),
         (request("recommend", **ANN, k=np.array(2, np.int64)), "to be int32 but int64 is provided"),
-        (request("recommend", **ANN, k=[2]), ""),
+        (request("recommend", **ANN, k=[2]), r"k.* \[1\] is not compatible with expected shape \[\]"),
+        (request("recommend", **ANN, exclude=b"b1"), r"exclude.* \[\] is not compatible with expected shape \[\?\]"),
+        (
+            request("recommend", **ANN, exclude=[[b"b1", b"b2"]]),
+            r"exclude.* \[1,2\] is not compatible with expected shape \[\?\]",
+        ),
+        (request("rank_ids", **ANN, items=[[b"b1"]]), r"items.* \[1,1\] is not compatible with expected shape \[\?\]"),
         (
             request("recommend", **ANN, exclude=[b"b1"] * 5),
             r"exclude: expected no more ids than the catalogue has, 4, received\] \[5\]",
@@ -264,7 +270,8 @@ ROW = {"user": "ann", "age": 2, "k": 2, "exclude": "b1"}
         ),
         ("rank_ids", {"inputs": {"user": ["ann"], "age": [2], "items": [1]}}, "is not of expected type: string"),
         # A row has a k and an exclude of its own, and recommend takes one k and all that is excluded.
-        ("recommend", {"instances": [ROW]}, ""),
+        ("recommend", {"instances": [ROW]}, r"k.* \[1\] is not compatible with expected shape \[\]"),
+        ("recommend", {"instances": [{**ROW, "exclude": ["b1"]}]}, "is not compatible with expected shape"),
         ("recommend", {"instances": [{"user": "ann", "age": 2}]}, "keys must be equal to: age,exclude,k,user"),
     ],
 )
