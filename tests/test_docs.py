@@ -1,7 +1,9 @@
 """The documentation: its commands and paths exist, its examples load, and the bookshop runs as it is shown."""
 
+import ast
 import contextlib
 import importlib
+import json
 import os
 import re
 import shlex
@@ -10,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tomllib
+import urllib.request
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise, product
 from pathlib import Path
@@ -25,8 +28,12 @@ import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
 import yaml
+from google.protobuf import descriptor_pb2
+from google.protobuf.message import Message
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
+from tensorflow.core.framework import tensor_pb2, tensor_shape_pb2, types_pb2
+from tensorflow_serving.apis import model_pb2, predict_pb2
 
 from components.evaluation.metrics.registry import METRICS
 from components.evaluation.thresholds import applicable
@@ -505,6 +512,105 @@ def test_a_client_gets_an_answer(example, tmp_path, page, last, pattern):
         asked = subprocess.run([sys.executable, "ask.py"], cwd=tmp_path, capture_output=True, text=True)
     assert asked.returncode == 0, asked.stderr
     assert re.fullmatch(pattern, asked.stdout.strip()), asked.stdout
+
+
+# Clients that are not ours.
+
+CLIENT = ROOT / "examples" / "client"
+CONTEXT = {"reader_id": "r3", "device": "phone"}
+
+
+@pytest.fixture(scope="module")
+def bookshop(example) -> Iterator[Server]:
+    """A server of the example's model."""
+    serving = example.folder / "runs" / "bookshop" / "serving"
+    with Server(ServerOptions("bookshop", str(serving), rest_api_port=0)) as server:
+        server.wait_until_available(TIMEOUT_S)
+        yield server
+
+
+def test_a_client_without_our_code_gets_the_answers_of_ours(example, bookshop, monkeypatch):
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    shown = console(parse("docs/deploy/tf-serving.md"))
+    change, generate, ask = shown[[each.command for each in shown].index("cd examples/client") :][:3]
+    folder = example.folder / change.command.removeprefix("cd ")
+    shell(generate.command, folder)
+    answered = shell(ask.command.replace("127.0.0.1:8500", f"127.0.0.1:{bookshop.port}"), folder)
+
+    imported = {name for file in folder.glob("*.py") for name in imports(file)}
+    assert imported == {"sys", "warnings", "grpc", "google", "predict_pb2", "predict_pb2_grpc"}
+    assert matches(ask.output, answered), answered
+    with Client(f"127.0.0.1:{bookshop.port}", "bookshop") as client:
+        best = client.recommend(CONTEXT, k=5, exclude=["b60"])
+        some = sorted(client.rank(CONTEXT, items=["b139", "b43", "b999"]), key=lambda each: each.index)
+    assert answered.splitlines() == [
+        *(f"recommended {each.item} {each.score:.4f}" for each in best),
+        *(
+            f"ranked {item} {each.score:.4f} {'known' if each.known else 'unknown'}"
+            for item, each in zip(["b139", "b43", "b999"], some, strict=True)
+        ),
+    ]
+
+
+def imports(file: Path) -> set[str]:
+    """The packages that a program imports."""
+    nodes = list(ast.walk(ast.parse(file.read_text())))
+    named = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    named += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
+    return {name.split(".")[0] for name in named}
+
+
+def test_the_part_of_the_api_is_as_in_the_whole(tmp_path):
+    """Names, numbers and types of fields and values are those of TF Serving and TensorFlow."""
+    out = tmp_path / "descriptors"
+    protoc = [sys.executable, "-m", "grpc_tools.protoc", f"--proto_path={CLIENT}", f"--descriptor_set_out={out}"]
+    subprocess.run([*protoc, "predict.proto"], check=True, timeout=TIMEOUT_S)
+    (file,) = descriptor_pb2.FileDescriptorSet.FromString(out.read_bytes()).file
+    whole: dict[str, type[Message]] = {
+        "PredictRequest": predict_pb2.PredictRequest,
+        "PredictResponse": predict_pb2.PredictResponse,
+        "ModelSpec": model_pb2.ModelSpec,
+        "TensorProto": tensor_pb2.TensorProto,
+        "TensorShapeProto": tensor_shape_pb2.TensorShapeProto,
+    }
+
+    def fields(descriptor: descriptor_pb2.DescriptorProto) -> dict[tuple[str, str], tuple[object, ...]]:
+        """By message and name; of the types that have a name, the last part."""
+        found: dict[tuple[str, str], tuple[object, ...]] = {
+            (descriptor.name, field.name): (field.number, field.type, field.label, field.type_name.split(".")[-1])
+            for field in descriptor.field
+        }
+        for nested in descriptor.nested_type:
+            found |= fields(nested)
+        return found
+
+    for message in file.message_type:
+        official = descriptor_pb2.DescriptorProto()
+        whole[message.name].DESCRIPTOR.CopyToProto(official)
+        assert fields(message).items() <= fields(official).items()
+    assert {message.name for message in file.message_type} == set(whole)
+    (types,) = file.enum_type
+    assert {value.name: value.number for value in types.value}.items() <= dict(types_pb2.DataType.items()).items()
+    (service,) = file.service
+    assert (file.package, service.name, [method.name for method in service.method]) == (
+        "tensorflow.serving",
+        "PredictionService",
+        ["Predict"],
+    )
+
+
+def test_the_request_over_rest_gets_the_answer_of_our_client(bookshop):
+    (command,) = fences(parse("docs/reference/server.md"), "sh")
+    body = re.search("'(.*)'", command.content)[1]
+    url = re.search(r"http://\S+", command.content)[0]
+    address = url.replace("127.0.0.1:8501", f"127.0.0.1:{bookshop.rest_api_port}")
+    with urllib.request.urlopen(address, body.encode(), timeout=TIMEOUT_S) as response:  # noqa: S310 (ours)
+        outputs = json.load(response)["outputs"]
+
+    with Client(f"127.0.0.1:{bookshop.port}", "bookshop") as client:
+        best = client.recommend(CONTEXT, k=5)
+    assert (outputs["items"], outputs["titles"]) == ([each.item for each in best], [each.title for each in best])
+    assert outputs["probability"] == pytest.approx([each.score for each in best], rel=1e-6)
 
 
 UNUSABLE = "prediction_service_pb2"

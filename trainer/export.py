@@ -166,14 +166,15 @@ class ServedModel(tf.Module):  # type: ignore[misc]
         """Signature `rank_ids`."""
         assert self.items is not None, "it has the signature"
         context, own = self._told_apart(inputs)
-        places = self.items.places(own[ITEMS])
+        places = self.items.places(tf.ensure_shape(own[ITEMS], [None]))
         return {**self._head.answers(self.items.logits(context, places)), KNOWN: places < self.items.size}
 
     def recommend(self, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Signature `recommend`."""
         assert self.items is not None, "it has the signature"
         context, own = self._told_apart(inputs)
-        k, exclude = own[K], own[EXCLUDE]
+        # Servers do not compare shapes with those of the signature, and TensorFlow ends the process for some.
+        k, exclude = tf.ensure_shape(own[K], [], name=K), tf.ensure_shape(own[EXCLUDE], [None], name=EXCLUDE)
         with tf.control_dependencies(_checks(context, k, exclude, self.items.size)):
             context = {name: tf.identity(values) for name, values in context.items()}
         places, logits = self.items.best(context, k, exclude, self._head.order)

@@ -4,9 +4,10 @@ configure a server of them.
     python -m tests.serving.conformance.models FOLDER --mounted-at /models
 
 Signatures are put together from single tensors of a graph, including some that no exporter would write: they load, and
-must fail when they are called.
+must fail when they are called. Only `ranker` comes from Rankline's exporter, see `tests.serving.conformance.ranker`.
 """
 
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.config import model_server_config_pb2
 from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
+from tests.serving.conformance import ranker
+
 MONITORING = "prometheus_config { enable: true }\n"
 BATCHING = "num_batch_threads { value: 2 }\n"
 OWN_BATCHING = """max_batch_size { value: 4 }
@@ -25,7 +28,7 @@ allowed_batch_sizes: 4
 batch_timeout_micros { value: 0 }
 max_enqueued_batches { value: 100 }
 """
-"""Of `batched` alone: other models' requests need not have a row for each example."""
+"""Of `batched` and `batched_ranker` alone: other models' requests need not have a row for each example."""
 
 ECHOED = ["bfloat16", "bool", "complex64", "float16", "float32", "float64", "int8", "int16", "int32", "int64"]
 ECHOED += ["string", "uint8", "uint16", "uint32", "uint64"]
@@ -54,7 +57,11 @@ def write(folder: Path, mounted_at: str) -> None:
     _save(folder / "types" / "1", _types)
     _save(folder / "examples" / "1", _examples)
     _save(folder / "batched" / "1", _batched)
-    (folder / "batched" / "1" / "batching_params.pbtxt").write_text(OWN_BATCHING)
+    if not (folder / "ranker" / "1").exists():
+        ranker.save(folder / "ranker" / "1")
+    shutil.copytree(folder / "ranker", folder / "batched_ranker", dirs_exist_ok=True)
+    for name in ("batched", "batched_ranker"):
+        (folder / name / "1" / "batching_params.pbtxt").write_text(OWN_BATCHING)
     _save(folder / "half_broken" / "1", lambda: _linear(1))
     for path in (folder / "broken" / "1", folder / "half_broken" / "2"):
         path.mkdir(parents=True, exist_ok=True)
@@ -76,7 +83,7 @@ def server_config(mounted_at: str) -> ModelServerConfig:
     linear.version_labels.update({"stable": 1, "canary": 2})
     add_model(config, "latest", mounted_at).model_version_policy.latest.num_versions = 2
     add_model(config, "all", mounted_at).model_version_policy.all.SetInParent()
-    for name in ("padded", "named", "types", "examples", "batched"):
+    for name in ("padded", "named", "types", "examples", "batched", "ranker", "batched_ranker"):
         add_model(config, name, mounted_at)
     return config
 

@@ -6,13 +6,16 @@ from google.protobuf import text_format
 from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
 from tests.manifests import KUBERNETES, ROOT, documents
+from tests.serving.conformance import ranker
 from tests.serving.deploy.files import DEPLOY, settings
 from tests.test_docs import fences, parse, spans, tables
+from trainer.params import TrainParams
 
 README = parse("serving/deploy/README.md")
 GUIDE_PATH = ROOT / "docs" / "deploy" / "tf-serving.md"
 GUIDE = parse("docs/deploy/tf-serving.md")
-FILES, ALERTS = ([row[0].content for row in table] for page in (README, GUIDE) for table in tables(page))
+(_FILES, MEMORY), (_ALERTS,) = tables(README), tables(GUIDE)
+FILES, ALERTS = ([row[0].content for row in table] for table in (_FILES, _ALERTS))
 """The first columns of their tables."""
 
 
@@ -64,3 +67,29 @@ def test_it_names_the_versions_that_are_checked():
 
     assert "Kubernetes {} and {}".format(*KUBERNETES) in text
     assert f"docker:{settings()['TF_SERVING_IMAGE']}`" in text
+
+
+def memory_of_items(items, units):
+    """The README's formula, in bytes."""
+    return 4 * (1 + units) * (items + 1)
+
+
+def test_the_formula_for_the_memory_of_items_is_right():
+    with ranker.made(TrainParams(hidden_units=(7, 3))) as (model, transform_output):
+        known = ranker.served(model, transform_output).items
+
+    assert known.bytes == memory_of_items(len(ranker.QUALITY), 7)
+
+
+def test_the_table_of_the_memory_of_items_follows_the_formula():
+    assert TrainParams().hidden_units[0] == 128
+    for row in MEMORY:
+        items, *sizes = (float(cell.content.removesuffix(" MB").replace(",", "")) for cell in row)
+        assert sizes == [round(memory_of_items(items, units) / 1e6, 1) for units in (128, 400)]
+
+
+def test_the_line_of_a_run_follows_the_formula():
+    (line,) = re.findall(r"`items: ([\d,]+) by their ids, (.*) MB in memory`", (DEPLOY / "README.md").read_text())
+    items, shown = int(line[0].replace(",", "")), float(line[1])
+
+    assert shown == round(memory_of_items(items, 128) / 1e6, 1)
