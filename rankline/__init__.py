@@ -10,7 +10,7 @@
         print(result.refusals)
     with rankline.serve("bookshop") as target, rankline.Client(target, "bookshop") as client:
         client.wait_until_available(60)
-        best = client.rank({"reader": "ann"}, {"book": ["b1", "b2", "b3"]}, k=2)
+        best = client.recommend({"reader_id": "r3"}, k=5)
 
 The names in `__all__` are stable within a major version; the packages below (`pipeline`, `components`, `trainer`,
 `schema`, `serving`) may change in any release. Errors that a user can correct are raised as `RanklineError`, with a
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         load_report,
         load_rows,
         picture,
+        refresh,
         run,
         serve,
         validate,
@@ -74,6 +75,7 @@ __all__ = [
     "load_report",
     "load_rows",
     "picture",
+    "refresh",
     "run",
     "serve",
     "validate",

@@ -140,6 +140,35 @@ def run(
 
 
 @disk_errors()
+def refresh(
+    dataset: AnyDataset | None = None,
+    *,
+    config: AnyConfig | None = None,
+    root: str | Path | None = None,
+    show: bool = False,
+) -> RunResult:
+    """Takes new items and contexts into the latest blessed model, without training, as `rankline refresh` does.
+
+    Args:
+        dataset: the dataset, as for `load_dataset`. For data that comes in spans, the configuration chooses the spans.
+        config: the configuration, as for `load_config`.
+        root: the folder of all runs, with the model.
+        show: whether to print progress, as the command does.
+
+    Returns:
+        The result of the run. If the model was refused, `version` is None and `refusals` has the reasons. `known` has
+        the numbers of items and contexts.
+
+    Raises:
+        RanklineError: the run was stopped; the message says why.
+    """
+    with hushed():
+        from pipeline.jobs.refresh import refresh_and_show
+
+    return refresh_and_show(load_config(config, dataset=dataset, root=root), silent=not show)
+
+
+@disk_errors()
 def compare(
     models: Sequence[str],
     dataset: AnyDataset | None = None,

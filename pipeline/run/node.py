@@ -221,8 +221,8 @@ def main(
         click.echo("Refused: the model is not pushed.")
         for reason in outcome.refusals:
             click.echo(f"  {reason}")
-        # Only at the end, so that the report, which comes after the verdict, is written.
-        if "report" in outcome.outputs:
+        # Only at the end, so that the report, which comes after the verdict, is written; a refresh has none.
+        if "report" in outcome.outputs or config.refresh:
             sys.exit(REFUSED)
 
 

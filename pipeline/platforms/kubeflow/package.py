@@ -14,6 +14,7 @@ from typing import Any
 
 from kfp import compiler, dsl, kubernetes
 
+from components.descriptions import DESCRIPTIONS
 from pipeline.config.kubeflow import Kubeflow, Task
 from pipeline.config.metadata import Sqlite
 from pipeline.config.run import RunConfig
@@ -53,10 +54,12 @@ def compile_package(config: RunConfig, given: Mapping[str, Any], settings: Seque
             raise SpecError(f"metadata.path: {error}") from None
     pipeline = create_pipeline(config, find(config.dataset))
     nodes = {component.id: sorted(node.id for node in component.upstream_nodes) for component in pipeline.components}
+    # A refresh has fewer nodes than the runs with which it shares a configuration.
+    tasks_known = DESCRIPTIONS if config.refresh else nodes
     for name in pods.tasks:
-        if name not in nodes:
+        if name not in tasks_known:
             raise SpecError(
-                f"kubeflow.tasks: expected one of {listing(nodes)}, received {name!r}{nearest(name, nodes)}"
+                f"kubeflow.tasks: expected one of {listing(tasks_known)}, received {name!r}{nearest(name, tasks_known)}"
             )
     for_pods = json.dumps({key: value for key, value in given.items() if key not in _OF_THIS_SIDE}, sort_keys=True)
     # Each run has the span as a parameter, which a setting would override.

@@ -75,6 +75,20 @@ def test_the_tasks_are_the_nodes_each_after_those_that_it_depends_on(package):
     assert {"Tuner", "EarlierModel"} <= set(package.tasks)
 
 
+def test_a_refresh_has_a_package_of_its_own(tmp_path):
+    (tmp_path / "features.yaml").write_text("name: books\nlabel: y\nranking: {group: user, item: book}\n")
+    (tmp_path / "log.csv").write_text("user,book,y\nann,b1,1\nbob,b2,0\n")
+    settings = (*SETTINGS, "refresh=true")
+    path = tmp_path / "package.yaml"
+    compile_package(load(CONFIG, {"dataset": str(tmp_path)}, settings), read_yaml(CONFIG), settings, path)
+    loaded = load_component_from_file(str(path))
+    assert loaded.name == "rankline-books-refresh"
+    assert loaded.component_spec.inputs["settings"].default == [*settings]
+    assert sorted(loaded.pipeline_spec.root.dag.tasks) == [
+        "examplegen", "infracheck", "latestblessedmodel", "pusher", "refresher",
+    ]  # fmt: skip
+
+
 def test_what_stays_here_is_not_in_it(tmp_path):
     settings = ("kubeflow.image=other:1", "train.epochs=3", "spans.span=2026-11-23")
     config = load(CONFIG, {"dataset": str(SHOP)}, settings)
