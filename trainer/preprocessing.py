@@ -153,27 +153,34 @@ def tokens(spec: FeatureSpec, inputs: Mapping[str, Any], buckets: Mapping[str, t
         inputs: the inputs of `preprocessing_fn`.
         buckets: the buckets of numeric features by name, int64 [batch], at least of those that are crossed.
     """
-    crossed = {column for cross in spec.crosses for column in cross.columns}
-    integers = {name: bucket for name, bucket in buckets.items() if name in crossed}
-    for name, feature in spec.features.items():
-        if isinstance(feature, Categorical) and inputs[name].dtype != tf.string:
-            integers[name] = inputs[name]
-    texts: Tensors = {}
-    names = list(integers)
-    for places in _by_side(spec, names):
-        texts |= _as_strings({names[place]: integers[names[place]] for place in places})
-
-    found: Tensors = {}
-    for name, feature in spec.features.items():
-        if isinstance(feature, Multivalent):
-            values = inputs[name]
-            found[name] = tf.SparseTensor(values.indices, _as_string(values.values), values.dense_shape)
-        elif isinstance(feature, Categorical):
-            found[name] = texts[name] if name in texts else inputs[name]
-    parts = {**texts, **found}
+    crossed_columns = {column for cross in spec.crosses for column in cross.columns}
+    parts = texts(spec, inputs, {name: bucket for name, bucket in buckets.items() if name in crossed_columns})
+    found = {name: parts[name] for name, feature in spec.features.items() if not isinstance(feature, Numeric)}
     for cross in spec.crosses:
         crossed_parts = [parts[column] for column in cross.columns]
-        found[cross.name] = _crossed(_repeated(crossed_parts) if spec.side(cross.name) == "pair" else crossed_parts)
+        found[cross.name] = crossed(_repeated(crossed_parts) if spec.side(cross.name) == "pair" else crossed_parts)
+    return found
+
+
+def texts(spec: FeatureSpec, inputs: Mapping[str, Any], buckets: Mapping[str, tf.Tensor]) -> Tensors:
+    """Columns as strings, with empty strings for missing values.
+
+    Args:
+        spec: the resolved spec.
+        inputs: columns, as those of `preprocessing_fn`. Numeric ones are ignored.
+        buckets: the buckets of numeric features by name, int64 [batch].
+    """
+    integers = dict(buckets)
+    found: Tensors = {}
+    for name, values in inputs.items():
+        feature = spec.features.get(name)
+        if isinstance(feature, Multivalent):
+            found[name] = tf.SparseTensor(values.indices, _as_string(values.values), values.dense_shape)
+        elif isinstance(feature, Categorical):
+            (found if values.dtype == tf.string else integers)[name] = values
+    names = list(integers)
+    for places in _by_side(spec, names):
+        found |= _as_strings({names[place]: integers[names[place]] for place in places})
     return found
 
 
@@ -206,7 +213,8 @@ def _repeated_list(part: tf.SparseTensor, rows: tf.Tensor) -> tf.SparseTensor:
     return tf.SparseTensor(indices, tf.tile(part.values, [times]), [part.dense_shape[0] * times, part.dense_shape[1]])
 
 
-def _crossed(parts: Sequence[tf.Tensor | tf.SparseTensor]) -> tf.Tensor | tf.SparseTensor:
+def crossed(parts: Sequence[tf.Tensor | tf.SparseTensor]) -> tf.Tensor | tf.SparseTensor:
+    """The tokens of a cross from its columns as strings, which have the same rows."""
     multivalent = [part for part in parts if isinstance(part, tf.SparseTensor)]
     if not multivalent:
         return tf.strings.join(list(parts), separator=SEPARATOR)
