@@ -156,9 +156,11 @@ def tokens(spec: FeatureSpec, inputs: Mapping[str, Any], buckets: Mapping[str, t
     crossed_columns = {column for cross in spec.crosses for column in cross.columns}
     parts = texts(spec, inputs, {name: bucket for name, bucket in buckets.items() if name in crossed_columns})
     found = {name: parts[name] for name, feature in spec.features.items() if not isinstance(feature, Numeric)}
+    of_both = {column for cross in spec.crosses if spec.side(cross.name) == "pair" for column in cross.columns}
+    repeated = _repeated(spec, {name: part for name, part in parts.items() if name in of_both})
     for cross in spec.crosses:
-        crossed_parts = [parts[column] for column in cross.columns]
-        found[cross.name] = crossed(_repeated(crossed_parts) if spec.side(cross.name) == "pair" else crossed_parts)
+        columns = repeated if spec.side(cross.name) == "pair" else parts
+        found[cross.name] = crossed([columns[column] for column in cross.columns])
     return found
 
 
@@ -196,14 +198,17 @@ def _as_strings(columns: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     return dict(zip(columns, tf.unstack(strings, num=len(columns)), strict=True))
 
 
-def _repeated(parts: Sequence[tf.Tensor | tf.SparseTensor]) -> list[tf.Tensor | tf.SparseTensor]:
-    """Repeats columns with one row to the number of rows of the others; all have no rows if one of them has none."""
-    sizes = tf.stack([tf.shape(part, tf.int64)[0] for part in parts])
+def _repeated(spec: FeatureSpec, parts: Tensors) -> Tensors:
+    """Repeats the rows of the side that has one row; there are no rows if a side has none."""
+    of_sides = {spec.side(name): part for name, part in parts.items()}
+    if len(of_sides) < 2:
+        return parts
+    sizes = tf.stack([tf.shape(part, tf.int64)[0] for part in of_sides.values()])
     rows = tf.reduce_max(sizes) * tf.cast(tf.reduce_min(sizes) > 0, tf.int64)
-    return [
-        _repeated_list(part, rows) if isinstance(part, tf.SparseTensor) else tf.broadcast_to(part, [rows])
-        for part in parts
-    ]
+    return {
+        name: _repeated_list(part, rows) if isinstance(part, tf.SparseTensor) else tf.broadcast_to(part, [rows])
+        for name, part in parts.items()
+    }
 
 
 def _repeated_list(part: tf.SparseTensor, rows: tf.Tensor) -> tf.SparseTensor:
