@@ -153,27 +153,36 @@ def tokens(spec: FeatureSpec, inputs: Mapping[str, Any], buckets: Mapping[str, t
         inputs: the inputs of `preprocessing_fn`.
         buckets: the buckets of numeric features by name, int64 [batch], at least of those that are crossed.
     """
-    crossed = {column for cross in spec.crosses for column in cross.columns}
-    integers = {name: bucket for name, bucket in buckets.items() if name in crossed}
-    for name, feature in spec.features.items():
-        if isinstance(feature, Categorical) and inputs[name].dtype != tf.string:
-            integers[name] = inputs[name]
-    texts: Tensors = {}
-    names = list(integers)
-    for places in _by_side(spec, names):
-        texts |= _as_strings({names[place]: integers[names[place]] for place in places})
+    crossed_columns = {column for cross in spec.crosses for column in cross.columns}
+    parts = texts(spec, inputs, {name: bucket for name, bucket in buckets.items() if name in crossed_columns})
+    found = {name: parts[name] for name, feature in spec.features.items() if not isinstance(feature, Numeric)}
+    of_both = {column for cross in spec.crosses if spec.side(cross.name) == "pair" for column in cross.columns}
+    repeated = _repeated(spec, {name: part for name, part in parts.items() if name in of_both})
+    for cross in spec.crosses:
+        columns = repeated if spec.side(cross.name) == "pair" else parts
+        found[cross.name] = crossed([columns[column] for column in cross.columns])
+    return found
 
+
+def texts(spec: FeatureSpec, inputs: Mapping[str, Any], buckets: Mapping[str, tf.Tensor]) -> Tensors:
+    """Columns as strings, with empty strings for missing values.
+
+    Args:
+        spec: the resolved spec.
+        inputs: columns, as those of `preprocessing_fn`. Numeric ones are ignored.
+        buckets: the buckets of numeric features by name, int64 [batch].
+    """
+    integers = dict(buckets)
     found: Tensors = {}
-    for name, feature in spec.features.items():
+    for name, values in inputs.items():
+        feature = spec.features.get(name)
         if isinstance(feature, Multivalent):
-            values = inputs[name]
             found[name] = tf.SparseTensor(values.indices, _as_string(values.values), values.dense_shape)
         elif isinstance(feature, Categorical):
-            found[name] = texts[name] if name in texts else inputs[name]
-    parts = {**texts, **found}
-    for cross in spec.crosses:
-        crossed_parts = [parts[column] for column in cross.columns]
-        found[cross.name] = _crossed(_repeated(crossed_parts) if spec.side(cross.name) == "pair" else crossed_parts)
+            (found if values.dtype == tf.string else integers)[name] = values
+    names = list(integers)
+    for places in _by_side(spec, names):
+        found |= _as_strings({names[place]: integers[names[place]] for place in places})
     return found
 
 
@@ -189,14 +198,17 @@ def _as_strings(columns: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     return dict(zip(columns, tf.unstack(strings, num=len(columns)), strict=True))
 
 
-def _repeated(parts: Sequence[tf.Tensor | tf.SparseTensor]) -> list[tf.Tensor | tf.SparseTensor]:
-    """Repeats columns with one row to the number of rows of the others; all have no rows if one of them has none."""
-    sizes = tf.stack([tf.shape(part, tf.int64)[0] for part in parts])
+def _repeated(spec: FeatureSpec, parts: Tensors) -> Tensors:
+    """Repeats the rows of the side that has one row; there are no rows if a side has none."""
+    of_sides = {spec.side(name): part for name, part in parts.items()}
+    if len(of_sides) < 2:
+        return parts
+    sizes = tf.stack([tf.shape(part, tf.int64)[0] for part in of_sides.values()])
     rows = tf.reduce_max(sizes) * tf.cast(tf.reduce_min(sizes) > 0, tf.int64)
-    return [
-        _repeated_list(part, rows) if isinstance(part, tf.SparseTensor) else tf.broadcast_to(part, [rows])
-        for part in parts
-    ]
+    return {
+        name: _repeated_list(part, rows) if isinstance(part, tf.SparseTensor) else tf.broadcast_to(part, [rows])
+        for name, part in parts.items()
+    }
 
 
 def _repeated_list(part: tf.SparseTensor, rows: tf.Tensor) -> tf.SparseTensor:
@@ -206,7 +218,8 @@ def _repeated_list(part: tf.SparseTensor, rows: tf.Tensor) -> tf.SparseTensor:
     return tf.SparseTensor(indices, tf.tile(part.values, [times]), [part.dense_shape[0] * times, part.dense_shape[1]])
 
 
-def _crossed(parts: Sequence[tf.Tensor | tf.SparseTensor]) -> tf.Tensor | tf.SparseTensor:
+def crossed(parts: Sequence[tf.Tensor | tf.SparseTensor]) -> tf.Tensor | tf.SparseTensor:
+    """The tokens of a cross from its columns as strings, which have the same rows."""
     multivalent = [part for part in parts if isinstance(part, tf.SparseTensor)]
     if not multivalent:
         return tf.strings.join(list(parts), separator=SEPARATOR)

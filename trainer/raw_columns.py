@@ -44,6 +44,10 @@ class RawColumn:
             return values
         return tf.SparseTensor(tf.zeros([0, 2], tf.int64), values, tf.constant([0, 0], tf.int64))
 
+    def missing_row(self) -> tf.Tensor:
+        """One row without a value, as a plain tensor."""
+        return tf.zeros([1, 0], self.dtype) if self.multivalent else tf.constant([self.missing], self.dtype)
+
     def to_rows(self, values: tf.Tensor, rows: tf.Tensor) -> tf.Tensor | tf.SparseTensor:
         """The column as parsing would return it, from a plain tensor of `rows` rows, or of one row for all."""
         if not self.multivalent:

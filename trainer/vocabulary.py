@@ -70,7 +70,8 @@ def compute_and_apply(columns: Mapping[str, Tokens], limits: Mapping[str, Vocabu
     # All columns as one vector: the cost of tracing and serving grows with the number of operations, not of tokens.
     values = tf.concat([use.values for use in columns.values()], axis=0)
     lengths = tf.stack([tf.size(use.values) for use in columns.values()])
-    column = tf.repeat(tf.range(len(columns)), lengths)
+    # As tf.repeat(tf.range(len(columns)), lengths), in fewer operations.
+    column = tf.searchsorted(tf.cumsum(lengths), tf.range(tf.size(values)), side="right")
 
     def spread(by_column: tf.Tensor | list[Any]) -> tf.Tensor:
         return tf.gather(by_column, column)
@@ -94,7 +95,9 @@ def compute_and_apply(columns: Mapping[str, Tokens], limits: Mapping[str, Vocabu
     first = tf.gather(header_lines, section) + 1
     size = tf.gather(header_lines[1:] - header_lines[:-1] - 1, section)
     oov_buckets = tf.constant([use.oov_buckets for use in columns.values()], tf.int64)
-    oov = spread(size) + tf.strings.to_hash_bucket_fast(values, _HASHES) % spread(oov_buckets)
+    oov = spread(size)
+    if any(use.oov_buckets > 1 for use in columns.values()):
+        oov += tf.strings.to_hash_bucket_fast(values, _HASHES) % spread(oov_buckets)
     ids = tf.where(found >= 0, found - spread(first), oov)
     missing = (values == "") & spread([use.missing for use in columns.values()])
     ids = tf.where(missing, spread(size + oov_buckets), ids)

@@ -6,16 +6,17 @@ candidate::
 
     W [x_context, x_item, x_pair] = W_context x_context + W_item x_item + W_pair x_pair
 
-The items' share can also be computed for all items when the model is exported, before any request.
+The items' share can also be computed for all items when the model is exported, before any request. Of crosses, which
+many items may share, the share can be computed once for all those items.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial, reduce
 from operator import add
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import keras
 import numpy as np
@@ -27,6 +28,8 @@ from trainer.input_columns import InputColumn
 SIDES: Sequence[Side] = ("context", "item", "pair")
 
 Compute = Callable[[], tf.Tensor]
+LookUp = Callable[[tf.Tensor], tf.Tensor]
+"""Rows of one kind -> the rows of candidates."""
 
 
 class Items:
@@ -56,12 +59,20 @@ class KnownItems(Items):
         look_up: a function from a share of all items to that of the candidates.
     """
 
-    def __init__(self, shares: Sequence[tf.Tensor], look_up: Callable[[tf.Tensor], tf.Tensor]) -> None:
+    def __init__(self, shares: Sequence[tf.Tensor], look_up: LookUp) -> None:
         self._shares = iter(shares)
         self._look_up = look_up
 
     def __call__(self, compute: Compute) -> tf.Tensor:
         return self._look_up(next(self._shares))
+
+
+class Block(NamedTuple):
+    """Columns that have the same rows."""
+
+    columns: Sequence[str]
+    share: Callable[[Compute], tf.Tensor]
+    """The block's share, which the argument computes from its columns: [1 or rows, ...]."""
 
 
 @dataclass(frozen=True)
@@ -73,20 +84,36 @@ class Candidates:
             rows, or all have one, which stands for all. The items' columns may be absent if `items` looks up shares.
         rows: the number of candidates, int32.
         items: the items' shares.
+        shared: columns of pairs that have rows of their own, which candidates share, and the function from these rows
+            to those of the candidates. Columns with the same function have the same rows.
     """
 
     features: Mapping[str, tf.Tensor]
     rows: tf.Tensor
     items: Items = field(default_factory=Items)
+    shared: Mapping[str, LookUp] = field(default_factory=dict)
 
-    def share(self, side: Side, compute: Compute) -> tf.Tensor:
-        """The share of one side, which `compute` computes from its columns: [1 or rows, ...]."""
-        return self.items(compute) if side == "item" else compute()
+    def blocks(self, sides: Mapping[str, Side]) -> Iterator[Block]:
+        """Parts columns into blocks.
+
+        Args:
+            sides: the columns, and the side that each describes.
+        """
+        for side in SIDES:
+            look_ups = {name: self.shared.get(name) for name in sides if sides[name] == side}
+            for look_up in dict.fromkeys(look_ups.values()):
+                columns = [name for name in look_ups if look_ups[name] is look_up]
+                yield Block(columns, self.items if side == "item" else partial(_share, look_up))
 
     def column(self, column: InputColumn) -> tf.Tensor:
         """A column, repeated to all rows: [rows, ...]."""
-        values = self.share(column.side, lambda: self.features[column.name])
+        (block,) = self.blocks({column.name: column.side})
+        values = block.share(lambda: self.features[column.name])
         return tf.broadcast_to(values, tf.concat([[self.rows], tf.shape(values)[1:]], axis=0))
+
+
+def _share(look_up: LookUp | None, compute: Compute) -> tf.Tensor:
+    return look_up(compute()) if look_up else compute()
 
 
 class Vectors(Protocol):
@@ -97,8 +124,8 @@ class Vectors(Protocol):
     sides: Mapping[str, Side]
     """The side that each column describes."""
 
-    def of_side(self, features: Mapping[str, tf.Tensor], side: Side) -> tf.Tensor:
-        """The numbers of one side's columns, in the order of `places`: float32 [rows, numbers]."""
+    def some(self, features: Mapping[str, tf.Tensor], columns: Collection[str]) -> tf.Tensor:
+        """The numbers of some columns, which have the same rows, in the order of `places`: float32 [rows, numbers]."""
         ...
 
 
@@ -111,35 +138,35 @@ class CandidateVectors:
     """
 
     def __init__(self, vectors: Vectors, candidates: Candidates) -> None:
+        self._vectors = vectors
         self._candidates = candidates
-        self._of_side: dict[Side, Compute] = {}
-        self._places: dict[Side, list[int]] = {}
-        for side in SIDES:
-            columns = [name for name in vectors.places if vectors.sides[name] == side]
-            if columns:
-                self._of_side[side] = partial(vectors.of_side, candidates.features, side)
-                self._places[side] = [place for name in columns for place in vectors.places[name]]
+        self._blocks = list(candidates.blocks({name: vectors.sides[name] for name in vectors.places}))
+        self._places = [[place for name in block.columns for place in vectors.places[name]] for block in self._blocks]
 
     @cached_property
     def whole(self) -> tf.Tensor:
         """The assembled vectors: float32 [rows, width]."""
         rows = self._candidates.rows
-        found = [self._candidates.share(side, compute) for side, compute in self._of_side.items()]
-        blocks = [tf.broadcast_to(block, [rows, block.shape[1]]) for block in found]
-        order = np.argsort(np.concatenate(list(self._places.values())))
-        return tf.gather(tf.concat(blocks, axis=1), order, axis=1)
+        found = [block.share(partial(self._some, block)) for block in self._blocks]
+        repeated = [tf.broadcast_to(vectors, [rows, vectors.shape[1]]) for vectors in found]
+        return tf.gather(tf.concat(repeated, axis=1), np.argsort(np.concatenate(self._places)), axis=1)
 
-    def matmul(self, kernel: tf.Tensor) -> tf.Tensor:
-        """The vectors times a matrix [width, units], as the sum of the sides' products: [1 or rows, units]."""
-        return reduce(add, self._products(kernel))
+    def matmul(self, kernel: tf.Tensor, bias: tf.Tensor | float = 0.0) -> tf.Tensor:
+        """The vectors times a matrix [width, units], as the sum of the blocks' products: [1 or rows, units].
+
+        A bias is added first, since the first block may have but one row.
+        """
+        return reduce(add, self._products(kernel), bias)
 
     def _products(self, kernel: tf.Tensor) -> Iterator[tf.Tensor]:
-        for side, compute in self._of_side.items():
-            yield self._candidates.share(side, partial(self._product, compute, tf.gather(kernel, self._places[side])))
+        for block, places in zip(self._blocks, self._places, strict=True):
+            yield block.share(partial(self._product, block, tf.gather(kernel, places)))
 
-    @staticmethod
-    def _product(compute: Compute, rows: tf.Tensor) -> tf.Tensor:
-        return tf.matmul(compute(), rows)
+    def _product(self, block: Block, rows: tf.Tensor) -> tf.Tensor:
+        return tf.matmul(self._some(block), rows)
+
+    def _some(self, block: Block) -> tf.Tensor:
+        return self._vectors.some(self._candidates.features, block.columns)
 
 
 def whole(x: tf.Tensor | CandidateVectors) -> tf.Tensor:
@@ -156,5 +183,4 @@ def dense(layer: keras.layers.Dense, x: tf.Tensor | CandidateVectors) -> tf.Tens
     """A dense layer's output. In bfloat16 it takes assembled vectors, since a sum of rounded shares would differ."""
     if not isinstance(x, CandidateVectors) or layer.compute_dtype != "float32":
         return layer(whole(x))
-    product = x.matmul(layer.kernel.value)
-    return layer.activation(product + layer.bias.value if layer.use_bias else product)
+    return layer.activation(x.matmul(layer.kernel.value, layer.bias.value if layer.use_bias else 0.0))

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import replace
 
 import keras
 import tensorflow as tf
 
-from schema.feature_spec import Side
 from trainer.input_columns import InputColumn
 from trainer.params import TrainParams
 
@@ -78,12 +77,12 @@ class FusedEmbedding(keras.layers.Layer):  # type: ignore[misc]
             self.table = self.add_weight((rows, width), initializer, name="table", autocast=False)
         self.built = True
 
-    def call(self, features: Mapping[str, tf.Tensor], side: Side | None = None) -> tf.Tensor:
+    def call(self, features: Mapping[str, tf.Tensor], columns: Collection[str] | None = None) -> tf.Tensor:
         """Looks up a batch.
 
         Args:
             features: the ids by column name, int64 [batch], or [batch, any length] padded with -1 if multi-valent.
-            side: the side to look up, which has at least one column; by default all sides.
+            columns: the names of the columns to look up, at least one of the layer's; by default all.
 
         Returns:
             float32 [batch, columns, width], categorical columns first. A multi-valent column's embedding combines the
@@ -91,8 +90,8 @@ class FusedEmbedding(keras.layers.Layer):  # type: ignore[misc]
             zeros if there are no ids.
         """
         univalent, multivalent = (
-            [column for column in columns if side in (None, column.side)]
-            for columns in (self._univalent, self._multivalent)
+            [column for column in kind if columns is None or column.name in columns]
+            for kind in (self._univalent, self._multivalent)
         )
         if not multivalent:
             return self._looked_up(self._rows_of_single(features, univalent))
@@ -203,22 +202,22 @@ class FieldEmbeddings(keras.layers.Layer):  # type: ignore[misc]
         """The side that each column describes."""
         self.built = True
 
-    def call(self, features: Mapping[str, tf.Tensor], side: Side | None = None) -> tf.Tensor:
-        """Looks up a batch, of one side's fields or of all: float32 [batch, fields, width]."""
+    def call(self, features: Mapping[str, tf.Tensor], columns: Collection[str] | None = None) -> tf.Tensor:
+        """Looks up a batch, of some columns or of all: float32 [batch, fields, width]."""
         vectors = []
-        if self._embeddings is not None and has_side(self._embeddings.sides, side):
-            vectors.append(self._embeddings(features, side=side))
-        if numeric := [name for name in self._numeric if side in (None, self.sides[name])]:
+        if self._embeddings is not None and has_any(self._embeddings.columns, columns):
+            vectors.append(self._embeddings(features, columns=columns))
+        if numeric := [name for name in self._numeric if columns is None or name in columns]:
             assert self._vectors is not None, "there are numbers"
             numbers = tf.stack([features[name] for name in numeric], axis=1)
             places = [self._numeric.index(name) for name in numeric]
-            kernel = self._vectors if side is None else tf.gather(self._vectors.value, places)
+            kernel = self._vectors if columns is None else tf.gather(self._vectors.value, places)
             vectors.append(numbers[:, :, tf.newaxis] * kernel)
         return tf.concat(vectors, axis=1)
 
-    def of_side(self, features: Mapping[str, tf.Tensor], side: Side) -> tf.Tensor:
-        """The vectors of one side, flattened: float32 [batch, numbers]; see `trainer.models.candidates`."""
-        vectors = self(features, side=side)
+    def some(self, features: Mapping[str, tf.Tensor], columns: Collection[str]) -> tf.Tensor:
+        """The vectors of some columns, flattened: float32 [batch, numbers]; see `trainer.models.candidates`."""
+        vectors = self(features, columns=columns)
         return tf.reshape(vectors, [-1, vectors.shape[1] * vectors.shape[2]])
 
     def shaped(self, flat: tf.Tensor) -> tf.Tensor:
@@ -254,19 +253,19 @@ class DenseInputs(keras.layers.Layer):  # type: ignore[misc]
         """The side that each column describes."""
         self.built = True
 
-    def call(self, features: Mapping[str, tf.Tensor], side: Side | None = None) -> tf.Tensor:
-        """Concatenates a batch's embeddings and numbers, of one side or of all: float32 [batch, width]."""
+    def call(self, features: Mapping[str, tf.Tensor], columns: Collection[str] | None = None) -> tf.Tensor:
+        """Concatenates a batch's embeddings and numbers, of some columns or of all: float32 [batch, width]."""
         vectors = []
         for layer in self._embeddings:
-            if has_side(layer.sides, side):
-                embeddings = layer(features, side=side)
+            if has_any(layer.columns, columns):
+                embeddings = layer(features, columns=columns)
                 vectors.append(tf.reshape(embeddings, [-1, embeddings.shape[1] * embeddings.shape[2]]))
-        numeric = [name for name in self._numeric if side in (None, self.sides[name])]
+        numeric = [name for name in self._numeric if columns is None or name in columns]
         return tf.concat(vectors + [features[name][:, tf.newaxis] for name in numeric], axis=1)
 
-    def of_side(self, features: Mapping[str, tf.Tensor], side: Side) -> tf.Tensor:
-        """The numbers of one side in the vector: float32 [batch, numbers]; see `trainer.models.candidates`."""
-        return self(features, side=side)
+    def some(self, features: Mapping[str, tf.Tensor], columns: Collection[str]) -> tf.Tensor:
+        """The numbers of some columns in the vector: float32 [batch, numbers]; see `trainer.models.candidates`."""
+        return self(features, columns=columns)
 
     def shaped(self, flat: tf.Tensor) -> tf.Tensor:
         """Returns the vectors unchanged, since `call` returns flat vectors."""
@@ -296,9 +295,9 @@ class EqualInputs(keras.layers.Layer):  # type: ignore[misc]
         """Looks up a batch: float32 [batch, width]."""
         return tf.reshape(self._fields(features), [-1, self.width])
 
-    def of_side(self, features: Mapping[str, tf.Tensor], side: Side) -> tf.Tensor:
-        """The numbers of one side in the vector: float32 [batch, numbers]; see `trainer.models.candidates`."""
-        return self._fields.of_side(features, side=side)
+    def some(self, features: Mapping[str, tf.Tensor], columns: Collection[str]) -> tf.Tensor:
+        """The numbers of some columns in the vector: float32 [batch, numbers]; see `trainer.models.candidates`."""
+        return self._fields.some(features, columns)
 
     def shaped(self, flat: tf.Tensor) -> tf.Tensor:
         """Returns the vectors unchanged, since `call` returns flat vectors."""
@@ -309,9 +308,9 @@ Vectors = DenseInputs | EqualInputs | FieldEmbeddings
 """The layers from a batch's columns to vectors, see `trainer.models.candidates.Vectors`."""
 
 
-def has_side(sides: Mapping[str, Side], side: Side | None) -> bool:
-    """Whether any of the columns is on a side; always true for None, which stands for all sides."""
-    return side is None or side in sides.values()
+def has_any(columns: Sequence[str], of: Collection[str] | None) -> bool:
+    """Whether any of the columns is one of some; always true for None, which stands for all."""
+    return of is None or any(column in of for column in columns)
 
 
 def _side_by_side(widths: Mapping[str, int]) -> dict[str, range]:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial, reduce
 from operator import add
 
 import tensorflow as tf
 
-from schema.feature_spec import Side
 from trainer.input_columns import InputColumn
-from trainer.models.candidates import SIDES, Candidates
-from trainer.models.embeddings import FusedEmbedding, has_side
+from trainer.models.candidates import Candidates
+from trainer.models.embeddings import FusedEmbedding, has_any
 from trainer.models.joint import Joint, ModelPart, columns_of
 from trainer.models.registry import register
 from trainer.params import TrainParams
@@ -47,20 +46,22 @@ class Wide(ModelPart):
         return logits if classes is None else tf.gather(logits, classes, axis=1)
 
     def ranked(self, candidates: Candidates) -> tf.Tensor:
-        """The sum of the sides' shares of the logits: float32 [1 or rows, units]."""
-        sides = [side for side in SIDES if side in self._sides.values()]
-        return reduce(add, [candidates.share(side, partial(self._sum, candidates.features, side)) for side in sides])
+        """The sum of the blocks' shares of the logits: float32 [1 or rows, units]."""
+        blocks = candidates.blocks(self._sides)
+        return reduce(add, [share(partial(self._sum, candidates.features, columns)) for columns, share in blocks])
 
-    def _sum(self, features: Mapping[str, tf.Tensor], side: Side | None = None) -> tf.Tensor:
-        """The sum over the columns of one side, or of all sides."""
+    def _sum(self, features: Mapping[str, tf.Tensor], columns: Collection[str] | None = None) -> tf.Tensor:
+        """The sum over some columns, or over all."""
         logits = []
-        if self._weights is not None and has_side(self._weights.sides, side):
-            logits.append(tf.reduce_sum(self._weights(features, side=side), axis=1))
-        if numeric := [name for name in self._numeric if side in (None, self._sides[name])]:
+        if self._weights is not None and has_any(self._weights.columns, columns):
+            logits.append(tf.reduce_sum(self._weights(features, columns=columns), axis=1))
+        if numeric := [name for name in self._numeric if columns is None or name in columns]:
             assert self._kernel is not None, "there are numbers"
             numbers = tf.stack([features[name] for name in numeric], axis=1)
             places = [self._numeric.index(name) for name in numeric]
-            logits.append(tf.matmul(numbers, self._kernel if side is None else tf.gather(self._kernel.value, places)))
+            logits.append(
+                tf.matmul(numbers, self._kernel if columns is None else tf.gather(self._kernel.value, places))
+            )
         return tf.add_n(logits)
 
     def terms(self, features: Mapping[str, tf.Tensor]) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
