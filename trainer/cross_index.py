@@ -23,6 +23,7 @@ import tensorflow as tf
 from schema.feature_spec import Cross, FeatureSpec
 from trainer import preprocessing
 from trainer.lookup_rows import kept
+from trainer.models.candidates import gathered
 from trainer.raw_to_columns import Texts
 from trainer.vocabulary import SEPARATOR
 
@@ -177,7 +178,7 @@ class CrossIndex(tf.Module):  # type: ignore[misc]
             return {}
         flat = tf.concat([tf.reshape(keys, [-1]) for keys in pairs.values()], axis=0)
         places = tf.searchsorted(self._keys, flat, out_type=tf.int64)
-        found = tf.where(tf.gather(self._keys, places) == flat, tf.gather(self._ids, places), _UNKNOWN)
+        found = tf.where(gathered(self._keys, places) == flat, gathered(self._ids, places), _UNKNOWN)
         ids = {}
         for name, values in _split(found, pairs).items():
             ids[name] = tf.where(values == _UNKNOWN, tf.constant(self._unknown[name], tf.int64), values)

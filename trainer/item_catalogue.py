@@ -16,7 +16,7 @@ from trainer import preprocessing
 from trainer.cross_index import CrossIndex, ItemColumns, ItemRows, can_index, item_columns
 from trainer.item_table import Array, ItemTable
 from trainer.lookup_rows import kept, memory_of, with_one_more
-from trainer.models.candidates import Candidates, ComputedItems, KnownItems, LookUp
+from trainer.models.candidates import Candidates, ComputedItems, KnownItems, LookUp, gathered
 from trainer.raw_columns import raw_column
 from trainer.raw_to_columns import RawToColumns
 
@@ -103,7 +103,7 @@ class ItemCatalogue(tf.Module):  # type: ignore[misc]
             context: the raw columns of the context as plain tensors, each of one row or of as many as there are items.
             places: int64 [items].
         """
-        return self._logits(self._asked(context), lambda values: tf.gather(values, places), tf.size(places))
+        return self._logits(self._asked(context), lambda values: gathered(values, places), tf.size(places))
 
     def best(
         self,
@@ -194,7 +194,7 @@ class ItemCatalogue(tf.Module):  # type: ignore[misc]
             if each in shared:
                 spread |= dict.fromkeys(each.crosses, partial(tf.gather, indices=of_item))
             else:
-                own |= dict.fromkeys(each.crosses, tf.gather(each.numbers, of_item))
+                own |= dict.fromkeys(each.crosses, gathered(each.numbers, of_item))
         features = {**features, **self._index.ids(asked.parts, own), **shared_ids}
         return self._ranked(Candidates(features, rows, KnownItems(self._shares, look_up), spread))
 

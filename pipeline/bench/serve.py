@@ -8,14 +8,12 @@ These two and the server take turns.
 from __future__ import annotations
 
 import functools
-import os
-import shutil
 import statistics
 import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,6 +24,7 @@ from rich.table import Table
 from tensorflow_serving.apis import predict_pb2
 
 from pipeline.bench import ways
+from pipeline.bench.served import LOAD_TIMEOUT_S, TIMEOUT_S, Served, loaded
 from pipeline.bench.ways import Way, ways_table
 from pipeline.live.load import requests
 from pipeline.live.server import beside
@@ -36,14 +35,9 @@ from schema.dataset import Dataset
 from schema.signatures import RANK
 from serving import load
 from serving.channel import connect
-from serving.client import Client
 from serving.load import LoadReport
-from serving.server.saved_model import SavedModel
-from serving.server.servable import ServableId
 from serving.tensor_proto import Array, to_array
 
-_TIMEOUT_S = 60.0
-_LOAD_TIMEOUT_S = 120.0
 _AT_ONCE = 32
 """The number of clients by default."""
 
@@ -182,7 +176,7 @@ def run(dataset: Dataset, layout: Layout, setting: Setting, on_step: Callable[[s
     result = ServeBenchmark()
     with tempfile.TemporaryDirectory(prefix="rankline-bench-") as folder:
         on_step("loading the model")
-        with _Served(dataset, pushed, Path(folder)) as served:
+        with _ServedDataset(dataset, pushed, Path(folder)) as served:
             for size in setting.sizes:
                 result.closed += _closed(served, size, setting, on_step)
             for size in setting.sizes:
@@ -201,52 +195,12 @@ def run(dataset: Dataset, layout: Layout, setting: Setting, on_step: Callable[[s
     return result
 
 
-class _Served:
-    """A server of one model, of which further versions can be made; a context manager."""
+class _ServedDataset(Served):
+    """A server of a dataset's model."""
 
     def __init__(self, dataset: Dataset, pushed: Path, folder: Path) -> None:
+        super().__init__(dataset.name, pushed, folder)
         self.dataset = dataset
-        self.pushed = pushed
-        self.folder = folder
-        self._base_path = folder / "models"
-        self._base_path.mkdir()
-        self._versions = 0
-
-    def __enter__(self) -> _Served:
-        self.push()
-        port = portpicker.pick_unused_port()
-        target = f"127.0.0.1:{port}"
-        flags = [f"--port={port}", f"--model_name={self.dataset.name}", f"--model_base_path={self._base_path}"]
-        server = beside(self.folder / "log", "serving.server", *flags, "--file_system_poll_wait_seconds=0.1")
-        with ExitStack() as starting:
-            self._pid = starting.enter_context(server).pid
-            self.client = starting.enter_context(Client(target, self.dataset.name))
-            self.client.wait_until_available(_LOAD_TIMEOUT_S)
-            self.predict = starting.enter_context(connect(target)).unary_unary(load.PREDICT)
-            self.call = functools.partial(self.predict, timeout=_TIMEOUT_S)
-            self._running = starting.pop_all()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._running.close()
-
-    def push(self) -> int:
-        """Pushes the same model again as the next version, and removes all but the latest three."""
-        self._versions += 1
-        beside = self.folder / "pushing"
-        shutil.copytree(self.pushed, beside, copy_function=os.link)
-        beside.rename(self._base_path / str(self._versions))
-        shutil.rmtree(self._base_path / str(self._versions - 3), ignore_errors=True)
-        return self._versions
-
-    def swap(self) -> None:
-        """Pushes a version and waits until the server answers with it."""
-        self.client.wait_until_available(_LOAD_TIMEOUT_S, self.push())
-
-    def mebibytes(self) -> int:
-        """The memory that the server holds."""
-        pages = int(Path(f"/proc/{self._pid}/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE") >> 20
 
     @functools.cache  # noqa: B019 (there is one of it, for as long as the program runs)
     def requests(self, size: int) -> list[bytes]:
@@ -254,10 +208,10 @@ class _Served:
         return requests(self.dataset, self.client, size)
 
 
-def _closed(served: _Served, size: int, setting: Setting, on_step: Callable[[str], None]) -> Iterator[Closed]:
+def _closed(served: _ServedDataset, size: int, setting: Setting, on_step: Callable[[str], None]) -> Iterator[Closed]:
     messages = served.requests(size)
     inputs = [_inputs(message) for message in messages]
-    with _echo(served.folder, len(served.call(messages[0]))) as echo, _loaded(served) as model:
+    with _echo(served.folder, len(served.call(messages[0]))) as echo, loaded(served.name, served.pushed) as model:
         for clients in setting.clients:
             took: list[float] = []
             echoed: list[LoadReport] = []
@@ -279,10 +233,10 @@ def _closed(served: _Served, size: int, setting: Setting, on_step: Callable[[str
             )
 
 
-def _ways(served: _Served, size: int, setting: Setting, on_step: Callable[[str], None]) -> list[Way]:
+def _ways(served: _ServedDataset, size: int, setting: Setting, on_step: Callable[[str], None]) -> list[Way]:
     on_step(f"{size} candidates, asked in each way")
     rankings, spec = served.requests(size), served.dataset.spec
-    with _loaded(served) as model:
+    with loaded(served.name, served.pushed) as model:
         name = served.dataset.name
         return ways.measured(model, name, spec, rankings, served.call, setting.rounds, setting.seconds / 3)
 
@@ -297,16 +251,8 @@ def _echo(folder: Path, answer: int) -> Iterator[Callable[[bytes], bytes]]:
     port = portpicker.pick_unused_port()
     flags = f"--port={port}", f"--answer={answer}"
     with beside(folder / "echo.log", "pipeline.bench.sides.echo", *flags), connect(f"127.0.0.1:{port}") as channel:
-        grpc.channel_ready_future(channel).result(_LOAD_TIMEOUT_S)
-        yield functools.partial(channel.unary_unary(load.PREDICT), timeout=_TIMEOUT_S)
-
-
-@contextmanager
-def _loaded(served: _Served) -> Iterator[SavedModel]:
-    """The model without a server."""
-    model = SavedModel(ServableId(served.dataset.name, 1), str(served.pushed))
-    yield model
-    model.close()
+        grpc.channel_ready_future(channel).result(LOAD_TIMEOUT_S)
+        yield functools.partial(channel.unary_unary(load.PREDICT), timeout=TIMEOUT_S)
 
 
 def _inputs(message: bytes) -> dict[str, Array]:
@@ -314,7 +260,7 @@ def _inputs(message: bytes) -> dict[str, Array]:
 
 
 def _open(
-    served: _Served, size: int, share: float, rate: float, setting: Setting, on_step: Callable[[str], None]
+    served: _ServedDataset, size: int, share: float, rate: float, setting: Setting, on_step: Callable[[str], None]
 ) -> Open:
     on_step(f"{size} candidates, {rate:,.0f} requests per second")
     report = load.run(served.call, served.requests(size), 64, setting.rounds * setting.seconds, rate)
@@ -329,7 +275,7 @@ def _open(
     )
 
 
-def _swaps(served: _Served, size: int, setting: Setting, on_step: Callable[[str], None]) -> Swaps:
+def _swaps(served: _ServedDataset, size: int, setting: Setting, on_step: Callable[[str], None]) -> Swaps:
     on_step("load before new versions")
     messages = served.requests(size)
     before = load.run(served.call, messages, _AT_ONCE, setting.rounds * setting.seconds)
@@ -361,17 +307,17 @@ def _swaps(served: _Served, size: int, setting: Setting, on_step: Callable[[str]
     )
 
 
-def _flood(served: _Served, size: int, setting: Setting, on_step: Callable[[str], None]) -> Flood:
+def _flood(served: _ServedDataset, size: int, setting: Setting, on_step: Callable[[str], None]) -> Flood:
     on_step(f"{setting.flood:,} requests at once")
     message = served.requests(size)[0]
     before = served.mebibytes()
-    calls = [served.predict.future(message, timeout=_TIMEOUT_S) for _ in range(setting.flood)]
+    calls = [served.predict.future(message, timeout=TIMEOUT_S) for _ in range(setting.flood)]
     codes = Counter(call.code().name for call in calls)
     served.call(message)
     return Flood(setting.flood, dict(codes.most_common()), (before, served.mebibytes()))
 
 
-def _soak(served: _Served, size: int, rate: float, setting: Setting, on_step: Callable[[str], None]) -> Soak:
+def _soak(served: _ServedDataset, size: int, rate: float, setting: Setting, on_step: Callable[[str], None]) -> Soak:
     messages = served.requests(size)
     requests, errors, unsent = 0, 0, 0
     memory: list[int] = []

@@ -82,6 +82,10 @@ def bench_train(models: str, ids: str, rounds: int, steps: int, json_path: Path 
     "--soak-minutes", type=click.IntRange(min=0), default=0, show_default=True,
     help="The minutes of load at the end, with a new version every minute.",
 )  # fmt: skip
+@click.option(
+    "--catalogue", "catalogues", type=click.IntRange(min=1), multiple=True, metavar="NUMBER",
+    help="Measure models of so many generated items instead. Repeatable.",
+)  # fmt: skip
 @options.json
 def bench_serve(
     dataset: str,
@@ -91,6 +95,7 @@ def bench_serve(
     swaps: int,
     flood: int,
     soak_minutes: int,
+    catalogues: tuple[int, ...],
     json_path: Path | None,
 ) -> None:
     """Measure the embedded server on the latest pushed model.
@@ -99,7 +104,12 @@ def bench_serve(
     candidates and 1, 8 and 32 clients. Then compares the ways to ask (by columns, by ids, for the best of all items),
     sends requests at random times, pushes new versions under load, and sends more requests at once than the server
     takes.
+
+    With --catalogue, compares the ways to ask untrained models that know generated items, and needs no pushed model.
     """
+    if catalogues:
+        _bench_catalogues(catalogues, rounds, seconds, json_path)
+        return
     with quiet(Path(os.devnull)) as terminal:
         with busy(terminal, "Loading TensorFlow"):
             from pipeline.bench import serve
@@ -108,6 +118,17 @@ def bench_serve(
         with terminal.status("") as status:
             result = serve.run(find(dataset), options.layout(dataset, root), setting, status.update)
         for table in serve.tables(result):
+            terminal.print(table)
+    options.keep(as_json(result), json_path)
+
+
+def _bench_catalogues(items: tuple[int, ...], rounds: int, seconds: float, json_path: Path | None) -> None:
+    with quiet(Path(os.devnull)) as terminal:
+        with busy(terminal, "Loading TensorFlow"):
+            from pipeline.bench import catalogues
+        with terminal.status("") as status:
+            result = catalogues.run(catalogues.Setting(items, catalogues.MODELS, rounds, seconds), status.update)
+        for table in catalogues.tables(result):
             terminal.print(table)
     options.keep(as_json(result), json_path)
 

@@ -249,3 +249,15 @@ def test_it_is_saved(indexed: Case, tmp_path: Path) -> None:
     np.testing.assert_allclose(
         loaded.signatures["recommend"](**asked)["logit"], served.recommend(asked)["logit"], atol=1e-6
     )
+
+
+def test_what_is_read_as_a_whole_is_not_gathered_from(indexed: Case) -> None:
+    """TensorFlow would copy it in each request from then on."""
+    served = indexed.served("wide_deep")
+    asked = as_tensors({**indexed.contexts()[0], "items": np.array([1])})
+    graph = tf.function(served.rank_ids).get_concrete_function(asked).graph
+    gathered_from = {op.inputs[0].ref() for op in graph.get_operations() if op.type == "ResourceGather"}
+    variables = [variable.handle for variable in served.items.variables]
+    handles = {inner.ref() for outer, inner in graph.captures if any(outer is handle for handle in variables)}
+    assert handles
+    assert not gathered_from & handles

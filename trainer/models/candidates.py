@@ -160,13 +160,22 @@ class CandidateVectors:
 
     def _products(self, kernel: tf.Tensor) -> Iterator[tf.Tensor]:
         for block, places in zip(self._blocks, self._places, strict=True):
-            yield block.share(partial(self._product, block, tf.gather(kernel, places)))
+            yield block.share(partial(self._product, block, gathered(kernel, places)))
 
     def _product(self, block: Block, rows: tf.Tensor) -> tf.Tensor:
         return tf.matmul(self._some(block), rows)
 
     def _some(self, block: Block) -> tf.Tensor:
         return self._vectors.some(self._candidates.features, block.columns)
+
+
+def gathered(values: tf.Tensor | tf.Variable, places: tf.Tensor | Sequence[int]) -> tf.Tensor:
+    """Rows of a tensor, or of a variable that is also read as a whole.
+
+    `tf.gather` would gather from the variable itself. TensorFlow then takes it for one whose rows will be changed, and
+    copies it whenever it is read as a whole.
+    """
+    return tf.gather(tf.convert_to_tensor(values), places)
 
 
 def whole(x: tf.Tensor | CandidateVectors) -> tf.Tensor:
