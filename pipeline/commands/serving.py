@@ -171,7 +171,7 @@ def rank(
         with Ranker(find(dataset), target, label, tls) as ranker, busy(terminal, f"Asking {target}"):
             ranker.check(group)
             ranker.wait_while_loading()
-            ranked = ranker.rank(group, k, include_seen=include_seen)
+            ranked = ranker.rank(group, k, include_seen=include_seen, features=True)
     else:
         if include_seen:
             raise click.UsageError("--all: expected with --features, which alone leaves out what the user has seen")

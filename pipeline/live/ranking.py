@@ -150,17 +150,18 @@ class Ranker:
         """Raises the RanklineError of a group that is not in the data, for which no server has to be there."""
         self._catalogue.context(group)
 
-    def rank(self, group: str, k: int, include_seen: bool = False) -> RankedList:
-        """The k items with the highest score for a group.
+    def rank(self, group: str, k: int, include_seen: bool = False, features: bool = False) -> RankedList:
+        """Ranks the items for a group, and returns the best.
 
         Args:
             group: a value of the ranking group's column.
-            k: how many.
-            include_seen: rank items too that the group has met in the data; who has met all gets all.
+            k: the number of items.
+            include_seen: whether to rank items that the group has seen in the data, too. They are ranked anyway for a
+                group that has seen all.
+            features: whether to send the items' columns even if the model knows the items by their ids.
 
         Raises:
-            RanklineError: a group that is not in the data, or a server that does not answer, or serves a model of
-                other data.
+            RanklineError: the group is not in the data, or the server does not answer or serves a model of other data.
         """
         items = self._catalogue.unseen(group)
         ranking = self._dataset.spec.ranking
@@ -169,7 +170,7 @@ class Ranker:
             items = self._catalogue.items
         context = self._catalogue.context(group)
         with errors_for_people():
-            if self._client.recommends():
+            if not features and self._client.recommends():
                 seen = self._catalogue.seen(group)[ranking.item].to_pylist()
                 best = self._recommended(context, [] if items is self._catalogue.items else seen, k)
             else:

@@ -68,6 +68,8 @@ def test_a_model_that_knows_the_items_is_only_told_what_the_user_has_met(ranker,
     assert ranked == RankedList("ann", 1, (RankedItem("3", "Cube", 0.5),))
     ranker.rank("ann", 5, include_seen=True)
     assert ranker._client.asked[1] == []
+    ranker.rank("ann", 5, features=True)
+    assert ranker._client.asked == ({"user": "ann", "age": 31}, {"movie": [3], "year": [1997]})
 
 
 def test_all_items_on_demand(ranker):
