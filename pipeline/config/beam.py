@@ -18,6 +18,10 @@ from schema.errors import listing
 # Beam's DirectRunner, without its attempt to download and start another runner first.
 _IN_PROCESS = "apache_beam.runners.portability.fn_api_runner.fn_runner.FnApiRunner"
 
+# Unless an image is named, TFX packs itself into 50 MB for the workers of each pipeline, and leaves these in the
+# temporary folder. Workers beside this process, and those of a pool, have the environment already.
+_NO_PACKAGE = "--sdk_container_image=none"
+
 _ENVIRONMENT_CACHE_MS = 30_000
 """How long an idle worker is kept, in milliseconds. Starting another takes as long as importing TensorFlow."""
 
@@ -95,6 +99,7 @@ class Direct(_Runner):
 
     def _of_fields(self, cluster: LocalCluster | None) -> Iterator[str]:
         yield f"--runner={_IN_PROCESS}"
+        yield _NO_PACKAGE
         if self.workers != 1:
             yield f"--direct_num_workers={self.workers}"
             yield f"--direct_running_mode={self.mode}"
@@ -126,9 +131,8 @@ class _Portable(_Runner):
 
     def _environment(self) -> Iterator[str]:
         if self.worker_pool:
-            yield from ("--environment_type=EXTERNAL", f"--environment_config={self.worker_pool}")
+            yield from ("--environment_type=EXTERNAL", f"--environment_config={self.worker_pool}", _NO_PACKAGE)
         elif self.image:
-            # TFX builds no package of itself if --sdk_container_image is given; the image contains it.
             yield from ("--environment_type=DOCKER", f"--environment_config={self.image}")
             yield f"--sdk_container_image={self.image}"
         yield f"--sdk_worker_parallelism={self.workers_per_machine}"
@@ -172,6 +176,7 @@ class Flink(_Portable):
             yield f"--job_endpoint={cluster.job_endpoint}"
             yield "--environment_type=PROCESS"
             yield f"--environment_config={json.dumps({'command': cluster.worker})}"
+            yield _NO_PACKAGE
         yield from self._environment()
         if parallelism:
             yield f"--parallelism={parallelism}"

@@ -8,6 +8,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.options.pipeline_options_validator import PipelineOptionsValidator
 from apache_beam.runners.runner import create_runner
 from apache_beam.transforms.environments import DockerEnvironment, ExternalEnvironment, ProcessEnvironment
+from tfx.utils import dependency_utils
 
 from pipeline.config.run import RunConfig, load
 from pipeline.flink import cluster
@@ -50,9 +51,16 @@ def test_beam_knows_every_option_and_finds_nothing_wrong(beam, for_the_job_serve
 
 
 def test_without_a_word_beam_runs_in_this_process():
-    assert beam_arguments(RunConfig()) == [
-        "--runner=apache_beam.runners.portability.fn_api_runner.fn_runner.FnApiRunner"
-    ]
+    runner, *others = beam_arguments(RunConfig())
+    assert runner == "--runner=apache_beam.runners.portability.fn_api_runner.fn_runner.FnApiRunner"
+    assert others == ["--sdk_container_image=none"]
+
+
+@pytest.mark.parametrize("beam", ["{name: direct}", DIRECT, FLINK, SPARK, DATAFLOW])
+def test_tfx_packs_nothing_for_the_workers(beam, monkeypatch):
+    monkeypatch.setattr(dependency_utils, "build_ephemeral_package", lambda: pytest.fail("50 MB are left behind"))
+    asked = arguments(beam)
+    assert dependency_utils.make_beam_dependency_flags(asked) == asked
 
 
 def test_workers_of_this_machine():
