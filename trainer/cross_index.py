@@ -33,9 +33,9 @@ ItemColumns = tuple[str, ...]
 _UNKNOWN = -1
 """The number of a context's part that no token has."""
 _NOTHING = -2
-"""What pads lists of a context's parts."""
+"""The padding of lists of a context's parts."""
 _PADDING = -1
-"""What pads lists of items' parts and of ids."""
+"""The padding of lists of items' parts and of ids."""
 
 
 class ItemRows(tf.Module):  # type: ignore[misc]
@@ -59,11 +59,11 @@ class ItemRows(tf.Module):  # type: ignore[misc]
 
 
 class CrossIndex(tf.Module):  # type: ignore[misc]
-    """Finds the ids of crosses.
+    """Finds the ids of crosses of both sides without joining texts.
 
     Args:
         spec: the resolved feature spec, of a ranking.
-        crosses: crosses of both sides for which `can_index` holds.
+        crosses: the crosses, for each of which `can_index` holds.
         vocabularies: the tokens of each cross in the order of their ids.
         parts: the items' parts by item columns: bytes [items], or lists [items, any] filled up with empty ones.
     """

@@ -83,9 +83,8 @@ class ServedModel(tf.Module):  # type: ignore[misc]
         head: from logits to answers.
         spec: the resolved feature spec.
         transform_output: holds the transform graph.
-        items: what `recommend` recommends; None where the dataset ranks nothing, or the model is to know no items.
-        contexts: the contexts of groups that requests name; None if requests have all columns of a context. They are
-            of use with items only.
+        items: the items that the model knows; None if it knows none.
+        contexts: the groups' contexts that the model knows; None if it knows none. They need items.
     """
 
     def __init__(

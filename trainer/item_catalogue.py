@@ -26,7 +26,7 @@ Ranked = Callable[[Candidates], tf.Tensor]
 _ROWS_AT_ONCE = 16_384
 """The items whose logits are computed together: this bounds the memory that a request takes."""
 _NO_ID: Mapping[tf.DType, str | int] = {tf.string: "\1", tf.int64: 1 - 2**63}
-"""By type, the id of the item that stands for all others: one that is in no vocabulary."""
+"""The id of the item that stands for all unknown ones, by type: an id that is in no vocabulary."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ class ItemCatalogue(tf.Module):  # type: ignore[misc]
 
     Args:
         spec: the resolved feature spec, of a ranking whose ids are texts or integers.
-        items: at least one.
-        to_columns: makes the model's columns of raw ones.
+        items: the items, at least one.
+        to_columns: the transform graph, from raw columns to the model's.
         ranked: the model.
     """
 
@@ -93,7 +93,7 @@ class ItemCatalogue(tf.Module):  # type: ignore[misc]
         return memory_of([*self._shares, *self._index.variables])
 
     def places(self, ids: tf.Tensor) -> tf.Tensor:
-        """Where the items are, int64 of the ids' shape; `size` for those that the catalogue lacks."""
+        """The items' places, int64 in the shape of the ids; `size` for ids that the catalogue lacks."""
         return self._places.lookup(ids)
 
     def logits(self, context: Mapping[str, tf.Tensor], places: tf.Tensor) -> tf.Tensor:
@@ -112,12 +112,12 @@ class ItemCatalogue(tf.Module):  # type: ignore[misc]
         exclude: tf.Tensor,
         order: Callable[[tf.Tensor], tf.Tensor],
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """The items with the highest scores, the best first; of equals those first that come first in the catalogue.
+        """The items with the highest scores, the best first. Items with equal scores are in the catalogue's order.
 
         Args:
             context: the raw columns of the context, each of one row.
-            k: int32 [], the most items to give.
-            exclude: ids of items not to give, in the type of an id, [any]; others than the catalogue's do not matter.
+            k: int32 [], the largest number of items.
+            exclude: the ids of items to leave out, [any]; ids that the catalogue lacks have no effect.
             order: logits, float32 [items, units] -> scores [items].
 
         Returns:
@@ -159,7 +159,7 @@ class ItemCatalogue(tf.Module):  # type: ignore[misc]
         return tf.gather(self._ids, places)
 
     def titles(self, places: tf.Tensor) -> tf.Tensor | None:
-        """What people call the catalogue's items: string; None where the dataset does not say."""
+        """The titles of the catalogue's items: string; None if the dataset has no titles."""
         return None if self._titles is None else tf.gather(self._titles, places)
 
     def _asked(self, context: Mapping[str, tf.Tensor]) -> _Asked:
