@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import apache_beam as beam
@@ -11,15 +12,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
-from tfx.types import artifact_utils, standard_artifacts
+from tfx.types import Artifact, artifact_utils, standard_artifacts
+from tfx.utils import proto_utils
 
 from components.evaluation.answers import Answers
 from components.evaluation.rows import Rows
+from components.evaluation.tfma_config import eval_config
+from components.evaluation.thresholds import GateParams, Threshold
+from components.evaluator import Executor as EvaluatorExecutor
 from components.example_gen import ExampleGen, fingerprinted
 from components.statistics_gen import Executor as StatisticsGenExecutor
+from pipeline.config.beam import Direct
 from schema.dataset import Dataset, find
 
-_RUNNER = "apache_beam.runners.portability.fn_api_runner.fn_runner.FnApiRunner"
+_BEAM = Direct().arguments()
+_PARAMS = GateParams()
 
 
 def _dataset(folder: Path, description: str, files: Mapping[str, str | pa.Table]) -> Dataset:
@@ -41,7 +48,7 @@ def _examples(dataset: Dataset, folder: Path, **of_spans: object) -> standard_ar
         spec=dataset.spec.model_dump_json(),
         files=fingerprinted(dataset),
         code="",
-        beam_pipeline=beam.Pipeline(runner=_RUNNER),
+        beam_pipeline=beam.Pipeline(argv=_BEAM),
         **of_spans,
     )
     return examples
@@ -50,9 +57,7 @@ def _examples(dataset: Dataset, folder: Path, **of_spans: object) -> standard_ar
 def _statistics(examples: standard_artifacts.Examples, folder: Path) -> standard_artifacts.ExampleStatistics:
     statistics = standard_artifacts.ExampleStatistics()
     statistics.uri = str(folder)
-    context = StatisticsGenExecutor.Context(
-        beam_pipeline_args=[f"--runner={_RUNNER}"], tmp_dir=str(folder), unique_id="0"
-    )
+    context = StatisticsGenExecutor.Context(beam_pipeline_args=_BEAM, tmp_dir=str(folder), unique_id="0")
     StatisticsGenExecutor(context).Do({"examples": [examples]}, {"statistics": [statistics]}, {"exclude_splits": "[]"})
     return statistics
 
@@ -88,6 +93,36 @@ def make_examples() -> Callable[..., standard_artifacts.Examples]:
 def make_statistics() -> Callable[..., standard_artifacts.ExampleStatistics]:
     """Runs StatisticsGen: (examples, the artifact's folder)."""
     return _statistics
+
+
+def _evaluate(
+    folder: Path,
+    dataset: Dataset,
+    inputs: Mapping[str, Sequence[Artifact]],
+    thresholds: Mapping[str, Threshold],
+    params: GateParams = _PARAMS,
+) -> tuple[standard_artifacts.ModelEvaluation, standard_artifacts.ModelBlessing]:
+    made, blessing = standard_artifacts.ModelEvaluation(), standard_artifacts.ModelBlessing()
+    made.uri, blessing.uri = str(folder / "evaluation"), str(folder / "blessing")
+    EvaluatorExecutor(EvaluatorExecutor.Context(beam_pipeline_args=_BEAM, tmp_dir=str(folder), unique_id="0")).Do(
+        dict(inputs),
+        {"evaluation": [made], "blessing": [blessing]},
+        {
+            "eval_config": proto_utils.proto_to_json(eval_config(dataset.spec)),
+            "spec": dataset.spec.model_dump_json(),
+            "thresholds": json.dumps({name: each.model_dump() for name, each in thresholds.items()}),
+            "params": params.model_dump_json(),
+            "example_splits": '["test"]',
+            "module_path": "components.evaluation.tfma_extracts",
+        },
+    )
+    return made, blessing
+
+
+@pytest.fixture(scope="session")
+def run_evaluator() -> Callable[..., tuple[standard_artifacts.ModelEvaluation, standard_artifacts.ModelBlessing]]:
+    """Runs the Evaluator: (folder, dataset, input artifacts, thresholds, parameters of the gate)."""
+    return _evaluate
 
 
 @pytest.fixture(scope="session")

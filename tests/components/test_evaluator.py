@@ -12,16 +12,12 @@ import tensorflow as tf
 import tensorflow_model_analysis as tfma
 from sklearn.metrics import log_loss, ndcg_score, roc_auc_score
 from tfx.types import standard_artifacts
-from tfx.utils import proto_utils
 
 from components.evaluation import evaluated_rows, gate, results
 from components.evaluation.tfma_config import eval_config
 from components.evaluation.thresholds import GateParams, SliceBounds, Threshold
-from components.evaluator import Executor
 from components.properties import METRICS_PROPERTY, REFUSALS_PROPERTY, UNJUDGED_PROPERTY, WARNINGS_PROPERTY
 from components.trainer import COLUMNS_PROPERTY
-
-_RUNNER = "--runner=apache_beam.runners.portability.fn_api_runner.fn_runner.FnApiRunner"
 
 DESCRIPTION = """
 label: y
@@ -83,7 +79,7 @@ def examples(tmp_path_factory, dataset, make_examples):
 
 
 @pytest.fixture(scope="module")
-def evaluate(tmp_path_factory, dataset, examples, make_model):
+def evaluate(tmp_path_factory, dataset, examples, make_model, run_evaluator):
     """Runs the component on models of these names; gives the evaluation and the blessing that it fills."""
 
     def artifact(name: str, number: int, columns: dict[str, str]) -> standard_artifacts.Model:
@@ -97,24 +93,11 @@ def evaluate(tmp_path_factory, dataset, examples, make_model):
         min_of_class: int = 30,
     ) -> Verdict:  # fmt: skip
         folder = tmp_path_factory.mktemp("verdict")
-        results, blessing = standard_artifacts.ModelEvaluation(), standard_artifacts.ModelBlessing()
-        results.uri, blessing.uri = str(folder / "evaluation"), str(folder / "blessing")
         inputs = {"examples": [examples], "model": [artifact(model, 2, {})]}
         if baseline:
             inputs["baseline_model"] = [artifact(baseline, 1, read_before or {"x": "float"})]
-        context = Executor.Context(beam_pipeline_args=[_RUNNER], tmp_dir=str(folder), unique_id="0")
-        Executor(context).Do(
-            inputs,
-            {"evaluation": [results], "blessing": [blessing]},
-            {
-                "eval_config": proto_utils.proto_to_json(eval_config(dataset.spec)),
-                "spec": dataset.spec.model_dump_json(),
-                "thresholds": json.dumps({name: each.model_dump() for name, each in thresholds.items()}),
-                "params": GateParams(min_of_class=min_of_class).model_dump_json(),
-                "example_splits": '["test"]',
-                "module_path": "components.evaluation.tfma_extracts",
-            },
-        )
+        params = GateParams(min_of_class=min_of_class)
+        results, blessing = run_evaluator(folder, dataset, inputs, thresholds, params)
         blessed = os.path.exists(os.path.join(blessing.uri, "BLESSED"))
         assert blessed == (blessing.get_int_custom_property("blessed") == 1)
         return Verdict(

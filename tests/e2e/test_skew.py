@@ -19,6 +19,7 @@ from tfx.types import artifact_utils, standard_artifacts
 
 from components.evaluation import tfma_extracts
 from components.evaluator import Executor
+from pipeline.config.beam import Direct
 from schema.dataset import find
 from schema.feature_spec import LABEL, FeatureSpec
 from serving.client import Client
@@ -134,8 +135,7 @@ def evaluation(movielens, tmp_path_factory) -> standard_artifacts.ModelEvaluatio
     evaluation, blessing = standard_artifacts.ModelEvaluation(), standard_artifacts.ModelBlessing()
     out = tmp_path_factory.mktemp("evaluation")
     evaluation.uri, blessing.uri = str(out / "evaluation"), str(out / "blessing")
-    runner = "apache_beam.runners.portability.fn_api_runner.fn_runner.FnApiRunner"
-    context = Executor.Context(beam_pipeline_args=[f"--runner={runner}"], tmp_dir=str(out), unique_id="0")
+    context = Executor.Context(beam_pipeline_args=Direct().arguments(), tmp_dir=str(out), unique_id="0")
     _evaluated.clear()
     Executor(context).Do(
         {name: [artifact] for name, artifact in artifacts.items()},

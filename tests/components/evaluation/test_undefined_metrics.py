@@ -9,17 +9,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from tfx.types import standard_artifacts
-from tfx.utils import proto_utils
 
 from components.evaluation import bootstrap, gate, intervals, results, rows
-from components.evaluation.tfma_config import computed, eval_config
-from components.evaluation.thresholds import DEFAULT_THRESHOLDS, GateParams, applicable
+from components.evaluation.tfma_config import computed
+from components.evaluation.thresholds import DEFAULT_THRESHOLDS, applicable
 from components.evaluation.verdict import Metric
-from components.evaluator import Executor
 from components.properties import METRICS_PROPERTY
 from components.report import charts, curves
 
-_RUNNER = "--runner=apache_beam.runners.portability.fn_api_runner.fn_runner.FnApiRunner"
 HEADER = "y,w,user,x,city,bought"
 
 
@@ -118,7 +115,7 @@ class Evaluated:
 
 
 @pytest.fixture(scope="module")
-def evaluate(tmp_path_factory, make_dataset, make_examples):
+def evaluate(tmp_path_factory, make_dataset, make_examples, run_evaluator):
     """Has the component evaluate `Answers`, beside itself, by the default thresholds on rows of such a dataset."""
     model = standard_artifacts.Model()
     model.uri, model.id = str(tmp_path_factory.mktemp("model")), 2
@@ -132,22 +129,8 @@ def evaluate(tmp_path_factory, make_dataset, make_examples):
         texts = {name: "\n".join([HEADER, *content, ""]) for name, content in files.items()}
         dataset = make_dataset(folder / "data", description.replace("SOURCE", SOURCE), texts)
         examples = make_examples(dataset, folder / "examples")
-        made, blessing = standard_artifacts.ModelEvaluation(), standard_artifacts.ModelBlessing()
-        made.uri, blessing.uri = str(folder / "evaluation"), str(folder / "blessing")
         thresholds = applicable(DEFAULT_THRESHOLDS, dataset.spec)
-        context = Executor.Context(beam_pipeline_args=[_RUNNER], tmp_dir=str(folder), unique_id="0")
-        Executor(context).Do(
-            {"examples": [examples], "model": [model]},
-            {"evaluation": [made], "blessing": [blessing]},
-            {
-                "eval_config": proto_utils.proto_to_json(eval_config(dataset.spec)),
-                "spec": dataset.spec.model_dump_json(),
-                "thresholds": json.dumps({name: each.model_dump() for name, each in thresholds.items()}),
-                "params": GateParams().model_dump_json(),
-                "example_splits": '["test"]',
-                "module_path": "components.evaluation.tfma_extracts",
-            },
-        )
+        made, _ = run_evaluator(folder, dataset, {"examples": [examples], "model": [model]}, thresholds)
         metrics = json.loads(made.get_string_custom_property(METRICS_PROPERTY), parse_constant=pytest.fail)
         return Evaluated(made.uri, dataset.spec, metrics)
 

@@ -14,13 +14,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import brier_score_loss
 from tfx.types import standard_artifacts
-from tfx.utils import proto_utils
 
 from components.evaluation import bootstrap, gate, intervals, results, rows
 from components.evaluation.metrics.registry import METRICS
-from components.evaluation.tfma_config import computed, eval_config
-from components.evaluation.thresholds import GateParams, applicable
-from components.evaluator import Executor
+from components.evaluation.tfma_config import computed
+from components.evaluation.thresholds import applicable
 from components.properties import METRICS_PROPERTY, REFUSALS_PROPERTY
 from components.report import page
 from components.report.document import Report
@@ -31,7 +29,6 @@ from schema.feature_spec import FeatureSpec
 
 PAGE = Path(__file__).parents[3] / "docs" / "contributing" / "add-a-metric.md"
 MODULE = "components.evaluation.metrics.brier"
-_RUNNER = "--runner=apache_beam.runners.portability.fn_api_runner.fn_runner.FnApiRunner"
 
 DESCRIPTION = """
 label: y
@@ -71,30 +68,16 @@ class Evaluated:
 
 
 @pytest.fixture(scope="module")
-def evaluated(brier, tmp_path_factory, make_dataset, make_examples, make_model) -> Evaluated:
+def evaluated(brier, tmp_path_factory, make_dataset, make_examples, make_model, run_evaluator) -> Evaluated:
     folder = tmp_path_factory.mktemp("new")
     lines = ["y,w,x,city", *(",".join(map(str, row)) for row in zip(Y, W, X, CITY, strict=True)), ""]
     dataset = make_dataset(folder / "data", DESCRIPTION, {"test.csv": "\n".join(lines)})
     examples = make_examples(dataset, folder / "examples")
-    model, made, blessing = (
-        standard_artifacts.Model(), standard_artifacts.ModelEvaluation(), standard_artifacts.ModelBlessing(),
-    )  # fmt: skip
+    model = standard_artifacts.Model()
     model.uri, model.id = str(make_model()), 2
-    made.uri, blessing.uri = str(folder / "evaluation"), str(folder / "blessing")
     config = RunConfig.model_validate({"thresholds": {"brier": {"max": 0.01, "slices": {"city": {"max": 1}}}}})
     thresholds = applicable(config.thresholds, dataset.spec)
-    Executor(Executor.Context(beam_pipeline_args=[_RUNNER], tmp_dir=str(folder), unique_id="0")).Do(
-        {"examples": [examples], "model": [model]},
-        {"evaluation": [made], "blessing": [blessing]},
-        {
-            "eval_config": proto_utils.proto_to_json(eval_config(dataset.spec)),
-            "spec": dataset.spec.model_dump_json(),
-            "thresholds": json.dumps({name: each.model_dump() for name, each in thresholds.items()}),
-            "params": GateParams().model_dump_json(),
-            "example_splits": '["test"]',
-            "module_path": "components.evaluation.tfma_extracts",
-        },
-    )
+    made, _ = run_evaluator(folder, dataset, {"examples": [examples], "model": [model]}, thresholds)
     return Evaluated(made, dataset.spec)
 
 
