@@ -228,6 +228,7 @@ def explain(
     items: Sequence[str] = (),
     top: int = 3,
     run_id: str | None = None,
+    features: bool = False,
     config: AnyConfig | None = None,
     root: str | Path | None = None,
 ) -> ExplainedRanking:
@@ -236,9 +237,11 @@ def explain(
     Args:
         dataset: the dataset, as for `load_dataset`. It must have a ranking.
         group: the user whose ranking to explain: a value of the ranking group's column.
-        items: the items to explain, which the user may have seen; if empty, the best items that the user has not seen.
+        items: the items to explain; if empty, the best.
         top: the number of items to explain if `items` is empty.
         run_id: the run whose model to ask; None is the latest run with a blessed model.
+        features: whether to read the dataset's files in place of the items and contexts that the run has kept, and to
+            leave out items that the user has seen in them.
         config: the configuration, as for `load_config`. It says where runs are recorded.
         root: the folder of all runs.
 
@@ -258,7 +261,7 @@ def explain(
     settled = load_config(config, dataset=found, root=root)
     metadata = connection(settled.metadata, Layout(settled.root, found.name).metadata)
     with hushed():
-        return explain_ranking(found, metadata, str(group), [str(item) for item in items], top, run_id)
+        return explain_ranking(found, metadata, str(group), [str(item) for item in items], top, run_id, features)
 
 
 @disk_errors()

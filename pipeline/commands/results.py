@@ -82,9 +82,7 @@ def report(
 @click.option(
     "--user", "-u", "group", required=True, help="The user of the list: a value of the ranking group's column."
 )
-@click.option(
-    "--item", "-i", "items", multiple=True, help="An item to explain, even if the user has seen it. Repeatable."
-)
+@click.option("--item", "-i", "items", multiple=True, help="An item to explain. Repeatable.")
 @click.option(
     "--top",
     type=click.IntRange(min=1),
@@ -93,6 +91,9 @@ def report(
     help="The number of items without --item, the best first.",
 )
 @click.option("--run", "run_id", metavar="RUN", help="The run of the model.  [default: the latest that was blessed]")
+@click.option(
+    "--features", is_flag=True, help="Read the dataset's files, and leave out what the user has seen in them."
+)
 @options.root
 @options.config
 @options.json
@@ -103,6 +104,7 @@ def explain(
     items: tuple[str, ...],
     top: int,
     run_id: str | None,
+    features: bool,
     root: Path | None,
     config: Path | None,
     json_path: Path | None,
@@ -111,14 +113,14 @@ def explain(
     """Explain why a user sees an item.
 
     Splits the logit of an item into the weights of the wide part, which add up exactly, and each feature's contribution
-    to the other parts, by integrated gradients from an average row of the test split. Needs no server.
+    to the other parts, by integrated gradients from an average row of the test split. Needs no server, and no file of
+    the dataset: the run has kept the items and the users' latest contexts.
     """
     with quiet(Path(os.devnull)) as terminal:
         with busy(terminal, "Loading TensorFlow"):
             from pipeline.jobs.explain import explain_ranking, tables
-            from schema.dataset import find
 
-            ranking = explain_ranking(find(dataset), options.metadata(root, config), group, items, top, run_id)
+            ranking = explain_ranking(dataset, options.metadata(root, config), group, items, top, run_id, features)
         for table in tables(ranking):
             terminal.print(table)
     options.keep(ranking.model_dump_json(indent=2), json_path)

@@ -118,16 +118,20 @@ class TrainedModel:
 
     Attributes:
         run_id: the name of the run.
+        dataset: the name of the dataset.
         name: the kind of model.
         spec: the resolved feature spec that the model was trained with.
+        examples: the folder of the raw examples, with the latest items and contexts.
         model: the folder of the model.
         transform_graph: the folder of the transform graph that its data went through.
         evaluation: the folder of the evaluation.
     """
 
     run_id: str
+    dataset: str
     name: str
     spec: FeatureSpec
+    examples: str
     model: str
     transform_graph: str
     evaluation: str
@@ -155,8 +159,10 @@ def trained(connection: metadata_store_pb2.ConnectionConfig, dataset: str, run_i
     artifacts = _outputs(store, executions.values())
     return TrainedModel(
         run_id=run.run_id,
+        dataset=dataset,
         name=run.model or "",
         spec=FeatureSpec.model_validate_json(_config(executions["Trainer"])["spec"]),
+        examples=_outputs(store, [executions["ExampleGen"]])["Examples"].uri,
         model=artifacts["Model"].uri,
         transform_graph=artifacts["TransformGraph"].uri,
         evaluation=artifacts["ModelEvaluation"].uri,

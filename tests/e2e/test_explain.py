@@ -52,7 +52,9 @@ def test_the_best_are_explained_unless_others_are_asked_for(stranger, explain, t
     ("arguments", "error"),
     [
         (("--user", "nobody"), "user: expected one of the data's 40, such as"),
-        (("--user", "u1", "--item", "77"), "movie: expected one of the data's 30, such as"),
+        (("--user", "u1", "--item", "77"), "--item: expected one of the data's 30, such as"),
+        (("--user", "nobody", "--features"), "user: expected one of the data's 40, such as"),
+        (("--user", "u1", "--item", "77", "--features"), "--item: expected one of the data's 30, such as"),
         (("--user", "u1", "--run", "latest"), "stranger: expected one of the runs 2"),
     ],
 )
@@ -62,11 +64,33 @@ def test_what_is_not_there(explain, arguments: tuple[str, ...], error: str) -> N
     assert error in done.stderr
 
 
+def test_files_are_read_on_demand_and_tell_what_was_seen(stranger, explain, rankline, tmp_path: Path) -> None:
+    places = {}
+    for name, options in {"all": (), "unseen": ("--features",)}.items():
+        numbers = tmp_path / f"{name}.json"
+        done = explain("--user", "u1", "--top", "30", "--json", str(numbers), *options)
+        assert (done.returncode, done.stderr) == (0, ""), done
+        found = json.loads(numbers.read_text())["explanation"]["items"]
+        places[name] = {item["item"]: item["answer"] for item in found}
+    files = [(stranger.folder / day).read_text() for day in ("day1.csv", "day2.csv")]
+    rows = [line.split(",") for text in files for line in text.splitlines()]
+    seen = {row[1] for row in rows if row[0] == "u1"}
+    assert len(places["all"]) == 30
+    assert set(places["unseen"]) == set(places["all"]) - seen
+    for item, answer in places["unseen"].items():
+        assert places["all"][item] == pytest.approx(answer, abs=1e-6)
+    # By its name alone, the dataset need not be here.
+    done = rankline("explain", "--dataset", "stranger", "--root", str(stranger.root.path), "--user", "u1")
+    assert (done.returncode, done.stderr) == (0, ""), done
+
+
 def test_a_description_that_has_changed_since(stranger, rankline: Callable, tmp_path: Path) -> None:
     fewer = stranger.description.replace("tags, price]", "tags]").replace(
         "  price: {type: numeric, max_missing: 0.5}\n", ""
     )
     changed = stranger.copy(tmp_path / "changed", f"{fewer}ignore: [price]\n")
-    done = rankline("explain", "--dataset", str(changed), "--root", str(stranger.root.path), "--user", "u1")
+    done = rankline(
+        "explain", "--dataset", str(changed), "--root", str(stranger.root.path), "--user", "u1", "--features"
+    )
     assert done.returncode == 1
     assert "features.yaml: expected the features that the model of run" in done.stderr
