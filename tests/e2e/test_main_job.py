@@ -19,7 +19,7 @@ COMPONENTS = [
 DECIDED_ANEW = ["LatestBlessedModel", "Report"]
 """What a run with nothing new in it does again."""
 
-RUN_ID = r"\d{8}T\d{6}\.\d{3}"
+RUN_ID = r"\d{8}T\d{6}\.\d{6}"
 TABLE = (
     r"For \d+, the best of [\d,]+\n\s*\n  # +score +item +title +\n ─+ *\n(?:  [1-5] +0\.\d{3} +\d+ +\S.*\n){5}\s*\n"
 )
@@ -37,6 +37,7 @@ def shape(root, progress: str, outcome: str) -> str:
         r"  gauc +0\.\d{4}  .*\n  ndcg@10 +0\.\d{4}  .*\n"
         rf"{outcome}"
         r"  items: 1,682 by their ids, \d\.\d MB in memory\n"
+        r"  contexts: 943 by their ids, \d\.\d MB in memory\n"
         rf"  report: {path}/movielens/artifacts/Report/report/\d+/report\.html\n"
         rf"  artifacts: {path}/movielens/artifacts\n"
         r"\nRanked over gRPC by version \d+ at 127\.0\.0\.1:\d+\n"

@@ -72,7 +72,7 @@ def test_the_server_has_another_dataset(rankline, shop, tmp_path):
 
 
 def test_a_user_whom_nobody_knows(rankline, shop):
-    assert rankline("rank", "--dataset", shop, "--user", "eve") == (
+    assert rankline("rank", "--dataset", shop, "--user", "eve", "--features") == (
         1,
         "Error: reader: expected one of the data's 2, such as bob, ann, received 'eve'\n",
     )

@@ -156,8 +156,8 @@ def test_thresholds_may_be_none_or_of_slices(setting, thresholds):
         ("train.epochs=ten", "configuration: train.epochs: expected a whole number, received 'ten'"),
         ("train.epochs.x=3", "configuration: train.epochs: expected a whole number, received {'x': 3}"),
         ("datset=census", "configuration: datset: expected one of the keys dataset, root, spans, train, models, tune, "
-         "thresholds, gate, limits, served_items, infra_check_rows, infra_check_server, metadata, beam, cache, "
-         "kubeflow, vertex, received 'datset'; did you mean 'dataset'?"),
+         "thresholds, gate, limits, served_items, served_contexts, refresh, infra_check_rows, infra_check_server, "
+         "metadata, beam, cache, kubeflow, vertex, received 'datset'; did you mean 'dataset'?"),
         ("train.deep_optimizer.name=sgd",
          "configuration: train.deep_optimizer.name: expected one of ftrl, adagrad, adam, received 'sgd'"),
         ("train.wide_optimizer.name=foo",

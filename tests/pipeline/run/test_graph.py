@@ -181,13 +181,21 @@ def test_every_component_but_the_pusher_has_a_version_of_its_code(dataset, spans
             assert bool(re.search("[0-9a-f]{16}", versions)) == is_ours, name
 
 
-def test_every_component_is_described(dataset, spans):
+def test_every_component_is_described(dataset, spans, tmp_path):
     config = load(None, {"train.warm_start": True}, ["tune.space={dropout: [0.1, 0.2]}"])
     chain = components(config, dataset) | components(config, find(spans, "4", 3))
+    (tmp_path / "features.yaml").write_text("label: y\nranking: {group: user, item: book}\n")
+    (tmp_path / "log.csv").write_text("user,book,y\nann,b1,1\nbob,b2,0\n")
+    chain |= components(RunConfig(refresh=True), find(tmp_path))
     assert chain.keys() == DESCRIPTIONS.keys()
     for name, component in chain.items():
         by_beam = isinstance(getattr(component, "executor_spec", None), BeamExecutorSpec)
         assert DESCRIPTIONS[name].beam == by_beam, name
+
+
+def test_only_models_of_rankings_are_refreshed(dataset):
+    with pytest.raises(SpecError, match="refresh: expected a dataset with a ranking, received one without"):
+        create_pipeline(RunConfig(refresh=True), dataset)
 
 
 def test_another_version_of_a_library_makes_all_run_again(dataset, monkeypatch):
