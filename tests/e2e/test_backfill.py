@@ -49,7 +49,7 @@ def write_log(folder: Path) -> None:
     dice = np.random.default_rng(5)
     for day, name in enumerate(DAYS):
         lines = ["clicked,user,item,hour"]
-        for _ in range(600):
+        for _ in range(1200):
             user, item = int(dice.integers(20)), int(dice.integers(30 * (day + 1)))
             clicked = int(dice.random() < (0.2 if item % 2 else 0.8))
             lines.append(f"{clicked},u{user},i{item},{dice.integers(24)}")
@@ -142,7 +142,7 @@ def test_no_request_fails_while_versions_come(backfilled):
 def test_each_day_is_judged_by_what_was_there_before_it(backfilled):
     (numbers,) = backfilled.root.glob("days/backfill/*/backfill.json")
     content = json.loads(numbers.read_text())
-    assert content["rows"] == dict.fromkeys(DAYS[1:], 600)
+    assert content["rows"] == dict.fromkeys(DAYS[1:], 1200)
     # On the second day both are the same model.
     assert content["judged"][DAYS[1]]["once"] == content["judged"][DAYS[1]]["continuous"]
     # Of the last day's ninety items the first model knows a third, and that of the two days before two thirds.
