@@ -23,6 +23,7 @@ from trainer.refresh import refresh
 
 _ROWS = 1000
 """The rows of the test split about which both models are asked."""
+_TRAIN = "`rankline run` trains a model that can be refreshed"
 
 
 @component  # type: ignore[untyped-decorator]
@@ -73,9 +74,6 @@ def Refresher(  # noqa: N802 (a TFX component)
     refreshed.set_string_custom_property(REFRESHED_PROPERTY, restore.history(model.uri)["params"]["model"])
     for name in (COLUMNS_PROPERTY, TRANSFORM_GRAPH_PROPERTY):
         refreshed.set_string_custom_property(name, model.get_string_custom_property(name))
-
-
-_TRAIN = "`rankline run` trains a model that can be refreshed"
 
 
 def _checked_spec(model: str, found: FeatureSpec) -> FeatureSpec:

@@ -21,6 +21,7 @@ from serving.client import Client, Recommended, Tls
 
 _START_S = 60.0
 """How long a server may take until it listens and has heard of the model."""
+_FEATURES = "--features sends the columns in the dataset's files"
 
 
 @dataclass(frozen=True)
@@ -99,9 +100,6 @@ def recommended(
 
 def _shown(best: Sequence[Recommended]) -> tuple[RankedItem, ...]:
     return tuple(RankedItem(str(each.item), each.title or str(each.item), each.score) for each in best)
-
-
-_FEATURES = "--features sends the columns in the dataset's files"
 
 
 class Ranker:
